@@ -5,11 +5,12 @@
  * open files of all processes, which root sees all of and others only their own.
  */
 import { readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { errnoOf } from '../base/errors.ts';
 
 export type Holder = {
   readonly pid: number;
-  /** The process's name as the kernel has it, cut to 15 bytes; empty where it is hidden. */
+  /** Its program, for an interpreter with the script: `bareos-sd`, `node main.js`; empty where it is hidden. */
   readonly command: string;
 };
 
@@ -84,8 +85,11 @@ async function rdevOf(path: string): Promise<bigint | undefined> {
 }
 
 async function commandOf(pid: number, procPath: string): Promise<string> {
-  const command = await readFile(`${procPath}/${pid}/comm`, 'utf8').catch(() => '');
-  return command.trimEnd();
+  const line = await readFile(`${procPath}/${pid}/cmdline`, 'utf8').catch(() => '');
+  const [program = '', argument = ''] = line.split('\0');
+  const name = basename(program);
+  const isScript = /^(node|nodejs|python[\d.]*|perl|ruby|bash|sh)$/.test(name);
+  return isScript && /^[^-]/.test(argument) ? `${name} ${basename(argument)}` : name;
 }
 
 function isAlive(pid: number): boolean {

@@ -52,6 +52,12 @@ struct Pending {
 class Door {
  public:
   static Napi::Object init(Napi::Env env, Napi::Object exports);
+  ~Door() {
+    // Devices that opened too late for anybody to get their handle.
+    for (auto& [ticket, pending] : pending_) {
+      if (pending.device) pending.device->close(0);
+    }
+  }
   static Door& of(Napi::Env env) { return *env.GetInstanceData<Door>(); }
 
   /** Files a promise; the event loop stays alive while there is one. */
