@@ -40,7 +40,7 @@ export const FAILURES = {
   POSITION_LOST: { exit: 23, errno: 'EIO', retry: 'prove-position' }, // the drive is not where our own count says
   CHANGER_SOURCE_EMPTY: { exit: 23, errno: 'EIO', retry: 'never' },
   CHANGER_DESTINATION_FULL: { exit: 23, errno: 'EIO', retry: 'never' },
-  CHANGER_PREVENTED: { exit: 23, errno: 'EBUSY', retry: 'later' },
+  REMOVAL_PREVENTED: { exit: 23, errno: 'EBUSY', retry: 'later' },
   CHANGER_JAMMED: { exit: 23, errno: 'EIO', retry: 'operator' },
   CHANGER_FAILED: { exit: 23, errno: 'EIO', retry: 'operator' },
   MEDIUM_FULL: { exit: 24, errno: 'ENOSPC', retry: 'other-medium' }, // the physical end, past early warning

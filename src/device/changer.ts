@@ -64,17 +64,22 @@ export class Changer {
   }
 
   /**
-   * Moves a cartridge. Nothing has moved when this rejects with a CHANGER_ code other than JAMMED and FAILED.
-   * @throws CodedError CHANGER_SOURCE_EMPTY, CHANGER_DESTINATION_FULL, CHANGER_PREVENTED, CHANGER_JAMMED, CHANGER_FAILED
+   * Moves a cartridge; `doing` says so in words for a failure. Nothing has moved when this rejects with a CHANGER_ code other than JAMMED and FAILED.
+   * @throws CodedError CHANGER_SOURCE_EMPTY, CHANGER_DESTINATION_FULL, REMOVAL_PREVENTED, CHANGER_JAMMED, CHANGER_FAILED
    */
-  async move(fromAddress: number, toAddress: number, signal: AbortSignal): Promise<void> {
+  async move(
+    fromAddress: number,
+    toAddress: number,
+    signal: AbortSignal,
+    doing = `moving from element ${fromAddress} to ${toAddress}`,
+  ): Promise<void> {
     const { picker } = await this.#elementRanges(signal);
     const cdb = Buffer.alloc(12);
     cdb.writeUInt8(0xa5, 0);
     cdb.writeUInt16BE(picker.start, 2);
     cdb.writeUInt16BE(fromAddress, 4);
     cdb.writeUInt16BE(toAddress, 6);
-    await this.#do({ cdb: [...cdb] }, `moving from element ${fromAddress} to ${toAddress}`, signal);
+    await this.#do({ cdb: [...cdb] }, doing, signal);
   }
 
   /** Sends the picker ahead to an element, for libraries that want it before a port is opened. */
@@ -179,7 +184,7 @@ const REFUSALS: readonly Refusal[] = [
   },
   {
     matches: ({ asc }) => asc === 0x53,
-    code: 'CHANGER_PREVENTED',
+    code: 'REMOVAL_PREVENTED',
     advice: 'nothing moved; a job holds that drive, or a program left it locked',
   },
   {

@@ -454,6 +454,7 @@ const ADVICE: Partial<Record<FailureCode, string>> = {
   DRIVE_RESET:
     'somebody else reset the drive or changed the cartridge; what was confirmed before is safe',
   MEDIUM_FULL: 'the cartridge is full: take another',
+  REMOVAL_PREVENTED: 'a job holds the drive, or a program left it locked',
   MEDIUM_PROTECTED:
     'nothing was written; check the write-protect tab and whether the cartridge may be written',
   MEDIUM_UNREADABLE: 'clean the drive and try again, or use another copy',
@@ -477,6 +478,8 @@ function failureOf(sense: Sense, onMediumError: FailureCode): FailureCode {
       return 'MEDIUM_UNREADABLE';
     case SENSE_KEY.volumeOverflow:
       return 'MEDIUM_FULL';
+    case SENSE_KEY.illegalRequest:
+      return sense.asc === 0x53 ? 'REMOVAL_PREVENTED' : 'DRIVE_FAILED';
     default:
       return 'DRIVE_FAILED';
   }

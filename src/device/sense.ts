@@ -121,7 +121,9 @@ export function describeSense(sense: Sense): string {
   const meaning = MEANINGS.get((sense.asc << 8) | sense.ascq);
   const words = [
     sense.deferred ? 'an earlier command failed' : undefined,
-    KEY_NAMES[sense.key],
+    sense.key === SENSE_KEY.illegalRequest && meaning !== undefined
+      ? undefined
+      : KEY_NAMES[sense.key],
     meaning,
   ].filter((word) => word !== undefined);
   const hex = (value: number) => value.toString(16).padStart(2, '0');

@@ -344,7 +344,7 @@ export class VirtualDrive implements ScsiPort {
   async #load(): Promise<Answer> {
     if (!this.#present) return check({ key: SENSE_KEY.notReady, code: 0x3a00 });
     if (this.#deck) return this.#deck.locate(0);
-    await this.#thread(this.#present, 0);
+    await this.#thread(this.#present, undefined);
     return GOOD;
   }
 
@@ -368,7 +368,7 @@ export class VirtualDrive implements ScsiPort {
     this.#deck = undefined;
     this.#present = element.cartridge;
     if (element.cartridge) {
-      await this.#thread(element.cartridge, 0);
+      await this.#thread(element.cartridge, undefined);
       this.#attentions = [0x2800];
     }
   }
@@ -395,11 +395,10 @@ export class VirtualDrive implements ScsiPort {
   async #thread(name: string, stood: number | undefined): Promise<void> {
     const { directory, bootId, generation } = this.#options;
     const cartridge = await VirtualCartridge.open(directory, name, bootId);
-    const isNew = stood === undefined || stood === 0;
     this.#deck = new Deck(cartridge, cartridge.wasLeftThreaded ? 0 : (stood ?? 0));
     this.#usage.begin(MECHANICS[generation], cartridge.record.capacityBytes);
     if (cartridge.wasLeftThreaded) this.#attentions = [0x2901];
-    if (!isNew) return;
+    if (stood !== undefined) return;
     await this.#usage.load();
     await cartridge.save({ loads: cartridge.record.loads + 1 });
     if (cartridge.record.kind === 'cleaning') {

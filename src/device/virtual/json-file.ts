@@ -1,7 +1,7 @@
 /** Small state files: read with a schema, replaced whole or not at all. */
-import { open, readFile, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import type { z } from 'zod';
+import { replaceFile } from '../../base/durable.ts';
 import { CodedError, errnoOf } from '../../base/errors.ts';
 
 /** @throws CodedError FAILED when the file is missing or does not fit the schema */
@@ -30,26 +30,6 @@ export async function readJson<Schema extends z.ZodType>(
   }
 }
 
-/** On disk when this resolves; after a power cut the old content or the new, never a mixture. */
 export async function writeJson(path: string, value: unknown): Promise<void> {
-  const temporary = `${path}.new`;
-  const file = await open(temporary, 'w');
-  try {
-    await file.writeFile(`${JSON.stringify(value, undefined, 2)}\n`);
-    await file.datasync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-  await syncDirectory(dirname(path));
-}
-
-/** Makes names created or renamed in a directory survive a power cut. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+  await replaceFile(path, `${JSON.stringify(value, undefined, 2)}\n`);
 }

@@ -9,6 +9,7 @@ import { strict as assert } from 'node:assert';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
+import { syncDirectory } from '../../base/durable.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 import { type Barcode, parseBarcode } from '../../domain/barcode.ts';
@@ -18,7 +19,6 @@ import { VirtualCartridge } from './cartridge.ts';
 import { clear, elementAt, VirtualChanger } from './changer.ts';
 import { VirtualDrive } from './drive.ts';
 import { FaultPlan } from './faults.ts';
-import { syncDirectory } from './json-file.ts';
 import {
   type DriveStatistics,
   emptyStatistics,
@@ -112,14 +112,9 @@ export class VirtualLibrary {
     return library;
   }
 
-  async driveCount(): Promise<number> {
-    return (await this.#state.read()).drives.length;
-  }
-
-  async driveSerial(index: number): Promise<string> {
-    const drive = (await this.#state.read()).drives[index];
-    assert(drive, `no drive ${index}`);
-    return drive.serial;
+  /** Unit serial numbers, in order of the drives. */
+  async driveSerials(): Promise<string[]> {
+    return (await this.#state.read()).drives.map(({ serial }) => serial);
   }
 
   openChanger(): ScsiPort {

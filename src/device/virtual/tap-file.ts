@@ -9,9 +9,9 @@
 import { strict as assert } from 'node:assert';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { syncDirectory } from '../../base/durable.ts';
 import { CodedError, errnoOf } from '../../base/errors.ts';
 import { BlockMap, frameBytes, type MappedRecord, type Place } from './block-map.ts';
-import { syncDirectory } from './json-file.ts';
 
 /** SIMH keeps the upper byte of a length for a class: records are below 16 MiB. */
 const RECORD_BYTES_MAX = 0x00ffffff;

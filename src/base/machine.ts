@@ -1,0 +1,43 @@
+/** Facts about the machine: what `doctor` looks at. Questions only, nothing is changed. */
+import { constants } from 'node:fs';
+import { access, readdir, readFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+
+export interface Machine {
+  readonly nodeVersion: string;
+  /** Undefined where the file is missing or may not be read. */
+  readText(path: string): Promise<string | undefined>;
+  /** Sorted; empty where the directory is missing. */
+  list(path: string): Promise<string[]>;
+  exists(path: string): Promise<boolean>;
+  /** Reading and writing are both allowed. */
+  canUse(path: string): Promise<boolean>;
+  /** The full path of a program, looked for in PATH and the system's own directories. */
+  findProgram(name: string): Promise<string | undefined>;
+}
+
+/** Administrators' programs are not in every user's PATH. */
+const SYSTEM_DIRECTORIES = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin', '/bin'];
+
+export const systemMachine: Machine = {
+  nodeVersion: process.versions.node,
+  readText: (path) => readFile(path, 'utf8').catch(() => undefined),
+  list: async (path) => (await readdir(path).catch(() => [])).sort(),
+  exists: (path) => may(path, constants.F_OK),
+  canUse: (path) => may(path, constants.R_OK | constants.W_OK),
+  async findProgram(name) {
+    const directories = [...(process.env.PATH ?? '').split(delimiter), ...SYSTEM_DIRECTORIES];
+    for (const directory of directories.filter(Boolean)) {
+      const path = join(directory, name);
+      if (await may(path, constants.X_OK)) return path;
+    }
+    return undefined;
+  },
+};
+
+async function may(path: string, mode: number): Promise<boolean> {
+  return access(path, mode).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,120 @@
+/** `shelfs init` */
+import { parseSize } from '../base/bytes.ts';
+import { CodedError } from '../base/errors.ts';
+import { isDriveGeneration, parseGeneration } from '../domain/generation.ts';
+import type { InitRequest } from '../job/init.ts';
+import { command, type OpenContext } from './context.ts';
+
+/** Early warning takes 2 MiB of a virtual cartridge; less than this leaves no room for a label and an archive. */
+const CAPACITY_BYTES_MIN = 8 * 2 ** 20;
+/** Element addresses have 16 bits; libraries of this size exist. */
+const CARTRIDGES_MAX = 10_000;
+const DRIVES_MAX = 64;
+
+type Args = {
+  virtual?: number | undefined;
+  drives?: number | undefined;
+  generation?: string | undefined;
+  capacity?: string | undefined;
+  changer?: string | undefined;
+  drive?: string[] | undefined;
+};
+
+export const init = (open: OpenContext) =>
+  command(
+    {
+      command: 'init',
+      describe: 'Make the state directory; with no hardware named, a virtual library',
+      builder: (yargs) =>
+        yargs
+          .option('virtual', {
+            type: 'number',
+            requiresArg: true,
+            describe: 'virtual library with this many scratch cartridges',
+          })
+          .option('drives', {
+            type: 'number',
+            requiresArg: true,
+            describe: 'drives of the virtual library; default 1',
+          })
+          .option('generation', {
+            type: 'string',
+            requiresArg: true,
+            describe: 'of the virtual library; default LTO-9',
+          })
+          .option('capacity', {
+            type: 'string',
+            requiresArg: true,
+            describe: 'of a virtual cartridge, such as 2GB; default as real',
+          })
+          .option('changer', {
+            type: 'string',
+            requiresArg: true,
+            describe: 'device of the changer, such as /dev/sch0',
+          })
+          .option('drive', {
+            type: 'string',
+            array: true,
+            requiresArg: true,
+            describe: 'device of a tape drive, such as /dev/nst0',
+          }),
+      run: async ({ app, output, signal }, args) => {
+        const request = requestOf(args);
+        const result = await app.init(request);
+        const library = await (await app.library()).status(signal);
+        output.result({ ...result, library }, () => {
+          const { drives, cartridges } = library;
+          const what = `${count(drives.length, 'drive')}, ${count(cartridges.length, 'cartridge')}`;
+          return `made ${result.config} (${request.kind} library: ${what})\nnext: shelfs library status`;
+        });
+      },
+    },
+    open,
+  );
+
+/** @throws CodedError USAGE */
+export function requestOf(args: Args): InitRequest {
+  const { changer, drive = [] } = args;
+  const isVirtual = [args.virtual, args.drives, args.generation, args.capacity].some(
+    (value) => value !== undefined,
+  );
+  if (changer !== undefined || drive.length > 0) {
+    if (isVirtual)
+      throw usage(
+        '--changer and --drive name hardware; they do not go with the options of a virtual library',
+      );
+    if (drive.length === 0) throw usage('a changer needs a drive: name it with --drive');
+    return { kind: 'hardware', changer, drives: drive };
+  }
+  const generation = parseGeneration(args.generation ?? 'LTO-9');
+  if (!generation || !isDriveGeneration(generation.name)) {
+    throw usage(`--generation ${args.generation}: say LTO-5, LTO-6, LTO-7, LTO-8, LTO-9 or LTO-10`);
+  }
+  const capacityBytes = args.capacity === undefined ? undefined : parseSize(args.capacity);
+  if (
+    args.capacity !== undefined &&
+    (capacityBytes === undefined || capacityBytes < CAPACITY_BYTES_MIN)
+  ) {
+    throw usage(`--capacity ${args.capacity}: say a size of at least 8 MiB, such as 2GB`);
+  }
+  return {
+    kind: 'virtual',
+    cartridges: whole('--virtual', args.virtual ?? 4, { min: 0, max: CARTRIDGES_MAX }),
+    drives: whole('--drives', args.drives ?? 1, { min: 1, max: DRIVES_MAX }),
+    generation: generation.name,
+    capacityBytes,
+  };
+}
+
+function whole(option: string, value: number, range: { min: number; max: number }): number {
+  if (Number.isInteger(value) && value >= range.min && value <= range.max) return value;
+  throw usage(`${option}: say a whole number from ${range.min} to ${range.max}`);
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+function usage(sentence: string): CodedError {
+  return new CodedError('USAGE', sentence);
+}

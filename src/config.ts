@@ -1,0 +1,123 @@
+/** The config file (TOML) into one frozen Config. Unknown keys are refused: a misspelt setting must not be ignored. */
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { parse, TomlError } from 'smol-toml';
+import { z } from 'zod';
+import { CodedError, errnoOf } from './base/errors.ts';
+import { printable } from './base/text.ts';
+
+const virtualSchema = z.strictObject({
+  kind: z.literal('virtual'),
+  /** Relative to the state directory. */
+  directory: z.string().min(1).default('virtual'),
+  speed: z.enum(['instant', 'model', 'real']).default('model'),
+});
+
+const hardwareSchema = z.strictObject({
+  kind: z.literal('hardware'),
+  /** Left out: a person is the changer. */
+  changer: z.string().startsWith('/').optional(),
+  drives: z.array(z.string().startsWith('/')).min(1),
+});
+
+const configSchema = z.strictObject({
+  library: z.discriminatedUnion('kind', [virtualSchema, hardwareSchema]),
+});
+
+export type LibraryConfig = z.infer<typeof configSchema>['library'];
+
+export type Config = {
+  /** Absolute path of the state directory. */
+  readonly stateDirectory: string;
+  readonly library: Readonly<LibraryConfig>;
+};
+
+export const CONFIG_FILE = 'config.toml';
+
+/** `--state`, else SHELFS_STATE, else /var/lib/shelfs for root, else the user's own state directory. */
+export function stateDirectory(options: {
+  readonly state: string | undefined;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly isRoot: boolean;
+}): string {
+  const { state, environment, isRoot } = options;
+  const chosen = state ?? environment.SHELFS_STATE;
+  if (chosen) return resolve(chosen);
+  if (isRoot) return '/var/lib/shelfs';
+  const home = environment.XDG_STATE_HOME || join(environment.HOME || '/', '.local', 'state');
+  return resolve(home, 'shelfs');
+}
+
+/**
+ * @param path the config file; default: config.toml in the state directory
+ * @throws CodedError STATE_MISSING when there is none, CONFIG_INVALID naming file and key
+ */
+export async function loadConfig(state: string, path = join(state, CONFIG_FILE)): Promise<Config> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    const isMissing = errnoOf(cause) === 'ENOENT' || errnoOf(cause) === 'ENOTDIR';
+    if (isMissing) {
+      const advice = '`shelfs init` makes one; --state or SHELFS_STATE names another';
+      throw new CodedError('STATE_MISSING', `there is no shelfs state at ${state}: ${advice}`, {
+        path,
+        cause,
+      });
+    }
+    throw invalid(path, `cannot be read (${errnoOf(cause) ?? 'error'})`, cause);
+  }
+  return Object.freeze({
+    stateDirectory: state,
+    library: Object.freeze(parseConfig(text, path).library),
+  });
+}
+
+/** @throws CodedError CONFIG_INVALID */
+export function parseConfig(text: string, path: string): z.infer<typeof configSchema> {
+  let table: unknown;
+  try {
+    table = parse(text);
+  } catch (cause) {
+    if (!(cause instanceof TomlError)) throw cause;
+    const [first = 'not TOML'] = cause.message.replace('Invalid TOML document: ', '').split('\n');
+    throw invalid(path, `line ${cause.line}: ${first}`, cause);
+  }
+  const result = configSchema.safeParse(table);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  const key = issue?.path.join('.') || 'the file';
+  throw invalid(path, `${key}: ${issue?.message ?? 'invalid'}`, result.error);
+}
+
+/** The file `init` writes. */
+export function formatConfig(library: LibraryConfig): string {
+  const lines = [
+    '# shelfs: see README.md for every setting',
+    '',
+    '[library]',
+    `kind = ${quote(library.kind)}`,
+  ];
+  if (library.kind === 'virtual') {
+    lines.push('# cartridges are files in this directory, relative to this one');
+    lines.push(`directory = ${quote(library.directory)}`);
+    lines.push(
+      '# the clock of the virtual drives: "instant", "model" (adds up seconds) or "real" (waits for them)',
+    );
+    lines.push(`speed = ${quote(library.speed)}`);
+  } else {
+    if (library.changer === undefined) lines.push('# no changer: a person is asked for cartridges');
+    else lines.push(`changer = ${quote(library.changer)}`);
+    lines.push(`drives = [${library.drives.map(quote).join(', ')}]`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** A TOML basic string. */
+function quote(text: string): string {
+  return JSON.stringify(text);
+}
+
+function invalid(path: string, what: string, cause: unknown): CodedError {
+  return new CodedError('CONFIG_INVALID', `${path}: ${printable(what)}`, { path, cause });
+}

@@ -1,0 +1,448 @@
+/**
+ * A tape library as people use it: slots, ports and drives by number, cartridges by barcode.
+ *
+ * It joins the changer and the drives, which are separate SCSI devices: the changer tells the serial number of the drive
+ * in each of its elements. Without a changer there are only drives, and a person moves the cartridges.
+ */
+import { strict as assert } from 'node:assert';
+import type { Clock } from '../base/clock.ts';
+import { CodedError } from '../base/errors.ts';
+import { printable } from '../base/text.ts';
+import { Changer } from '../device/changer.ts';
+import { Drive, type DriveState } from '../device/drive.ts';
+import type { Element } from '../device/elements.ts';
+import type { DriveHold } from '../device/hold.ts';
+import type { ScsiPort } from '../device/port.ts';
+import type { DriveStatistics } from '../device/virtual/state.ts';
+import { parseBarcode } from '../domain/barcode.ts';
+import { formatPlace, type Place } from '../domain/place.ts';
+
+/** Where the devices come from: the kernel's, or a virtual library's. */
+export interface LibraryDevices {
+  /** Undefined where a person is the changer. */
+  readonly openChanger: (() => Promise<ScsiPort>) | undefined;
+  readonly drives: readonly DriveDevice[];
+  /** Of virtual drives, in order of `drives`. */
+  readonly statistics?: () => Promise<readonly DriveStatistics[]>;
+}
+
+export interface DriveDevice {
+  /** `/dev/nst0`, `virtual drive 0`. */
+  readonly name: string;
+  readonly serial: string | undefined;
+  /** @throws CodedError DRIVE_BUSY naming the process that has it */
+  hold(): Promise<DriveHold>;
+}
+
+export type PlaceStatus = {
+  readonly kind: 'slot' | 'port' | 'drive';
+  readonly number: number;
+  readonly address: number;
+  readonly full: boolean;
+  readonly barcode: string | null;
+};
+
+export type DriveStatus = {
+  readonly number: number;
+  /** Null for a drive of the changer that no configured device belongs to. */
+  readonly device: string | null;
+  readonly serial: string | null;
+  readonly model: string | null;
+  /** `held`: another process uses it; `unknown`: no device to ask. */
+  readonly state: DriveState | 'held' | 'unknown';
+  readonly heldBy: number | null;
+  readonly barcode: string | null;
+  /** The slot its cartridge came from. */
+  readonly from: string | null;
+  readonly statistics: DriveStatistics | null;
+};
+
+export type CartridgeStatus = {
+  /** Null where the sticker cannot be read. */
+  readonly barcode: string | null;
+  readonly generation: string | null;
+  readonly kind: 'data' | 'worm' | 'cleaning' | 'unknown';
+  /** `slot 3`. */
+  readonly place: string;
+};
+
+export type LibraryStatus = {
+  readonly changer: {
+    readonly model: string;
+    readonly serial: string | null;
+    readonly device: string;
+  } | null;
+  readonly drives: readonly DriveStatus[];
+  readonly slots: readonly PlaceStatus[];
+  readonly ports: readonly PlaceStatus[];
+  readonly cartridges: readonly CartridgeStatus[];
+};
+
+export type Moved = { readonly barcode: string | null; readonly from: string; readonly to: string };
+
+export class Library {
+  readonly #devices: LibraryDevices;
+  readonly #clock: Clock;
+
+  constructor(devices: LibraryDevices, clock: Clock) {
+    this.#devices = devices;
+    this.#clock = clock;
+  }
+
+  /** Looks at everything; nothing moves. Drives in use by another process are named, not asked. */
+  async status(signal: AbortSignal): Promise<LibraryStatus> {
+    if (!this.#devices.openChanger) return this.#statusOfDrives(signal);
+    return this.#withChanger((changer) => this.#statusOf(changer, signal), signal);
+  }
+
+  /** Lets the changer look at every element again, then reports. */
+  async inventory(signal: AbortSignal): Promise<LibraryStatus> {
+    return this.#withChanger(async (changer) => {
+      await changer.initializeElementStatus(signal);
+      return this.#statusOf(changer, signal);
+    }, signal);
+  }
+
+  /**
+   * Brings a cartridge into a drive and waits until it is ready.
+   * @param drive number of the drive; default: the first empty one
+   */
+  async load(what: Place, drive: number | undefined, signal: AbortSignal): Promise<Moved> {
+    return this.#withChanger(async (changer) => {
+      const places = placesOf(await changer.elements(signal));
+      const source = find(places, what);
+      if (source.kind === 'drive')
+        throw usage(`${source.barcode ?? 'that cartridge'} is in ${formatPlace(source)} already`);
+      const target =
+        drive === undefined
+          ? places.find((place) => place.kind === 'drive' && !place.full)
+          : find(places, { kind: 'drive', number: drive });
+      if (!target)
+        throw new CodedError(
+          'CHANGER_DESTINATION_FULL',
+          'every drive has a cartridge; unload one first',
+        );
+      await carry(changer, source, target, signal);
+      await this.#awaitReady(await this.#deviceAt(target, changer, signal), signal);
+      return moved(source, target);
+    }, signal);
+  }
+
+  /**
+   * Takes the cartridge out of a drive, back to its slot or to the first empty one.
+   * @param what a drive or the cartridge in it; default: the only loaded drive
+   */
+  async unload(
+    what: Place | undefined,
+    to: Place | undefined,
+    signal: AbortSignal,
+  ): Promise<Moved> {
+    if (!this.#devices.openChanger) return this.#ejectByHand(what, signal);
+    return this.#withChanger(async (changer) => {
+      const elements = await changer.elements(signal);
+      const places = placesOf(elements);
+      const source = what ? find(places, what) : onlyLoadedDrive(places);
+      if (source.kind !== 'drive')
+        throw usage(
+          `${formatPlace(source)} is not a drive; \`library transfer\` moves between slots`,
+        );
+      if (!source.full) {
+        throw new CodedError(
+          'CHANGER_SOURCE_EMPTY',
+          `${formatPlace(source)} is empty: there is nothing to unload`,
+        );
+      }
+      const home = elements.find(({ address }) => address === source.address)?.sourceAddress;
+      const target = to ? find(places, to) : freeSlot(places, home);
+      if (target.full) {
+        throw new CodedError(
+          'CHANGER_DESTINATION_FULL',
+          `${formatPlace(target)} is full; nothing moved; choose another place`,
+        );
+      }
+      const device = await this.#deviceAt(source, changer, signal);
+      if (device) await this.#eject(device, signal);
+      await carry(changer, source, target, signal);
+      return moved(source, target);
+    }, signal);
+  }
+
+  /** Moves a cartridge from any place to any other, as it is: a drive is not unloaded for it. */
+  async transfer(from: Place, to: Place, signal: AbortSignal): Promise<Moved> {
+    return this.#withChanger(async (changer) => {
+      const places = placesOf(await changer.elements(signal));
+      const source = find(places, from);
+      const target = find(places, to);
+      await carry(changer, source, target, signal);
+      return moved(source, target);
+    }, signal);
+  }
+
+  /** Brings a cartridge to an import/export port, where a person can take it. */
+  async export(what: Place, port: number | undefined, signal: AbortSignal): Promise<Moved> {
+    return this.#withChanger(async (changer) => {
+      const places = placesOf(await changer.elements(signal));
+      const source = find(places, what);
+      if (source.kind === 'port')
+        throw usage(
+          `${printable(source.barcode ?? 'that cartridge')} is in ${formatPlace(source)} already`,
+        );
+      const ports = places.filter(({ kind }) => kind === 'port');
+      if (ports.length === 0)
+        throw usage('this library has no import/export port; open its door instead');
+      const target =
+        port === undefined
+          ? ports.find(({ full }) => !full)
+          : find(places, { kind: 'port', number: port });
+      if (!target)
+        throw new CodedError(
+          'CHANGER_DESTINATION_FULL',
+          'every port is full; take the cartridges out first',
+        );
+      await carry(changer, source, target, signal);
+      return moved(source, target);
+    }, signal);
+  }
+
+  async #statusOf(changer: Changer, signal: AbortSignal): Promise<LibraryStatus> {
+    const elements = await changer.elements(signal);
+    const places = placesOf(elements);
+    const { vendor, product, serial } = changer.identity;
+    const drives: DriveStatus[] = [];
+    for (const place of places.filter(({ kind }) => kind === 'drive')) {
+      const element = elements.find(({ address }) => address === place.address);
+      const origin = places.find(({ address }) => address === element?.sourceAddress);
+      const asked = await this.#ask(this.#deviceOf(element, place.number), signal);
+      drives.push({
+        ...asked,
+        number: place.number,
+        serial: asked.serial ?? element?.driveSerial ?? null,
+        barcode: place.barcode,
+        from: place.full && origin ? formatPlace(origin) : null,
+      });
+    }
+    return {
+      changer: { model: `${vendor} ${product}`, serial: serial ?? null, device: changer.name },
+      drives,
+      slots: places.filter(({ kind }) => kind === 'slot'),
+      ports: places.filter(({ kind }) => kind === 'port'),
+      cartridges: places.filter(({ full }) => full).map(cartridgeAt),
+    };
+  }
+
+  async #statusOfDrives(signal: AbortSignal): Promise<LibraryStatus> {
+    const drives: DriveStatus[] = [];
+    for (const [number, device] of this.#devices.drives.entries()) {
+      drives.push({ ...(await this.#ask(device, signal)), number, barcode: null, from: null });
+    }
+    return { changer: null, drives, slots: [], ports: [], cartridges: [] };
+  }
+
+  async #ask(
+    device: DriveDevice | undefined,
+    signal: AbortSignal,
+  ): Promise<Omit<DriveStatus, 'number' | 'barcode' | 'from'>> {
+    if (!device) {
+      return {
+        device: null,
+        serial: null,
+        model: null,
+        state: 'unknown',
+        heldBy: null,
+        statistics: null,
+      };
+    }
+    const statistics = async () => {
+      const all = await this.#devices.statistics?.();
+      return all?.[this.#devices.drives.indexOf(device)] ?? null;
+    };
+    const known = { device: device.name, serial: device.serial ?? null };
+    try {
+      const answer = await this.#withDrive(
+        device,
+        async (drive) => ({
+          ...known,
+          serial: drive.identity.serial ?? known.serial,
+          model: `${drive.identity.vendor} ${drive.identity.product}`,
+          state: await drive.state(signal),
+          heldBy: null,
+        }),
+        signal,
+      );
+      return { ...answer, statistics: await statistics() };
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code !== 'DRIVE_BUSY') throw error;
+      const heldBy = error.facts.pid ?? null;
+      return { ...known, model: null, state: 'held', heldBy, statistics: await statistics() };
+    }
+  }
+
+  async #ejectByHand(what: Place | undefined, signal: AbortSignal): Promise<Moved> {
+    const number = what?.kind === 'drive' ? what.number : 0;
+    const device = this.#devices.drives[number];
+    if (!device || (what && what.kind !== 'drive'))
+      throw usage('without a changer only a drive can be unloaded');
+    await this.#eject(device, signal);
+    return { barcode: null, from: `drive ${number}`, to: 'your hand' };
+  }
+
+  async #eject(device: DriveDevice, signal: AbortSignal): Promise<void> {
+    const hold = await device.hold();
+    try {
+      const drive = await Drive.open(hold.port, this.#clock, signal);
+      const state = await drive.state(signal);
+      if (state === 'empty' || state === 'unloaded') return;
+      await hold.letGoOfTape();
+      await drive.unload(signal);
+    } finally {
+      await hold.close();
+    }
+  }
+
+  async #awaitReady(device: DriveDevice | undefined, signal: AbortSignal): Promise<void> {
+    if (!device) return;
+    await this.#withDrive(device, (drive) => drive.waitReady(signal), signal);
+  }
+
+  async #withDrive<T>(
+    device: DriveDevice,
+    use: (drive: Drive) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const hold = await device.hold();
+    try {
+      return await use(await Drive.open(hold.port, this.#clock, signal));
+    } finally {
+      await hold.close();
+    }
+  }
+
+  async #withChanger<T>(use: (changer: Changer) => Promise<T>, signal: AbortSignal): Promise<T> {
+    if (!this.#devices.openChanger) {
+      throw usage('this library has no changer: put the cartridge into the drive by hand');
+    }
+    const port = await this.#devices.openChanger();
+    try {
+      return await use(await Changer.open(port, this.#clock, signal));
+    } finally {
+      await port.close();
+    }
+  }
+
+  async #deviceAt(
+    place: PlaceStatus,
+    changer: Changer,
+    signal: AbortSignal,
+  ): Promise<DriveDevice | undefined> {
+    const element = (await changer.elements(signal)).find(
+      ({ address }) => address === place.address,
+    );
+    return this.#deviceOf(element, place.number);
+  }
+
+  /** By serial number; a changer that does not tell it leaves only the order in which the drives were configured. */
+  #deviceOf(element: Element | undefined, number: number): DriveDevice | undefined {
+    const serial = element?.driveSerial;
+    if (serial === undefined) return this.#devices.drives[number];
+    return this.#devices.drives.find((device) => device.serial === serial);
+  }
+}
+
+/** Slots and ports are numbered from 1, drives from 0, each by address. */
+function placesOf(elements: readonly Element[]): PlaceStatus[] {
+  const next = { slot: 1, port: 1, drive: 0 };
+  const places: PlaceStatus[] = [];
+  for (const { type, address, full, barcode } of elements.toSorted(
+    (a, b) => a.address - b.address,
+  )) {
+    if (type === 'picker') continue;
+    places.push({ kind: type, number: next[type], address, full, barcode: barcode ?? null });
+    next[type] += 1;
+  }
+  return places;
+}
+
+function find(places: readonly PlaceStatus[], wanted: Place): PlaceStatus {
+  if (wanted.kind !== 'cartridge') {
+    const place = places.find(
+      ({ kind, number }) => kind === wanted.kind && number === wanted.number,
+    );
+    if (place) return place;
+    const count = places.filter(({ kind }) => kind === wanted.kind).length;
+    throw usage(
+      `there is no ${formatPlace(wanted)}: the library has ${count} ${wanted.kind}${count === 1 ? '' : 's'}`,
+    );
+  }
+  const found = places.filter(
+    ({ barcode }) => barcode === wanted.name || barcode?.slice(0, 6) === wanted.name,
+  );
+  const [place, other] = found;
+  if (place && !other) return place;
+  if (place)
+    throw usage(
+      `${wanted.name} is the name of several cartridges; give all eight characters or the place`,
+    );
+  throw new CodedError(
+    'MEDIUM_OFFLINE',
+    `cartridge ${wanted.name} is not in the library; put it into a port or slot, then run \`library inventory\``,
+    {
+      volser: wanted.name,
+    },
+  );
+}
+
+function onlyLoadedDrive(places: readonly PlaceStatus[]): PlaceStatus {
+  const loaded = places.filter(({ kind, full }) => kind === 'drive' && full);
+  const [drive, other] = loaded;
+  if (!drive)
+    throw new CodedError(
+      'CHANGER_SOURCE_EMPTY',
+      'no drive has a cartridge: there is nothing to unload',
+    );
+  if (other)
+    throw usage('several drives have a cartridge; say which, for instance `library unload drive0`');
+  return drive;
+}
+
+function freeSlot(places: readonly PlaceStatus[], home: number | undefined): PlaceStatus {
+  const free = places.filter(({ kind, full }) => kind === 'slot' && !full);
+  const slot = free.find(({ address }) => address === home) ?? free[0];
+  if (!slot)
+    throw new CodedError(
+      'CHANGER_DESTINATION_FULL',
+      'every slot is full; export a cartridge first',
+    );
+  return slot;
+}
+
+function cartridgeAt(place: PlaceStatus): CartridgeStatus {
+  assert(place.full);
+  const facts = place.barcode === null ? undefined : parseBarcode(place.barcode);
+  const base = { barcode: place.barcode, place: formatPlace(place) };
+  if (facts?.kind === 'cleaning') return { ...base, generation: null, kind: 'cleaning' };
+  if (facts?.kind !== 'data') return { ...base, generation: null, kind: 'unknown' };
+  return { ...base, generation: facts.generation.name, kind: facts.worm ? 'worm' : 'data' };
+}
+
+async function carry(
+  changer: Changer,
+  from: PlaceStatus,
+  to: PlaceStatus,
+  signal: AbortSignal,
+): Promise<void> {
+  const what = printable(from.barcode ?? 'a cartridge');
+  await changer.move(
+    from.address,
+    to.address,
+    signal,
+    `moving ${what} from ${formatPlace(from)} to ${formatPlace(to)}`,
+  );
+}
+
+function moved(source: PlaceStatus, target: PlaceStatus): Moved {
+  return { barcode: source.barcode, from: formatPlace(source), to: formatPlace(target) };
+}
+
+function usage(sentence: string): CodedError {
+  return new CodedError('USAGE', sentence);
+}
