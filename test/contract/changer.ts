@@ -76,7 +76,7 @@ export function describeChanger(maker: WorldMaker): void {
       await unit.waitReady(go);
       await unit.preventRemoval(true, go);
       await expect(changer.move(drive(0), slot(0), go)).rejects.toMatchObject({
-        code: 'CHANGER_PREVENTED',
+        code: 'REMOVAL_PREVENTED',
       });
       expect((await at(changer, drive(0))).full).toBe(true);
       expect(await unit.state(go)).toBe('ready');

@@ -309,7 +309,7 @@ export function describeDrive(maker: WorldMaker): void {
       test('a locked-in cartridge is not unloaded', async () => {
         const { drive } = await blankTape(maker);
         await drive.preventRemoval(true, go);
-        await expect(drive.unload(go)).rejects.toMatchObject({ code: 'DRIVE_FAILED' });
+        await expect(drive.unload(go)).rejects.toMatchObject({ code: 'REMOVAL_PREVENTED' });
         await drive.preventRemoval(false, go);
         await drive.unload(go);
       });
