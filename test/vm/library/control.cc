@@ -118,6 +118,10 @@ const std::map<std::string, Verb> &verbs() {
          words.unit(0, library).powerCycle();
          return done;
        }}},
+      {"restart", {"", [](Library &library, const Arguments &) {
+         library.restart();
+         return done;
+       }}},
       {"wp", {"BARCODE on|off", [](Library &library, const Arguments &words) {
          const std::string &state = words.text(1);
          if (state != "on" && state != "off") throw Refusal("on or off");

@@ -24,16 +24,24 @@ Reply refuse(const Sense &sense) {
 
 }  // namespace
 
-Library::Library(const Shape &shape) : capacityBytes_(shape.sizeMb << mebibyteShift) {
+Library::Library(const Shape &shape) : shape_(shape), capacityBytes_(shape.sizeMb << mebibyteShift) {
   if (shape.drives < 1 || shape.drives >= drivesMax) throw Refusal("1 to 15 drives");
   if (shape.slots > slotsMax || shape.ports > portsMax) throw Refusal("at most 4096 slots and 256 ports");
   if (shape.cartridges > shape.slots) throw Refusal("more cartridges than slots");
+  if (shape.barcodes.size() > shape.cartridges) throw Refusal("more barcodes than cartridges");
   if (shape.sizeMb < 1 || shape.sizeMb > 1u << 20) throw Refusal("a cartridge has 1 to 1048576 MiB");
-  for (unsigned number = 1; number <= shape.drives; ++number) drives_.push_back(std::make_unique<Drive>(number));
-  changer_ = std::make_unique<Changer>(drives_, shape.slots, shape.ports);
-  for (unsigned index = 0; index < shape.cartridges; ++index) {
+  restart();
+}
+
+void Library::restart() {
+  shelf_.clear();
+  changer_.reset();
+  drives_.clear();
+  for (unsigned number = 1; number <= shape_.drives; ++number) drives_.push_back(std::make_unique<Drive>(number));
+  changer_ = std::make_unique<Changer>(drives_, shape_.slots, shape_.ports);
+  for (unsigned index = 0; index < shape_.cartridges; ++index) {
     Element &slot = *changer_->find(uint16_t(Changer::firstSlot + index));
-    slot.put(std::make_unique<Cartridge>(barcodeOf(index, shape), capacityBytes_));
+    slot.put(std::make_unique<Cartridge>(barcodeOf(index, shape_), capacityBytes_));
   }
 }
 

@@ -28,6 +28,8 @@ class Library {
  public:
   // Throws Refusal for a shape that cannot be.
   explicit Library(const Shape &shape);
+  // All as at the start: new blank cartridges in their slots, empty drives just switched on, nothing planned.
+  void restart();
 
   // 0 the changer, from 1 the drives; null where there is none.
   LogicalUnit *unit(uint64_t number);
@@ -55,7 +57,8 @@ class Library {
   Element &elementForPerson(uint16_t address);
   void noticeAccess(const Element &element);
 
-  uint64_t capacityBytes_;
+  const Shape shape_;
+  const uint64_t capacityBytes_;
   std::vector<std::unique_ptr<Drive>> drives_;
   std::unique_ptr<Changer> changer_;
   std::vector<std::unique_ptr<Cartridge>> shelf_;
