@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/vm/guest/**'],
+    exclude: ['test/vm/suite/**'],
     reporters: ['./test/reporter.ts'],
     benchmark: { include: ['test/bench/**/*.bench.ts'] },
     pool: 'forks',

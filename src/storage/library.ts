@@ -282,18 +282,25 @@ export class Library {
     const device = this.#devices.drives[number];
     if (!device || (what && what.kind !== 'drive'))
       throw usage('without a changer only a drive can be unloaded');
-    await this.#eject(device, signal);
+    if ((await this.#eject(device, signal)) === 'empty') {
+      throw new CodedError('DRIVE_EMPTY', `${device.name} is empty: there is nothing to unload`, {
+        device: device.name,
+      });
+    }
     return { barcode: null, from: `drive ${number}`, to: 'your hand' };
   }
 
-  async #eject(device: DriveDevice, signal: AbortSignal): Promise<void> {
+  /** Unthreads what is in the drive; returns the state in which it was. */
+  async #eject(device: DriveDevice, signal: AbortSignal): Promise<DriveState> {
     const hold = await device.hold();
     try {
       const drive = await Drive.open(hold.port, this.#clock, signal);
       const state = await drive.state(signal);
-      if (state === 'empty' || state === 'unloaded') return;
-      await hold.letGoOfTape();
-      await drive.unload(signal);
+      if (state !== 'empty' && state !== 'unloaded') {
+        await hold.letGoOfTape();
+        await drive.unload(signal);
+      }
+      return state;
     } finally {
       await hold.close();
     }

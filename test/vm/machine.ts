@@ -1,0 +1,110 @@
+/** Runs a suite inside the virtual machine and hands back what became of each of its tests. */
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SHAPE } from '../contract/world.ts';
+
+const here = import.meta.dirname;
+const root = join(here, '../..');
+
+export type GuestTest = {
+  readonly name: string;
+  readonly state: string;
+  readonly messages: readonly string[];
+};
+
+/** Why there is no virtual machine here; undefined where there is one. */
+export function whyNoMachine(): string | undefined {
+  const skip = join(here, 'build/skip');
+  return existsSync(skip) ? readFileSync(skip, 'utf8').trim() : undefined;
+}
+
+/** @param files of test/vm/suite, without ending */
+export async function runInMachine(
+  files: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<GuestTest[]> {
+  const shared = await mkdtemp(join(tmpdir(), 'shelfs-vm-results-'));
+  try {
+    const report = join(shared, 'report.json');
+    const vitest = [
+      join(root, 'node_modules/.bin/vitest'),
+      'run',
+      ...['--config', 'test/vm/suite/vitest.config.ts'],
+      `--outputFile=${report}`,
+      ...files.map((file) => `test/vm/suite/${file}.test.ts`),
+    ];
+    const words = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+    const output = await run(join(here, 'run'), [
+      ...[
+        '--drives',
+        String(SHAPE.drives),
+        '--slots',
+        String(SHAPE.slots),
+        '--ports',
+        String(SHAPE.ports),
+      ],
+      ...['--cartridges', String(SHAPE.barcodes.length), '--barcodes', SHAPE.barcodes.join(',')],
+      ...[
+        '--size-mb',
+        String(SHAPE.capacityBytes / 2 ** 20),
+        '--timeout',
+        '900',
+        '--share',
+        shared,
+        '--',
+      ],
+      ...['env', `PATH=${join(root, 'node_modules/.bin')}:/usr/sbin:/usr/bin:/sbin:/bin`, ...words],
+      ...['node', ...vitest],
+    ]);
+    return parseReport(await readFile(report, 'utf8').catch(() => ''), output);
+  } finally {
+    await rm(shared, { recursive: true, force: true });
+  }
+}
+
+type Report = {
+  testResults: {
+    name: string;
+    message: string;
+    assertionResults: { fullName: string; status: string; failureMessages: string[] }[];
+  }[];
+};
+
+/** A run that reports nothing is a failure with what it printed. */
+function parseReport(text: string, output: string): GuestTest[] {
+  if (text === '')
+    return [
+      {
+        name: 'the suite in the virtual machine',
+        state: 'failed',
+        messages: [output.slice(-4000)],
+      },
+    ];
+  const { testResults } = JSON.parse(text) as Report;
+  return testResults.flatMap(({ name, message, assertionResults }) =>
+    assertionResults.length === 0
+      ? [{ name, state: 'failed', messages: [message || output.slice(-4000)] }]
+      : assertionResults.map(({ fullName, status, failureMessages }) => ({
+          name: fullName,
+          state: status,
+          messages: failureMessages,
+        })),
+  );
+}
+
+/** Everything a program prints; its exit status is in the report's own terms. */
+async function run(program: string, args: readonly string[]): Promise<string> {
+  const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8');
+    stream.on('data', (part: string) => {
+      output += part;
+    });
+  }
+  await new Promise((resolve) => child.on('close', resolve));
+  return output;
+}
