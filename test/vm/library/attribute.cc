@@ -43,7 +43,7 @@ Attributes allAttributes(const Cartridge &medium, uint64_t tapeAlerts) {
   all[0x0006] = number(1, Drive::densityCode);
   all[0x0007] = number(2, 1);                                                             // initializations
   all[0x0009] = number(4, medium.changeReference);
-  all[0x020a] = text(40, medium.lastDrive);                                               // vendor and serial at last load
+  all[0x020a] = text(40, medium.lastDrive);                                               // drive of the last load
   all[0x0220] = number(8, medium.bytesWritten >> mebibyteShift);                          // lifetime written
   all[0x0221] = number(8, medium.bytesRead >> mebibyteShift);                             // lifetime read
   all[0x0400] = text(8, vendor);                                                          // medium manufacturer

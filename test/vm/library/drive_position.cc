@@ -103,9 +103,9 @@ void Drive::readPosition(const Command &command, Reply &reply) const {
   }
   requireReady();
   uint8_t flags = 0;
-  if (position_ == 0) flags |= 0x80;                                   // BOP
-  if (isInEarlyWarning()) flags |= 0x40;                               // EOP
-  if (isInEarlyWarning() || isInProgrammableWarning()) flags |= 0x01;  // BPEW
+  if (position_ == 0) flags |= 0x80;             // BOP
+  if (isInEarlyWarning()) flags |= 0x40;         // EOP
+  if (isInProgrammableWarning()) flags |= 0x01;  // BPEW, 0 while there is no such zone
   Bytes &data = reply.data;
   if (form == longForm) {
     append(data, 4, uint32_t(flags) << 24);

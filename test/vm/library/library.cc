@@ -49,7 +49,10 @@ Drive *Library::drive(uint64_t number) {
   return number >= 1 && number <= drives_.size() ? drives_[number - 1].get() : nullptr;
 }
 
-LogicalUnit *Library::unit(uint64_t number) { return number == 0 ? changer_.get() : static_cast<LogicalUnit *>(drive(number)); }
+LogicalUnit *Library::unit(uint64_t number) {
+  if (number == 0) return changer_.get();
+  return drive(number);
+}
 
 Reply Library::execute(uint64_t unitNumber, const Command &command) {
   if (LogicalUnit *unit = this->unit(unitNumber)) return unit->execute(command, unitCount());

@@ -47,8 +47,8 @@ class Library {
 
   // By barcode, or as @ADDRESS by the element it lies in. Throws Refusal.
   Cartridge &cartridge(const std::string &name);
-  // A person at a port, a slot behind the opened door, or a drive. What is removed lies on the shelf, outside the library,
-  // and comes back with its data when its barcode is inserted again.
+  // A person at a port, a slot behind the opened door, or a drive. What is removed lies on the shelf, outside the
+  // library, and comes back with its data when its barcode is inserted again.
   void insert(uint16_t address, const std::string &barcode);
   void remove(uint16_t address);
   void swap(uint16_t address, uint16_t other);

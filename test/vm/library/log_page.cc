@@ -21,7 +21,9 @@ void LogicalUnit::logSense(const Command &command, Reply &reply) {
     body.push_back(tapeAlert);
     std::sort(body.begin(), body.end());
   } else if (page == tapeAlert) {
-    for (unsigned flag = 1; flag <= 64; ++flag) appendLogParameter(body, uint16_t(flag), 0x40, 1, tapeAlerts >> (flag - 1) & 1);
+    for (uint16_t flag = 1; flag <= 64; ++flag) {
+      appendLogParameter(body, flag, 0x40, 1, tapeAlerts >> (flag - 1) & 1);
+    }
     // Reading clears the flags. Some tools read the header alone first, to learn the length; that is no reading.
     if (get16(command.at(7)) > 4) tapeAlerts = 0;
   } else if (!logPage(page, body)) {
