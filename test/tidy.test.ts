@@ -13,9 +13,9 @@ const FLOORS: Record<string, readonly string[]> = {
   device: PURE,
   storage: [...PURE, 'device'],
   job: [...PURE, 'config.ts', 'storage'],
-  cli: [...PURE, 'job', 'storage', 'wire.ts'],
+  cli: [...PURE, 'config.ts', 'job', 'storage', 'wire.ts'],
   'wire.ts': [...PURE, 'config.ts', 'device', 'storage', 'job'],
-  'main.ts': ['base', 'config.ts', 'cli', 'wire.ts'],
+  'main.ts': ['base', 'cli'],
 };
 
 /** Type-only imports count too: they bind a folder to another's words just the same. */

@@ -1,19 +1,27 @@
 /** The command line: every command, the options all of them share, and the help. */
-import yargs, { type Argv } from 'yargs';
+import yargs from 'yargs';
 import { CodedError, EXIT_MEANINGS } from '../base/errors.ts';
-import type { GlobalArgs, OpenContext } from './context.ts';
+import type { OpenContext } from './context.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { init } from './init.ts';
 import { library } from './library.ts';
 
-/** @param open opens what a command works with; called when a handler runs */
-export function program(
+/** Options that may be given more than once; positionals and what follows `--` are lists too. */
+const LISTS: ReadonlySet<string> = new Set(['_', '--', 'drive']);
+
+/**
+ * Parses and runs one command.
+ * @param open opens what a command works with; called when a handler runs
+ * @param about.print takes help and version
+ * @throws CodedError USAGE, or what the command throws
+ */
+export async function program(
   argv: readonly string[],
   open: OpenContext,
-  version: string,
-): Argv<GlobalArgs> {
-  return yargs([...argv])
+  about: { version: string; print: (text: string) => void },
+): Promise<void> {
+  const parser = yargs()
     .scriptName('shelfs')
     .usage('$0 COMMAND\n\nYour tapes on the shelf, as a filesystem.')
     .option('state', {
@@ -33,6 +41,7 @@ export function program(
       type: 'count',
       describe: 'more messages; -vv shows every SCSI command',
     })
+    .middleware(refuseRepeated, true)
     .command(init(open))
     .command(library(open))
     .command(doctor(open))
@@ -40,15 +49,18 @@ export function program(
     .demandCommand(1, 'say a command; `shelfs --help` lists them')
     .strict()
     .recommendCommands()
-    .version(version)
+    .version(about.version)
     .help()
     .wrap(null)
     .epilogue(formatExits())
     .exitProcess(false)
     .fail((message, error) => {
-      // yargs hands over errors of handlers here too: those pass through untouched.
+      // Errors of handlers come this way too: they pass through untouched.
       throw error ?? new CodedError('USAGE', message);
     });
+  await parser.parseAsync([...argv], {}, (_error, _argv, text) => {
+    if (text) about.print(text);
+  });
 }
 
 /** The exit statuses, as help and README print them. */
@@ -57,4 +69,13 @@ export function formatExits(): string {
     ([status, meaning]) => `  ${String(status).padStart(3)}  ${meaning}`,
   );
   return ['Exit status:', ...lines].join('\n');
+}
+
+/** An option given twice would arrive as a list where one value is meant. */
+function refuseRepeated(args: Record<string, unknown>): void {
+  for (const [name, value] of Object.entries(args)) {
+    if (Array.isArray(value) && !LISTS.has(name)) {
+      throw new CodedError('USAGE', `--${name} is given more than once; say it once`);
+    }
+  }
 }

@@ -351,6 +351,13 @@ export class Drive {
     const before = this.#position;
     this.#lose();
     const { sense } = await this.#send(request, signal);
+    if (sense && isOverwriteRefused(sense) && before.proven && before.atEndOfData) {
+      throw new CodedError(
+        'POSITION_LOST',
+        `${this.name} refused to overwrite: somebody else moved the tape in this moment; nothing was written, and nothing will be until the position is proven again`,
+        { device: this.name },
+      );
+    }
     if (!isDone(sense)) throw this.#error(sense, 'writing', 'MEDIUM_UNWRITABLE');
     if (before.proven) {
       this.#position = {
@@ -483,6 +490,11 @@ function failureOf(sense: Sense, onMediumError: FailureCode): FailureCode {
     default:
       return 'DRIVE_FAILED';
   }
+}
+
+/** What drives answer to a write over data on write-once media and in append-only mode: 7h 30h/0Ch. */
+function isOverwriteRefused(sense: Sense): boolean {
+  return sense.key === SENSE_KEY.dataProtect && sense.asc === 0x30 && sense.ascq === 0x0c;
 }
 
 /** 00h/05h; 00h/00h comes from older drives. 14h/03h, end of data not found, is damage and not an end. */

@@ -275,6 +275,18 @@ export function describeDrive(maker: WorldMaker): void {
         expect(last.equals(block)).toBe(true);
         expect(await drive.read(last, go)).toEqual({ kind: 'filemark' });
       });
+
+      test('the programmable warning comes once each time the tape enters its zone, with a mark too', async () => {
+        const { drive } = await blankTape(maker, { programmableEarlyWarningMb: 20 });
+        const block = pattern(512 * KIB);
+        const warnings: string[] = [];
+        for (let index = 0; index < 8; index += 1) warnings.push(await drive.write(block, go));
+        expect(warnings.filter((warning) => warning === 'programmable')).toHaveLength(1);
+        await drive.rewind(go);
+        await drive.spaceToEndOfData(go);
+        expect(await drive.writeFilemarks(1, { immediate: false }, go)).toBe('programmable');
+        expect(await drive.write(block, go)).toBe('none');
+      });
     });
 
     describe('protection', () => {
@@ -439,6 +451,18 @@ export function describeDrive(maker: WorldMaker): void {
           go,
         );
         expect((await readMemory(drive.unit, go)).has(MAM.userText)).toBe(false);
+      });
+
+      test('the chip holds so much and no more, and refuses as a whole', async () => {
+        const { drive } = await blankTape(maker);
+        const text = (lengthBytes: number) => [
+          { id: MAM.userText, format: 'text' as const, value: Buffer.alloc(lengthBytes, 'x') },
+        ];
+        await writeMemory(drive.unit, text(160), go);
+        await expect(writeMemory(drive.unit, text(2000), go)).rejects.toMatchObject({
+          code: 'DRIVE_FAILED',
+        });
+        expect(attributeText(await readMemory(drive.unit, go), MAM.userText)).toHaveLength(160);
       });
 
       test('the change reference moves when somebody writes, and only then', async () => {

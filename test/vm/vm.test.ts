@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { runInMachine, whyNoMachine } from './machine.ts';
 
-const SUITES = ['contract'];
+const SUITES = ['contract', 'intruder', 'command'];
 
 const reason = whyNoMachine();
 const results = reason === undefined ? await runInMachine(SUITES) : [];

@@ -139,6 +139,14 @@ export class VirtualChanger implements ScsiPort {
     const library = await state.read();
     const source = library.elements.find(({ address }) => address === from);
     const target = library.elements.find(({ address }) => address === to);
+    if (!source || !target || source.type === 'picker' || target.type === 'picker')
+      return NO_SUCH_ELEMENT;
+    if (!source.cartridge) return SOURCE_EMPTY;
+    if (target.cartridge && target.address !== source.address) return DESTINATION_FULL;
+    if (source.type === 'drive') {
+      const index = library.elements.filter(({ type }) => type === 'drive').indexOf(source);
+      if (!(await this.#options.releaseDrive(index))) return REMOVAL_PREVENTED;
+    }
     const effect = faults.due({ on: 'move', cartridge: source?.cartridge });
     if (effect?.kind === 'jam') this.#jammedMoves = effect.moves;
     if (this.#jammedMoves > 0) {
@@ -148,14 +156,6 @@ export class VirtualChanger implements ScsiPort {
     if (effect?.kind === 'sense') return check({ key: effect.key, code: effect.code });
     if (effect?.kind === 'delay')
       await this.#options.clock.sleepMs(effect.ms, new AbortController().signal);
-    if (!source || !target || source.type === 'picker' || target.type === 'picker')
-      return NO_SUCH_ELEMENT;
-    if (!source.cartridge) return SOURCE_EMPTY;
-    if (target.cartridge && target.address !== source.address) return DESTINATION_FULL;
-    if (source.type === 'drive') {
-      const index = library.elements.filter(({ type }) => type === 'drive').indexOf(source);
-      if (!(await this.#options.releaseDrive(index))) return REMOVAL_PREVENTED;
-    }
     const moved = await state.update((record) => carry(record, from, to));
     if (moved !== GOOD) return moved;
     await this.#wait();

@@ -2,9 +2,22 @@
 import { readUInt64, writeUInt64 } from '../../base/bytes.ts';
 import { parseAttributes } from '../attribute.ts';
 import type { ScsiCommand } from '../port.ts';
-import { type Answer, GOOD, INVALID_FIELD, INVALID_PARAMETER } from './answer.ts';
+import { SENSE_KEY } from '../sense.ts';
+import {
+  type Answer,
+  check,
+  GOOD,
+  INVALID_FIELD,
+  INVALID_PARAMETER,
+  illegalRequest,
+} from './answer.ts';
 import type { Deck } from './deck.ts';
 import { chipAttributes, encodeAttribute } from './drive-pages.ts';
+
+/** The chip's room for the host (LTO: application data of the medium auxiliary memory). */
+const HOST_BYTES_MAX = 1024;
+const WRITE_PROTECTED = check({ key: SENSE_KEY.dataProtect, code: 0x2700 });
+const NO_SPACE_ON_CHIP = illegalRequest(0x5506);
 
 export function space(deck: Deck, code: number, count: number): Promise<Answer> | Answer {
   if (code === 0) return deck.spaceBlocks(count);
@@ -27,6 +40,8 @@ export function allowOverwrite(deck: Deck, cdb: Buffer): Answer {
     deck.forbidOverwrite();
     return GOOD;
   }
+  // 2, format: accepted, and there is nothing to format.
+  if (code === 2) return GOOD;
   return code === 1 && deck.allowOverwrite(readUInt64(cdb, 4)) ? GOOD : INVALID_FIELD;
 }
 
@@ -69,6 +84,12 @@ export function readAttribute(deck: Deck, cdb: Buffer, driveSerial: string): Ans
 export async function writeAttribute(deck: Deck, command: ScsiCommand): Promise<Answer> {
   const attributes = [...parseAttributes(Buffer.from(command.dataOut ?? [])).values()];
   if (attributes.some(({ id }) => id < 0x0800 || id > 0x0fff)) return INVALID_PARAMETER;
+  if (deck.cartridge.record.writeProtected) return WRITE_PROTECTED;
+  const kept = deck.cartridge
+    .attributes()
+    .filter(({ id }) => !attributes.some((written) => written.id === id));
+  const hostBytes = [...kept, ...attributes].reduce((sum, { value }) => sum + value.length, 0);
+  if (hostBytes > HOST_BYTES_MAX) return NO_SPACE_ON_CHIP;
   await deck.cartridge.writeAttributes(attributes);
   return GOOD;
 }

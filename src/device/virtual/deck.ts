@@ -23,7 +23,10 @@ export class Deck {
   /** Logical objects before the head. */
   position: number;
   #overwriteAllowedAt: number | undefined;
-  #wroteSinceLoad = false;
+  /** The change reference has grown for what is written now. */
+  #isChangeCounted = false;
+  /** The programmable warning was given and the tape has not left its zone since. */
+  #isWarned = false;
   /** Sense of a write that failed on the tape after it had been accepted. */
   #lateError: { sense: Answer; afterCommands: number } | undefined;
 
@@ -67,20 +70,10 @@ export class Deck {
     }
     await this.#beginWriting();
     if (this.#lateError) return GOOD; // taken into the buffer, and lost with it
-    const before = this.bytesBefore;
     await tape.append(block);
     this.position = tape.end.block;
     this.cartridge.record.bytesWritten += block.byteLength;
-    const warningAt = this.#earlyWarningAt - guard.programmableEarlyWarningMb * 1e6;
-    if (this.isPastEarlyWarning) return nearEnd(0x0002);
-    if (
-      guard.programmableEarlyWarningMb > 0 &&
-      before <= warningAt &&
-      this.bytesBefore > warningAt
-    ) {
-      return nearEnd(0x0007);
-    }
-    return GOOD;
+    return this.#warning(guard);
   }
 
   /** @param count 0 only empties the buffer */
@@ -97,8 +90,9 @@ export class Deck {
     if (!immediate) {
       if (this.#lateError) return this.#failLate();
       await this.cartridge.tape.sync();
+      this.#isChangeCounted = false;
     }
-    return count > 0 && this.isPastEarlyWarning ? nearEnd(0x0002) : GOOD;
+    return count > 0 ? this.#warning(guard) : GOOD;
   }
 
   /** Ends the data at the head. */
@@ -246,17 +240,30 @@ export class Deck {
 
   async #beginWriting(): Promise<void> {
     this.#overwriteAllowedAt = undefined;
-    if (!this.#wroteSinceLoad) {
+    if (!this.#isChangeCounted) {
       // Durable before the data: a cartridge that was written elsewhere can never look untouched.
       await this.cartridge.save({ changeReference: this.cartridge.record.changeReference + 1 });
-      this.#wroteSinceLoad = true;
+      this.#isChangeCounted = true;
     }
     if (!this.isAtEndOfData) await this.cartridge.tape.truncate(this.position);
   }
 
   #moveTo(block: number): void {
-    if (block !== this.position) this.#overwriteAllowedAt = undefined;
+    if (block !== this.position) {
+      this.#overwriteAllowedAt = undefined;
+      this.#isWarned = false;
+    }
     this.position = block;
+  }
+
+  /** What a write that went well says about the end of the tape. */
+  #warning(guard: WriteGuard): Answer {
+    if (this.isPastEarlyWarning) return nearEnd(0x0002);
+    const zoneStart = this.#earlyWarningAt - guard.programmableEarlyWarningMb * 1e6;
+    const isInZone = guard.programmableEarlyWarningMb > 0 && this.bytesBefore > zoneStart;
+    if (!isInZone || this.#isWarned) return GOOD;
+    this.#isWarned = true;
+    return nearEnd(0x0007);
   }
 }
 

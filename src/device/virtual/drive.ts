@@ -310,6 +310,8 @@ export class VirtualDrive implements ScsiPort {
       subpage: cdb.readUInt8(3),
       withDescriptor: (cdb.readUInt8(1) & 0x08) === 0,
     };
+    // PC = 3, saved values: this drive saves none.
+    if (at.control === 3) return illegalRequest(0x3900);
     const data = modeSense(at, this.#mode, this.#deck?.cartridge);
     return data ? { data: data.subarray(0, cdb.readUInt16BE(7)) } : INVALID_FIELD;
   }
@@ -442,7 +444,7 @@ export class VirtualDrive implements ScsiPort {
         await this.#losePower(effect.survivors);
         return HOST_GONE;
       case 'reset':
-        await this.#reset(effect.swallowed ? undefined : 0x2900);
+        await this.#reset(effect.swallowed ? undefined : 0x2902);
         return undefined;
       case 'tape-alert':
         this.#alerts.add(effect.flag);

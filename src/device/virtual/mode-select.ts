@@ -11,7 +11,10 @@ export function modeSelect(list: Buffer, before: ModeState): ModeState | Answer 
   if (list.length < 8 + descriptorBytes) return PARAMETER_LIST_LENGTH;
   // Blocks are of variable length only.
   if (descriptorBytes >= 8 && list.readUIntBE(13, 3) !== 0) return INVALID_PARAMETER;
-  const mode = { ...before, buffered: (list.readUInt8(3) & 0x70) !== 0 };
+  // Buffered mode 2h and above is for several initiators.
+  const bufferedMode = (list.readUInt8(3) >> 4) & 0x07;
+  if (bufferedMode > 1) return INVALID_PARAMETER;
+  const mode = { ...before, buffered: bufferedMode === 1 };
   for (let at = 8 + descriptorBytes; at < list.length; ) {
     const page = pageAt(list, at);
     if (!page) return PARAMETER_LIST_LENGTH;

@@ -1,0 +1,51 @@
+/** One command line from argv to exit status, with everything of the process passed in. */
+import { CodedError } from '../base/errors.ts';
+import { stateDirectory } from '../config.ts';
+import { wire } from '../wire.ts';
+import { makeOutput, type Streams } from './output.ts';
+import { program } from './program.ts';
+
+export type Surroundings = {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly isRoot: boolean;
+  readonly streams: Streams;
+  /** Aborted when the person wants to stop. */
+  readonly signal: AbortSignal;
+  /** Of the package. */
+  readonly version: string;
+};
+
+/** @returns the exit status, one of EXIT_MEANINGS; bugs reject */
+export async function run(argv: readonly string[], around: Surroundings): Promise<number> {
+  const { environment, isRoot, streams, signal, version } = around;
+  let status = 0;
+  // Until the options are parsed, a guess decides how a failure to parse them is told.
+  let output = makeOutput({ json: argv.includes('--json'), quiet: false }, streams);
+  try {
+    await program(
+      argv,
+      (args) => {
+        output = makeOutput({ json: args.json ?? false, quiet: args.quiet ?? false }, streams);
+        const isTracing = (args.verbose ?? 0) >= 2;
+        return {
+          app: wire({
+            stateDirectory: stateDirectory({ state: args.state, environment, isRoot }),
+            configPath: args.config,
+            trace: isTracing ? (line) => streams.stderr.write(`${line}\n`) : undefined,
+          }),
+          output,
+          signal,
+          setExit: (wanted) => {
+            status = wanted;
+          },
+        };
+      },
+      { version, print: (text) => streams.stdout.write(`${text}\n`) },
+    );
+    return status;
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    output.failure(error);
+    return error.failure.exit;
+  }
+}
