@@ -15,7 +15,7 @@ export type Sense = {
   readonly endOfMedium: boolean;
   /** The block was not as long as the READ asked for. */
   readonly incorrectLength: boolean;
-  /** Requested less actual, negative for a longer block; undefined when the device did not mark it valid. */
+  /** Requested less actual, negative for a longer block; undefined where not marked valid or beyond a Number. */
   readonly information: number | undefined;
 };
 
@@ -130,7 +130,9 @@ export function describeSense(sense: Sense): string {
   return `${words.join(', ')} (${sense.key.toString(16)}h ${hex(sense.asc)}h/${hex(sense.ascq)}h)`;
 }
 
-function parseFixed(sense: Buffer, deferred: boolean): Sense {
+function parseFixed(bytes: Buffer, deferred: boolean): Sense {
+  // Byte 7: additional length. What lies behind it is of an earlier command.
+  const sense = bytes.length < 8 ? bytes : bytes.subarray(0, 8 + bytes.readUInt8(7));
   const flags = sense.readUInt8(2);
   const valid = (sense.readUInt8(0) & 0x80) !== 0 && sense.length >= 7;
   return {
@@ -156,7 +158,8 @@ function parseDescriptors(sense: Buffer, deferred: boolean): Sense | undefined {
     if (at + 2 + lengthBytes > end) break;
     // SPC-4 4.5.2.2: information descriptor; SSC-4 adds 04h, the stream commands' flags.
     if (type === 0x00 && lengthBytes >= 10 && (sense.readUInt8(at + 2) & 0x80) !== 0) {
-      information = Number(sense.readBigInt64BE(at + 4));
+      const value = Number(sense.readBigInt64BE(at + 4));
+      information = Number.isSafeInteger(value) ? value : undefined;
     }
     if (type === 0x04 && lengthBytes >= 2) stream = sense.readUInt8(at + 3);
   }
