@@ -14,17 +14,20 @@ export type ReportedPosition = {
 
 export const READ_POSITION_LONG_BYTES = 32;
 
-/** Undefined where the drive itself says it does not know, or the answer is short. */
+/** Undefined where the drive itself says it does not know, counts beyond any tape, or the answer is short. */
 export function parsePosition(bytes: Buffer): ReportedPosition | undefined {
   if (bytes.length < READ_POSITION_LONG_BYTES) return undefined;
   const flags = bytes.readUInt8(0);
   // 08h mark position unknown, 04h logical object number unknown
   if ((flags & 0x0c) !== 0) return undefined;
+  const block = readUInt64(bytes, 8);
+  const file = readUInt64(bytes, 16);
+  if (!Number.isSafeInteger(block) || !Number.isSafeInteger(file)) return undefined;
   return {
     atBeginning: (flags & 0x80) !== 0,
     pastEarlyWarning: (flags & 0x40) !== 0,
     partition: bytes.readUInt32BE(4),
-    block: readUInt64(bytes, 8),
-    file: readUInt64(bytes, 16),
+    block,
+    file,
   };
 }
