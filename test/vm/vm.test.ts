@@ -1,19 +1,34 @@
 /**
- * The suites of test/vm/suite, run on the kernel's own tape drivers in a virtual machine. They run while this file is
- * collected, so that each of their tests is counted here under its own name.
+ * The suites of test/vm/suite, run on the kernel's own tape drivers in virtual machines: once as released, once with the
+ * door's sanitized build. They run while this file is collected, so that each test is counted under its own name.
  */
+import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import { runInMachine, whyNoMachine } from './machine.ts';
 
-const SUITES = ['contract', 'intruder', 'command'];
-
 const reason = whyNoMachine();
-const results = reason === undefined ? await runInMachine(SUITES) : [];
 
-describe('in the virtual machine', () => {
-  test.skipIf(reason === undefined)('needs what is missing here', (context) =>
-    context.skip(reason),
-  );
+/** A sanitizer that finds something ends the process, and with it the suite. */
+const sanitized = () => ({
+  LD_PRELOAD: execFileSync('gcc', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).trim(),
+  ASAN_OPTIONS: 'detect_leaks=0',
+  UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1',
+  SHELFS_TEST_DOOR: 'Debug',
+});
+
+const [released, checked] =
+  reason === undefined
+    ? await Promise.all([
+        runInMachine(['contract', 'intruder', 'command']),
+        runInMachine(['contract', 'intruder'], sanitized()),
+      ])
+    : [[], []];
+
+describe.each([
+  ['in the virtual machine', released],
+  ['in the virtual machine, with sanitizers', checked],
+])('%s', (_, results) => {
+  if (reason !== undefined) test('all suites', (context) => context.skip(reason));
 
   test.each(results)('$name', ({ state, messages }) => {
     expect(messages).toEqual([]);
