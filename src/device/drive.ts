@@ -71,6 +71,7 @@ export class Drive {
   private constructor(unit: LogicalUnit, identity: Identity) {
     this.unit = unit;
     this.identity = identity;
+    unit.onDisturbance = () => this.#lose();
   }
 
   /** @throws CodedError DEVICE_UNSUITABLE when it is no tape drive */
@@ -90,7 +91,7 @@ export class Drive {
   /** TEST UNIT READY, past any unit attentions; those make the position unknown. */
   async state(signal: AbortSignal): Promise<DriveState> {
     for (let attempt = 0; attempt < UNIT_ATTENTIONS_MAX; attempt += 1) {
-      const { sense } = await this.#send({ cdb: [0x00, 0, 0, 0, 0, 0] }, signal);
+      const { sense } = await this.unit.send({ cdb: [0x00, 0, 0, 0, 0, 0] }, signal);
       if (!sense || isDone(sense)) return 'ready';
       if (sense.key === SENSE_KEY.unitAttention) continue;
       if (sense.key !== SENSE_KEY.notReady) throw this.#error(sense, 'asking whether it is ready');
@@ -115,9 +116,10 @@ export class Drive {
       const state = await this.state(signal);
       if (state === 'ready') return;
       if (state === 'empty') throw this.#empty();
-      if (state === 'unloaded') {
+      const isLate = clock.monotonicMs() - startMs > timeoutMs;
+      if (state === 'unloaded' && !isLate) {
         await this.load(signal);
-      } else if (state !== 'becoming-ready' || clock.monotonicMs() - startMs > timeoutMs) {
+      } else if (state !== 'becoming-ready' || isLate) {
         const why = state === 'cleaning' ? 'a cleaning cartridge is in it' : `it is ${state}`;
         throw new CodedError('DRIVE_NOT_READY', `${this.name} is not ready: ${why}`, {
           device: this.name,
@@ -212,7 +214,7 @@ export class Drive {
   /** Goes behind the last thing written: the only place where blocks may be added. */
   async spaceToEndOfData(signal: AbortSignal): Promise<void> {
     this.#lose();
-    const { sense } = await this.#send({ cdb: [0x11, 0x03, 0, 0, 0, 0] }, signal);
+    const { sense } = await this.unit.send({ cdb: [0x11, 0x03, 0, 0, 0, 0] }, signal);
     // On a blank cartridge some drives answer BLANK CHECK instead: end of data is where it stands.
     const isBlank = sense?.key === SENSE_KEY.blankCheck && isEndOfData(sense);
     if (sense && !isDone(sense) && !isBlank) throw this.#error(sense, 'going to end of data');
@@ -241,7 +243,7 @@ export class Drive {
     cdb.writeUIntBE(buffer.byteLength, 2, 3);
     const before = this.#position;
     this.#lose();
-    const { sense, data } = await this.#send({ cdb: [...cdb], dataIn: buffer }, signal);
+    const { sense, data } = await this.unit.send({ cdb: [...cdb], dataIn: buffer }, signal);
     if (!sense) {
       this.#pass(before, 'block');
       return { kind: 'block', lengthBytes: data.length };
@@ -250,10 +252,14 @@ export class Drive {
       this.#pass(before, 'filemark');
       return { kind: 'filemark' };
     }
-    if (sense.incorrectLength && isDone(sense) && sense.information !== undefined) {
+    if (sense.incorrectLength && isDone(sense)) {
+      const { information } = sense;
+      if (information === undefined || information >= buffer.byteLength) {
+        throw this.unit.fail('it read a block of another length and does not say which');
+      }
       this.#pass(before, 'block');
-      const lengthBytes = buffer.byteLength - sense.information;
-      return { kind: sense.information < 0 ? 'longer-block' : 'block', lengthBytes };
+      const lengthBytes = buffer.byteLength - information;
+      return { kind: information < 0 ? 'longer-block' : 'block', lengthBytes };
     }
     if (sense.key === SENSE_KEY.blankCheck && isEndOfData(sense)) {
       this.#position = before;
@@ -317,7 +323,7 @@ export class Drive {
     const cdb = Buffer.alloc(16);
     cdb.writeUInt8(0x82, 0);
     cdb.writeUInt8(0x01, 2); // current position
-    const { sense } = await this.#send({ cdb: [...cdb] }, signal);
+    const { sense } = await this.unit.send({ cdb: [...cdb] }, signal);
     const isUnknownCommand = sense?.key === SENSE_KEY.illegalRequest && sense.asc === 0x20;
     if (!isDone(sense) && !isUnknownCommand) {
       this.#lose();
@@ -350,7 +356,7 @@ export class Drive {
   ): Promise<EndWarning> {
     const before = this.#position;
     this.#lose();
-    const { sense } = await this.#send(request, signal);
+    const { sense } = await this.unit.send(request, signal);
     if (sense && isOverwriteRefused(sense) && before.proven && before.atEndOfData) {
       throw new CodedError(
         'POSITION_LOST',
@@ -373,7 +379,7 @@ export class Drive {
 
   async #move(request: Request, what: string, signal: AbortSignal): Promise<void> {
     this.#lose();
-    const { sense } = await this.#send(request, signal);
+    const { sense } = await this.unit.send(request, signal);
     if (!isDone(sense)) throw this.#error(sense, what, 'MEDIUM_UNREADABLE');
   }
 
@@ -382,7 +388,7 @@ export class Drive {
       cdb: [0x34, 0x06, 0, 0, 0, 0, 0, 0, 0, 0],
       dataIn: Buffer.alloc(READ_POSITION_LONG_BYTES),
     };
-    const { sense, data } = await this.#send(request, signal);
+    const { sense, data } = await this.unit.send(request, signal);
     if (!isDone(sense)) {
       this.#lose();
       throw this.#error(sense, 'asking for its position');
@@ -402,23 +408,10 @@ export class Drive {
   /** For commands that a unit attention may precede without harm: they are simply said again. */
   async #doPastAttentions(request: Request, what: string, signal: AbortSignal): Promise<Answer> {
     for (let attempt = 1; ; attempt += 1) {
-      const answer = await this.#send(request, signal);
+      const answer = await this.unit.send(request, signal);
       if (isDone(answer.sense)) return answer;
       const again = answer.sense?.key === SENSE_KEY.unitAttention && attempt < UNIT_ATTENTIONS_MAX;
       if (!again) throw this.#error(answer.sense, what);
-    }
-  }
-
-  /** Sends; a unit attention, deferred sense or failure leaves the position unknown, whatever the command was. */
-  async #send(request: Request, signal: AbortSignal): Promise<Answer> {
-    try {
-      const answer = await this.unit.send(request, signal);
-      const { sense } = answer;
-      if (sense && (sense.deferred || sense.key === SENSE_KEY.unitAttention)) this.#lose();
-      return answer;
-    } catch (error) {
-      this.#lose();
-      throw error;
     }
   }
 
@@ -499,5 +492,6 @@ function isOverwriteRefused(sense: Sense): boolean {
 
 /** 00h/05h; 00h/00h comes from older drives. 14h/03h, end of data not found, is damage and not an end. */
 function isEndOfData(sense: Sense): boolean {
+  if (sense.deferred) return false;
   return sense.asc === 0x00 && (sense.ascq === 0x05 || sense.ascq === 0x00);
 }

@@ -48,6 +48,10 @@ const HOST_STATUS: ReadonlyMap<number, string> = new Map([
   [0x0e, 'the connection was disturbed'],
 ]);
 
+/** DRIVER_SENSE only says that sense data are there; the upper half is advice (include/scsi/scsi.h before 5.14). */
+const DRIVER_STATUS_MASK = 0x0f;
+const DRIVER_SENSE = 0x08;
+
 const BUSY_WAIT_MS = 1000;
 /** A device may answer BUSY while it resets itself, some minutes on a library. */
 const BUSY_WAITS_MAX = 300;
@@ -57,6 +61,8 @@ export class LogicalUnit {
   readonly #clock: Clock;
   readonly #failure: FailureCode;
   #recommended: RecommendedTimeouts = new Map();
+  /** Told of every unit attention, deferred error and failure, whoever sent the command that met it. */
+  onDisturbance: () => void = () => {};
 
   /** @param failure the code for a device that misbehaves: DRIVE_FAILED or CHANGER_FAILED */
   constructor(port: ScsiPort, clock: Clock, failure: FailureCode) {
@@ -75,11 +81,28 @@ export class LogicalUnit {
 
   /** @throws CodedError DRIVE_BUSY (reserved), DEVICE_MISSING, or the unit's failure code. */
   async send(request: Request, signal: AbortSignal): Promise<Answer> {
+    try {
+      const answer = await this.#sendOnce(request, signal);
+      const { sense } = answer;
+      if (sense?.deferred || sense?.key === SENSE_KEY.unitAttention) this.onDisturbance();
+      return answer;
+    } catch (error) {
+      this.onDisturbance();
+      throw error;
+    }
+  }
+
+  async #sendOnce(request: Request, signal: AbortSignal): Promise<Answer> {
     const reply = await this.#sendUntilTaken(request, signal);
     const data = transferred(request, reply);
     if (reply.hostStatus !== 0) {
       const cause = HOST_STATUS.get(reply.hostStatus) ?? `host status ${reply.hostStatus}`;
       throw this.fail(`${cause}; check cable, power and adapter`);
+    }
+    // Before Linux 5.14 a command that timed out has host status 0, status GOOD and DRIVER_TIMEOUT (06h).
+    const driverStatus = reply.driverStatus & DRIVER_STATUS_MASK;
+    if (driverStatus !== 0 && driverStatus !== DRIVER_SENSE) {
+      throw this.fail(`driver status ${driverStatus}; check cable, power and adapter`);
     }
     if (reply.status === STATUS.good) return { sense: undefined, data };
     if (reply.status === STATUS.reservationConflict) {
