@@ -1,8 +1,8 @@
 /** What a drive says of its own health and of the cartridge in it, from its log pages. */
 
 import { counter, LOG_PAGE, type LogPage, parseLogPage } from './log.ts';
-import { isDone, type LogicalUnit } from './logical-unit.ts';
-import { SENSE_KEY } from './sense.ts';
+import { isDone, type LogicalUnit, UNIT_ATTENTIONS_MAX } from './logical-unit.ts';
+import { describeSense, SENSE_KEY } from './sense.ts';
 import { tapeAlerts } from './tape-alert.ts';
 
 /** Undefined fields: the drive keeps no such counter, or there is no cartridge. Megabytes are 10^6, MiB 2^20 bytes. */
@@ -67,16 +67,19 @@ export async function readLogPage(
   const dataIn = Buffer.alloc(ALLOCATION_BYTES);
   // PC = 01b: cumulative values (SPC-4 table 179)
   const cdb = [0x4d, 0, 0x40 | page, 0, 0, 0, 0, dataIn.length >> 8, dataIn.length & 0xff, 0];
-  const { sense, data } = await unit.send({ cdb, dataIn }, signal);
-  if (isDone(sense)) {
-    const parsed = parseLogPage(data, page);
-    if (parsed) return parsed;
-    throw unit.fail(`log page ${page.toString(16)}h contradicts itself`);
+  for (let attempt = 1; ; attempt += 1) {
+    const { sense, data } = await unit.send({ cdb, dataIn }, signal);
+    if (isDone(sense)) {
+      const parsed = parseLogPage(data, page);
+      if (parsed) return parsed;
+      throw unit.fail(`log page ${page.toString(16)}h contradicts itself`);
+    }
+    const isAbsent = sense?.key === SENSE_KEY.illegalRequest || sense?.key === SENSE_KEY.notReady;
+    if (isAbsent && !sense.deferred) return new Map();
+    if (sense?.key !== SENSE_KEY.unitAttention || attempt >= UNIT_ATTENTIONS_MAX) {
+      throw unit.fail(`log page ${page.toString(16)}h: ${sense ? describeSense(sense) : ''}`);
+    }
   }
-  const absent = sense?.key === SENSE_KEY.illegalRequest || sense?.key === SENSE_KEY.notReady;
-  if (absent) return new Map();
-  if (sense?.key === SENSE_KEY.unitAttention) return readLogPage(unit, page, signal);
-  throw unit.fail(`log page ${page.toString(16)}h cannot be read`);
 }
 
 /** SPC-4 table 183: 0003h all errors corrected, 0006h all errors not corrected. */
