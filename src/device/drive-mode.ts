@@ -100,11 +100,13 @@ async function sensePage(
   name: PageName,
   signal: AbortSignal,
 ): Promise<Buffer | undefined> {
-  const { page, subpage } = MODE_PAGE[name];
+  const { page, subpage, lengthBytesMin } = MODE_PAGE[name];
   const parameters = await sense(unit, { page, subpage }, signal);
   return parameters?.pages.find((sent) => {
     const isSubpage = (sent.readUInt8(0) & 0x40) !== 0;
-    return (sent.readUInt8(0) & 0x3f) === page && (isSubpage ? sent.readUInt8(1) : 0) === subpage;
+    const isThis =
+      (sent.readUInt8(0) & 0x3f) === page && (isSubpage ? sent.readUInt8(1) : 0) === subpage;
+    return isThis && sent.length >= lengthBytesMin;
   });
 }
 

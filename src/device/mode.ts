@@ -23,10 +23,11 @@ export type ModeReport = DriveMode & {
   readonly worm: boolean | undefined;
 };
 
+/** `lengthBytesMin`: up to the last field we read or set; a shorter page says nothing. */
 export const MODE_PAGE = {
-  dataCompression: { page: 0x0f, subpage: 0 },
-  deviceConfigurationExtension: { page: 0x10, subpage: 1 },
-  mediumConfiguration: { page: 0x1d, subpage: 0 },
+  dataCompression: { page: 0x0f, subpage: 0, lengthBytesMin: 3 },
+  deviceConfigurationExtension: { page: 0x10, subpage: 1, lengthBytesMin: 8 },
+  mediumConfiguration: { page: 0x1d, subpage: 0, lengthBytesMin: 3 },
 } as const;
 
 const HEADER_BYTES = 8;
@@ -96,7 +97,7 @@ export function isCompressing(page: Buffer): boolean {
   return page.length > 2 && (page.readUInt8(2) & 0x80) !== 0;
 }
 
-/** The page as sensed, with compression set; undefined where the drive cannot compress and is not asked to. */
+/** The page as sensed, with compression switched on or off. */
 export function withCompression(page: Buffer, compression: boolean): Buffer {
   const changed = Buffer.from(page);
   changed.writeUInt8((page.readUInt8(2) & 0x7f) | (compression ? 0x80 : 0), 2);
