@@ -26,6 +26,8 @@ const READY_POLL_MS = 1000;
 const READY_TIMEOUT_MS = 3_600_000;
 /** Element descriptors are at most 12 + 36 + 36 + 4 + 255 bytes; one header a page, one for the answer. */
 const DESCRIPTOR_BYTES_MAX = 343;
+/** The allocation length of READ ELEMENT STATUS has 24 bits. */
+const ALLOCATION_BYTES_MAX = 2 ** 24 - 1;
 
 export class Changer {
   readonly identity: Identity;
@@ -121,7 +123,8 @@ export class Changer {
     range: { start: number; count: number },
     signal: AbortSignal,
   ): Promise<Element[]> {
-    const dataIn = Buffer.alloc(16 + range.count * DESCRIPTOR_BYTES_MAX);
+    const lengthBytes = 16 + range.count * DESCRIPTOR_BYTES_MAX;
+    const dataIn = Buffer.alloc(Math.min(lengthBytes, ALLOCATION_BYTES_MAX));
     const cdb = Buffer.alloc(12);
     cdb.writeUInt8(0xb8, 0);
     cdb.writeUInt8(0x10 | (ELEMENT_TYPES.indexOf(type) + 1), 1); // VOLTAG
