@@ -5,7 +5,6 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/vm/suite/**'],
     reporters: ['./test/reporter.ts'],
-    benchmark: { include: ['test/bench/**/*.bench.ts'] },
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,
