@@ -47,19 +47,20 @@ export function allowOverwrite(deck: Deck, cdb: Buffer): Answer {
 
 /** READ POSITION, short form (00h) and long form (06h). */
 export function readPosition(deck: Deck, form: number): Answer {
-  const flags = (deck.position === 0 ? 0x80 : 0) | (deck.isPastEarlyWarning ? 0x40 : 0);
+  const { block, file } = deck.reported;
+  const flags = (block === 0 ? 0x80 : 0) | (deck.isPastEarlyWarning ? 0x40 : 0);
   if (form === 0x06) {
     const data = Buffer.alloc(32);
     data.writeUInt8(flags, 0);
-    writeUInt64(data, deck.position, 8);
-    writeUInt64(data, deck.file, 16);
+    writeUInt64(data, block, 8);
+    writeUInt64(data, file, 16);
     return { data };
   }
   if (form !== 0x00) return INVALID_FIELD;
   const data = Buffer.alloc(20);
   data.writeUInt8(flags | 0x30, 0); // counts of buffered objects are not kept
-  data.writeUInt32BE(deck.position, 4);
-  data.writeUInt32BE(deck.position, 8);
+  data.writeUInt32BE(block, 4);
+  data.writeUInt32BE(block, 8);
   return { data };
 }
 

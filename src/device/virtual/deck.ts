@@ -29,6 +29,8 @@ export class Deck {
   #isWarned = false;
   /** Sense of a write that failed on the tape after it had been accepted. */
   #lateError: { sense: Answer; afterCommands: number } | undefined;
+  /** Accepted since then, and lost: a drive counts what is in its buffer as written. */
+  #lost = { blocks: 0, files: 0 };
 
   constructor(cartridge: VirtualCartridge, position: number) {
     this.cartridge = cartridge;
@@ -42,6 +44,11 @@ export class Deck {
 
   get file(): number {
     return this.cartridge.tape.placeOf(this.position).file;
+  }
+
+  /** What READ POSITION says: the buffer included. */
+  get reported(): { block: number; file: number } {
+    return { block: this.position + this.#lost.blocks, file: this.file + this.#lost.files };
   }
 
   get isAtEndOfData(): boolean {
@@ -69,7 +76,10 @@ export class Deck {
       });
     }
     await this.#beginWriting();
-    if (this.#lateError) return GOOD; // taken into the buffer, and lost with it
+    if (this.#lateError) {
+      this.#lost.blocks += 1;
+      return GOOD; // taken into the buffer, and lost with it
+    }
     await tape.append(block);
     this.position = tape.end.block;
     this.cartridge.record.bytesWritten += block.byteLength;
@@ -82,7 +92,10 @@ export class Deck {
       const refused = this.#refuse(guard);
       if (refused) return refused;
       await this.#beginWriting();
-      if (!this.#lateError) {
+      if (this.#lateError) {
+        this.#lost.blocks += count;
+        this.#lost.files += count;
+      } else {
         await this.cartridge.tape.appendFilemarks(count);
         this.position = this.cartridge.tape.end.block;
       }
@@ -198,16 +211,17 @@ export class Deck {
     this.#lateError = { sense, afterCommands };
   }
 
-  /** The late error that is due with this command, if any. */
-  takeLateError(): Answer | undefined {
+  /** The late error that is due, if any. @param empties the command needs the buffer on tape and cannot go before it */
+  takeLateError(empties: boolean): Answer | undefined {
     if (!this.#lateError) return undefined;
     this.#lateError.afterCommands -= 1;
-    return this.#lateError.afterCommands < 0 ? this.#failLate() : undefined;
+    return empties || this.#lateError.afterCommands < 0 ? this.#failLate() : undefined;
   }
 
   #failLate(): Answer {
     const sense = this.#lateError?.sense ?? GOOD;
     this.#lateError = undefined;
+    this.#lost = { blocks: 0, files: 0 };
     return sense;
   }
 
@@ -254,6 +268,7 @@ export class Deck {
       this.#isWarned = false;
     }
     this.position = block;
+    this.#lost = { blocks: 0, files: 0 };
   }
 
   /** What a write that went well says about the end of the tape. */

@@ -5,8 +5,7 @@
  * next one; when it is killed, the next one finds a drive that has lost power: rewound, with a unit attention.
  */
 import { strict as assert } from 'node:assert';
-import type { Clock } from '../../base/clock.ts';
-import { canRead, canWrite, type DriveGeneration } from '../../domain/generation.ts';
+import { canRead, canWrite } from '../../domain/generation.ts';
 import { DEVICE_TYPE } from '../inquiry.ts';
 import type { ScsiCommand, ScsiPort, ScsiReply } from '../port.ts';
 import { SENSE_KEY } from '../sense.ts';
@@ -20,8 +19,8 @@ import {
   reply,
   UNKNOWN_COMMAND,
 } from './answer.ts';
-import { VirtualCartridge } from './cartridge.ts';
-import { Deck } from './deck.ts';
+import { type Arrival, Bay, type BayOptions } from './bay.ts';
+import type { Deck } from './deck.ts';
 import {
   allowOverwrite,
   locate,
@@ -39,23 +38,14 @@ import {
   vitalProductData,
 } from './drive-pages.ts';
 import type { FaultContext, FaultEffect, FaultPlan } from './faults.ts';
-import { MECHANICS } from './mechanics.ts';
 import { isRefusal, modeSelect } from './mode-select.ts';
 import { supportedOperationCodes } from './operation-codes.ts';
-import { driveElement, emptyStatistics, type FileLock, type LibraryState } from './state.ts';
-import { type Carried, type Speed, Usage } from './usage.ts';
+import type { FileLock } from './state.ts';
+import type { Carried } from './usage.ts';
 
-export type DriveOptions = {
-  /** Counted from 0. */
-  readonly index: number;
+export type DriveOptions = BayOptions & {
   readonly serial: string;
-  readonly generation: DriveGeneration;
-  readonly directory: string;
-  readonly state: LibraryState;
-  readonly clock: Clock;
-  readonly speed: Speed;
   readonly faults: FaultPlan;
-  readonly bootId: string;
   readonly lock: FileLock;
 };
 
@@ -76,17 +66,18 @@ const HOST_TIMEOUT = 0x03;
 /** A universal cleaning cartridge is good for 50 cleanings. */
 const CLEANINGS_MAX = 50;
 
+const NO_MEDIUM = check({ key: SENSE_KEY.notReady, code: 0x3a00 });
+
 type Handler = (command: ScsiCommand, cdb: Buffer) => Promise<Answer> | Answer;
 
 export class VirtualDrive implements ScsiPort {
   readonly name: string;
   readonly #options: DriveOptions;
   readonly #handlers: ReadonlyMap<number, Handler>;
-  #deck: Deck | undefined;
+  readonly #bay: Bay;
   #mode = defaultMode();
   #attentions: number[] = [];
   #alerts = new Set<number>();
-  #usage: Usage;
   #session = { bytesWritten: 0, bytesRead: 0, uncorrectedWrites: 0, uncorrectedReads: 0 };
   #idleSinceMs: number;
   #tail: Promise<unknown> = Promise.resolve();
@@ -96,47 +87,56 @@ export class VirtualDrive implements ScsiPort {
     this.name = `virtual drive ${options.index}`;
     this.#options = options;
     this.#idleSinceMs = options.clock.monotonicMs();
-    this.#usage = new Usage(emptyStatistics(), options.clock, options.speed);
+    this.#bay = new Bay(options);
     this.#handlers = this.#table();
   }
 
   /** Powers the drive on: takes up what stands in it. */
   static async open(options: DriveOptions): Promise<VirtualDrive> {
     const drive = new VirtualDrive(options);
-    await drive.#powerOn();
+    const { arrival, lostPower } = await drive.#bay.powerOn();
+    drive.#greet(arrival);
+    if (lostPower) drive.#loseSettings(0x2901);
     return drive;
   }
 
   execute(command: ScsiCommand, signal: AbortSignal): Promise<ScsiReply> {
     assert(!this.#closed, `${this.name} is closed`);
-    const reply = this.#tail.then(() => {
+    return this.#inTurn(() => {
       signal.throwIfAborted();
       return this.#run(command);
     });
-    this.#tail = reply.catch(() => undefined);
-    return reply;
   }
 
-  /** Keeps position and counters for the next process. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#tail;
-    const deck = this.#deck;
-    await deck?.cartridge.close();
-    this.#deck = undefined;
-    const threaded = deck && { cartridge: deck.cartridge.name, position: deck.position };
-    await this.#save({ ...(threaded && { threaded }), prevented: false });
+    await this.#inTurn(() => this.#bay.powerOff());
     await this.#options.lock.close();
   }
 
-  /** The picker takes the cartridge; `false` while it is locked in. A threaded one is unthreaded first, as libraries do. */
-  async release(): Promise<boolean> {
-    await this.#tail;
-    const record = await this.#record();
-    if (record.prevented) return false;
-    if (this.#deck) await this.#unthread();
-    return true;
+  /**
+   * The picker takes the cartridge; undefined while it is locked in. A threaded one is unthreaded first, as libraries do.
+   * Until `close` no command is answered, so that none threads it again under the picker's hand.
+   */
+  async release(): Promise<FileLock | undefined> {
+    const taken = Promise.withResolvers<void>();
+    const released = this.#inTurn(async () => {
+      if (await this.#bay.isLocked()) return false;
+      await this.#bay.unload();
+      return true;
+    });
+    void this.#inTurn(async () => {
+      if (await released.catch(() => false)) await taken.promise;
+    });
+    return (await released) ? { close: async () => taken.resolve() } : undefined;
+  }
+
+  /** One thing at a time, in the order of the calls. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#tail.then(work);
+    this.#tail = done.catch(() => undefined);
+    return done;
   }
 
   async #run(command: ScsiCommand): Promise<ScsiReply> {
@@ -169,15 +169,20 @@ export class VirtualDrive implements ScsiPort {
     if (!handler) return UNKNOWN_COMMAND;
     // INQUIRY and REQUEST SENSE are answered past unit attentions (SPC-4 5.15).
     if (opcode === 0x12 || opcode === 0x03) return handler(command, cdb);
-    if (!this.#deck || opcode === 0x00 || opcode === 0x1b) await this.#notice();
+    if (!this.#bay.deck || opcode === 0x00 || opcode === 0x1b) {
+      const arrival = await this.#bay.notice();
+      this.#greet(arrival);
+      if (arrival === 'loaded') this.#attentions = [0x2800];
+    }
     const attention = this.#attentions.shift();
     if (attention !== undefined) return check({ key: SENSE_KEY.unitAttention, code: attention });
     const operation = OPERATIONS.get(opcode);
-    if (operation && operation !== 'position') {
-      const late = this.#deck?.takeLateError();
+    if (opcode === 0x1b || (operation && operation !== 'position')) {
+      const empties = operation !== 'write' && operation !== 'filemark';
+      const late = this.#bay.deck?.takeLateError(empties);
       if (late) return late;
     }
-    const fromBytes = this.#deck?.bytesBefore ?? 0;
+    const fromBytes = this.#bay.deck?.bytesBefore ?? 0;
     const answer = await handler(command, cdb);
     if (operation) await this.#charge(operation, command, { fromBytes, lateSeconds }, answer);
     return answer;
@@ -189,9 +194,8 @@ export class VirtualDrive implements ScsiPort {
     ): Handler => {
       return (command, cdb) => {
         const problem = this.#notReady();
-        if (problem || !this.#deck)
-          return problem ?? check({ key: SENSE_KEY.notReady, code: 0x3a00 });
-        return handler(this.#deck, command, cdb);
+        if (problem || !this.#bay.deck) return problem ?? NO_MEDIUM;
+        return handler(this.#bay.deck, command, cdb);
       };
     };
     return new Map<number, Handler>([
@@ -273,9 +277,9 @@ export class VirtualDrive implements ScsiPort {
   }
 
   #notReady(): Answer | undefined {
-    const cartridge = this.#deck?.cartridge;
+    const cartridge = this.#bay.deck?.cartridge;
     if (!cartridge) {
-      return check({ key: SENSE_KEY.notReady, code: this.#present ? 0x0402 : 0x3a00 });
+      return this.#bay.present ? check({ key: SENSE_KEY.notReady, code: 0x0402 }) : NO_MEDIUM;
     }
     if (cartridge.record.kind === 'cleaning')
       return check({ key: SENSE_KEY.notReady, code: 0x3003 });
@@ -312,7 +316,7 @@ export class VirtualDrive implements ScsiPort {
     };
     // PC = 3, saved values: this drive saves none.
     if (at.control === 3) return illegalRequest(0x3900);
-    const data = modeSense(at, this.#mode, this.#deck?.cartridge);
+    const data = modeSense(at, this.#mode, this.#bay.deck?.cartridge);
     return data ? { data: data.subarray(0, cdb.readUInt16BE(7)) } : INVALID_FIELD;
   }
 
@@ -327,10 +331,10 @@ export class VirtualDrive implements ScsiPort {
     const page = cdb.readUInt8(2) & 0x3f;
     const counters = {
       ...this.#session,
-      backhitches: this.#usage.statistics.backhitches,
+      backhitches: this.#bay.usage.statistics.backhitches,
       needsCleaning: this.#alerts.has(20),
     };
-    const data = logPage(page, counters, this.#alerts, this.#deck);
+    const data = logPage(page, counters, this.#alerts, this.#bay.deck);
     if (!data) return INVALID_FIELD;
     const allocation = cdb.readUInt16BE(7);
     // Reading TapeAlert clears it; a look at the header alone does not.
@@ -339,83 +343,30 @@ export class VirtualDrive implements ScsiPort {
   }
 
   async #prevent(prevented: boolean): Promise<Answer> {
-    await this.#save({ prevented });
+    await this.#bay.lock(prevented);
     return GOOD;
   }
 
   async #load(): Promise<Answer> {
-    if (!this.#present) return check({ key: SENSE_KEY.notReady, code: 0x3a00 });
-    if (this.#deck) return this.#deck.locate(0);
-    await this.#thread(this.#present, undefined);
+    if (!this.#bay.present) return NO_MEDIUM;
+    if (this.#bay.deck) return this.#bay.deck.locate(0);
+    this.#greet(await this.#bay.load());
     return GOOD;
   }
 
   async #unload(): Promise<Answer> {
-    if (!this.#present) return check({ key: SENSE_KEY.notReady, code: 0x3a00 });
-    if ((await this.#record()).prevented) return illegalRequest(0x5302);
-    if (this.#deck) await this.#unthread();
+    if (!this.#bay.present) return NO_MEDIUM;
+    if (await this.#bay.isLocked()) return illegalRequest(0x5302);
+    await this.#bay.unload();
     return GOOD;
   }
 
-  /** The cartridge in the drive's element, threaded or not. */
-  #present: string | undefined;
-
-  /** Takes notice of what the picker, of any process, has put into the drive or taken from it. */
-  async #notice(): Promise<void> {
-    const { state, index } = this.#options;
-    const library = await state.read();
-    const element = driveElement(library.elements, index);
-    if (element.cartridge === this.#present) return;
-    if (this.#deck) await this.#deck.cartridge.close();
-    this.#deck = undefined;
-    this.#present = element.cartridge;
-    if (element.cartridge) {
-      await this.#thread(element.cartridge, undefined);
-      this.#attentions = [0x2800];
-    }
-  }
-
-  async #powerOn(): Promise<void> {
-    const { state, index } = this.#options;
-    const library = await state.read();
-    const record = library.drives[index];
-    assert(record, `${this.name} has no record`);
-    this.#usage = new Usage(record.statistics, this.#options.clock, this.#options.speed);
-    this.#present = driveElement(library.elements, index).cartridge;
-    const wasLocked = record.prevented;
-    if (this.#present && !record.unloaded) {
-      const stood =
-        record.threaded?.cartridge === this.#present ? record.threaded.position : undefined;
-      await this.#thread(this.#present, stood);
-    }
-    // A cartridge left locked in means that the process before was killed: the drive has lost its power.
-    if (wasLocked) this.#loseSettings(0x2901);
-    if (wasLocked) await this.#save({ prevented: false });
-  }
-
-  /** @param stood where the head stood; undefined when the cartridge has yet to be loaded */
-  async #thread(name: string, stood: number | undefined): Promise<void> {
-    const { directory, bootId, generation } = this.#options;
-    const cartridge = await VirtualCartridge.open(directory, name, bootId);
-    this.#deck = new Deck(cartridge, cartridge.wasLeftThreaded ? 0 : (stood ?? 0));
-    this.#usage.begin(MECHANICS[generation], cartridge.record.capacityBytes);
-    if (cartridge.wasLeftThreaded) this.#attentions = [0x2901];
-    if (stood !== undefined) return;
-    await this.#usage.load();
-    await cartridge.save({ loads: cartridge.record.loads + 1 });
-    if (cartridge.record.kind === 'cleaning') {
-      this.#alerts.add(cartridge.record.loads > CLEANINGS_MAX ? 22 : 11);
-      this.#alerts.delete(20);
-    }
-    await this.#save({ threaded: { cartridge: name, position: 0 }, unloaded: false });
-  }
-
-  async #unthread(): Promise<void> {
-    assert(this.#deck);
-    await this.#usage.unload(this.#deck.bytesBefore);
-    await this.#deck.cartridge.close();
-    this.#deck = undefined;
-    await this.#save({ threaded: undefined, unloaded: true });
+  /** A cleaning cartridge goes to work as soon as it is loaded. */
+  #greet(arrival: Arrival): void {
+    const record = this.#bay.deck?.cartridge.record;
+    if (arrival !== 'loaded' || record?.kind !== 'cleaning') return;
+    this.#alerts.add(record.loads > CLEANINGS_MAX ? 22 : 11);
+    this.#alerts.delete(20);
   }
 
   async #suffer(effect: FaultEffect, timeoutMs: number): Promise<Answer | number | undefined> {
@@ -430,7 +381,7 @@ export class VirtualDrive implements ScsiPort {
       case 'late-write-error': {
         const { key, code, afterCommands } = effect;
         this.#alerts.add(3);
-        this.#deck?.failWritesLate(check({ key, code, deferred: true }), afterCommands);
+        this.#bay.deck?.failWritesLate(check({ key, code, deferred: true }), afterCommands);
         return undefined;
       }
       case 'delay':
@@ -441,7 +392,9 @@ export class VirtualDrive implements ScsiPort {
         await this.#reset(0x2902);
         return HOST_TIMEOUT;
       case 'power-loss':
-        await this.#losePower(effect.survivors);
+        await this.#bay.losePower(effect.survivors);
+        this.#loseSettings(0x2901);
+        await this.#bay.lock(false);
         return HOST_GONE;
       case 'reset':
         await this.#reset(effect.swallowed ? undefined : 0x2902);
@@ -456,29 +409,14 @@ export class VirtualDrive implements ScsiPort {
 
   /** A reset by anybody: settings back to their defaults, buffer written, tape rewound. */
   async #reset(attention: number | undefined): Promise<void> {
-    await this.#deck?.locate(0);
+    await this.#bay.deck?.locate(0);
     this.#loseSettings(attention);
-    await this.#save({ prevented: false });
-  }
-
-  async #losePower(survivors: number): Promise<void> {
-    const deck = this.#deck;
-    if (deck) {
-      const { tape, name } = deck.cartridge;
-      // What was not confirmed is gone from some record on; the records before it made it to the tape.
-      await tape.truncate(
-        Math.max(tape.syncedBlock, Math.min(tape.end.block, tape.syncedBlock + survivors)),
-      );
-      await deck.cartridge.close();
-      await this.#thread(name, undefined);
-    }
-    this.#loseSettings(0x2901);
-    await this.#save({ prevented: false });
+    await this.#bay.lock(false);
   }
 
   #loseSettings(attention: number | undefined): void {
     this.#mode = defaultMode();
-    this.#deck?.forbidOverwrite();
+    this.#bay.deck?.forbidOverwrite();
     this.#attentions = attention === undefined ? [] : [attention];
   }
 
@@ -490,13 +428,16 @@ export class VirtualDrive implements ScsiPort {
     answer: Answer,
   ): Promise<void> {
     const cdb = Buffer.from(command.cdb);
+    // Key 1h and below comment on success.
+    const isRefused = ((answer.sense?.readUInt8(2) ?? 0) & 0x0f) > SENSE_KEY.recoveredError;
+    if (isRefused && (operation === 'write' || operation === 'filemark')) return;
     const isFilemark = operation === 'filemark';
     const movedBytes = command.dataOut?.byteLength ?? answer.placedBytes ?? 0;
     if (operation === 'write') this.#session.bytesWritten += movedBytes;
-    await this.#usage.charge({
+    await this.#bay.usage.charge({
       operation,
       ...before,
-      toBytes: this.#deck?.bytesBefore ?? 0,
+      toBytes: this.#bay.deck?.bytesBefore ?? 0,
       movedBytes,
       filemarks: isFilemark ? cdb.readUIntBE(2, 3) : 0,
       immediate: isFilemark && (cdb.readUInt8(1) & 0x01) !== 0,
@@ -507,28 +448,10 @@ export class VirtualDrive implements ScsiPort {
     return {
       on,
       drive: this.#options.index,
-      cartridge: this.#deck?.cartridge.name ?? this.#present,
-      block: this.#deck?.position,
+      cartridge: this.#bay.deck?.cartridge.name ?? this.#bay.present,
+      block: this.#bay.deck?.position,
       bytes: command.dataIn?.byteLength ?? command.dataOut?.byteLength,
     };
-  }
-
-  async #record(): Promise<{ prevented: boolean }> {
-    const record = (await this.#options.state.read()).drives[this.#options.index];
-    assert(record);
-    return record;
-  }
-
-  async #save(change: {
-    threaded?: { cartridge: string; position: number } | undefined;
-    unloaded?: boolean;
-    prevented?: boolean;
-  }): Promise<void> {
-    await this.#options.state.update((library) => {
-      const record = library.drives[this.#options.index];
-      assert(record);
-      Object.assign(record, change, { statistics: { ...this.#usage.statistics } });
-    });
   }
 }
 
