@@ -18,7 +18,7 @@ import {
 import { standardInquiry, vitalProductData } from './drive-pages.ts';
 import type { FaultPlan } from './faults.ts';
 import { MOVE_SECONDS } from './mechanics.ts';
-import type { ElementRecord, LibraryRecord, LibraryState } from './state.ts';
+import type { ElementRecord, FileLock, LibraryRecord, LibraryState } from './state.ts';
 import type { Speed } from './usage.ts';
 
 export type ChangerOptions = {
@@ -26,8 +26,8 @@ export type ChangerOptions = {
   readonly clock: Clock;
   readonly speed: Speed;
   readonly faults: FaultPlan;
-  /** Makes a drive give up its cartridge; false while it is locked in, by whichever process. */
-  readonly releaseDrive: (index: number) => Promise<boolean>;
+  /** Makes a drive give up its cartridge and keeps it idle until closed; undefined while locked in or another's. */
+  readonly releaseDrive: (index: number) => Promise<FileLock | undefined>;
 };
 
 const NO_SUCH_ELEMENT = illegalRequest(0x2101);
@@ -135,19 +135,28 @@ export class VirtualChanger implements ScsiPort {
   }
 
   async #move(from: number, to: number): Promise<Answer> {
-    const { state, faults } = this.#options;
-    const library = await state.read();
+    const library = await this.#options.state.read();
     const source = library.elements.find(({ address }) => address === from);
     const target = library.elements.find(({ address }) => address === to);
     if (!source || !target || source.type === 'picker' || target.type === 'picker')
       return NO_SUCH_ELEMENT;
     if (!source.cartridge) return SOURCE_EMPTY;
     if (target.cartridge && target.address !== source.address) return DESTINATION_FULL;
-    if (source.type === 'drive') {
-      const index = library.elements.filter(({ type }) => type === 'drive').indexOf(source);
-      if (!(await this.#options.releaseDrive(index))) return REMOVAL_PREVENTED;
+    if (source.type !== 'drive') return this.#pick(source, to);
+    const index = library.elements.filter(({ type }) => type === 'drive').indexOf(source);
+    const released = await this.#options.releaseDrive(index);
+    if (!released) return REMOVAL_PREVENTED;
+    try {
+      return await this.#pick(source, to);
+    } finally {
+      await released.close();
     }
-    const effect = faults.due({ on: 'move', cartridge: source?.cartridge });
+  }
+
+  /** The picker's part, once a drive has given its cartridge up. */
+  async #pick(source: ElementRecord, to: number): Promise<Answer> {
+    const { state, faults } = this.#options;
+    const effect = faults.due({ on: 'move', cartridge: source.cartridge });
     if (effect?.kind === 'jam') this.#jammedMoves = effect.moves;
     if (this.#jammedMoves > 0) {
       this.#jammedMoves -= 1;
@@ -156,7 +165,7 @@ export class VirtualChanger implements ScsiPort {
     if (effect?.kind === 'sense') return check({ key: effect.key, code: effect.code });
     if (effect?.kind === 'delay')
       await this.#options.clock.sleepMs(effect.ms, new AbortController().signal);
-    const moved = await state.update((record) => carry(record, from, to));
+    const moved = await state.update((record) => carry(record, source.address, to));
     if (moved !== GOOD) return moved;
     await this.#wait();
     if (effect?.kind === 'swap' || effect?.kind === 'relabel') {

@@ -30,7 +30,10 @@ export type FaultEffect =
       readonly deferred?: boolean;
       readonly endOfMedium?: boolean;
     }
-  /** This write and all behind it are accepted and lost; the deferred sense comes `afterCommands` later. */
+  /**
+   * This write and all behind it are accepted and lost; the deferred sense comes `afterCommands` later, or with the first
+   * command that needs the buffer on tape.
+   */
   | {
       readonly kind: 'late-write-error';
       readonly key: number;
@@ -85,6 +88,19 @@ export type FaultContext = {
   readonly bytes?: number | undefined;
 };
 
+/** The operation an effect belongs to, or `drive` for any of a drive's; `sense` and `delay` go with all. */
+const PLACES: Partial<Record<FaultEffect['kind'], FaultOperation | 'drive'>> = {
+  'late-write-error': 'write',
+  hang: 'drive',
+  'power-loss': 'drive',
+  reset: 'drive',
+  'bit-flip': 'read',
+  jam: 'move',
+  swap: 'move',
+  relabel: 'move',
+  'tape-alert': 'drive',
+};
+
 type Planned = { readonly fault: Fault; count: number; bytes: number; fired: boolean };
 
 export class FaultPlan {
@@ -95,6 +111,12 @@ export class FaultPlan {
     assert(
       !isSwallowed || fault.on === 'position',
       `not a fault we promise to survive: ${fault.note}`,
+    );
+    const { kind } = fault.effect;
+    const place = PLACES[kind];
+    assert(
+      place === undefined || (place === 'drive' ? fault.on !== 'move' : fault.on === place),
+      `a ${kind} on ${fault.on} would fire and do nothing: ${fault.note}`,
     );
     this.#planned.push({ fault, count: 0, bytes: 0, fired: false });
   }

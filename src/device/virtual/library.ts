@@ -22,6 +22,7 @@ import { FaultPlan } from './faults.ts';
 import {
   type DriveStatistics,
   emptyStatistics,
+  type FileLock,
   type LibraryRecord,
   LibraryState,
   type LockFile,
@@ -182,20 +183,18 @@ export class VirtualLibrary {
   }
 
   /** A drive of this process gives its cartridge up itself; one that nobody powers can be emptied; others cannot. */
-  async #releaseDrive(index: number): Promise<boolean> {
+  async #releaseDrive(index: number): Promise<FileLock | undefined> {
     const ours = this.#drives.get(index);
     if (ours) return ours.release();
     try {
-      const lock = await this.#lockDrive(index);
-      await lock.close();
-      return true;
+      return await this.#lockDrive(index);
     } catch (error) {
-      if (error instanceof CodedError && error.code === 'DRIVE_BUSY') return false;
+      if (error instanceof CodedError && error.code === 'DRIVE_BUSY') return undefined;
       throw error;
     }
   }
 
-  async #lockDrive(index: number): Promise<{ close(): Promise<void> }> {
+  async #lockDrive(index: number): Promise<FileLock> {
     try {
       return await this.#options.lockFile(join(this.#directory, `drive-${index}.lock`));
     } catch (error) {
