@@ -112,7 +112,7 @@ export class TapFile {
     this.#map.append(0, count);
   }
 
-  /** Reads the record at `block` into `into`, as much as fits. The framing on both sides must agree. */
+  /** Reads a record into `into`, as much as fits. The length before it must be the one it was written with. */
   async read(record: MappedRecord, into: Uint8Array): Promise<void> {
     assert(record.lengthBytes > 0, 'a filemark has no bytes');
     const part = into.subarray(0, record.lengthBytes);
@@ -166,16 +166,21 @@ export class TapFile {
 
   async #write(parts: readonly Uint8Array[], offset: number): Promise<void> {
     const wantedBytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
-    const { bytesWritten } = await this.#data.writev(parts, offset);
-    if (bytesWritten !== wantedBytes) {
-      throw new CodedError(
-        'MEDIUM_UNWRITABLE',
-        `${this.#path}: the disk below the virtual cartridge is full`,
-        {
-          path: this.#path,
-        },
-      );
+    let cause: unknown;
+    try {
+      const { bytesWritten } = await this.#data.writev(parts, offset);
+      if (bytesWritten === wantedBytes) return;
+    } catch (error) {
+      cause = error;
     }
+    // What came of it must not lie below a hole that is written here later.
+    await this.#data.truncate(this.#map.end.offset).catch(() => undefined);
+    const why = errnoOf(cause) ?? 'ENOSPC';
+    throw new CodedError(
+      'MEDIUM_UNWRITABLE',
+      `${this.#path}: the disk below the virtual cartridge takes no more (${why})`,
+      { path: this.#path, cause },
+    );
   }
 
   /** Walks whole records behind the index, as a crashed process left them. */
