@@ -1,8 +1,7 @@
 /**
  * Other programs at the drive while a job writes: they may cost the job, never a recorded block.
  *
- * The job is a loop that writes archives as a backup does: blocks, a synchronous filemark, and only then the archive
- * counts. Whatever ends it, the whole cartridge is read afterwards and must hold every archive that counted.
+ * Whatever ends the job, the whole cartridge is read afterwards and must hold every archive that counted.
  */
 import { execFile } from 'node:child_process';
 import { readdir, realpath } from 'node:fs/promises';
@@ -12,16 +11,15 @@ import { systemClock } from '../../../src/base/clock.ts';
 import { CodedError } from '../../../src/base/errors.ts';
 import { Changer } from '../../../src/device/changer.ts';
 import { Drive } from '../../../src/device/drive.ts';
-import { setMode } from '../../../src/device/drive-mode.ts';
 import { type DriveHold, holdDrive } from '../../../src/device/hold.ts';
 import { openScsiPort } from '../../../src/device/native.ts';
 import { resolveDevice } from '../../../src/device/node.ts';
+import { ArchiveJob } from '../../sim/archive-job.ts';
 import { control, doorUnderTest, tapeNodes } from './world.ts';
 
 const go = new AbortController().signal;
 const run = promisify(execFile);
 const BLOCK_BYTES = 64 * 1024;
-const BLOCKS_PER_ARCHIVE = 3;
 
 type Bench = {
   hold: DriveHold;
@@ -59,63 +57,6 @@ async function bench(): Promise<Bench> {
     bsgPath: `/dev/bsg/${address}`,
     stPath: nst.replace('nst', 'st'),
   };
-}
-
-async function setUp(drive: Drive): Promise<void> {
-  const mode = {
-    blockLengthBytes: 0,
-    buffered: true,
-    compression: false,
-    appendOnly: true,
-    programmableEarlyWarningMb: 0,
-  };
-  await setMode(drive.unit, mode, go);
-}
-
-function block(archive: number, index: number): Buffer {
-  const bytes = Buffer.alloc(BLOCK_BYTES, archive * 16 + index + 1);
-  bytes.writeUInt32BE(archive, 0);
-  bytes.writeUInt32BE(index, 4);
-  return bytes;
-}
-
-/** Writes archives until stopped or stopped by a failure; returns how many counted, and the failure. */
-async function job(
-  drive: Drive,
-  first: number,
-  stop: AbortSignal,
-): Promise<{ counted: number; failure: unknown }> {
-  let counted = first;
-  try {
-    await setUp(drive);
-    await drive.spaceToEndOfData(go);
-    while (!stop.aborted) {
-      for (let index = 0; index < BLOCKS_PER_ARCHIVE; index += 1)
-        await drive.write(block(counted, index), go);
-      await drive.writeFilemarks(1, { immediate: false }, go);
-      counted += 1;
-    }
-    return { counted, failure: undefined };
-  } catch (failure) {
-    return { counted, failure };
-  }
-}
-
-/** Reads the whole cartridge: every archive that counted is there, whole and in order; a torn one may follow. */
-async function expectArchives(drive: Drive, counted: number): Promise<void> {
-  await drive.state(go);
-  await drive.rewind(go);
-  const buffer = Buffer.alloc(BLOCK_BYTES);
-  for (let archive = 0; archive < counted; archive += 1) {
-    for (let index = 0; index < BLOCKS_PER_ARCHIVE; index += 1) {
-      expect(await drive.read(buffer, go)).toEqual({ kind: 'block', lengthBytes: BLOCK_BYTES });
-      expect([buffer.readUInt32BE(0), buffer.readUInt32BE(4)]).toEqual([archive, index]);
-      expect(buffer.equals(block(archive, index))).toBe(true);
-    }
-    expect(await drive.read(buffer, go)).toEqual({ kind: 'filemark' });
-  }
-  const rest = await drive.read(buffer, go);
-  expect(['end-of-data', 'block']).toContain(rest.kind);
 }
 
 /** An intruder may fail or be kept waiting: it is given two seconds. */
@@ -177,19 +118,17 @@ describe('while a job writes', () => {
   test.each(INTRUDERS)('$name costs at most the job', async (intruder) => {
     const at = await bench();
     try {
-      let counted = 0;
+      const archives = new ArchiveJob(BLOCK_BYTES);
+      const counted: number[] = [];
       for (let round = 0; round < 3; round += 1) {
-        const stop = new AbortController();
-        const running = job(at.drive, counted, stop.signal);
+        let isOver = false;
+        const running = archives.write(at.drive, () => isOver);
         await intruder.run(at);
-        stop.abort();
+        isOver = true;
         const ended = await running;
         if (ended.failure !== undefined) expectClear(ended.failure);
-        expect(ended.counted).toBeGreaterThanOrEqual(counted);
-        await expectArchives(at.drive, ended.counted);
-        // As the next run does it: a torn archive is closed by a filemark, and what counted stays.
-        counted = await closeTorn(at.drive, ended.counted);
-        if (counted === -1) return;
+        counted.push(...ended.counted);
+        await archives.expectOnTape(at.drive, counted);
       }
     } finally {
       await at.drive.preventRemoval(false, go).catch(() => undefined);
@@ -207,13 +146,6 @@ function expectClear(failure: unknown): void {
   );
   expect(failure.message).toMatch(/\/dev\/sg\d+/);
   expect(failure.message).not.toMatch(/\n/);
-}
-
-/** -1 where a torn archive lies at the end: then the rounds end, for its blocks are in the way of the count. */
-async function closeTorn(drive: Drive, counted: number): Promise<number> {
-  await drive.spaceToEndOfData(go);
-  const expected = counted * (BLOCKS_PER_ARCHIVE + 1);
-  return drive.position.proven && drive.position.block === expected ? counted : -1;
 }
 
 test('while a drive is held, other programs are told so', async () => {
