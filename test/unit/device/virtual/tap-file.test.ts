@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import {
   appendFile,
   copyFile,
@@ -263,8 +264,8 @@ const stepOf: fc.Arbitrary<Step> = fc.oneof(
 /** The two files at one moment. */
 type Image = { data: Buffer; index: Buffer };
 
-async function imageOf(path: string): Promise<Image> {
-  return { data: await readFile(path), index: await readFile(`${path}.index`) };
+function imageOf(path: string): Image {
+  return { data: readFileSync(path), index: readFileSync(`${path}.index`) };
 }
 
 /** What is there, and what was confirmed. */
@@ -283,15 +284,15 @@ async function history(steps: readonly Step[]): Promise<[Moment, Moment]> {
   let records: (Buffer | null)[] = [];
   let confirmed: Records = [];
   let durable = Buffer.alloc(0);
-  const now = async () => ({
-    image: await imageOf(path),
+  const now = () => ({
+    image: imageOf(path),
     records: [...records],
     confirmed,
     durable,
   });
-  let before = await now();
+  let before = now();
   for (const [number, step] of steps.entries()) {
-    if (number === steps.length - 1) before = await now();
+    if (number === steps.length - 1) before = now();
     if (step.kind === 'append') {
       const bytes = step.zero ? Buffer.alloc(step.lengthBytes) : block(number, step.lengthBytes);
       await tape.append(bytes);
@@ -302,7 +303,7 @@ async function history(steps: readonly Step[]): Promise<[Moment, Moment]> {
     } else if (step.kind === 'sync') {
       await tape.sync();
       confirmed = [...records];
-      durable = await readFile(path);
+      durable = readFileSync(path);
     } else {
       const at = Math.floor(records.length * step.part);
       await tape.truncate(at);
@@ -310,15 +311,15 @@ async function history(steps: readonly Step[]): Promise<[Moment, Moment]> {
       confirmed = confirmed.slice(0, at);
     }
   }
-  const after = await now();
+  const after = now();
   await tape.close();
   return [before, after];
 }
 
 async function reopen(image: Image, keepUnsynced: boolean) {
   const path = await newPath();
-  await writeFile(path, image.data);
-  await writeFile(`${path}.index`, image.index);
+  writeFileSync(path, image.data);
+  writeFileSync(`${path}.index`, image.index);
   const tape = await TapFile.open(path, { keepUnsynced });
   return { tape, path };
 }
