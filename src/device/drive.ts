@@ -212,22 +212,30 @@ export class Drive {
   }
 
   /**
-   * Goes behind the last thing written: the only place where blocks may be added. The drive is sent there twice and must
-   * say the same place twice: a reset between the motion and the question, its unit attention swallowed by somebody,
-   * would otherwise make the beginning of the tape pass for its end.
-   * @throws CodedError POSITION_LOST when the two answers differ
+   * Goes behind the last thing written: the only place where blocks may be added. Then a read must find the end of the
+   * data, and the drive must stand where it said: resets between motion and question, their unit attentions swallowed by
+   * somebody, would otherwise make the beginning of the tape pass for its end.
+   * @throws CodedError POSITION_LOST when there are data, or the tape was moved meanwhile
    */
   async spaceToEndOfData(signal: AbortSignal): Promise<void> {
-    const first = await this.#endOfData(signal);
-    const second = await this.#endOfData(signal);
-    if (first.block !== second.block || first.file !== second.file) {
+    this.#lose();
+    const { sense } = await this.unit.send({ cdb: [0x11, 0x03, 0, 0, 0, 0] }, signal);
+    // On a blank cartridge some drives answer BLANK CHECK instead: end of data is where it stands.
+    const isBlank = sense?.key === SENSE_KEY.blankCheck && isEndOfData(sense);
+    if (sense && !isDone(sense) && !isBlank) throw this.#error(sense, 'going to end of data');
+    const reported = await this.#reportPosition(signal);
+    this.#arrive(reported, false);
+    const { kind } = await this.read(Buffer.alloc(1), signal);
+    if (kind !== 'end-of-data') {
+      this.#lose();
       throw new CodedError(
         'POSITION_LOST',
-        `${this.name} was sent to end of data twice and stood at block ${first.block}, then at ${second.block}: somebody else moved the tape or reset the drive; nothing was written`,
-        { device: this.name },
+        `${this.name} stands at block ${reported.block}, where data follow, after it was sent behind them: somebody else moved the tape or reset the drive; nothing was written`,
+        { device: this.name, block: reported.block },
       );
     }
-    this.#arrive(second, true);
+    await this.checkPosition(signal);
+    this.#arrive(reported, true);
   }
 
   /** Goes over filemarks, backwards with a negative count; stops behind the last one passed. */
@@ -390,15 +398,6 @@ export class Drive {
     this.#lose();
     const { sense } = await this.unit.send(request, signal);
     if (!isDone(sense)) throw this.#error(sense, what, 'MEDIUM_UNREADABLE');
-  }
-
-  async #endOfData(signal: AbortSignal): Promise<ReportedPosition> {
-    this.#lose();
-    const { sense } = await this.unit.send({ cdb: [0x11, 0x03, 0, 0, 0, 0] }, signal);
-    // On a blank cartridge some drives answer BLANK CHECK instead: end of data is where it stands.
-    const isBlank = sense?.key === SENSE_KEY.blankCheck && isEndOfData(sense);
-    if (sense && !isDone(sense) && !isBlank) throw this.#error(sense, 'going to end of data');
-    return this.#reportPosition(signal);
   }
 
   async #reportPosition(signal: AbortSignal): Promise<ReportedPosition> {

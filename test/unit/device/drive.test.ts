@@ -33,7 +33,13 @@ async function make(script: (port: ScriptedPort) => ScriptedPort = (port) => por
 /** At block 12, file 3, behind the last thing written. */
 async function atEnd(script: (port: ScriptedPort) => ScriptedPort = (port) => port) {
   const made = await make((port) =>
-    script(port.on(SPACE, GOOD).on(POSITION, positionData(12, 3)).on(WRITE, GOOD)),
+    script(
+      port
+        .on(SPACE, GOOD)
+        .on(READ, refusal(8, 0x0005))
+        .on(POSITION, positionData(12, 3))
+        .on(WRITE, GOOD),
+    ),
   );
   await made.drive.spaceToEndOfData(go);
   expect(made.drive.position).toEqual({ proven: true, block: 12, file: 3, atEndOfData: true });
@@ -199,9 +205,28 @@ describe('position', () => {
     ['key 8 of an older drive', refusal(8, 0x0000)],
     ['recovered', refusal(1, 0x1100)],
   ])('end of data is where SPACE ends: %s', async (_, script) => {
-    const { drive } = await make((port) => port.on(SPACE, script).on(POSITION, positionData(0, 0)));
+    const { drive } = await make((port) =>
+      port.on(SPACE, script).on(POSITION, positionData(0, 0)).on(READ, refusal(8, 0x0005)),
+    );
     await drive.spaceToEndOfData(go);
     expect(drive.position).toEqual({ proven: true, block: 0, file: 0, atEndOfData: true });
+  });
+
+  test.each([
+    ['data follow', GOOD, positionData(12, 3)],
+    [
+      'a longer block follows',
+      refusal(0, 0, { incorrectLength: true, information: -9 }),
+      positionData(12, 3),
+    ],
+    ['a mark follows', refusal(0, 0x0001, { filemark: true }), positionData(12, 3)],
+    ['the tape was moved meanwhile', refusal(8, 0x0005), positionData(0, 0)],
+  ])('where SPACE ends is not the end of data: %s', async (_, read, second) => {
+    const { drive } = await make((port) =>
+      port.on(SPACE, GOOD).on(POSITION, positionData(12, 3), second).on(READ, read),
+    );
+    await expect(drive.spaceToEndOfData(go)).rejects.toMatchObject({ code: 'POSITION_LOST' });
+    expect(drive.position.proven).toBe(false);
   });
 
   test.each([
