@@ -78,7 +78,10 @@ export class Motion {
     const { slowestRateMbs, bufferBytes } = this.#mechanics;
     let seconds = 0;
     let backhitches = 0;
+    let spareBytes = 0;
     if (this.#moving === 'writing') {
+      // A buffer that fills up lets the tape run at its fastest: what it can take meanwhile beyond the slowest rate.
+      spareBytes = lateSeconds * (this.#rate - slowestRateMbs * 1e6);
       this.#bufferedBytes -= lateSeconds * slowestRateMbs * 1e6;
       seconds += lateSeconds;
       if (this.#bufferedBytes < 0) {
@@ -94,7 +97,7 @@ export class Motion {
     this.#bufferedBytes += bytes;
     const excess = this.#bufferedBytes - bufferBytes;
     if (excess > 0) {
-      seconds += excess / this.#rate;
+      seconds += Math.max(0, excess - spareBytes) / this.#rate;
       this.#bufferedBytes = bufferBytes;
     }
     return { seconds, backhitches };
