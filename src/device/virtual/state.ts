@@ -130,9 +130,11 @@ export class LibraryState {
   async update<T>(change: (record: LibraryRecord) => T | Promise<T>): Promise<T> {
     const lock = await this.#lock();
     try {
-      const record = structuredClone(await this.read());
+      // Never what was read before: two changes within one tick of the disk's clock can look like none.
+      const record = await readJson(this.#path, librarySchema);
       const result = await change(record);
       await writeJson(this.#path, record);
+      this.#cached = undefined;
       return result;
     } finally {
       await lock.close();
