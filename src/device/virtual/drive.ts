@@ -65,6 +65,8 @@ const HOST_GONE = 0x01;
 const HOST_TIMEOUT = 0x03;
 /** A universal cleaning cartridge is good for 50 cleanings. */
 const CLEANINGS_MAX = 50;
+/** The TapeAlert flag by which a drive asks for it. */
+const CLEAN_NOW = 20;
 
 const NO_MEDIUM = check({ key: SENSE_KEY.notReady, code: 0x3a00 });
 
@@ -78,6 +80,8 @@ export class VirtualDrive implements ScsiPort {
   #mode = defaultMode();
   #attentions: number[] = [];
   #alerts = new Set<number>();
+  /** Until a cleaning cartridge has been at work; reading the flag does not clean the drive. */
+  #needsCleaning = false;
   #session = { bytesWritten: 0, bytesRead: 0, uncorrectedWrites: 0, uncorrectedReads: 0 };
   #idleSinceMs: number;
   #tail: Promise<unknown> = Promise.resolve();
@@ -332,7 +336,7 @@ export class VirtualDrive implements ScsiPort {
     const counters = {
       ...this.#session,
       backhitches: this.#bay.usage.statistics.backhitches,
-      needsCleaning: this.#alerts.has(20),
+      needsCleaning: this.#needsCleaning,
     };
     const data = logPage(page, counters, this.#alerts, this.#bay.deck);
     if (!data) return INVALID_FIELD;
@@ -366,7 +370,8 @@ export class VirtualDrive implements ScsiPort {
     const record = this.#bay.deck?.cartridge.record;
     if (arrival !== 'loaded' || record?.kind !== 'cleaning') return;
     this.#alerts.add(record.loads > CLEANINGS_MAX ? 22 : 11);
-    this.#alerts.delete(20);
+    this.#alerts.delete(CLEAN_NOW);
+    this.#needsCleaning = false;
   }
 
   async #suffer(effect: FaultEffect, timeoutMs: number): Promise<Answer | number | undefined> {
@@ -401,6 +406,7 @@ export class VirtualDrive implements ScsiPort {
         return undefined;
       case 'tape-alert':
         this.#alerts.add(effect.flag);
+        if (effect.flag === CLEAN_NOW) this.#needsCleaning = true;
         return undefined;
       default:
         return undefined;
