@@ -113,9 +113,9 @@ export function formatConfig(library: LibraryConfig): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** A TOML basic string. */
+/** A TOML basic string: as in JSON, but for DEL, which TOML wants escaped too. */
 function quote(text: string): string {
-  return JSON.stringify(text);
+  return JSON.stringify(text).replaceAll('\x7f', '\\u007f');
 }
 
 function invalid(path: string, what: string, cause: unknown): CodedError {
