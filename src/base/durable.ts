@@ -2,7 +2,7 @@
 import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** Replaces a file; on disk when this resolves. @param options.mode permissions of a new file, default 0o666 less umask */
+/** Replaces a file; on disk when this resolves. @param options.mode its permissions; default 0o666 less umask */
 export async function replaceFile(
   path: string,
   text: string,
@@ -11,6 +11,8 @@ export async function replaceFile(
   const temporary = `${path}.new`;
   const file = await open(temporary, 'w', options.mode);
   try {
+    // One that a crash left behind keeps the permissions it was made with.
+    if (options.mode !== undefined) await file.chmod(options.mode);
     await file.writeFile(text);
     await file.datasync();
   } finally {
