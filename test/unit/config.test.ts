@@ -1,0 +1,178 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  formatConfig,
+  type LibraryConfig,
+  loadConfig,
+  parseConfig,
+  stateDirectory,
+} from '../../src/config.ts';
+import { scratchDirectory } from '../sim/scratch.ts';
+
+const PATH = '/x/config.toml';
+
+describe('parseConfig', () => {
+  test.each<[string, string, LibraryConfig]>([
+    [
+      'a virtual library',
+      '[library]\nkind = "virtual"',
+      { kind: 'virtual', directory: 'virtual', speed: 'model' },
+    ],
+    [
+      'a virtual library, all said',
+      '[library]\nkind = "virtual"\ndirectory = "/data/v"\nspeed = "real"',
+      { kind: 'virtual', directory: '/data/v', speed: 'real' },
+    ],
+    [
+      'hardware without a changer',
+      'library = { kind = "hardware", drives = ["/dev/nst0"] }',
+      { kind: 'hardware', drives: ['/dev/nst0'] },
+    ],
+    [
+      'hardware',
+      "[library]\nkind = 'hardware' # ours\nchanger = '/dev/sch0'\ndrives = [\n  '/dev/nst0',\n  '/dev/nst1',\n]\n",
+      { kind: 'hardware', changer: '/dev/sch0', drives: ['/dev/nst0', '/dev/nst1'] },
+    ],
+  ])('%s', (_, text, library) => expect(parseConfig(text, PATH)).toEqual({ library }));
+
+  test.each([
+    ['an unknown key', '[library]\nkind = "virtual"\nspead = "real"', /library.*spead/],
+    ['an unknown table', '[library]\nkind = "virtual"\n[libary]\nx = 1', /libary/],
+    [
+      'a key of the other kind',
+      '[library]\nkind = "virtual"\ndrives = ["/dev/nst0"]',
+      /library.*drives/,
+    ],
+    ['an unknown kind', '[library]\nkind = "robot"', /library\.kind/],
+    ['no library', '', /library/],
+    ['no drives', '[library]\nkind = "hardware"\ndrives = []', /library\.drives/],
+    [
+      'a drive that is no path',
+      '[library]\nkind = "hardware"\ndrives = ["nst0"]',
+      /library\.drives\.0/,
+    ],
+    ['a speed there is not', '[library]\nkind = "virtual"\nspeed = 3', /library\.speed/],
+    ['no TOML', '[library]\nkind = "virtual"\nspeed = ', /line 3/],
+    ['a key twice', '[library]\nkind = "virtual"\nkind = "hardware"', /line 3/],
+    ['a quote that does not end', 'x = 1\n\ny = "abc\n', /line 3/],
+  ])('refused, and the place named: %s', (_, text, words) => {
+    expect(() => parseConfig(text, PATH)).toThrow(
+      expect.objectContaining({
+        code: 'CONFIG_INVALID',
+        message: expect.stringMatching(words),
+        facts: { path: PATH },
+      }),
+    );
+    expect(() => parseConfig(text, PATH)).toThrow(PATH);
+  });
+
+  test('whatever the text, it is a config or CONFIG_INVALID, and no control byte in the reason', () =>
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string({ unit: 'binary' }),
+          fc.string({
+            unit: fc.constantFrom('[', ']', '=', '"', 'a', '\n', '.', '1', '\x1b', '{', '}', ','),
+          }),
+        ),
+        (text) => {
+          try {
+            parseConfig(text, PATH);
+          } catch (error) {
+            expect(error).toMatchObject({ code: 'CONFIG_INVALID' });
+            expect((error as Error).message).not.toMatch(/\p{Cc}/u);
+          }
+        },
+      ),
+      { numRuns: 500 },
+    ));
+});
+
+describe('formatConfig', () => {
+  const path = fc.string({ unit: 'binary' }).map((name) => `/dev/${name.toWellFormed()}`);
+  const library: fc.Arbitrary<LibraryConfig> = fc.oneof(
+    fc.record({
+      kind: fc.constant('virtual' as const),
+      directory: fc.string({ unit: 'binary', minLength: 1 }).map((name) => name.toWellFormed()),
+      speed: fc.constantFrom('instant' as const, 'model' as const, 'real' as const),
+    }),
+    fc
+      .record({
+        kind: fc.constant('hardware' as const),
+        drives: fc.array(path, { minLength: 1, maxLength: 3 }),
+        changer: fc.option(path, { nil: undefined }),
+      })
+      .map(({ kind, drives, changer }) => ({
+        kind,
+        drives,
+        ...(changer !== undefined && { changer }),
+      })),
+  );
+
+  test('is read back as it was, whatever the names', () =>
+    fc.assert(
+      fc.property(library, (made) => {
+        expect(parseConfig(formatConfig(made), PATH).library).toEqual(made);
+      }),
+      { numRuns: 500 },
+    ));
+
+  test.each(['\x7f', '"', '\\', '\x00', '\n', '\u2028', '\u{1f4fc}', "'''"])(
+    'a name with %j',
+    (name) => {
+      const made: LibraryConfig = { kind: 'virtual', directory: `a${name}b`, speed: 'model' };
+      expect(parseConfig(formatConfig(made), PATH).library).toEqual(made);
+    },
+  );
+});
+
+describe('loadConfig', () => {
+  test('from the state directory, or where it is named; frozen', async () => {
+    const state = await scratchDirectory();
+    await writeFile(join(state, 'config.toml'), '[library]\nkind = "virtual"\n');
+    await writeFile(join(state, 'other.toml'), '[library]\nkind = "virtual"\nspeed = "real"\n');
+    const config = await loadConfig(state);
+    expect(config).toEqual({
+      stateDirectory: state,
+      library: { kind: 'virtual', directory: 'virtual', speed: 'model' },
+    });
+    expect(Object.isFrozen(config) && Object.isFrozen(config.library)).toBe(true);
+    expect((await loadConfig(state, join(state, 'other.toml'))).library).toMatchObject({
+      speed: 'real',
+    });
+  });
+
+  test('none, and no directory either', async () => {
+    const state = await scratchDirectory();
+    await writeFile(join(state, 'file'), '');
+    for (const directory of [state, join(state, 'none'), join(state, 'file')]) {
+      await expect(loadConfig(directory)).rejects.toMatchObject({
+        code: 'STATE_MISSING',
+        message: expect.stringContaining('shelfs init'),
+      });
+    }
+  });
+
+  test('one that cannot be read', async () => {
+    const state = await scratchDirectory();
+    await mkdir(join(state, 'config.toml'));
+    await expect(loadConfig(state)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  });
+});
+
+test.each([
+  [{ state: '/a/../b' }, {}, false, '/b'],
+  [{ state: '/a' }, { SHELFS_STATE: '/b' }, true, '/a'],
+  [{}, { SHELFS_STATE: '/b', XDG_STATE_HOME: '/x' }, true, '/b'],
+  [{}, { XDG_STATE_HOME: '/x' }, true, '/var/lib/shelfs'],
+  [{}, { XDG_STATE_HOME: '/x', HOME: '/h' }, false, '/x/shelfs'],
+  [{}, { HOME: '/h' }, false, '/h/.local/state/shelfs'],
+  [{}, { SHELFS_STATE: '', XDG_STATE_HOME: '', HOME: '/h' }, false, '/h/.local/state/shelfs'],
+  [{}, {}, false, '/.local/state/shelfs'],
+] as [{ state?: string }, Record<string, string>, boolean, string][])(
+  'state directory of %j with %j, root %s',
+  ({ state }, environment, isRoot, path) =>
+    expect(stateDirectory({ state, environment, isRoot })).toBe(path),
+);
