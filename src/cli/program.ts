@@ -55,8 +55,9 @@ export async function program(
     .epilogue(formatExits())
     .exitProcess(false)
     .fail((message, error) => {
-      // Errors of handlers come this way too: they pass through untouched.
-      throw error ?? new CodedError('USAGE', message);
+      // Errors of handlers come this way too: they pass through untouched. A YError is yargs' own, of an option without value.
+      if (error && error.name !== 'YError') throw error;
+      throw new CodedError('USAGE', message || error.message);
     });
   await parser.parseAsync([...argv], {}, (_error, _argv, text) => {
     if (text) about.print(text);
