@@ -193,7 +193,7 @@ export function formatStatus(found: LibraryStatus): string {
   });
   const parts = [
     found.changer
-      ? `changer ${printable(found.changer.model)} at ${found.changer.device}`
+      ? `changer ${printable(found.changer.model)} at ${printable(found.changer.device)}`
       : 'no changer: cartridges are moved by hand',
     formatTable(['DRIVE', 'STATE', 'CARTRIDGE', 'FROM', 'MODEL', 'SERIAL', 'DEVICE'], drives),
   ];

@@ -22,7 +22,7 @@ export type Streams = {
 export function makeOutput(options: { json: boolean; quiet: boolean }, streams: Streams): Output {
   return {
     result(document, text) {
-      if (options.json) streams.stdout.write(`${JSON.stringify(document, undefined, 2)}\n`);
+      if (options.json) streams.stdout.write(formatJson(document));
       else if (!options.quiet) streams.stdout.write(`${text()}\n`);
     },
     note(text) {
@@ -33,8 +33,20 @@ export function makeOutput(options: { json: boolean; quiet: boolean }, streams: 
       if (options.json) {
         const { code, facts, failure } = error;
         const document = { error: { code, exit: failure.exit, message: error.message, ...facts } };
-        streams.stdout.write(`${JSON.stringify(document, undefined, 2)}\n`);
+        streams.stdout.write(formatJson(document));
       }
     },
   };
+}
+
+/** What may steer a terminal stands in a document only within strings, where an escape says the same. */
+function formatJson(document: unknown): string {
+  const text = JSON.stringify(document, undefined, 2);
+  const escaped = text.replace(/(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    Array.from(
+      { length: character.length },
+      (_, unit) => `\\u${character.charCodeAt(unit).toString(16).padStart(4, '0')}`,
+    ).join(''),
+  );
+  return `${escaped}\n`;
 }
