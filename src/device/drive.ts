@@ -5,24 +5,33 @@
  * says "unknown". Writing with an unknown position, or anywhere but at end of data, is a bug of the caller and crashes;
  * only a label may be written at the start, after `allowOverwrite`. Before every block the drive is asked where it
  * stands: a reset by somebody else whose unit attention a third one has swallowed rewinds the tape and tells nobody.
- * That question costs a round trip and no tape time, for the drive streams from its buffer meanwhile.
+ * That question costs a round trip and no tape time, for the drive streams from its buffer meanwhile. Question and block go
+ * out with nothing between them, whoever else uses the unit.
+ *
+ * Nor is the mode: it has to be set by `setMode` before anything is written, and again after every disturbance, for a
+ * reset takes the drive's own append-only guard away.
  *
  * Any error, deferred sense or host status makes the position unknown.
  */
 import { strict as assert } from 'node:assert';
 import type { Clock } from '../base/clock.ts';
-import { CodedError, type FailureCode } from '../base/errors.ts';
-import type { Identity } from './logical-unit.ts';
+import { CodedError } from '../base/errors.ts';
+import { setMode, type WantedMode } from './drive-mode.ts';
 import {
   type Answer,
+  BUSY_WAITS_MAX,
+  type Identity,
   isDone,
   LogicalUnit,
   type Request,
+  type Send,
   UNIT_ATTENTIONS_MAX,
 } from './logical-unit.ts';
+import type { ModeReport } from './mode.ts';
 import type { ScsiPort } from './port.ts';
 import { parsePosition, READ_POSITION_LONG_BYTES, type ReportedPosition } from './position.ts';
-import { describeSense, SENSE_KEY, type Sense } from './sense.ts';
+import { driveFailure, emptyDrive, isEndOfData, isOverwriteRefused } from './refusal.ts';
+import { SENSE_KEY } from './sense.ts';
 
 export type Position =
   | { readonly proven: false }
@@ -67,11 +76,13 @@ export class Drive {
   readonly unit: LogicalUnit;
   #position: Position = UNKNOWN;
   #overwriteAllowedAt: number | undefined;
+  #isModeSet = false;
+  #disturbances = 0;
 
   private constructor(unit: LogicalUnit, identity: Identity) {
     this.unit = unit;
     this.identity = identity;
-    unit.onDisturbance = () => this.#lose();
+    unit.onDisturbance = () => this.#disturb();
   }
 
   /** @throws CodedError DEVICE_UNSUITABLE when it is no tape drive */
@@ -94,7 +105,9 @@ export class Drive {
       const { sense } = await this.unit.send({ cdb: [0x00, 0, 0, 0, 0, 0] }, signal);
       if (!sense || isDone(sense)) return 'ready';
       if (sense.key === SENSE_KEY.unitAttention) continue;
-      if (sense.key !== SENSE_KEY.notReady) throw this.#error(sense, 'asking whether it is ready');
+      if (sense.key !== SENSE_KEY.notReady) {
+        throw driveFailure(this.unit, sense, 'asking whether it is ready');
+      }
       if (sense.asc === 0x3a) return 'empty';
       if (sense.asc === 0x30) return 'cleaning';
       if (sense.asc === 0x04 && sense.ascq === 0x02) return 'unloaded';
@@ -115,7 +128,7 @@ export class Drive {
     for (;;) {
       const state = await this.state(signal);
       if (state === 'ready') return;
-      if (state === 'empty') throw this.#empty();
+      if (state === 'empty') throw emptyDrive(this.unit);
       const isLate = clock.monotonicMs() - startMs > timeoutMs;
       if (state === 'unloaded' && !isLate) {
         await this.load(signal);
@@ -131,13 +144,11 @@ export class Drive {
 
   /** Threads the cartridge that stands in the drive. Takes up to hours on a new LTO-9 cartridge. */
   async load(signal: AbortSignal): Promise<void> {
-    this.#lose();
     await this.#doPastAttentions({ cdb: [0x1b, 0, 0, 0, 0x01, 0] }, 'loading', signal);
   }
 
   /** Rewinds and unthreads; the picker or a person can take the cartridge then. */
   async unload(signal: AbortSignal): Promise<void> {
-    this.#lose();
     await this.#doPastAttentions({ cdb: [0x1b, 0, 0, 0, 0x00, 0] }, 'unloading', signal);
   }
 
@@ -155,16 +166,28 @@ export class Drive {
   }
 
   /**
+   * Sets the drive up for writing and reads back that it took it. Needed again after every disturbance.
+   * @throws CodedError DRIVE_FAILED when the drive does not take it; DRIVE_RESET when it was disturbed meanwhile
+   */
+  async setMode(wanted: WantedMode, signal: AbortSignal): Promise<ModeReport> {
+    const before = this.#disturbances;
+    const report = await setMode(this.unit, wanted, signal);
+    if (this.#disturbances !== before) {
+      throw new CodedError('DRIVE_RESET', `${this.name} was reset while it was being set up`, {
+        device: this.name,
+      });
+    }
+    this.#isModeSet = true;
+    return report;
+  }
+
+  /**
    * Asks the drive where it stands, which proves the position. What we knew of end of data stays known only where the
    * drive stands where we thought.
    * @throws CodedError POSITION_LOST when the drive does not know
    */
-  async provePosition(signal: AbortSignal): Promise<ReportedPosition> {
-    const before = this.#position;
-    const reported = await this.#reportPosition(signal);
-    const same = before.proven && before.block === reported.block && before.file === reported.file;
-    this.#arrive(reported, same && before.atEndOfData);
-    return reported;
+  provePosition(signal: AbortSignal): Promise<ReportedPosition> {
+    return this.unit.exclusively((send) => this.#prove(send, signal));
   }
 
   /**
@@ -172,22 +195,15 @@ export class Drive {
    * committed.
    * @throws CodedError POSITION_LOST when they differ; the position is unknown then
    */
-  async checkPosition(signal: AbortSignal): Promise<void> {
-    const expected = this.#position;
-    assert(expected.proven, 'an unknown position cannot be checked, only proven');
-    const reported = await this.#reportPosition(signal);
-    if (reported.block === expected.block && reported.file === expected.file) return;
-    this.#lose();
-    throw new CodedError(
-      'POSITION_LOST',
-      `${this.name} stands at block ${reported.block}, not at ${expected.block}: somebody else moved the tape or reset the drive; nothing was written, and nothing will be until the position is proven again`,
-      { device: this.name, block: reported.block },
-    );
+  checkPosition(signal: AbortSignal): Promise<void> {
+    return this.unit.exclusively((send) => this.#check(send, signal));
   }
 
-  async rewind(signal: AbortSignal): Promise<void> {
-    await this.#move({ cdb: [0x01, 0, 0, 0, 0, 0] }, 'rewinding', signal);
-    this.#arrive({ block: 0, file: 0 }, false);
+  rewind(signal: AbortSignal): Promise<void> {
+    return this.unit.exclusively(async (send) => {
+      await this.#move(send, { cdb: [0x01, 0, 0, 0, 0, 0] }, 'rewinding', signal);
+      this.#arrive({ block: 0, file: 0 }, false);
+    });
   }
 
   /** Goes to a block, any number up to end of data. @throws CodedError MEDIUM_UNREADABLE when it lies beyond */
@@ -196,19 +212,13 @@ export class Drive {
     const cdb = Buffer.alloc(16);
     cdb.writeUInt8(0x92, 0);
     cdb.writeBigUInt64BE(BigInt(block), 4);
-    await this.#move({ cdb: [...cdb] }, `locating block ${block}`, signal);
-    const reported = await this.provePosition(signal);
-    if (reported.block !== block) {
-      this.#lose();
-      throw new CodedError(
-        'POSITION_LOST',
-        `${this.name} went to block ${reported.block} instead of ${block}`,
-        {
-          device: this.name,
-          block,
-        },
-      );
-    }
+    await this.unit.exclusively(async (send) => {
+      await this.#move(send, { cdb: [...cdb] }, `locating block ${block}`, signal);
+      const reported = await this.#prove(send, signal);
+      if (reported.block !== block) {
+        throw this.#lost(`went to block ${reported.block} instead of ${block}`, block);
+      }
+    });
   }
 
   /**
@@ -217,25 +227,28 @@ export class Drive {
    * somebody, would otherwise make the beginning of the tape pass for its end.
    * @throws CodedError POSITION_LOST when there are data, or the tape was moved meanwhile
    */
-  async spaceToEndOfData(signal: AbortSignal): Promise<void> {
-    this.#lose();
-    const { sense } = await this.unit.send({ cdb: [0x11, 0x03, 0, 0, 0, 0] }, signal);
-    // On a blank cartridge some drives answer BLANK CHECK instead: end of data is where it stands.
-    const isBlank = sense?.key === SENSE_KEY.blankCheck && isEndOfData(sense);
-    if (sense && !isDone(sense) && !isBlank) throw this.#error(sense, 'going to end of data');
-    const reported = await this.#reportPosition(signal);
-    this.#arrive(reported, false);
-    const { kind } = await this.read(Buffer.alloc(1), signal);
-    if (kind !== 'end-of-data') {
+  spaceToEndOfData(signal: AbortSignal): Promise<void> {
+    return this.unit.exclusively(async (send) => {
       this.#lose();
-      throw new CodedError(
-        'POSITION_LOST',
-        `${this.name} stands at block ${reported.block}, where data follow, after it was sent behind them: somebody else moved the tape or reset the drive; nothing was written`,
-        { device: this.name, block: reported.block },
-      );
-    }
-    await this.checkPosition(signal);
-    this.#arrive(reported, true);
+      const { sense } = await send({ cdb: [0x11, 0x03, 0, 0, 0, 0] }, signal);
+      // On a blank cartridge some drives answer BLANK CHECK instead: end of data is where it stands.
+      const isBlank = sense?.key === SENSE_KEY.blankCheck && isEndOfData(sense);
+      if (sense && !isDone(sense) && !isBlank) {
+        throw driveFailure(this.unit, sense, 'going to end of data');
+      }
+      const reported = await this.#report(send, signal);
+      this.#arrive(reported, false);
+      const { kind } = await this.#read(send, Buffer.alloc(1), signal);
+      if (kind !== 'end-of-data') {
+        const where = `stands at block ${reported.block}, where data follow, after it was sent behind them`;
+        throw this.#lost(
+          `${where}: somebody else moved the tape or reset the drive`,
+          reported.block,
+        );
+      }
+      await this.#check(send, signal);
+      this.#arrive(reported, true);
+    });
   }
 
   /** Goes over filemarks, backwards with a negative count; stops behind the last one passed. */
@@ -246,8 +259,10 @@ export class Drive {
     );
     const cdb = Buffer.from([0x11, 0x01, 0, 0, 0, 0]);
     cdb.writeIntBE(count, 2, 3);
-    await this.#move({ cdb: [...cdb] }, `spacing over ${count} filemarks`, signal);
-    await this.provePosition(signal);
+    await this.unit.exclusively(async (send) => {
+      await this.#move(send, { cdb: [...cdb] }, `spacing over ${count} filemarks`, signal);
+      await this.#prove(send, signal);
+    });
   }
 
   /** Reads one block into `buffer`. What is normal on tape is a result. */
@@ -256,35 +271,7 @@ export class Drive {
       buffer.byteLength > 0 && buffer.byteLength < 2 ** 24,
       'a READ asks for 1 byte to 16 MiB',
     );
-    const cdb = Buffer.from([0x08, 0, 0, 0, 0, 0]);
-    cdb.writeUIntBE(buffer.byteLength, 2, 3);
-    const before = this.#position;
-    this.#lose();
-    const { sense, data } = await this.unit.send({ cdb: [...cdb], dataIn: buffer }, signal);
-    if (!sense) {
-      this.#pass(before, 'block');
-      return { kind: 'block', lengthBytes: data.length };
-    }
-    if (sense.filemark && isDone(sense)) {
-      this.#pass(before, 'filemark');
-      return { kind: 'filemark' };
-    }
-    if (sense.incorrectLength && isDone(sense)) {
-      const { information } = sense;
-      if (information === undefined || information >= buffer.byteLength) {
-        throw this.unit.fail('it read a block of another length and does not say which');
-      }
-      this.#pass(before, 'block');
-      const lengthBytes = buffer.byteLength - information;
-      return { kind: information < 0 ? 'longer-block' : 'block', lengthBytes };
-    }
-    if (sense.key === SENSE_KEY.blankCheck && isEndOfData(sense)) {
-      this.#position = before;
-      return { kind: 'end-of-data' };
-    }
-    if (!isDone(sense)) throw this.#error(sense, 'reading', 'MEDIUM_UNREADABLE');
-    this.#pass(before, 'block');
-    return { kind: 'block', lengthBytes: data.length };
+    return this.unit.exclusively((send) => this.#read(send, buffer, signal));
   }
 
   /**
@@ -295,8 +282,6 @@ export class Drive {
    */
   async write(block: Uint8Array, signal: AbortSignal): Promise<EndWarning> {
     assert(block.byteLength > 0 && block.byteLength < 2 ** 24, 'a block has 1 byte to 16 MiB');
-    this.#assertWritable();
-    await this.checkPosition(signal);
     const cdb = Buffer.from([0x0a, 0, 0, 0, 0, 0]);
     cdb.writeUIntBE(block.byteLength, 2, 3);
     return this.#append({ cdb: [...cdb], dataOut: block }, { blocks: 1, files: 0 }, signal);
@@ -315,50 +300,95 @@ export class Drive {
       Number.isInteger(count) && count > 0 && count < 2 ** 24,
       `not a count of filemarks: ${count}`,
     );
-    this.#assertWritable();
-    await this.checkPosition(signal);
     const cdb = Buffer.from([0x10, options.immediate ? 1 : 0, 0, 0, 0, 0]);
     cdb.writeUIntBE(count, 2, 3);
     return this.#append({ cdb: [...cdb] }, { blocks: count, files: count }, signal);
   }
 
   /** Empties the drive's buffer onto the tape and leaves no mark (WRITE FILEMARKS with count 0). */
-  async flush(signal: AbortSignal): Promise<EndWarning> {
-    return this.#append({ cdb: [0x10, 0, 0, 0, 0, 0] }, { blocks: 0, files: 0 }, signal);
+  flush(signal: AbortSignal): Promise<EndWarning> {
+    return this.unit.exclusively(async (send) => {
+      const before = this.#position;
+      this.#lose();
+      const answer = await send({ cdb: [0x10, 0, 0, 0, 0, 0] }, signal);
+      return this.#written(answer, before);
+    });
   }
 
   /**
    * Permits one write over what is there, at the start of the tape and nowhere else: a new label. The drive's own guard
    * is lifted for that place too, where it has one.
    */
-  async allowOverwrite(signal: AbortSignal): Promise<void> {
-    await this.checkPosition(signal);
-    assert(
-      this.#position.proven && this.#position.block === 0,
-      'only a label may overwrite, at block 0',
-    );
-    const cdb = Buffer.alloc(16);
-    cdb.writeUInt8(0x82, 0);
-    cdb.writeUInt8(0x01, 2); // current position
-    const { sense } = await this.unit.send({ cdb: [...cdb] }, signal);
-    const isUnknownCommand = sense?.key === SENSE_KEY.illegalRequest && sense.asc === 0x20;
-    if (!isDone(sense) && !isUnknownCommand) {
-      this.#lose();
-      throw this.#error(sense, 'allowing the label to be overwritten');
-    }
-    this.#overwriteAllowedAt = 0;
+  allowOverwrite(signal: AbortSignal): Promise<void> {
+    return this.unit.exclusively(async (send) => {
+      await this.#check(send, signal);
+      const isStart = this.#position.proven && this.#position.block === 0;
+      assert(isStart, 'only a label may overwrite, at block 0');
+      const cdb = Buffer.alloc(16);
+      cdb.writeUInt8(0x82, 0);
+      cdb.writeUInt8(0x01, 2); // current position
+      const { sense } = await send({ cdb: [...cdb] }, signal);
+      const isUnknownCommand = sense?.key === SENSE_KEY.illegalRequest && sense.asc === 0x20;
+      if (!isDone(sense) && !isUnknownCommand) {
+        this.#lose();
+        throw driveFailure(this.unit, sense, 'allowing the label to be overwritten');
+      }
+      this.#overwriteAllowedAt = 0;
+    });
   }
 
   /** Ends the data here (ERASE, short): what lies behind can no longer be read. Guarded like a write. */
   async eraseShort(signal: AbortSignal): Promise<void> {
-    this.#assertWritable();
-    await this.checkPosition(signal);
     await this.#append({ cdb: [0x19, 0, 0, 0, 0, 0] }, { blocks: 0, files: 0 }, signal);
   }
 
-  #assertWritable(): asserts this is { position: { proven: true } } {
+  /** A drive that was busy may have reset itself meanwhile: it is asked where it stands before each attempt. */
+  #append(
+    request: Request,
+    step: { blocks: number; files: number },
+    signal: AbortSignal,
+  ): Promise<EndWarning> {
+    return this.unit.exclusively(async (send) => {
+      for (let waits = 0; waits <= BUSY_WAITS_MAX; waits += 1) {
+        this.#assertWritable();
+        await this.#check(send, signal);
+        const before = this.#position;
+        const overwriteAllowedAt = this.#overwriteAllowedAt;
+        assert(before.proven);
+        this.#lose();
+        const answer = await send({ ...request, once: true }, signal);
+        if (!answer.isBusy) {
+          const { block, file } = before;
+          const after = { block: block + step.blocks, file: file + step.files };
+          return this.#written(answer, before, { ...after, proven: true, atEndOfData: true });
+        }
+        this.#position = before;
+        this.#overwriteAllowedAt = overwriteAllowedAt;
+        await this.unit.waitBusy(signal);
+      }
+      throw this.unit.fail('it has been busy for minutes');
+    });
+  }
+
+  /** What became of a write: where the tape stands now, and whether the end is near. */
+  #written(answer: Answer, before: Position, after: Position = before): EndWarning {
+    const { sense, residualBytes } = answer;
+    if (sense && isOverwriteRefused(sense) && before.proven && before.atEndOfData) {
+      throw this.#lost('refused to overwrite: somebody else moved the tape in this moment');
+    }
+    if (!isDone(sense)) throw driveFailure(this.unit, sense, 'writing', 'MEDIUM_UNWRITABLE');
+    // With early warning the sense data count; some adapters leave the residual of a CHECK CONDITION at the whole.
+    const missingBytes = sense?.endOfMedium ? (sense.information ?? 0) : residualBytes;
+    if (missingBytes !== 0) throw this.unit.fail('it took only a part of the block');
+    this.#position = after;
+    if (!sense?.endOfMedium) return 'none';
+    return sense.asc === 0x00 && sense.ascq === 0x07 ? 'programmable' : 'early';
+  }
+
+  #assertWritable(): void {
     const position = this.#position;
     assert(position.proven, `${this.name}: writing at an unproven position`);
+    assert(this.#isModeSet, `${this.name}: writing in a mode that nobody has set`);
     const isLabel = this.#overwriteAllowedAt === position.block;
     assert(
       position.atEndOfData || isLabel,
@@ -366,75 +396,104 @@ export class Drive {
     );
   }
 
-  async #append(
-    request: Request,
-    step: { blocks: number; files: number },
-    signal: AbortSignal,
-  ): Promise<EndWarning> {
+  async #read(send: Send, buffer: Uint8Array, signal: AbortSignal): Promise<ReadResult> {
+    const cdb = Buffer.from([0x08, 0, 0, 0, 0, 0]);
+    cdb.writeUIntBE(buffer.byteLength, 2, 3);
     const before = this.#position;
     this.#lose();
-    const { sense } = await this.unit.send(request, signal);
-    if (sense && isOverwriteRefused(sense) && before.proven && before.atEndOfData) {
-      throw new CodedError(
-        'POSITION_LOST',
-        `${this.name} refused to overwrite: somebody else moved the tape in this moment; nothing was written, and nothing will be until the position is proven again`,
-        { device: this.name },
-      );
+    const { sense, data } = await send({ cdb: [...cdb], dataIn: buffer }, signal);
+    if (sense?.key === SENSE_KEY.blankCheck && isEndOfData(sense)) {
+      this.#position = before;
+      return { kind: 'end-of-data' };
     }
-    if (!isDone(sense)) throw this.#error(sense, 'writing', 'MEDIUM_UNWRITABLE');
-    if (before.proven) {
-      this.#position = {
-        proven: true,
-        block: before.block + step.blocks,
-        file: before.file + step.files,
-        atEndOfData: before.atEndOfData || request.cdb[0] !== 0x10 || step.files > 0,
-      };
+    if (!isDone(sense)) throw driveFailure(this.unit, sense, 'reading', 'MEDIUM_UNREADABLE');
+    if (sense?.filemark) {
+      this.#pass(before, 'filemark');
+      return { kind: 'filemark' };
     }
-    if (!sense?.endOfMedium) return 'none';
-    return sense.asc === 0x00 && sense.ascq === 0x07 ? 'programmable' : 'early';
+    // INFORMATION is what was asked for less what the block has (SSC-4 7.4).
+    const missing = sense?.incorrectLength ? sense.information : 0;
+    const lengthBytes = missing === undefined ? 0 : buffer.byteLength - missing;
+    if (lengthBytes <= 0 || data.length < Math.min(lengthBytes, buffer.byteLength)) {
+      throw this.unit.fail('it read a block and does not say how long it is');
+    }
+    this.#pass(before, 'block');
+    return { kind: lengthBytes > buffer.byteLength ? 'longer-block' : 'block', lengthBytes };
   }
 
-  async #move(request: Request, what: string, signal: AbortSignal): Promise<void> {
+  async #prove(send: Send, signal: AbortSignal): Promise<ReportedPosition> {
+    const before = this.#position;
+    const reported = await this.#report(send, signal);
+    const same = before.proven && before.block === reported.block && before.file === reported.file;
+    this.#arrive(reported, same && before.atEndOfData);
+    return reported;
+  }
+
+  async #check(send: Send, signal: AbortSignal): Promise<void> {
+    const expected = this.#position;
+    assert(expected.proven, 'an unknown position cannot be checked, only proven');
+    const { block, file } = await this.#report(send, signal);
+    if (block === expected.block && file === expected.file) return;
+    const where = `stands at block ${block}, not at ${expected.block}`;
+    throw this.#lost(`${where}: somebody else moved the tape or reset the drive`, block);
+  }
+
+  async #move(send: Send, request: Request, what: string, signal: AbortSignal): Promise<void> {
     this.#lose();
-    const { sense } = await this.unit.send(request, signal);
-    if (!isDone(sense)) throw this.#error(sense, what, 'MEDIUM_UNREADABLE');
+    const { sense } = await send(request, signal);
+    if (!isDone(sense)) throw driveFailure(this.unit, sense, what, 'MEDIUM_UNREADABLE');
   }
 
-  async #reportPosition(signal: AbortSignal): Promise<ReportedPosition> {
-    const request = {
-      cdb: [0x34, 0x06, 0, 0, 0, 0, 0, 0, 0, 0],
-      dataIn: Buffer.alloc(READ_POSITION_LONG_BYTES),
-    };
-    const { sense, data } = await this.unit.send(request, signal);
+  async #report(send: Send, signal: AbortSignal): Promise<ReportedPosition> {
+    const dataIn = Buffer.alloc(READ_POSITION_LONG_BYTES);
+    const { sense, data } = await send(
+      { cdb: [0x34, 0x06, 0, 0, 0, 0, 0, 0, 0, 0], dataIn },
+      signal,
+    );
     if (!isDone(sense)) {
       this.#lose();
-      throw this.#error(sense, 'asking for its position');
+      throw driveFailure(this.unit, sense, 'asking for its position');
     }
     const reported = parsePosition(data);
     if (reported && reported.partition === 0) return reported;
-    this.#lose();
-    throw new CodedError(
-      'POSITION_LOST',
-      `${this.name} does not know where the tape stands; rewind or locate first`,
-      {
-        device: this.name,
-      },
-    );
+    throw this.#lost('does not know where the tape stands; rewind or locate first');
   }
 
   /** For commands that a unit attention may precede without harm: they are simply said again. */
-  async #doPastAttentions(request: Request, what: string, signal: AbortSignal): Promise<Answer> {
-    for (let attempt = 1; ; attempt += 1) {
-      const answer = await this.unit.send(request, signal);
-      if (isDone(answer.sense)) return answer;
-      const again = answer.sense?.key === SENSE_KEY.unitAttention && attempt < UNIT_ATTENTIONS_MAX;
-      if (!again) throw this.#error(answer.sense, what);
-    }
+  #doPastAttentions(request: Request, what: string, signal: AbortSignal): Promise<Answer> {
+    const isMotion = request.cdb[0] === 0x1b;
+    return this.unit.exclusively(async (send) => {
+      if (isMotion) this.#lose();
+      for (let attempt = 1; ; attempt += 1) {
+        const answer = await send(request, signal);
+        if (isDone(answer.sense)) return answer;
+        const isAttention = answer.sense?.key === SENSE_KEY.unitAttention;
+        if (!isAttention || attempt >= UNIT_ATTENTIONS_MAX) {
+          throw driveFailure(this.unit, answer.sense, what);
+        }
+      }
+    });
   }
 
   #lose(): void {
     this.#position = UNKNOWN;
     this.#overwriteAllowedAt = undefined;
+  }
+
+  /** Somebody may have reset the drive: neither position nor mode is what it was. */
+  #disturb(): void {
+    this.#lose();
+    this.#isModeSet = false;
+    this.#disturbances += 1;
+  }
+
+  #lost(what: string, block?: number): CodedError {
+    this.#disturb();
+    const rest = 'nothing was written, and nothing will be until the position is proven again';
+    return new CodedError('POSITION_LOST', `${this.name} ${what}; ${rest}`, {
+      device: this.name,
+      ...(block !== undefined && { block }),
+    });
   }
 
   #arrive(at: { block: number; file: number }, atEndOfData: boolean): void {
@@ -446,69 +505,4 @@ export class Drive {
     const file = before.file + (what === 'filemark' ? 1 : 0);
     this.#arrive({ block: before.block + 1, file }, false);
   }
-
-  #empty(): CodedError {
-    return new CodedError('DRIVE_EMPTY', `${this.name} is empty: load a cartridge first`, {
-      device: this.name,
-    });
-  }
-
-  #error(
-    sense: Sense | undefined,
-    doing: string,
-    onMediumError: FailureCode = 'DRIVE_FAILED',
-  ): CodedError {
-    if (!sense) return this.unit.fail(`${doing} failed`);
-    if (sense.key === SENSE_KEY.notReady && sense.asc === 0x3a) return this.#empty();
-    const code = failureOf(sense, onMediumError);
-    const advice = ADVICE[code];
-    const sentence = `${this.name}: ${doing}: ${describeSense(sense)}${advice ? `; ${advice}` : ''}`;
-    return new CodedError(code, sentence, { device: this.name });
-  }
-}
-
-const ADVICE: Partial<Record<FailureCode, string>> = {
-  DRIVE_RESET:
-    'somebody else reset the drive or changed the cartridge; what was confirmed before is safe',
-  MEDIUM_FULL: 'the cartridge is full: take another',
-  REMOVAL_PREVENTED: 'a job holds the drive, or a program left it locked',
-  MEDIUM_PROTECTED:
-    'nothing was written; check the write-protect tab and whether the cartridge may be written',
-  MEDIUM_UNREADABLE: 'clean the drive and try again, or use another copy',
-  MEDIUM_UNWRITABLE:
-    'clean the drive, or take another cartridge; what was confirmed before is safe',
-};
-
-function failureOf(sense: Sense, onMediumError: FailureCode): FailureCode {
-  if (sense.deferred)
-    return sense.key === SENSE_KEY.mediumError ? 'MEDIUM_UNWRITABLE' : 'DRIVE_FAILED';
-  switch (sense.key) {
-    case SENSE_KEY.notReady:
-      return sense.asc === 0x30 ? 'DRIVE_NEEDS_CLEANING' : 'DRIVE_NOT_READY';
-    case SENSE_KEY.mediumError:
-      return onMediumError;
-    case SENSE_KEY.unitAttention:
-      return 'DRIVE_RESET';
-    case SENSE_KEY.dataProtect:
-      return 'MEDIUM_PROTECTED';
-    case SENSE_KEY.blankCheck:
-      return 'MEDIUM_UNREADABLE';
-    case SENSE_KEY.volumeOverflow:
-      return 'MEDIUM_FULL';
-    case SENSE_KEY.illegalRequest:
-      return sense.asc === 0x53 ? 'REMOVAL_PREVENTED' : 'DRIVE_FAILED';
-    default:
-      return 'DRIVE_FAILED';
-  }
-}
-
-/** What drives answer to a write over data on write-once media and in append-only mode: 7h 30h/0Ch. */
-function isOverwriteRefused(sense: Sense): boolean {
-  return sense.key === SENSE_KEY.dataProtect && sense.asc === 0x30 && sense.ascq === 0x0c;
-}
-
-/** 00h/05h; 00h/00h comes from older drives. 14h/03h, end of data not found, is damage and not an end. */
-function isEndOfData(sense: Sense): boolean {
-  if (sense.deferred) return false;
-  return sense.asc === 0x00 && (sense.ascq === 0x05 || sense.ascq === 0x00);
 }

@@ -15,6 +15,8 @@ export type Request = {
   readonly cdb: readonly number[];
   readonly dataIn?: Uint8Array;
   readonly dataOut?: Uint8Array;
+  /** Not to be said again when the device is busy: whoever sends it has to look first what happened meanwhile. */
+  readonly once?: boolean;
 };
 
 export type Answer = {
@@ -22,7 +24,14 @@ export type Answer = {
   readonly sense: Sense | undefined;
   /** The part of `dataIn` that the device filled. */
   readonly data: Buffer;
+  /** Bytes of the buffer that were not transferred. */
+  readonly residualBytes: number;
+  /** The device did not take the command, which was to be sent once. */
+  readonly isBusy: boolean;
 };
+
+/** Sends one command. @throws CodedError DRIVE_BUSY (reserved), DEVICE_MISSING, or the unit's failure code */
+export type Send = (request: Request, signal: AbortSignal) => Promise<Answer>;
 
 export type Identity = Inquiry & {
   /** Unit serial number; undefined for a device that has none. */
@@ -54,14 +63,15 @@ const DRIVER_SENSE = 0x08;
 
 const BUSY_WAIT_MS = 1000;
 /** A device may answer BUSY while it resets itself, some minutes on a library. */
-const BUSY_WAITS_MAX = 300;
+export const BUSY_WAITS_MAX = 300;
 
 export class LogicalUnit {
   readonly #port: ScsiPort;
   readonly #clock: Clock;
   readonly #failure: FailureCode;
   #recommended: RecommendedTimeouts = new Map();
-  /** Told of every unit attention, deferred error and failure, whoever sent the command that met it. */
+  #tail: Promise<unknown> = Promise.resolve();
+  /** Told of every unit attention, not ready, deferred error and failure, whoever sent the command that met it. */
   onDisturbance: () => void = () => {};
 
   /** @param failure the code for a device that misbehaves: DRIVE_FAILED or CHANGER_FAILED */
@@ -79,21 +89,35 @@ export class LogicalUnit {
     return this.#clock;
   }
 
-  /** @throws CodedError DRIVE_BUSY (reserved), DEVICE_MISSING, or the unit's failure code. */
-  async send(request: Request, signal: AbortSignal): Promise<Answer> {
+  readonly send: Send = (request, signal) => this.exclusively((send) => send(request, signal));
+
+  /**
+   * Runs `work` with the unit to itself: no other command goes out between those it sends. It must send by what it is
+   * given; `send` of the unit would wait for `work` to end.
+   */
+  exclusively<T>(work: (send: Send) => Promise<T>): Promise<T> {
+    const done = this.#tail.then(() => work(this.#sendHeeding));
+    this.#tail = done.catch(() => undefined);
+    return done;
+  }
+
+  readonly #sendHeeding: Send = async (request, signal) => {
     try {
       const answer = await this.#sendOnce(request, signal);
       const { sense } = answer;
-      if (sense?.deferred || sense?.key === SENSE_KEY.unitAttention) this.onDisturbance();
+      const key = sense?.key;
+      const isOther = key === SENSE_KEY.unitAttention || key === SENSE_KEY.notReady;
+      if (sense?.deferred || isOther) this.onDisturbance();
       return answer;
     } catch (error) {
       this.onDisturbance();
       throw error;
     }
-  }
+  };
 
   async #sendOnce(request: Request, signal: AbortSignal): Promise<Answer> {
     const reply = await this.#sendUntilTaken(request, signal);
+    const { residualBytes } = reply;
     const data = transferred(request, reply);
     if (reply.hostStatus !== 0) {
       const cause = HOST_STATUS.get(reply.hostStatus) ?? `host status ${reply.hostStatus}`;
@@ -104,7 +128,10 @@ export class LogicalUnit {
     if (driverStatus !== 0 && driverStatus !== DRIVER_SENSE) {
       throw this.fail(`driver status ${driverStatus}; check cable, power and adapter`);
     }
-    if (reply.status === STATUS.good) return { sense: undefined, data };
+    if (isBusy(reply)) return { sense: undefined, data, residualBytes, isBusy: true };
+    if (reply.status === STATUS.good) {
+      return { sense: undefined, data, residualBytes, isBusy: false };
+    }
     if (reply.status === STATUS.reservationConflict) {
       throw new CodedError('DRIVE_BUSY', `${this.name} is reserved by another host`, {
         device: this.name,
@@ -112,7 +139,7 @@ export class LogicalUnit {
     }
     const sense = reply.status === STATUS.checkCondition ? parseSense(reply.sense) : undefined;
     if (!sense) throw this.fail(`status ${reply.status.toString(16)}h without readable sense data`);
-    return { sense, data };
+    return { sense, data, residualBytes, isBusy: false };
   }
 
   /** What the device is; also learns its recommended timeouts. @throws CodedError DEVICE_UNSUITABLE */
@@ -162,11 +189,15 @@ export class LogicalUnit {
     };
     for (let waits = 0; ; waits += 1) {
       const reply = await this.#port.execute(command, signal);
-      const taken = reply.status !== STATUS.busy && reply.status !== STATUS.taskSetFull;
-      if (taken || reply.hostStatus !== 0) return reply;
+      if (!isBusy(reply) || reply.hostStatus !== 0 || request.once) return reply;
       if (waits >= BUSY_WAITS_MAX) throw this.fail('the device has been busy for minutes');
-      await this.#clock.sleepMs(BUSY_WAIT_MS, signal);
+      await this.waitBusy(signal);
     }
+  }
+
+  /** The pause before a busy device is asked again. */
+  async waitBusy(signal: AbortSignal): Promise<void> {
+    await this.#clock.sleepMs(BUSY_WAIT_MS, signal);
   }
 }
 
@@ -179,6 +210,10 @@ export function isDone(sense: Sense | undefined): boolean {
   return (
     !sense.deferred && (sense.key === SENSE_KEY.noSense || sense.key === SENSE_KEY.recoveredError)
   );
+}
+
+function isBusy(reply: ScsiReply): boolean {
+  return reply.status === STATUS.busy || reply.status === STATUS.taskSetFull;
 }
 
 function transferred(request: Request, reply: ScsiReply): Buffer {

@@ -23,8 +23,11 @@ export function parsePosition(bytes: Buffer): ReportedPosition | undefined {
   const block = readUInt64(bytes, 8);
   const file = readUInt64(bytes, 16);
   if (!Number.isSafeInteger(block) || !Number.isSafeInteger(file)) return undefined;
+  // An answer of zeros is what a buffer holds that nobody filled: block 0 counts with its flag (BOP) alone.
+  const atBeginning = (flags & 0x80) !== 0;
+  if (atBeginning !== (block === 0)) return undefined;
   return {
-    atBeginning: (flags & 0x80) !== 0,
+    atBeginning,
     pastEarlyWarning: (flags & 0x40) !== 0,
     partition: bytes.readUInt32BE(4),
     block,

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { systemClock } from '../../src/base/clock.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { Drive } from '../../src/device/drive.ts';
-import { setMode } from '../../src/device/drive-mode.ts';
 import { VirtualLibrary } from '../../src/device/virtual/library.ts';
 import type { Barcode } from '../../src/domain/barcode.ts';
 import { compare, report } from './measure.ts';
@@ -69,7 +68,7 @@ async function loadedDrive(directory: string): Promise<Drive> {
     appendOnly: true,
     programmableEarlyWarningMb: 0,
   };
-  await setMode(drive.unit, mode, go);
+  await drive.setMode(mode, go);
   return drive;
 }
 

@@ -3,7 +3,7 @@ import { AssertionError } from 'node:assert';
 import { describe, expect, test } from 'vitest';
 import { attributeCount, attributeText, MAM } from '../../src/device/attribute.ts';
 import type { Drive } from '../../src/device/drive.ts';
-import { readMode, setMode } from '../../src/device/drive-mode.ts';
+import { readMode } from '../../src/device/drive-mode.ts';
 import { readHealth } from '../../src/device/health.ts';
 import { readMemory, writeMemory } from '../../src/device/memory.ts';
 import { SHAPE, type World, type WorldMaker } from './world.ts';
@@ -58,7 +58,7 @@ export function describeDrive(maker: WorldMaker): void {
             appendOnly,
             programmableEarlyWarningMb: megabytes,
           };
-          expect(await setMode(drive.unit, wanted, go)).toMatchObject(wanted);
+          expect(await drive.setMode(wanted, go)).toMatchObject(wanted);
         }
         expect(await readMode(drive.unit, go)).toMatchObject({
           writeProtected: false,
@@ -344,6 +344,8 @@ export function describeDrive(maker: WorldMaker): void {
         await expect(drive.write(pattern(10), go)).rejects.toMatchObject({ code: 'POSITION_LOST' });
         await expectThreeFiles(drive);
         await drive.spaceToEndOfData(go);
+        await expect(drive.write(pattern(10), go)).rejects.toThrow(AssertionError);
+        await drive.setMode(MODE, go);
         await world.hand.reset(0, { swallowed: true });
         await expect(drive.writeFilemarks(1, { immediate: false }, go)).rejects.toMatchObject({
           code: 'POSITION_LOST',
@@ -499,7 +501,7 @@ async function loaded(world: World, slot: number, mode: Partial<typeof MODE> = {
   await changer.move(from?.address ?? -1, to?.address ?? -1, go);
   await drive.waitReady(go);
   expect(drive.position).toEqual({ proven: false });
-  await setMode(drive.unit, { ...MODE, ...mode }, go);
+  await drive.setMode({ ...MODE, ...mode }, go);
   await drive.rewind(go);
   return drive;
 }

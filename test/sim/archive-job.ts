@@ -4,7 +4,6 @@
  */
 import { expect } from 'vitest';
 import type { Drive } from '../../src/device/drive.ts';
-import { setMode } from '../../src/device/drive-mode.ts';
 
 const go = new AbortController().signal;
 const BLOCKS_PER_ARCHIVE = 3;
@@ -37,7 +36,7 @@ export class ArchiveJob {
     const counted: number[] = [];
     try {
       await drive.waitReady(go);
-      await setMode(drive.unit, JOB_MODE, go);
+      await drive.setMode(JOB_MODE, go);
       await drive.spaceToEndOfData(go);
       await closeTornArchive(drive);
       while (!isDone()) {

@@ -17,6 +17,8 @@ export type Scripted = {
   readonly status?: number;
   readonly hostStatus?: number;
   readonly driverStatus?: number;
+  /** Default: of a buffer to fill, what the data did not fill. */
+  readonly residualBytes?: number;
 };
 
 /** An answer, a rejection, or what decides between them when the command comes. */
@@ -47,14 +49,14 @@ export class ScriptedPort implements ScsiPort {
     const answer = typeof script === 'function' ? script(command) : script;
     if (answer instanceof Error) throw answer;
     const { data, sense, status, hostStatus = 0, driverStatus } = answer ?? GOOD;
-    const { dataIn, dataOut } = command;
+    const { dataIn } = command;
     const copied = data && dataIn ? Buffer.from(data).copy(dataIn) : 0;
     return {
       status: status ?? (sense ? 0x02 : 0x00),
       hostStatus,
       driverStatus: driverStatus ?? (sense ? 0x08 : 0x00),
       sense: sense ?? new Uint8Array(0),
-      residualBytes: dataIn ? dataIn.byteLength - copied : sense ? (dataOut?.byteLength ?? 0) : 0,
+      residualBytes: answer?.residualBytes ?? (dataIn ? dataIn.byteLength - copied : 0),
     };
   }
 
@@ -99,8 +101,24 @@ export function descriptorRefusal(key: number, code: number, descriptors = ''): 
 /** The answer to READ POSITION, long form. */
 export function positionData(block: number | bigint, file: number | bigint, flags = 0): Scripted {
   const data = Buffer.alloc(32);
-  data.writeUInt8(flags, 0);
+  data.writeUInt8(flags | (BigInt(block) === 0n ? 0x80 : 0), 0);
   data.writeBigUInt64BE(BigInt(block), 8);
   data.writeBigUInt64BE(BigInt(file), 16);
   return { data };
 }
+
+/** Makes a scripted drive take any mode that wants no page: variable blocks, buffered, without compression or guard. */
+export function takesMode(port: ScriptedPort): ScriptedPort {
+  const header = fromHex('00 0e 00 10 00 00 00 08 5e 00 00 00 00 00 00 00');
+  return port
+    .on(0x55, GOOD)
+    .on(0x5a, ({ cdb }) => (cdb[2] === 0 ? { data: header } : refusal(5, 0x2400)));
+}
+
+export const PLAIN_MODE = {
+  blockLengthBytes: 0,
+  buffered: true,
+  compression: false,
+  appendOnly: true,
+  programmableEarlyWarningMb: 0,
+} as const;

@@ -8,11 +8,13 @@ import { readMemory } from '../../../src/device/memory.ts';
 import {
   descriptorRefusal,
   GOOD,
+  PLAIN_MODE,
   positionData,
   refusal,
   type Script,
   type ScriptedPort,
   scriptedDevice,
+  takesMode,
 } from '../../sim/scripted-port.ts';
 
 const go = new AbortController().signal;
@@ -25,7 +27,7 @@ const NOT_READY = refusal(2, 0x0401);
 const RESET = refusal(6, 0x2900);
 
 async function make(script: (port: ScriptedPort) => ScriptedPort = (port) => port) {
-  const port = script(scriptedDevice('tape'));
+  const port = script(takesMode(scriptedDevice('tape')));
   const clock = new SimClock();
   return { drive: await Drive.open(port, clock, go), port, clock };
 }
@@ -41,6 +43,7 @@ async function atEnd(script: (port: ScriptedPort) => ScriptedPort = (port) => po
         .on(WRITE, GOOD),
     ),
   );
+  await made.drive.setMode(PLAIN_MODE, go);
   await made.drive.spaceToEndOfData(go);
   expect(made.drive.position).toEqual({ proven: true, block: 12, file: 3, atEndOfData: true });
   return made;
@@ -213,10 +216,10 @@ describe('position', () => {
   });
 
   test.each([
-    ['data follow', GOOD, positionData(12, 3)],
+    ['data follow', { data: Buffer.alloc(1) }, positionData(12, 3)],
     [
       'a longer block follows',
-      refusal(0, 0, { incorrectLength: true, information: -9 }),
+      { ...refusal(0, 0, { incorrectLength: true, information: -9 }), data: Buffer.alloc(1) },
       positionData(12, 3),
     ],
     ['a mark follows', refusal(0, 0x0001, { filemark: true }), positionData(12, 3)],
@@ -314,6 +317,63 @@ describe('no write at a position that is not proven', () => {
     expect(port.sentWith(WRITE)).toEqual([]);
   });
 
+  test('whoever else asks the drive something, question and block go out together', async () => {
+    const { drive, port } = await atEnd();
+    port.on(0x4d, refusal(5, 0x2000));
+    port.sent.length = 0;
+    await Promise.all([drive.write(Buffer.alloc(9), go), readHealth(drive.unit, go)]);
+    const sent = port.sent.map((cdb) => cdb.slice(0, 2));
+    expect(sent.indexOf('0a')).toBe(sent.indexOf('34') + 1);
+  });
+
+  test('two writes at once are one after the other, each with its own question', async () => {
+    const { drive, port } = await atEnd();
+    port.sent.length = 0;
+    const first = drive.write(Buffer.alloc(9), go);
+    port.on(POSITION, positionData(12, 3), positionData(13, 3));
+    await Promise.all([first, drive.write(Buffer.alloc(9), go)]);
+    expect(port.sent.map((cdb) => cdb.slice(0, 2))).toEqual(['34', '0a', '34', '0a']);
+    expect(drive.position).toMatchObject({ block: 14 });
+  });
+
+  test('a drive that was busy is asked again where it stands before the block is sent again', async () => {
+    const { drive, port } = await atEnd((port) => port.on(WRITE, { status: 0x08 }, GOOD));
+    await drive.write(Buffer.alloc(9), go);
+    expect(port.sent.slice(-4).map((cdb) => cdb.slice(0, 2))).toEqual(['34', '0a', '34', '0a']);
+    port.on(WRITE, { status: 0x08 }, GOOD).on(POSITION, positionData(13, 3), positionData(0, 0));
+    await expect(drive.write(Buffer.alloc(9), go)).rejects.toMatchObject({ code: 'POSITION_LOST' });
+    expect(port.sentWith(WRITE)).toHaveLength(3);
+  });
+
+  test('a busy drive keeps the permission to overwrite the label', async () => {
+    const { drive, port } = await make((port) =>
+      port.on(0x01, GOOD).on(POSITION, positionData(0, 0)).on(0x82, GOOD),
+    );
+    await drive.setMode(PLAIN_MODE, go);
+    await drive.rewind(go);
+    await drive.allowOverwrite(go);
+    port.on(WRITE, { status: 0x08 }, GOOD);
+    expect(await drive.write(Buffer.alloc(9), go)).toBe('none');
+  });
+
+  test('a block that was taken in part is not written', async () => {
+    const { drive } = await atEnd((port) => port.on(WRITE, { residualBytes: 100 }));
+    await expect(drive.write(Buffer.alloc(1000), go)).rejects.toMatchObject({
+      code: 'DRIVE_FAILED',
+    });
+    expect(drive.position.proven).toBe(false);
+  });
+
+  test('after a disturbance the mode has to be set again, however well the position is proven', async () => {
+    const { drive, port } = await atEnd((port) => port.on(0x00, RESET, GOOD));
+    await drive.state(go);
+    await drive.spaceToEndOfData(go);
+    await expect(drive.write(Buffer.alloc(9), go)).rejects.toThrow(AssertionError);
+    expect(port.sentWith(WRITE)).toEqual([]);
+    await drive.setMode(PLAIN_MODE, go);
+    expect(await drive.write(Buffer.alloc(9), go)).toBe('none');
+  });
+
   test('permission to overwrite ends with the position', async () => {
     const { drive, port } = await make((port) =>
       port
@@ -338,6 +398,7 @@ describe('no write at a position that is not proven', () => {
     const { drive, port } = await make((port) =>
       port.on(0x01, GOOD).on(POSITION, positionData(0, 0)).on(WRITE, GOOD),
     );
+    await drive.setMode(PLAIN_MODE, go);
     await drive.rewind(go);
     await drive.allowOverwrite(go);
     await drive.write(Buffer.alloc(10), go);
@@ -418,7 +479,7 @@ describe('reading', () => {
     ],
     [
       'a shorter block, descriptor format',
-      { ...descriptorRefusal(0, 0, '00 0a 80 00 000000000000003c 04 02 00 20') },
+      { data, ...descriptorRefusal(0, 0, '00 0a 80 00 000000000000003c 04 02 00 20') },
       { kind: 'block', lengthBytes: 40 },
       1,
       0,
@@ -479,7 +540,9 @@ describe('reading', () => {
   });
 
   test('a READ has 24 bits of length', async () => {
-    const { drive, port } = await make((port) => port.on(READ, GOOD));
+    const { drive, port } = await make((port) =>
+      port.on(READ, { data: Buffer.alloc(2 ** 24 - 1) }),
+    );
     await drive.read(Buffer.alloc(2 ** 24 - 1), go);
     expect(port.sentWith(READ)).toEqual(['08 00 ff ff ff 00']);
     await expect(drive.read(Buffer.alloc(0), go)).rejects.toThrow(AssertionError);

@@ -36,17 +36,19 @@ describe('what comes back', () => {
     expect(await unit.send(TEST_UNIT_READY, go)).toEqual({
       sense: undefined,
       data: Buffer.alloc(0),
+      residualBytes: 0,
+      isBusy: false,
     });
     expect(disturbances()).toBe(0);
   });
 
   test.each([
-    ['fixed', refusal(2, 0x3a00)],
-    ['descriptor', descriptorRefusal(2, 0x3a00)],
+    ['fixed', refusal(5, 0x3a00)],
+    ['descriptor', descriptorRefusal(5, 0x3a00)],
   ])('CHECK CONDITION is an answer, sense in %s format', async (_, script) => {
     const { unit, disturbances } = ready(script);
     const { sense } = await unit.send(TEST_UNIT_READY, go);
-    expect(sense).toMatchObject({ key: 2, asc: 0x3a, deferred: false });
+    expect(sense).toMatchObject({ key: 5, asc: 0x3a, deferred: false });
     expect(disturbances()).toBe(0);
   });
 
@@ -284,4 +286,40 @@ test.each([
   const rest = { asc: 0, ascq: 0, filemark: false, endOfMedium: false, incorrectLength: false };
   expect(isDone({ key, deferred, ...rest, information: undefined })).toBe(done);
   expect(isDone(undefined)).toBe(true);
+});
+
+describe('one at a time', () => {
+  test('nothing goes out between commands that belong together', async () => {
+    const { unit, port } = ready(GOOD);
+    port.on(0x34, GOOD).on(0x4d, GOOD);
+    const pair = unit.exclusively(async (send) => {
+      await send({ cdb: [0x34, 0, 0, 0, 0, 0] }, go);
+      await send(TEST_UNIT_READY, go);
+    });
+    const other = unit.send({ cdb: [0x4d, 0, 0, 0, 0, 0] }, go);
+    await Promise.all([pair, other]);
+    expect(port.sent.map((cdb) => cdb.slice(0, 2))).toEqual(['34', '00', '4d']);
+  });
+
+  test('a failure frees the unit for the next', async () => {
+    const { unit } = ready(GOOD);
+    const failing = unit.exclusively(async () => {
+      throw new Error('no');
+    });
+    const next = unit.send(TEST_UNIT_READY, go);
+    await expect(failing).rejects.toThrow('no');
+    expect((await next).isBusy).toBe(false);
+  });
+
+  test('not ready is a disturbance: whatever was known of the tape is not known any more', async () => {
+    const { unit, disturbances } = ready(refusal(2, 0x3a00));
+    await unit.send(TEST_UNIT_READY, go);
+    expect(disturbances()).toBe(1);
+  });
+
+  test('a command to be sent once is not said again to a busy device', async () => {
+    const { unit, port } = ready({ status: 0x08 }, GOOD);
+    expect(await unit.send({ ...TEST_UNIT_READY, once: true }, go)).toMatchObject({ isBusy: true });
+    expect(port.sent).toHaveLength(1);
+  });
 });
