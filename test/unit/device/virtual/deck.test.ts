@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { parseSense, type Sense } from '../../../../src/device/sense.ts';
 import { type Answer, check } from '../../../../src/device/virtual/answer.ts';
 import {
@@ -28,7 +28,9 @@ async function make(change: Partial<CartridgeRecord> = {}, position = 0): Promis
     attributes: {},
     ...change,
   });
-  return new Deck(await VirtualCartridge.open(directory, 'A', 'boot'), position);
+  const cartridge = await VirtualCartridge.open(directory, 'A', 'boot');
+  onTestFinished(() => cartridge.drop());
+  return new Deck(cartridge, position);
 }
 
 /** `10 10 | 10 10 | 10 10 |`: blocks 0 1, mark 2, blocks 3 4, mark 5, blocks 6 7, mark 8. */

@@ -2,7 +2,7 @@ import { AssertionError } from 'node:assert';
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { fromHex } from '../../../../src/base/bytes.ts';
 import { SimClock } from '../../../../src/base/clock.ts';
 import { seededRandom } from '../../../../src/base/random.ts';
@@ -52,6 +52,7 @@ async function threaded(slot = 0) {
   const process = await start(await makeLibrary());
   await process.changer.move(SLOT + slot, DRIVE, go);
   const port = await process.library.openDrive(0);
+  onTestFinished(() => port.close());
   const send = (hex: string, buffers: { in?: number; out?: Buffer } = {}) =>
     raw(port, hex, buffers);
   for (let count = 0; count < 3; count += 1) await send('00 00 00 00 00 00');
@@ -637,7 +638,8 @@ describe('crashes, through the drive', () => {
     const directory = await makeLibrary();
     const { library, changer, clock } = await start(directory, 'boot 1', 'instant');
     await changer.move(SLOT, DRIVE, go);
-    const drive = await Drive.open(await library.openDrive(0), clock, go);
+    const port = await library.openDrive(0);
+    const drive = await Drive.open(port, clock, go);
     await drive.waitReady(go);
     await drive.spaceToEndOfData(go);
     let records: (Buffer | null)[] = [];
@@ -663,6 +665,7 @@ describe('crashes, through the drive', () => {
     const copy = await scratchDirectory();
     for (const name of readdirSync(directory))
       copyFileSync(join(directory, name), join(copy, name));
+    await port.close(); // what it confirms now comes too late for the copy
     return { copy, records, confirmed };
   }
 

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Clock, SimClock } from '../../../../src/base/clock.ts';
 import { CodedError } from '../../../../src/base/errors.ts';
 import { seededRandom } from '../../../../src/base/random.ts';
@@ -46,6 +46,9 @@ async function twoProcesses(faults = new FaultPlan(), clockOfA: Clock = new SimC
     const options = { clock, speed: 'model' as const, lockFile, bootId: 'boot', faults };
     const library = await VirtualLibrary.open(directory, options);
     const ports = new Map<number, ScsiPort>();
+    onTestFinished(async () => {
+      for (const port of ports.values()) await port.close();
+    });
     return {
       library,
       changer: await Changer.open(library.openChanger(), clock, go),
@@ -296,7 +299,8 @@ describe('a process that is killed', () => {
     const killed = await start('boot 1');
     const changer = await Changer.open(killed.openChanger(), clock, go);
     await changer.move(SLOT, DRIVE, go);
-    const drive = await Drive.open(await killed.openDrive(0), clock, go);
+    const port = await killed.openDrive(0);
+    const drive = await Drive.open(port, clock, go);
     await drive.waitReady(go);
     await drive.spaceToEndOfData(go);
     await drive.preventRemoval(true, go);
@@ -304,11 +308,13 @@ describe('a process that is killed', () => {
     await drive.writeFilemarks(1, { immediate: false }, go);
     await drive.write(Buffer.from('accepted'), go);
 
-    const heir = await Drive.open(await (await start('boot 1')).openDrive(0), clock, go);
+    const inherited = await (await start('boot 1')).openDrive(0);
+    const heir = await Drive.open(inherited, clock, go);
     expect(await heir.provePosition(go)).toMatchObject({ block: 0 });
     await heir.spaceToEndOfData(go);
     expect(heir.position).toMatchObject({ block: 3, file: 1 });
     await heir.unload(go);
+    await Promise.all([inherited.close(), port.close()]);
   });
 
   test('one that ends leaves the tape where it stands, and says nothing', async () => {
