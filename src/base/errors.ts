@@ -38,6 +38,7 @@ export const FAILURES = {
   DRIVE_RESET: { exit: 23, errno: 'EIO', retry: 'prove-position' }, // unit attention: reset, power, medium changed
   DRIVE_FAILED: { exit: 23, errno: 'EIO', retry: 'prove-position' },
   POSITION_LOST: { exit: 23, errno: 'EIO', retry: 'prove-position' }, // the drive is not where our own count says
+  CHANGER_CHANGED: { exit: 23, errno: 'EIO', retry: 'later' }, // opened or reset since it was looked at
   CHANGER_SOURCE_EMPTY: { exit: 23, errno: 'EIO', retry: 'never' },
   CHANGER_DESTINATION_FULL: { exit: 23, errno: 'EIO', retry: 'never' },
   REMOVAL_PREVENTED: { exit: 23, errno: 'EBUSY', retry: 'later' },

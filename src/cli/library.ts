@@ -197,6 +197,10 @@ export function formatStatus(found: LibraryStatus): string {
       : 'no changer: cartridges are moved by hand',
     formatTable(['DRIVE', 'STATE', 'CARTRIDGE', 'FROM', 'MODEL', 'SERIAL', 'DEVICE'], drives),
   ];
+  for (const { number, state, problem } of found.drives) {
+    if (state === 'failed' && problem !== null)
+      parts.push(`drive ${number}: ${printable(problem)}`);
+  }
   if (places.length > 0) parts.push(formatTable(['PLACE', 'CARTRIDGE', 'MEDIUM'], places));
   return parts.join('\n\n');
 }

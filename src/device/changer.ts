@@ -67,7 +67,8 @@ export class Changer {
 
   /**
    * Moves a cartridge; `doing` says so in words for a failure. Nothing has moved when this rejects with a CHANGER_ code other than JAMMED and FAILED.
-   * @throws CodedError CHANGER_SOURCE_EMPTY, CHANGER_DESTINATION_FULL, REMOVAL_PREVENTED, CHANGER_JAMMED, CHANGER_FAILED
+   * A unit attention stops it: ports or slots may hold other cartridges than the caller has seen.
+   * @throws CodedError CHANGER_CHANGED, CHANGER_SOURCE_EMPTY, CHANGER_DESTINATION_FULL, REMOVAL_PREVENTED, CHANGER_JAMMED, CHANGER_FAILED
    */
   async move(
     fromAddress: number,
@@ -81,7 +82,7 @@ export class Changer {
     cdb.writeUInt16BE(picker.start, 2);
     cdb.writeUInt16BE(fromAddress, 4);
     cdb.writeUInt16BE(toAddress, 6);
-    await this.#do({ cdb: [...cdb] }, doing, signal);
+    await this.#do({ cdb: [...cdb] }, doing, signal, 0);
   }
 
   /** Sends the picker ahead to an element, for libraries that want it before a port is opened. */
@@ -143,13 +144,18 @@ export class Changer {
   }
 
   /** A unit attention (reset, port opened) stopped the command before it began: it is said again. Not ready is awaited. */
-  async #do(request: Request, doing: string, signal: AbortSignal): Promise<Answer> {
+  async #do(
+    request: Request,
+    doing: string,
+    signal: AbortSignal,
+    attentionsMax = UNIT_ATTENTIONS_MAX,
+  ): Promise<Answer> {
     const startMs = this.unit.clock.monotonicMs();
     for (let attentions = 0; ; ) {
       const answer = await this.unit.send(request, signal);
       const { sense } = answer;
       if (!sense || isDone(sense)) return answer;
-      const isAttention = sense.key === SENSE_KEY.unitAttention && attentions < UNIT_ATTENTIONS_MAX;
+      const isAttention = sense.key === SENSE_KEY.unitAttention && attentions < attentionsMax;
       const waitedMs = this.unit.clock.monotonicMs() - startMs;
       if (isAttention) {
         attentions += 1;
@@ -175,6 +181,11 @@ type Refusal = { matches: (sense: Sense) => boolean; code: FailureCode; advice: 
 
 /** What libraries answer to a move that cannot be (SMC-3 annex; measured on the lab's library). */
 const REFUSALS: readonly Refusal[] = [
+  {
+    matches: ({ key }) => key === SENSE_KEY.unitAttention,
+    code: 'CHANGER_CHANGED',
+    advice: 'nothing moved; look at `library status`, then say it again',
+  },
   {
     matches: ({ asc, ascq }) => asc === 0x3b && ascq === 0x0e,
     code: 'CHANGER_SOURCE_EMPTY',

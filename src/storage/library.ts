@@ -48,9 +48,11 @@ export type DriveStatus = {
   readonly device: string | null;
   readonly serial: string | null;
   readonly model: string | null;
-  /** `held`: another process uses it; `unknown`: no device to ask. */
-  readonly state: DriveState | 'held' | 'unknown';
+  /** `held`: another process uses it; `failed`: see `problem`; `unknown`: no device to ask. */
+  readonly state: DriveState | 'held' | 'failed' | 'unknown';
   readonly heldBy: number | null;
+  /** Why it cannot be asked, in a sentence. */
+  readonly problem: string | null;
   readonly barcode: string | null;
   /** The slot its cartridge came from. */
   readonly from: string | null;
@@ -108,24 +110,40 @@ export class Library {
    * @param drive number of the drive; default: the first empty one
    */
   async load(what: Place, drive: number | undefined, signal: AbortSignal): Promise<Moved> {
-    return this.#withChanger(async (changer) => {
-      const places = placesOf(await changer.elements(signal));
+    const { done, hold } = await this.#withChanger(async (changer) => {
+      const elements = await changer.elements(signal);
+      const places = placesOf(elements);
       const source = find(places, what);
-      if (source.kind === 'drive')
-        throw usage(`${source.barcode ?? 'that cartridge'} is in ${formatPlace(source)} already`);
+      if (source.kind === 'drive') {
+        throw usage(`${nameOf(source)} is in ${formatPlace(source)} already`);
+      }
       const target =
         drive === undefined
           ? places.find((place) => place.kind === 'drive' && !place.full)
           : find(places, { kind: 'drive', number: drive });
-      if (!target)
+      if (!target) {
         throw new CodedError(
           'CHANGER_DESTINATION_FULL',
           'every drive has a cartridge; unload one first',
         );
-      await carry(changer, source, target, signal);
-      await this.#awaitReady(await this.#deviceAt(target, changer, signal), signal);
-      return moved(source, target);
+      }
+      const holds = await this.#hold([target], elements);
+      try {
+        await carry(changer, source, target, signal);
+      } catch (error) {
+        await closeAll(holds);
+        throw error;
+      }
+      return { done: moved(source, target), hold: holds[0] };
     }, signal);
+    // A first load may take hours: the changer is free for others meanwhile.
+    try {
+      await hold?.takeTape();
+      if (hold) await (await Drive.open(hold.port, this.#clock, signal)).waitReady(signal);
+      return done;
+    } finally {
+      await hold?.close();
+    }
   }
 
   /**
@@ -160,20 +178,26 @@ export class Library {
           `${formatPlace(target)} is full; nothing moved; choose another place`,
         );
       }
-      const device = await this.#deviceAt(source, changer, signal);
-      if (device) await this.#eject(device, signal);
-      await carry(changer, source, target, signal);
+      const holds = await this.#hold([source, target], elements);
+      try {
+        const [hold] = holds;
+        if (hold) await this.#eject(hold, signal);
+        await carry(changer, source, target, signal);
+      } finally {
+        await closeAll(holds);
+      }
       return moved(source, target);
     }, signal);
   }
 
-  /** Moves a cartridge from any place to any other, as it is: a drive is not unloaded for it. */
+  /** Moves a cartridge from any place to any other, as it is: a drive that is not in use is not unloaded for it. */
   async transfer(from: Place, to: Place, signal: AbortSignal): Promise<Moved> {
     return this.#withChanger(async (changer) => {
-      const places = placesOf(await changer.elements(signal));
+      const elements = await changer.elements(signal);
+      const places = placesOf(elements);
       const source = find(places, from);
       const target = find(places, to);
-      await carry(changer, source, target, signal);
+      await this.#carryHeld(changer, elements, { source, target }, signal);
       return moved(source, target);
     }, signal);
   }
@@ -181,7 +205,8 @@ export class Library {
   /** Brings a cartridge to an import/export port, where a person can take it. */
   async export(what: Place, port: number | undefined, signal: AbortSignal): Promise<Moved> {
     return this.#withChanger(async (changer) => {
-      const places = placesOf(await changer.elements(signal));
+      const elements = await changer.elements(signal);
+      const places = placesOf(elements);
       const source = find(places, what);
       if (source.kind === 'port')
         throw usage(
@@ -199,7 +224,7 @@ export class Library {
           'CHANGER_DESTINATION_FULL',
           'every port is full; take the cartridges out first',
         );
-      await carry(changer, source, target, signal);
+      await this.#carryHeld(changer, elements, { source, target }, signal);
       return moved(source, target);
     }, signal);
   }
@@ -249,6 +274,7 @@ export class Library {
         model: null,
         state: 'unknown',
         heldBy: null,
+        problem: null,
         statistics: null,
       };
     }
@@ -266,14 +292,18 @@ export class Library {
           model: `${drive.identity.vendor} ${drive.identity.product}`,
           state: await drive.state(signal),
           heldBy: null,
+          problem: null,
         }),
         signal,
       );
       return { ...answer, statistics: await statistics() };
     } catch (error) {
-      if (!(error instanceof CodedError) || error.code !== 'DRIVE_BUSY') throw error;
+      if (!(error instanceof CodedError) || error.code === 'INTERRUPTED') throw error;
+      // One drive that cannot be asked must not hide the rest of the library.
+      const state = error.code === 'DRIVE_BUSY' ? 'held' : 'failed';
       const heldBy = error.facts.pid ?? null;
-      return { ...known, model: null, state: 'held', heldBy, statistics: await statistics() };
+      const problem = error.message;
+      return { ...known, model: null, state, heldBy, problem, statistics: await statistics() };
     }
   }
 
@@ -282,33 +312,59 @@ export class Library {
     const device = this.#devices.drives[number];
     if (!device || (what && what.kind !== 'drive'))
       throw usage('without a changer only a drive can be unloaded');
-    if ((await this.#eject(device, signal)) === 'empty') {
-      throw new CodedError('DRIVE_EMPTY', `${device.name} is empty: there is nothing to unload`, {
-        device: device.name,
-      });
+    const hold = await device.hold();
+    try {
+      await hold.letGoOfTape();
+      if ((await this.#eject(hold, signal)) === 'empty') {
+        throw new CodedError('DRIVE_EMPTY', `${device.name} is empty: there is nothing to unload`, {
+          device: device.name,
+        });
+      }
+    } finally {
+      await hold.close();
     }
     return { barcode: null, from: `drive ${number}`, to: 'your hand' };
   }
 
-  /** Unthreads what is in the drive; returns the state in which it was. */
-  async #eject(device: DriveDevice, signal: AbortSignal): Promise<DriveState> {
-    const hold = await device.hold();
+  /** Unthreads what is in a held drive, its tape node closed; returns the state in which it was. */
+  async #eject(hold: DriveHold, signal: AbortSignal): Promise<DriveState> {
+    const drive = await Drive.open(hold.port, this.#clock, signal);
+    const state = await drive.state(signal);
+    if (state !== 'empty' && state !== 'unloaded') await drive.unload(signal);
+    return state;
+  }
+
+  /** A drive between the places is held for the move: nobody writes to a tape that the picker is taking away. */
+  async #carryHeld(
+    changer: Changer,
+    elements: readonly Element[],
+    { source, target }: { source: PlaceStatus; target: PlaceStatus },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const holds = await this.#hold([source, target], elements);
     try {
-      const drive = await Drive.open(hold.port, this.#clock, signal);
-      const state = await drive.state(signal);
-      if (state !== 'empty' && state !== 'unloaded') {
-        await hold.letGoOfTape();
-        await drive.unload(signal);
-      }
-      return state;
+      await carry(changer, source, target, signal);
     } finally {
-      await hold.close();
+      await closeAll(holds);
     }
   }
 
-  async #awaitReady(device: DriveDevice | undefined, signal: AbortSignal): Promise<void> {
-    if (!device) return;
-    await this.#withDrive(device, (drive) => drive.waitReady(signal), signal);
+  /** Holds those of the places that are drives with a device, their tape nodes closed. @throws CodedError DRIVE_BUSY */
+  async #hold(places: readonly PlaceStatus[], elements: readonly Element[]): Promise<DriveHold[]> {
+    const holds: DriveHold[] = [];
+    try {
+      for (const place of places.filter(({ kind }) => kind === 'drive')) {
+        const element = elements.find(({ address }) => address === place.address);
+        const hold = await this.#deviceOf(element, place.number)?.hold();
+        if (!hold) continue;
+        holds.push(hold);
+        await hold.letGoOfTape();
+      }
+      return holds;
+    } catch (error) {
+      await closeAll(holds);
+      throw error;
+    }
   }
 
   async #withDrive<T>(
@@ -334,17 +390,6 @@ export class Library {
     } finally {
       await port.close();
     }
-  }
-
-  async #deviceAt(
-    place: PlaceStatus,
-    changer: Changer,
-    signal: AbortSignal,
-  ): Promise<DriveDevice | undefined> {
-    const element = (await changer.elements(signal)).find(
-      ({ address }) => address === place.address,
-    );
-    return this.#deviceOf(element, place.number);
   }
 
   /** By serial number; a changer that does not tell it leaves only the order in which the drives were configured. */
@@ -431,19 +476,32 @@ function cartridgeAt(place: PlaceStatus): CartridgeStatus {
   return { ...base, generation: facts.generation.name, kind: facts.worm ? 'worm' : 'data' };
 }
 
+/** Moves, and looks that it was the cartridge that was meant: a person may have exchanged two of them. */
 async function carry(
   changer: Changer,
   from: PlaceStatus,
   to: PlaceStatus,
   signal: AbortSignal,
 ): Promise<void> {
-  const what = printable(from.barcode ?? 'a cartridge');
-  await changer.move(
-    from.address,
-    to.address,
-    signal,
-    `moving ${what} from ${formatPlace(from)} to ${formatPlace(to)}`,
+  const doing = `moving ${nameOf(from)} from ${formatPlace(from)} to ${formatPlace(to)}`;
+  await changer.move(from.address, to.address, signal, doing);
+  const arrived = (await changer.elements(signal)).find(({ address }) => address === to.address);
+  if (from.barcode === null || arrived?.barcode === undefined) return;
+  if (arrived.barcode === from.barcode) return;
+  const found = printable(arrived.barcode);
+  throw new CodedError(
+    'MEDIUM_MISMATCH',
+    `${formatPlace(to)} now holds ${found} instead of ${nameOf(from)}: cartridges were exchanged by hand; run \`library inventory\``,
+    { volser: arrived.barcode.slice(0, 6) },
   );
+}
+
+async function closeAll(holds: readonly DriveHold[]): Promise<void> {
+  for (const hold of holds) await hold.close();
+}
+
+function nameOf(place: PlaceStatus): string {
+  return place.barcode === null ? 'a cartridge' : printable(place.barcode);
 }
 
 function moved(source: PlaceStatus, target: PlaceStatus): Moved {

@@ -243,7 +243,8 @@ describe('library, on a simulated one', () => {
       on: 'move',
       effect: { kind: 'relabel', element: 1029, barcode: '\x1b]0;x\x07\x9b2J' },
     });
-    await library.transfer({ kind: 'slot', number: 1 }, { kind: 'slot', number: 6 }, go);
+    const transfer = library.transfer({ kind: 'slot', number: 1 }, { kind: 'slot', number: 6 }, go);
+    await expect(transfer).rejects.toMatchObject({ code: 'MEDIUM_MISMATCH' });
     const lines = [
       'library status',
       'library status --json',
@@ -274,6 +275,7 @@ describe('formatStatus', () => {
     model: 'M\r',
     state: 'held',
     heldBy: 7,
+    problem: null,
     barcode: '\x9b',
     from: null,
     statistics: null,
@@ -295,7 +297,7 @@ describe('formatStatus', () => {
   test('without a changer; a drive nobody configured; a sticker nobody can read', () => {
     const text = formatStatus({
       changer: null,
-      drives: [{ ...drive, device: null, heldBy: null, state: 'unknown' }],
+      drives: [{ ...drive, device: null, heldBy: null, problem: null, state: 'unknown' }],
       slots: [{ ...place, barcode: null }],
       ports: [],
       cartridges: [{ barcode: null, generation: null, kind: 'unknown', place: 'slot 1' }],

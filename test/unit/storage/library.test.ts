@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { CodedError } from '../../../src/base/errors.ts';
 import type { ScsiPort } from '../../../src/device/port.ts';
@@ -199,7 +201,7 @@ describe('load', () => {
       from: 'slot 1',
       to: 'drive 0',
     });
-    expect(log).toEqual(['hold 0', 'close 0']);
+    expect(log).toEqual(['hold 0', 'let go 0', 'take 0', 'close 0']);
     expect(await library.load(at('AAA003L8'), undefined, go)).toMatchObject({ to: 'drive 1' });
     expect((await library.status(go)).drives.map(({ state }) => state)).toEqual(['ready', 'ready']);
   });
@@ -393,7 +395,7 @@ describe('unload', () => {
     await port.close();
     log.length = 0;
     expect(await library.unload(undefined, at('slot 6'), go)).toMatchObject({ to: 'slot 6' });
-    expect(log).toEqual(['hold 0', 'close 0']);
+    expect(log).toEqual(['hold 0', 'let go 0', 'close 0']);
   });
 });
 
@@ -422,8 +424,41 @@ describe('transfer and export', () => {
     const port = await held(world, 0);
     await port.execute({ cdb: Buffer.from([0x1e, 0, 0, 0, 1, 0]), timeoutMs: 1 }, go);
     await expect(library.transfer(at('drive 0'), at('slot 6'), go)).rejects.toMatchObject({
+      code: 'DRIVE_BUSY',
+    });
+  });
+
+  test('a cartridge that was left locked in stays, and says so', async () => {
+    const { library, world } = await fresh();
+    await library.load(at('slot 1'), 0, go);
+    const refusal = { kind: 'sense', key: 5, code: 0x5302 } as const;
+    world.faults.add({ note: 'locked', on: 'move', effect: refusal });
+    await expect(library.transfer(at('drive 0'), at('slot 6'), go)).rejects.toMatchObject({
       code: 'REMOVAL_PREVENTED',
     });
+  });
+
+  test('cartridges exchanged by hand are noticed, not taken for one another', async () => {
+    const { library, world } = await fresh();
+    world.faults.add({
+      note: 'exchange',
+      on: 'move',
+      effect: { kind: 'swap', elements: [1024 + 5, 1024 + 1] },
+    });
+    await expect(library.transfer(at('slot 1'), at('slot 6'), go)).rejects.toMatchObject({
+      code: 'MEDIUM_MISMATCH',
+      message: expect.stringContaining('AAA002L8 instead of AAA001L8'),
+    });
+  });
+
+  test('one drive that cannot be asked does not hide the library', async () => {
+    const { library, world } = await fresh();
+    await library.load(at('slot 1'), 0, go);
+    await writeFile(join(world.directory, 'AAA001L8.json'), '{}');
+    const status = await library.status(go);
+    expect(status.drives.map(({ state }) => state)).toEqual(['failed', 'empty']);
+    expect(status.drives[0]?.problem).toMatch(/AAA001L8/);
+    expect(status.cartridges).toHaveLength(4);
   });
 
   test.each<[string, (library: Library) => Promise<unknown>, string, RegExp]>([
