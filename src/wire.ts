@@ -58,6 +58,7 @@ export function wire(options: WireOptions): App {
           await expectKind(path, 'tape');
         },
         createLibrary: (directory, shape) => VirtualLibrary.create(directory, shape, random),
+        lock: (path) => lockFile(openDoor(), path),
       }),
     library: async () => {
       const config = await loadConfig(options.stateDirectory, options.configPath);

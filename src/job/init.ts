@@ -1,8 +1,8 @@
 /** Init: makes the state directory, its config and, where no hardware is named, a virtual library. */
 import { strict as assert } from 'node:assert';
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { replaceFile } from '../base/durable.ts';
+import { replaceFile, syncDirectory } from '../base/durable.ts';
 import { CodedError, errnoOf } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { CONFIG_FILE, formatConfig, type LibraryConfig } from '../config.ts';
@@ -47,16 +47,23 @@ export type InitTools = {
   /** @throws CodedError when it is no tape drive */
   checkDrive(path: string): Promise<void>;
   createLibrary(directory: string, shape: VirtualShape): Promise<void>;
+  /** Takes a lock that ends with the process. @throws CodedError DRIVE_BUSY naming the holder's pid */
+  lock(path: string): Promise<{ close(): Promise<void> }>;
 };
 
 /** Small autoloaders have eight slots a row. */
 const SLOTS_PER_ROW = 8;
 const VIRTUAL_DIRECTORY = 'virtual';
 
+/** The config before it counts: written first, renamed last. While it stands alone, what lies beside it was never used. */
+const UNFINISHED = `${CONFIG_FILE}.new`;
+const LOCK = 'init.lock';
+
 /**
- * The config is written last: a directory with a config is complete. What an interrupted init left is refused, not
- * written over.
- * @throws CodedError STATE_EXISTS when the directory has content; a device's failure before anything is made
+ * A directory with a config is complete: the config comes last. What an interrupted init left is cleared away by the
+ * next one; anything else is refused, not written over.
+ * @throws CodedError STATE_EXISTS when the directory has content; LIBRARY_BUSY when another process makes it just now; a
+ * device's failure before anything is made
  */
 export async function initialize(
   stateDirectory: string,
@@ -65,23 +72,65 @@ export async function initialize(
 ): Promise<InitResult> {
   await expectEmpty(stateDirectory);
   const library = await describeLibrary(request, tools);
-  // Paths of everything ever backed up will lie here: for the owner only.
-  await mkdir(stateDirectory, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
-    const why = errnoOf(cause) ?? 'error';
-    throw new CodedError('FAILED', `${stateDirectory} cannot be made (${why})`, {
-      path: stateDirectory,
-      cause,
-    });
-  });
+  try {
+    // Paths of everything ever backed up will lie here: for the owner only.
+    await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
+    const lock = await lockAlone(stateDirectory, tools);
+    try {
+      await expectEmpty(stateDirectory);
+      return await build(stateDirectory, request, library, tools);
+    } finally {
+      await rm(join(stateDirectory, LOCK), { force: true });
+      await lock.close();
+    }
+  } catch (cause) {
+    if (cause instanceof CodedError || errnoOf(cause) === undefined) throw cause;
+    const sentence = `${stateDirectory} cannot be made (${errnoOf(cause)})`;
+    throw new CodedError('FAILED', sentence, { path: stateDirectory, cause });
+  }
+}
+
+async function build(
+  stateDirectory: string,
+  request: InitRequest,
+  library: LibraryConfig,
+  tools: InitTools,
+): Promise<InitResult> {
+  const unfinished = join(stateDirectory, UNFINISHED);
+  const config = join(stateDirectory, CONFIG_FILE);
+  const directory = join(stateDirectory, VIRTUAL_DIRECTORY);
+  await rm(directory, { recursive: true, force: true });
+  await replaceFile(unfinished, formatConfig(library), { mode: 0o600 });
   let barcodes: readonly Barcode[] = [];
   if (request.kind === 'virtual') {
     const shape = virtualShape(request);
     barcodes = shape.barcodes;
-    await tools.createLibrary(join(stateDirectory, VIRTUAL_DIRECTORY), shape);
+    await tools.createLibrary(directory, shape);
   }
-  const config = join(stateDirectory, CONFIG_FILE);
-  await replaceFile(config, formatConfig(library), { mode: 0o600 });
+  await rename(unfinished, config);
+  await syncDirectory(stateDirectory);
   return { stateDirectory, config, barcodes };
+}
+
+async function lockAlone(directory: string, tools: InitTools): Promise<{ close(): Promise<void> }> {
+  try {
+    return await tools.lock(join(directory, LOCK));
+  } catch (cause) {
+    if (!(cause instanceof CodedError)) throw cause;
+    if (cause.code !== 'DRIVE_BUSY') {
+      throw new CodedError('FAILED', `${directory} cannot be written to`, {
+        path: directory,
+        cause,
+      });
+    }
+    const { pid } = cause.facts;
+    const who = pid === undefined ? 'another process' : `process ${pid}`;
+    throw new CodedError('LIBRARY_BUSY', `${directory} is being made by ${who} just now`, {
+      path: directory,
+      cause,
+      ...(pid !== undefined && { pid }),
+    });
+  }
 }
 
 async function describeLibrary(request: InitRequest, tools: InitTools): Promise<LibraryConfig> {
@@ -122,7 +171,9 @@ async function expectEmpty(directory: string): Promise<void> {
       { cause: error },
     );
   });
-  if (names.length === 0) return;
+  const isUnfinished = names.includes(UNFINISHED) && !names.includes(CONFIG_FILE);
+  const ours = isUnfinished ? [UNFINISHED, `${UNFINISHED}.new`, LOCK, VIRTUAL_DIRECTORY] : [LOCK];
+  if (names.every((name) => ours.includes(name))) return;
   const what = names.includes(CONFIG_FILE) ? 'holds a shelfs state already' : 'is not empty';
   throw new CodedError(
     'STATE_EXISTS',

@@ -13,6 +13,7 @@ import {
   initialize,
   type VirtualShape,
 } from '../../../src/job/init.ts';
+import { memoryLocks } from '../../sim/locks.ts';
 import { scratchDirectory } from '../../sim/scratch.ts';
 
 const VIRTUAL: Extract<InitRequest, { kind: 'virtual' }> = {
@@ -34,7 +35,9 @@ function tools(change: Partial<InitTools> = {}) {
     createLibrary: async (directory, shape) => {
       asked.push(`library ${directory}`);
       shapes.push(shape);
+      await mkdir(directory);
     },
+    lock: memoryLocks(),
     ...change,
   };
   return { made, asked, shapes };
@@ -197,23 +200,57 @@ describe('what is there stays', () => {
     const directory = join(await scratchDirectory(), 'empty');
     await mkdir(directory);
     await initialize(directory, VIRTUAL, tools().made);
-    expect(await readdir(directory)).toEqual(['config.toml']);
+    expect((await readdir(directory)).sort()).toEqual(['config.toml', 'virtual']);
   });
+});
 
-  test('an init that was interrupted is refused, not written over', async () => {
+describe('an init that was cut short', () => {
+  test.each(['library', 'config'])(
+    'while making the %s, is begun anew by the next',
+    async (step) => {
+      const directory = await state();
+      const { made } = tools({
+        createLibrary: async (path) => {
+          await mkdir(path);
+          if (step === 'library') throw new Error('killed');
+        },
+      });
+      if (step === 'library') {
+        await expect(initialize(directory, VIRTUAL, made)).rejects.toThrow('killed');
+      } else {
+        await mkdir(join(directory, 'virtual'), { recursive: true });
+        await writeFile(join(directory, 'config.toml.new'), '[libra');
+        await writeFile(join(directory, 'virtual', 'library.json'), '{}');
+      }
+      const again = tools();
+      await initialize(directory, VIRTUAL, again.made);
+      expect((await readdir(directory)).sort()).toEqual(['config.toml', 'virtual']);
+      expect(await readdir(join(directory, 'virtual'))).toEqual([]);
+    },
+  );
+
+  test('what is not its own is refused all the same', async () => {
     const directory = await state();
-    const { made } = tools({
-      createLibrary: async (path) => {
-        await mkdir(path, { recursive: true });
-        throw new CodedError('INTERRUPTED', 'stop');
-      },
-    });
-    await expect(initialize(directory, VIRTUAL, made)).rejects.toMatchObject({
-      code: 'INTERRUPTED',
-    });
-    await expect(loadConfig(directory)).rejects.toMatchObject({ code: 'STATE_MISSING' });
+    await mkdir(directory, { recursive: true });
+    await writeFile(join(directory, 'config.toml.new'), '');
+    await writeFile(join(directory, 'letter.txt'), 'dear');
     await expect(initialize(directory, VIRTUAL, tools().made)).rejects.toMatchObject({
       code: 'STATE_EXISTS',
     });
+    expect(await readdir(directory)).toContain('letter.txt');
+  });
+
+  test('two at once: one makes it, the other is told by whom', async () => {
+    const directory = await state();
+    const lock = memoryLocks();
+    const results = await Promise.allSettled(
+      [0, 1].map(() => initialize(directory, VIRTUAL, tools({ lock }).made)),
+    );
+    const failures = results.flatMap((result) =>
+      result.status === 'rejected' ? [result.reason] : [],
+    );
+    expect(failures).toHaveLength(1);
+    expect(failures[0]).toMatchObject({ code: 'LIBRARY_BUSY', facts: { pid: process.pid } });
+    expect((await readdir(directory)).sort()).toEqual(['config.toml', 'virtual']);
   });
 });
