@@ -3,19 +3,24 @@
  *
  * Fault model: what `sync` confirmed survives kill -9 and a lost page cache. What came later may vanish, from some
  * record on to the end, but never comes back as other bytes than were written. The index is therefore written only
- * after the data are on disk, and trusted only up to its last whole line; records behind it are taken over when the
- * page cache cannot have been lost, and cut off when it can.
+ * after the data are on disk; records behind it are taken over when the page cache cannot have been lost.
+ *
+ * Opening changes nothing: what lies behind the end is cut off by the first write. A disk that failed once proves
+ * nothing by its next success, for the kernel reports a lost page only once: after a failed sync or cut the tape takes
+ * no more writes until it is opened again, and ends where it was last confirmed.
  */
 import { strict as assert } from 'node:assert';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncDirectory } from '../../base/durable.ts';
 import { CodedError, errnoOf } from '../../base/errors.ts';
-import { BlockMap, frameBytes, type MappedRecord, type Place } from './block-map.ts';
+import { BlockMap, type MappedRecord, type Place } from './block-map.ts';
+import { cutLine, RECORD_BYTES_MAX, readIndex, runsLine } from './tap-index.ts';
+import { walkRecords } from './tap-walk.ts';
 
-/** SIMH keeps the upper byte of a length for a class: records are below 16 MiB. */
-const RECORD_BYTES_MAX = 0x00ffffff;
 const ZEROS = Buffer.alloc(64 * 1024);
+
+type Files = { readonly data: FileHandle; readonly index: FileHandle };
 
 export class TapFile {
   readonly #path: string;
@@ -24,46 +29,79 @@ export class TapFile {
   readonly #map: BlockMap;
   #indexBytes: number;
   #syncedBlock: number;
+  /** The files may go on behind what counts; cut off before anything is written there. */
+  #hasTail: boolean;
+  #failure: CodedError | undefined;
 
   private constructor(
     path: string,
-    files: { data: FileHandle; index: FileHandle },
-    map: BlockMap,
-    indexBytes: number,
+    files: Files,
+    found: { map: BlockMap; indexBytes: number; syncedBlock: number; hasTail: boolean },
   ) {
     this.#path = path;
     this.#data = files.data;
     this.#index = files.index;
-    this.#map = map;
-    this.#indexBytes = indexBytes;
-    this.#syncedBlock = map.end.block;
+    this.#map = found.map;
+    this.#indexBytes = found.indexBytes;
+    this.#syncedBlock = found.syncedBlock;
+    this.#hasTail = found.hasTail;
   }
 
   /**
    * @param options.keepUnsynced take over whole records behind the index: right as long as the page cache survived
-   * @throws CodedError MEDIUM_UNREADABLE when the file does not hold what its index says
+   * @throws CodedError MEDIUM_UNREADABLE when the file does not hold what its index says, or the index is damaged;
+   *   FAILED when the disk does not let the files be opened or read
    */
   static async open(path: string, options: { keepUnsynced: boolean }): Promise<TapFile> {
-    const data = await openOrCreate(path);
-    const index = await openOrCreate(`${path}.index`);
+    const opened: FileHandle[] = [];
+    try {
+      const data = await openOrCreate(path, opened);
+      const index = await openOrCreate(`${path}.index`, opened);
+      return await TapFile.#load(path, { data, index }, options.keepUnsynced);
+    } catch (cause) {
+      for (const file of opened) await file.close().catch(() => undefined);
+      if (cause instanceof CodedError || errnoOf(cause) === undefined) throw cause;
+      throw new CodedError('FAILED', `${path} cannot be opened (${errnoOf(cause)})`, {
+        path,
+        cause,
+      });
+    }
+  }
+
+  static async #load(path: string, files: Files, keepUnsynced: boolean): Promise<TapFile> {
     const map = new BlockMap();
-    const indexBytes = await readIndex(index, map);
-    await index.truncate(indexBytes);
-    const { size } = await data.stat();
+    const text = (await files.index.readFile()).toString('latin1');
+    const indexBytes = readIndex(text, map);
+    if (indexBytes === undefined) {
+      throw new CodedError(
+        'MEDIUM_UNREADABLE',
+        `${path}.index is damaged; restore it from a backup`,
+        { path: `${path}.index` },
+      );
+    }
+    const { size } = await files.data.stat();
     if (size < map.end.offset) {
-      await Promise.all([data.close(), index.close()]);
       throw new CodedError(
         'MEDIUM_UNREADABLE',
         `${path} is shorter than its index says: it was cut from outside`,
-        {
-          path,
-        },
+        { path },
       );
     }
-    const tap = new TapFile(path, { data, index }, map, indexBytes);
-    if (options.keepUnsynced) await tap.#takeOver(size);
-    if (size > map.end.offset) await data.truncate(map.end.offset);
-    return tap;
+    const syncedBlock = map.end.block;
+    if (keepUnsynced) await walkRecords(files.data, size, map);
+    // Where nothing is taken over a failed write may have come before: the disk may hold more than is seen here.
+    const hasTail = !keepUnsynced || text.length > indexBytes || size > map.end.offset;
+    return new TapFile(path, files, { map, indexBytes, syncedBlock, hasTail });
+  }
+
+  /** Bytes behind the end may still lie in the file. */
+  get hasTail(): boolean {
+    return this.#hasTail;
+  }
+
+  /** Why the tape takes no more writes until it is opened again. */
+  get failure(): CodedError | undefined {
+    return this.#failure;
   }
 
   /** End of data. */
@@ -94,6 +132,7 @@ export class TapFile {
       block.byteLength > 0 && block.byteLength <= RECORD_BYTES_MAX,
       'a record has 1 byte to 16 MiB',
     );
+    await this.#beginWriting();
     const { offset } = this.#map.end;
     const head = Buffer.alloc(4);
     head.writeUInt32LE(block.byteLength);
@@ -108,6 +147,7 @@ export class TapFile {
   }
 
   async appendFilemarks(count: number): Promise<void> {
+    await this.#beginWriting();
     await this.#write([Buffer.alloc(4 * count)], this.#map.end.offset);
     this.#map.append(0, count);
   }
@@ -117,7 +157,15 @@ export class TapFile {
     assert(record.lengthBytes > 0, 'a filemark has no bytes');
     const part = into.subarray(0, record.lengthBytes);
     const head = Buffer.alloc(4);
-    const { bytesRead } = await this.#data.readv([head, part], record.offset);
+    const { bytesRead } = await this.#data
+      .readv([head, part], record.offset)
+      .catch((cause: unknown) => {
+        throw new CodedError(
+          'MEDIUM_UNREADABLE',
+          `${this.#path}: block ${record.block} cannot be read (${errnoOf(cause)})`,
+          { path: this.#path, block: record.block, cause },
+        );
+      });
     if (bytesRead !== 4 + part.byteLength || head.readUInt32LE() !== record.lengthBytes) {
       throw new CodedError(
         'MEDIUM_UNREADABLE',
@@ -132,36 +180,89 @@ export class TapFile {
 
   /** Cuts the tape at `block`. The index says so first: after a power cut the old records are gone or whole. */
   async truncate(block: number): Promise<void> {
+    this.#refuseAfterFailure();
     if (block >= this.#map.end.block) return;
-    this.#map.truncate(block);
-    if (block < this.#syncedBlock) {
-      await this.#appendIndex(`cut ${block}\n`);
-      this.#syncedBlock = block;
+    await this.#beginWriting();
+    const syncedBlock = Math.min(block, this.#syncedBlock);
+    try {
+      const addedBytes = block < this.#syncedBlock ? await this.#writeIndex(cutLine(block)) : 0;
+      await this.#data.truncate(this.#map.placeOf(block).offset);
+      this.#indexBytes += addedBytes;
+    } catch (cause) {
+      return this.#fail(cause);
     }
-    await this.#data.truncate(this.#map.end.offset);
+    this.#map.truncate(block);
+    this.#syncedBlock = syncedBlock;
   }
 
   /** When this resolves, everything written is on disk. */
   async sync(): Promise<void> {
+    this.#refuseAfterFailure();
     if (this.#syncedBlock === this.#map.end.block) return;
-    await this.#data.datasync();
-    const runs = this.#map.since(this.#syncedBlock);
-    const lines = runs.map((run) => `${run.offset} ${run.count} ${run.lengthBytes}\n`);
-    await this.#appendIndex(lines.join(''));
+    await this.#beginWriting();
+    try {
+      await this.#data.datasync();
+      this.#indexBytes += await this.#writeIndex(runsLine(this.#map.since(this.#syncedBlock)));
+    } catch (cause) {
+      return this.#fail(cause);
+    }
     this.#syncedBlock = this.#map.end.block;
   }
 
   /** Closes without confirming anything more. */
   async close(): Promise<void> {
-    await this.#data.close();
-    await this.#index.close();
+    try {
+      await this.#data.close();
+    } finally {
+      await this.#index.close();
+    }
   }
 
-  async #appendIndex(lines: string): Promise<void> {
-    const text = Buffer.from(lines, 'latin1');
-    await this.#index.write(text, 0, text.length, this.#indexBytes);
-    this.#indexBytes += text.length;
+  #refuseAfterFailure(): void {
+    if (!this.#failure) return;
+    const { message, cause } = this.#failure;
+    const facts = { path: this.#path, cause };
+    throw new CodedError('MEDIUM_UNWRITABLE', `${message}; load it again`, facts);
+  }
+
+  /** The index first, and on disk: no line of it may speak of bytes that are written anew. */
+  async #beginWriting(): Promise<void> {
+    this.#refuseAfterFailure();
+    if (!this.#hasTail) return;
+    try {
+      await this.#index.truncate(this.#indexBytes);
+      await this.#index.datasync();
+      await this.#data.truncate(this.#map.end.offset);
+    } catch (cause) {
+      return this.#fail(cause);
+    }
+    this.#hasTail = false;
+  }
+
+  /** Returns the bytes that it added; they count once the caller says so. */
+  async #writeIndex(line: string): Promise<number> {
+    const bytes = Buffer.from(line, 'latin1');
+    const { bytesWritten } = await this.#index.write(bytes, 0, bytes.length, this.#indexBytes);
+    // A file takes less than it was given only where it has no room for the rest.
+    if (bytesWritten !== bytes.length) throw unwritable(this.#path, undefined);
     await this.#index.datasync();
+    return bytes.length;
+  }
+
+  /** Nobody knows what is on disk now: back to what was confirmed, and no more writes. */
+  async #fail(cause: unknown): Promise<never> {
+    this.#failure = unwritable(this.#path, cause);
+    this.#map.truncate(this.#syncedBlock);
+    this.#hasTail = true;
+    try {
+      // So that the next to open it does not find lost pages looking whole in the page cache.
+      await this.#index.truncate(this.#indexBytes);
+      await this.#index.datasync();
+      await this.#data.truncate(this.#map.end.offset);
+    } catch {
+      // The next to open it is told not to trust what lies behind the end.
+    }
+    throw this.#failure;
   }
 
   async #write(parts: readonly Uint8Array[], offset: number): Promise<void> {
@@ -173,73 +274,37 @@ export class TapFile {
     } catch (error) {
       cause = error;
     }
-    // What came of it must not lie below a hole that is written here later.
-    await this.#data.truncate(this.#map.end.offset).catch(() => undefined);
-    const why = errnoOf(cause) ?? 'ENOSPC';
-    throw new CodedError(
-      'MEDIUM_UNWRITABLE',
-      `${this.#path}: the disk below the virtual cartridge takes no more (${why})`,
-      { path: this.#path, cause },
-    );
-  }
-
-  /** Walks whole records behind the index, as a crashed process left them. */
-  async #takeOver(sizeBytes: number): Promise<void> {
-    const field = Buffer.alloc(4);
-    for (;;) {
-      const { offset } = this.#map.end;
-      if (offset + 4 > sizeBytes) return;
-      await this.#data.read(field, 0, 4, offset);
-      const lengthBytes = field.readUInt32LE();
-      if (lengthBytes > RECORD_BYTES_MAX) return;
-      if (lengthBytes > 0) {
-        const end = offset + frameBytes(lengthBytes);
-        if (end > sizeBytes) return;
-        await this.#data.read(field, 0, 4, end - 4);
-        if (field.readUInt32LE() !== lengthBytes) return;
-      }
-      this.#map.append(lengthBytes);
+    try {
+      // What came of it must not lie below a hole that is written here later.
+      await this.#data.truncate(this.#map.end.offset);
+    } catch {
+      return this.#fail(cause);
     }
+    throw unwritable(this.#path, cause);
   }
 }
 
-async function openOrCreate(path: string): Promise<FileHandle> {
+/** @param cause undefined: less was written than was given */
+function unwritable(path: string, cause: unknown): CodedError {
+  if (cause instanceof CodedError) return cause;
+  const why = cause === undefined ? 'ENOSPC' : (errnoOf(cause) ?? String(cause));
+  const message = `${path}: the disk below the virtual cartridge takes no more (${why})`;
+  return new CodedError('MEDIUM_UNWRITABLE', message, { path, cause });
+}
+
+/** @param opened takes the file as soon as there is one to be closed */
+async function openOrCreate(path: string, opened: FileHandle[]): Promise<FileHandle> {
   try {
-    return await open(path, 'r+');
+    const file = await open(path, 'r+');
+    opened.push(file);
+    return file;
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
     const created = await open(path, 'wx+');
+    opened.push(created);
     await syncDirectory(dirname(path));
     return created;
   }
-}
-
-/**
- * Reads the index into `map`, up to the first line that is not whole or does not follow from those before; returns how
- * many bytes of it hold. A line is `OFFSET COUNT LENGTH` for a run of records or `cut BLOCK`.
- */
-async function readIndex(index: FileHandle, map: BlockMap): Promise<number> {
-  const text = (await index.readFile()).toString('latin1');
-  let bytes = 0;
-  for (const line of text.split(/(?<=\n)/)) {
-    const cut = /^cut (\d+)\n$/.exec(line);
-    const run = /^(\d+) (\d+) (\d+)\n$/.exec(line);
-    const [offset, count, lengthBytes] = (run ?? []).slice(1).map(Number);
-    if (cut) {
-      map.truncate(Number(cut[1]));
-    } else if (
-      offset === map.end.offset &&
-      count &&
-      lengthBytes !== undefined &&
-      lengthBytes <= RECORD_BYTES_MAX
-    ) {
-      map.append(lengthBytes, count);
-    } else {
-      break;
-    }
-    bytes += line.length;
-  }
-  return bytes;
 }
 
 function isZero(block: Uint8Array): boolean {

@@ -2,7 +2,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import {
   appendFile,
   copyFile,
+  open,
+  readdir,
   readFile,
+  readlink,
   stat,
   symlink,
   truncate,
@@ -10,8 +13,9 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { TapFile } from '../../../../src/device/virtual/tap-file.ts';
+import { sealLine } from '../../../../src/device/virtual/tap-index.ts';
 import { scratchDirectory } from '../../../sim/scratch.ts';
 
 /** Filemarks are null. */
@@ -76,7 +80,7 @@ describe('the format', () => {
         '00000000',
       ].join(''),
     );
-    expect(await readFile(`${path}.index`, 'latin1')).toBe('0 1 3\n12 1 4\n24 2 0\n');
+    expect(await readFile(`${path}.index`, 'latin1')).toBe(sealLine('0 1x3 1x4 2x0'));
   });
 
   test('blocks of every length come back, in part where the buffer is short', async () => {
@@ -133,18 +137,9 @@ describe('the format', () => {
     await tape.close();
   });
 
-  test.each([
-    ['a leading line that does not begin at 0', '4 1 3\n', 0],
-    ['noise', 'hello\n', 0],
-    ['a run that leaves a gap', '0 1 3\n13 1 4\n', 1],
-    ['a run of nothing', '0 1 3\n12 0 4\n24 2 0\n', 1],
-    ['a record longer than any', '0 1 3\n12 1 16777216\n', 1],
-    ['a line without its end', '0 1 3\n12 1 4', 1],
-    ['zeros in the middle', '0 1 3\n12 \0\0\0\n24 2 0\n', 1],
-    ['negative numbers', '0 1 3\n12 -1 4\n', 1],
-    ['a cut and what was written behind it', '0 1 3\n12 1 4\n24 2 0\ncut 1\n12 1 4\n', 2],
-    ['a cut beyond the end', '0 1 3\ncut 9\n', 1],
-  ])('an index is read up to %s', async (_, index, blocks) => {
+  const GOOD = sealLine('0 1x3');
+
+  async function threeRecords(index: string): Promise<string> {
     const path = await newPath();
     const tape = await TapFile.open(path, { keepUnsynced: true });
     await tape.append(Buffer.from('abc'));
@@ -152,16 +147,270 @@ describe('the format', () => {
     await tape.appendFilemarks(2);
     await tape.close();
     await writeFile(`${path}.index`, index);
+    return path;
+  }
+
+  test.each([
+    ['nothing at all', '', 0],
+    ['a line without its end', `${GOOD}${sealLine('12 1x4').slice(0, -1)}`, 1],
+    ['a line without its check', `${GOOD}12 1x4`, 1],
+    ['zeros in the middle', `${GOOD}12 \0\0\0${sealLine('12 1x4').slice(6)}`, 1],
+    ['zeros to the end', `${GOOD}12 \0\0\0`, 1],
+    [
+      'a cut and what was written behind it',
+      [GOOD, ...['12 1x4 2x0', 'cut 1', '12 1x4'].map(sealLine)].join(''),
+      2,
+    ],
+  ])('an index may be torn at its end: %s', async (_, index, blocks) => {
+    const path = await threeRecords(index);
+    const data = await readFile(path);
     const again = await TapFile.open(path, { keepUnsynced: false });
     expect(again.end.block).toBe(blocks);
-    await again.append(Buffer.from('more'));
-    await again.sync();
     await again.close();
+    // Opening has touched nothing; the first write cuts off what is behind the end.
+    expect(await readFile(path)).toEqual(data);
+    expect(await readFile(`${path}.index`, 'latin1')).toBe(index);
+    const writing = await TapFile.open(path, { keepUnsynced: false });
+    await writing.append(Buffer.from('more'));
+    expect((await stat(path)).size).toBe(writing.end.offset);
+    await writing.sync();
+    await writing.close();
     const third = await TapFile.open(path, { keepUnsynced: false });
     expect((await contents(third)).at(-1)?.toString()).toBe('more');
     expect(third.end.block).toBe(blocks + 1);
     await third.close();
   });
+
+  test.each([
+    ['a leading line that does not begin at 0', sealLine('4 1x3')],
+    ['noise', 'hello\n'],
+    ['a changed digit in the middle', `${GOOD.replace('x3', 'x5')}${sealLine('12 1x4')}`],
+    ['a changed digit in the last line', `${GOOD}${sealLine('12 1x4').replace('x4', 'x2')}`],
+    ['zeros before a whole line', `${GOOD.replace('1', '\0')}${sealLine('12 1x4')}`],
+    ['a lost line', `${GOOD}${sealLine('24 2x0')}`],
+    ['a run of nothing', `${GOOD}${sealLine('12 0x4')}`],
+    ['a record longer than any', `${GOOD}${sealLine('12 1x16777216')}`],
+    ['more records than a number can count', `${GOOD}${sealLine('12 9007199254740991x16')}`],
+    ['a cut beyond the end', `${GOOD}${sealLine('cut 9')}`],
+    ['lines without a check', '0 1 3\n12 1 4\n24 2 0\n'],
+  ])('a damaged index is refused, and nothing touched: %s', async (_, index) => {
+    const path = await threeRecords(index);
+    const data = await readFile(path);
+    for (const keepUnsynced of [true, false]) {
+      await expect(TapFile.open(path, { keepUnsynced })).rejects.toMatchObject({
+        code: 'MEDIUM_UNREADABLE',
+        message: expect.stringContaining(`${path}.index is damaged`),
+      });
+    }
+    expect(await readFile(path)).toEqual(data);
+    expect(await readFile(`${path}.index`, 'latin1')).toBe(index);
+  });
+});
+
+type Call = 'datasync' | 'truncate' | 'write' | 'writev' | 'readv' | 'readFile';
+
+/** Lets file calls of one name fail, or answer, once: from the `skip`th on. */
+async function failOnce(
+  call: Call,
+  {
+    errno = 'EIO',
+    skip = 0,
+    times = 1,
+    answer,
+  }: {
+    errno?: string;
+    skip?: number;
+    times?: number;
+    answer?: object;
+  } = {},
+): Promise<void> {
+  const handle = await open('/dev/null');
+  const prototype = Object.getPrototypeOf(handle);
+  await handle.close();
+  const real = prototype[call];
+  let count = 0;
+  const spy = vi.spyOn(prototype, call).mockImplementation(function (this: unknown, ...args) {
+    count += 1;
+    if (count <= skip || count > skip + times) return real.apply(this, args);
+    if (answer) return Promise.resolve(answer);
+    return Promise.reject(Object.assign(new Error(`${errno}: planned`), { code: errno }));
+  });
+  onTestFinished(() => spy.mockRestore());
+}
+
+async function openFiles(directory: string): Promise<string[]> {
+  const names = await readdir('/proc/self/fd');
+  const targets = await Promise.all(
+    names.map((name) => readlink(`/proc/self/fd/${name}`).catch(() => '')),
+  );
+  return targets.filter((target) => target.startsWith(directory));
+}
+
+describe('a disk that fails', () => {
+  async function twoBlocks() {
+    const path = await newPath();
+    const tape = await TapFile.open(path, { keepUnsynced: true });
+    await tape.append(block(1, 100));
+    await tape.sync();
+    await tape.append(block(2, 100));
+    return { path, tape };
+  }
+
+  /** Everything that would write refuses, naming the path and the first cause; nothing is written by trying. */
+  async function expectDead(tape: TapFile, path: string, errno: string): Promise<void> {
+    const index = await readFile(`${path}.index`, 'latin1');
+    const failure = {
+      code: 'MEDIUM_UNWRITABLE',
+      message: expect.stringMatching(new RegExp(`${path}.*${errno}`)),
+      facts: { path },
+    };
+    for (let turn = 0; turn < 2; turn += 1) {
+      await expect(tape.append(block(3, 10))).rejects.toMatchObject(failure);
+      await expect(tape.append(Buffer.alloc(10))).rejects.toMatchObject(failure);
+      await expect(tape.appendFilemarks(1)).rejects.toMatchObject(failure);
+      await expect(tape.sync()).rejects.toMatchObject(failure);
+      await expect(tape.truncate(0)).rejects.toMatchObject(failure);
+    }
+    expect(await readFile(`${path}.index`, 'latin1')).toBe(index);
+  }
+
+  test.each<[string, Call, Parameters<typeof failOnce>[1], string]>([
+    ['data not synced', 'datasync', {}, 'EIO'],
+    ['index not synced', 'datasync', { skip: 1 }, 'EIO'],
+    ['index not written', 'write', { errno: 'ENOSPC' }, 'ENOSPC'],
+    ['index written in part', 'write', { answer: { bytesWritten: 3 } }, 'ENOSPC'],
+    ['nothing works any more', 'datasync', { times: 99 }, 'EIO'],
+  ])('a failed sync is the last: %s', async (_, call, how, errno) => {
+    const { path, tape } = await twoBlocks();
+    await failOnce(call, how);
+    await expect(tape.sync()).rejects.toMatchObject({ code: 'MEDIUM_UNWRITABLE' });
+    await expectDead(tape, path, errno);
+    // What was confirmed can be read.
+    expect(tape.syncedBlock).toBe(1);
+    expect(await contents(tape)).toEqual([block(1, 100)]);
+    await tape.close();
+    vi.restoreAllMocks();
+    const again = await TapFile.open(path, { keepUnsynced: false });
+    expect(await contents(again)).toEqual([block(1, 100)]);
+    await again.append(block(4, 50));
+    await again.sync();
+    await again.close();
+    expect(await readFile(`${path}.index`, 'latin1')).toBe(
+      sealLine('0 1x100') + sealLine('108 1x50'),
+    );
+  });
+
+  test('lost pages that look whole are not taken over by the next', async () => {
+    const { path, tape } = await twoBlocks();
+    await failOnce('datasync');
+    await expect(tape.sync()).rejects.toThrow();
+    const again = await TapFile.open(path, { keepUnsynced: true });
+    expect(again.end.block).toBe(1);
+    await again.close();
+    await tape.close();
+  });
+
+  test.each<[string, Call, Parameters<typeof failOnce>[1]]>([
+    ['the index', 'write', {}],
+    ['half the index', 'write', { answer: { bytesWritten: 3 } }],
+    ['the index on disk', 'datasync', {}],
+    ['the data', 'truncate', {}],
+  ])('a cut that fails at %s leaves the old tape', async (_, call, how) => {
+    const { path, tape } = await twoBlocks();
+    await tape.sync();
+    await failOnce(call, how);
+    await expect(tape.truncate(1)).rejects.toMatchObject({ code: 'MEDIUM_UNWRITABLE' });
+    await expectDead(tape, path, 'E');
+    expect(tape.syncedBlock).toBeLessThanOrEqual(tape.end.block);
+    expect(await contents(tape)).toEqual([block(1, 100), block(2, 100)]);
+    await tape.close();
+    const again = await TapFile.open(path, { keepUnsynced: false });
+    expect(await contents(again)).toEqual([block(1, 100), block(2, 100)]);
+    await again.close();
+  });
+
+  test('a block that was written in part is cleaned up: zeros may follow', async () => {
+    const { tape } = await twoBlocks();
+    await failOnce('writev', { answer: { bytesWritten: 50 } });
+    await expect(tape.append(block(3, 100))).rejects.toMatchObject({ code: 'MEDIUM_UNWRITABLE' });
+    await tape.append(Buffer.alloc(100));
+    expect(await contents(tape)).toEqual([block(1, 100), block(2, 100), Buffer.alloc(100)]);
+    await tape.close();
+  });
+
+  test('a block in part that cannot be cleaned up is the last', async () => {
+    const { path, tape } = await twoBlocks();
+    await failOnce('writev', { errno: 'ENOSPC' });
+    await failOnce('truncate');
+    await expect(tape.append(block(3, 100))).rejects.toMatchObject({ code: 'MEDIUM_UNWRITABLE' });
+    await expectDead(tape, path, 'ENOSPC');
+    await tape.close();
+  });
+
+  test('a block that the disk does not give back is named', async () => {
+    const { path, tape } = await twoBlocks();
+    await failOnce('readv');
+    const record = tape.recordAt(0);
+    if (!record) throw new Error('no record');
+    await expect(tape.read(record, Buffer.alloc(100))).rejects.toMatchObject({
+      code: 'MEDIUM_UNREADABLE',
+      message: expect.stringContaining('EIO'),
+      facts: { path, block: 0 },
+    });
+    await tape.close();
+  });
+
+  test('opening that fails leaves no file open', async () => {
+    const { path, tape } = await twoBlocks();
+    await tape.sync();
+    await tape.close();
+    await failOnce('readFile');
+    await expect(TapFile.open(path, { keepUnsynced: true })).rejects.toMatchObject({
+      code: 'FAILED',
+      message: expect.stringMatching(/tap.*EIO/),
+    });
+    await writeFile(`${path}.index`, 'x\n');
+    await expect(TapFile.open(path, { keepUnsynced: true })).rejects.toThrow('damaged');
+    await writeFile(`${path}.index`, sealLine('0 9x100'));
+    await expect(TapFile.open(path, { keepUnsynced: true })).rejects.toThrow('shorter');
+    expect(await openFiles(path)).toEqual([]);
+  });
+});
+
+describe('taking over what a killed process left', () => {
+  test('filemarks by the thousand, at once', async () => {
+    const path = await newPath();
+    const tape = await TapFile.open(path, { keepUnsynced: true });
+    await tape.append(block(1, 3_000_001));
+    await tape.appendFilemarks(60_000);
+    for (let count = 0; count < 5; count += 1) await tape.append(block(count, 700_001));
+    const written = tape.end;
+    await tape.close();
+    const again = await TapFile.open(path, { keepUnsynced: true });
+    expect(again.end).toEqual(written);
+    expect(again.syncedBlock).toBe(0);
+    await again.close();
+  });
+
+  test.each([4 * 2 ** 20, 2 ** 42])(
+    'a hole of %i bytes at the end was not written',
+    async (hole) => {
+      const path = await newPath();
+      const tape = await TapFile.open(path, { keepUnsynced: true });
+      await tape.append(block(1, 101));
+      const { end } = tape;
+      await tape.close();
+      await truncate(path, end.offset + hole);
+      const startMs = performance.now();
+      const again = await TapFile.open(path, { keepUnsynced: true });
+      expect(performance.now() - startMs).toBeLessThan(1000);
+      expect(again.end).toEqual(end);
+      expect((await stat(path)).size).toBe(end.offset + hole);
+      await again.append(Buffer.alloc(100));
+      expect((await stat(path)).size).toBe(again.end.offset);
+      await again.close();
+    },
+  );
 });
 
 describe('sparse', () => {
@@ -216,14 +465,17 @@ describe('sparse', () => {
     // No record is in the file: reading one would fail.
     await writeFile(path, '');
     await truncate(path, count * frame + 4);
-    await writeFile(`${path}.index`, `0 ${count} ${512 * 1024}\n${count * frame} 1 0\n`);
+    await writeFile(
+      `${path}.index`,
+      sealLine(`0 ${count}x${512 * 1024}`) + sealLine(`${count * frame} 1x0`),
+    );
     const tape = await TapFile.open(path, { keepUnsynced: true });
     expect(tape.end).toMatchObject({ block: count + 1, file: 1 });
     expect(tape.recordAt(999_999)).toMatchObject({ offset: 999_999 * frame });
     expect(tape.filemark(0)).toBe(count);
     await tape.truncate(500_000);
     expect(tape.end.block).toBe(500_000);
-    expect(await readFile(`${path}.index`, 'latin1')).toMatch(/\ncut 500000\n$/);
+    expect(await readFile(`${path}.index`, 'latin1')).toMatch(/\ncut 500000 [0-9a-f]{8}\n$/);
     await tape.close();
   });
 });
