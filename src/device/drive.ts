@@ -463,7 +463,8 @@ export class Drive {
   #doPastAttentions(request: Request, what: string, signal: AbortSignal): Promise<Answer> {
     const isMotion = request.cdb[0] === 0x1b;
     return this.unit.exclusively(async (send) => {
-      if (isMotion) this.#lose();
+      // Another cartridge may be in the drive afterwards.
+      if (isMotion) this.#disturb();
       for (let attempt = 1; ; attempt += 1) {
         const answer = await send(request, signal);
         if (isDone(answer.sense)) return answer;

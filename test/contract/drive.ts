@@ -482,6 +482,7 @@ export function describeDrive(maker: WorldMaker): void {
         await reload();
         await drive.read(Buffer.alloc(10), go);
         expect(await reference()).toBe(written);
+        await drive.setMode(MODE, go);
         await drive.spaceToEndOfData(go);
         await drive.write(pattern(10), go);
         await drive.writeFilemarks(1, { immediate: false }, go);
