@@ -291,6 +291,7 @@ describe('load', () => {
 describe('unload', () => {
   test('the only loaded drive, back to where the cartridge came from; the tape is let go first', async () => {
     const { library, log } = await fresh();
+    await library.transfer(at('slot 1'), at('slot 6'), go); // a free slot before its own
     await library.load(at('slot 3'), 1, go);
     log.length = 0;
     expect(await library.unload(undefined, undefined, go)).toEqual({
@@ -299,7 +300,6 @@ describe('unload', () => {
       to: 'slot 3',
     });
     expect(log).toEqual(['hold 1', 'let go 1', 'close 1']);
-    expect(await places(library)).toEqual(BEFORE);
   });
 
   test('by the cartridge in it, to a place', async () => {

@@ -48,11 +48,13 @@ test('an untouched cartridge, threaded and given back, is untouched', async () =
 });
 
 test('closing confirms everything', async () => {
-  const { open } = await make();
+  const { directory, open } = await make();
   const cartridge = await open();
   await cartridge.tape.append(Buffer.from('abc'));
   cartridge.record.bytesWritten = 3;
   await cartridge.close();
+  // on disk, and not only believed because nobody was killed
+  expect(await readFile(join(directory, 'A.tap.index'), 'latin1')).toMatch(/^0 1x3 [0-9a-f]{8}\n$/);
   const again = await open('boot 2');
   expect(again.wasLeftThreaded).toBe(false);
   expect(again.tape.end.block).toBe(1);

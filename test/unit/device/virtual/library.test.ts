@@ -1,22 +1,37 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { fromHex } from '../../../../src/base/bytes.ts';
 import { type Clock, SimClock } from '../../../../src/base/clock.ts';
 import { CodedError } from '../../../../src/base/errors.ts';
 import { seededRandom } from '../../../../src/base/random.ts';
 import { Changer } from '../../../../src/device/changer.ts';
 import { Drive } from '../../../../src/device/drive.ts';
 import type { ScsiPort } from '../../../../src/device/port.ts';
+import { parseSense } from '../../../../src/device/sense.ts';
 import { FaultPlan } from '../../../../src/device/virtual/faults.ts';
 import {
   createCartridge,
   type LibraryShape,
   VirtualLibrary,
 } from '../../../../src/device/virtual/library.ts';
+import type { LockFile } from '../../../../src/device/virtual/state.ts';
 import type { Barcode } from '../../../../src/domain/barcode.ts';
+import { JOB_MODE } from '../../../sim/archive-job.ts';
 import { memoryLocks } from '../../../sim/locks.ts';
 import { scratchDirectory } from '../../../sim/scratch.ts';
+
+/** An attempt at a lock that is taken costs time on the real clock: files are written meanwhile. */
+function slowLocks(): LockFile {
+  const locks = memoryLocks();
+  return (path) =>
+    locks(path).catch(async (error) => {
+      await setTimeout(1);
+      throw error;
+    });
+}
 
 const go = new AbortController().signal;
 const SHAPE: LibraryShape = {
@@ -41,7 +56,7 @@ type Process = {
 async function twoProcesses(faults = new FaultPlan(), clockOfA: Clock = new SimClock()) {
   const directory = await scratchDirectory();
   await VirtualLibrary.create(directory, SHAPE, seededRandom(1));
-  const lockFile = memoryLocks();
+  const lockFile = slowLocks();
   const process = async (clock: Clock): Promise<Process> => {
     const options = { clock, speed: 'model' as const, lockFile, bootId: 'boot', faults };
     const library = await VirtualLibrary.open(directory, options);
@@ -64,6 +79,19 @@ async function twoProcesses(faults = new FaultPlan(), clockOfA: Clock = new SimC
     };
   };
   return { directory, a: await process(clockOfA), b: await process(new SimClock()) };
+}
+
+/** A clock whose minute begins with `inDrive` and lasts until `goOn`. */
+function slowPicker() {
+  const [inDrive, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const clock = new SimClock();
+  const sleepMs = clock.sleepMs.bind(clock);
+  clock.sleepMs = async (ms, signal) => {
+    if (ms !== 60_000) return sleepMs(ms, signal);
+    inDrive.resolve();
+    await goOn.promise;
+  };
+  return { clock, inDrive, goOn };
 }
 
 const barcodeAt = async (changer: Changer, address: number) =>
@@ -168,6 +196,7 @@ describe('two processes', () => {
     await a.changer.move(SLOT, DRIVE, go);
     const drive = await a.open(0);
     await drive.waitReady(go);
+    await drive.setMode(JOB_MODE, go);
     await drive.spaceToEndOfData(go);
     await drive.write(Buffer.from('kept'), go);
     await a.close(0);
@@ -202,14 +231,7 @@ describe('two processes', () => {
 
   test('while the picker has its hand in a drive nobody powers it', async () => {
     const faults = new FaultPlan();
-    const [inDrive, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    const clock = new SimClock();
-    const sleepMs = clock.sleepMs.bind(clock);
-    clock.sleepMs = async (ms, signal) => {
-      if (ms !== 60_000) return sleepMs(ms, signal);
-      inDrive.resolve();
-      await goOn.promise;
-    };
+    const { clock, inDrive, goOn } = slowPicker();
     const { a, b } = await twoProcesses(faults, clock);
     await a.changer.move(SLOT, DRIVE, go);
     faults.add({ note: 'slow', on: 'move', effect: { kind: 'delay', ms: 60_000 } });
@@ -221,11 +243,53 @@ describe('two processes', () => {
     expect(await (await b.open(0)).state(go)).toBe('empty');
   });
 
+  test('while the picker has its hand in it the drive of the same process answers nothing', async () => {
+    const faults = new FaultPlan();
+    const { clock, inDrive, goOn } = slowPicker();
+    const { a } = await twoProcesses(faults, clock);
+    await a.changer.move(SLOT, DRIVE, go);
+    const drive = await a.open(0);
+    await drive.waitReady(go);
+    faults.add({ note: 'slow', on: 'move', effect: { kind: 'delay', ms: 60_000 } });
+    const moving = a.changer.move(DRIVE, SLOT + 3, go);
+    await inDrive.promise;
+    // would thread the tape again under the picker's hand
+    const loading = drive.load(go).then(
+      () => 'loaded',
+      (error: CodedError) => error.code,
+    );
+    for (let turn = 0; turn < 100; turn += 1) await setImmediate();
+    goOn.resolve();
+    await moving;
+    expect(await loading).toBe('DRIVE_EMPTY');
+  });
+
+  test.each([
+    [
+      'one place for two cartridges',
+      [SLOT, SLOT + 3],
+      [SLOT + 1, SLOT + 3],
+      'CHANGER_DESTINATION_FULL',
+    ],
+    ['one cartridge for two places', [SLOT, SLOT + 2], [SLOT, SLOT + 3], 'CHANGER_SOURCE_EMPTY'],
+  ] as const)('two pickers, %s: one move is done', async (_, first, second, code) => {
+    const { a, b } = await twoProcesses();
+    const outcomes = await Promise.allSettled([
+      a.changer.move(...first, go),
+      b.changer.move(...second, go),
+    ]);
+    const refused = outcomes.filter(({ status }) => status === 'rejected');
+    expect(refused).toMatchObject([{ reason: { code } }]);
+    const found = (await a.changer.elements(go)).flatMap(({ barcode }) => barcode ?? []);
+    expect(found.sort()).toEqual(['VIR001L9', 'VIR002L9']);
+  });
+
   test('a command sent while the drive gives its cartridge up finds it gone, not half gone', async () => {
     const { a } = await twoProcesses();
     await a.changer.move(SLOT, DRIVE, go);
     const drive = await a.open(0);
     await drive.waitReady(go);
+    await drive.setMode(JOB_MODE, go);
     await drive.spaceToEndOfData(go);
     const moving = a.changer.move(DRIVE, SLOT + 3, go);
     const outcomes = await Promise.allSettled([
@@ -302,6 +366,7 @@ describe('a process that is killed', () => {
     const port = await killed.openDrive(0);
     const drive = await Drive.open(port, clock, go);
     await drive.waitReady(go);
+    await drive.setMode(JOB_MODE, go);
     await drive.spaceToEndOfData(go);
     await drive.preventRemoval(true, go);
     await drive.write(Buffer.from('confirmed'), go);
@@ -314,7 +379,43 @@ describe('a process that is killed', () => {
     await heir.spaceToEndOfData(go);
     expect(heir.position).toMatchObject({ block: 3, file: 1 });
     await heir.unload(go);
-    await Promise.all([inherited.close(), port.close()]);
+    await inherited.close();
+    await port.close();
+  });
+
+  test('leaves the tape at its beginning, wherever the process before it had left it', async () => {
+    const directory = await scratchDirectory();
+    await VirtualLibrary.create(directory, SHAPE, seededRandom(1));
+    const clock = new SimClock();
+    const start = () =>
+      VirtualLibrary.open(directory, {
+        clock,
+        speed: 'model',
+        lockFile: memoryLocks(),
+        bootId: 'b',
+      });
+    const first = await start();
+    await (await Changer.open(first.openChanger(), clock, go)).move(SLOT, DRIVE, go);
+    const send = (port: ScsiPort, cdb: string, lengthBytes = 0) => {
+      const dataIn = Buffer.alloc(lengthBytes);
+      const command = { cdb: fromHex(cdb), timeoutMs: 1000, ...(lengthBytes > 0 && { dataIn }) };
+      return port.execute(command, go).then(({ sense }) => ({ dataIn, sense: parseSense(sense) }));
+    };
+    const ended = await first.openDrive(0);
+    await send(ended, '10 00 00 00 05 00');
+    expect((await send(ended, '34 06 00 00 00 00 00 00 00 00', 32)).dataIn[15]).toBe(5);
+    await ended.close();
+    const killed = await (await start()).openDrive(0);
+    expect((await send(killed, '34 06 00 00 00 00 00 00 00 00', 32)).dataIn[15]).toBe(5);
+    const heir = await (await start()).openDrive(0);
+    expect((await send(heir, '00 00 00 00 00 00')).sense).toMatchObject({
+      key: 6,
+      asc: 0x29,
+      ascq: 1,
+    });
+    expect((await send(heir, '34 06 00 00 00 00 00 00 00 00', 32)).dataIn[15]).toBe(0);
+    await killed.close();
+    await heir.close();
   });
 
   test('one that ends leaves the tape where it stands, and says nothing', async () => {
@@ -322,6 +423,7 @@ describe('a process that is killed', () => {
     await a.changer.move(SLOT, DRIVE, go);
     const drive = await a.open(0);
     await drive.waitReady(go);
+    await drive.setMode(JOB_MODE, go);
     await drive.spaceToEndOfData(go);
     await drive.write(Buffer.from('one'), go);
     await drive.write(Buffer.from('two'), go);
@@ -361,6 +463,7 @@ test('statistics of every drive, also of those nobody has opened', async () => {
   await a.changer.move(SLOT, DRIVE + 1, go);
   const drive = await a.open(1);
   await drive.waitReady(go);
+  await drive.setMode(JOB_MODE, go);
   await drive.spaceToEndOfData(go);
   await drive.write(Buffer.alloc(1000), go);
   await a.close(1);

@@ -765,6 +765,18 @@ describe('crashes', () => {
     await again.close();
   });
 
+  test('a record whose lengths differ is no record', async () => {
+    const path = await newPath();
+    const tape = await TapFile.open(path, { keepUnsynced: true });
+    await tape.append(block(1, 100));
+    await tape.sync();
+    await tape.close();
+    await appendFile(path, Buffer.from('040000006162636405000000', 'hex'));
+    const again = await TapFile.open(path, { keepUnsynced: true });
+    expect(await contents(again)).toEqual([block(1, 100)]);
+    await again.close();
+  });
+
   test('two copies of one tape are two tapes', async () => {
     const path = await newPath();
     const tape = await TapFile.open(path, { keepUnsynced: true });
