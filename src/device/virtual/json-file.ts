@@ -1,8 +1,14 @@
 /** Small state files: read with a schema, replaced whole or not at all. */
 import { readFile } from 'node:fs/promises';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { replaceFile } from '../../base/durable.ts';
 import { CodedError, errnoOf } from '../../base/errors.ts';
+
+/** Whole numbers that only grow, and places on a tape. */
+export const countSchema = z.int().nonnegative();
+
+/** Name of a cartridge's files: never a part of a path. */
+export const cartridgeNameSchema = z.string().regex(/^[A-Z0-9]{1,32}$/);
 
 /** @throws CodedError FAILED when the file is missing or does not fit the schema */
 export async function readJson<Schema extends z.ZodType>(
@@ -30,6 +36,26 @@ export async function readJson<Schema extends z.ZodType>(
   }
 }
 
-export async function writeJson(path: string, value: unknown): Promise<void> {
-  await replaceFile(path, `${JSON.stringify(value, undefined, 2)}\n`);
+/** @throws CodedError FAILED when the value does not fit the schema or the disk does not take it; the file is as before */
+export async function writeJson(
+  path: string,
+  value: unknown,
+  schema: z.ZodType = z.unknown(),
+): Promise<void> {
+  const checked = schema.safeParse(value);
+  if (!checked.success) {
+    const facts = { path, cause: checked.error };
+    throw new CodedError(
+      'FAILED',
+      `${path} would be damaged by this change; it was not made`,
+      facts,
+    );
+  }
+  try {
+    await replaceFile(path, `${JSON.stringify(checked.data, undefined, 2)}\n`);
+  } catch (cause) {
+    const why = errnoOf(cause);
+    if (why === undefined) throw cause;
+    throw new CodedError('FAILED', `${path} cannot be written (${why})`, { path, cause });
+  }
 }

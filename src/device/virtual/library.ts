@@ -10,7 +10,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { syncDirectory } from '../../base/durable.ts';
-import { CodedError } from '../../base/errors.ts';
+import { CodedError, errnoOf } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 import { type Barcode, parseBarcode } from '../../domain/barcode.ts';
 import { type DriveGeneration, GENERATIONS, isDriveGeneration } from '../../domain/generation.ts';
@@ -71,7 +71,7 @@ export class VirtualLibrary {
   /** Makes the directory, the cartridges and the state. Nothing may be there yet. */
   static async create(directory: string, shape: LibraryShape, random: Random): Promise<void> {
     assert(shape.drives >= 1 && shape.slots >= shape.barcodes.length);
-    await mkdir(directory, { recursive: true });
+    await makeDirectory(directory);
     for (const barcode of shape.barcodes) await createCartridge(directory, barcode, shape, random);
     const serial = `SV${random.uuid().slice(0, 8).toUpperCase()}`;
     const elements: LibraryRecord['elements'] = [{ type: 'picker', address: ADDRESS.picker }];
@@ -103,7 +103,7 @@ export class VirtualLibrary {
       moves: 0,
       moveSeconds: 0,
     });
-    await syncDirectory(directory);
+    await syncDirectory(directory).catch((error) => failedAt(directory, error));
   }
 
   /** @throws CodedError STATE_MISSING when there is no library in the directory */
@@ -239,6 +239,15 @@ export async function createCartridge(
     changeReference: 0,
     attributes: {},
   });
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  await mkdir(path, { recursive: true }).catch((error) => failedAt(path, error));
+}
+
+function failedAt(path: string, cause: unknown): never {
+  const why = errnoOf(cause) ?? 'unknown';
+  throw new CodedError('FAILED', `${path} cannot be made (${why})`, { path, cause });
 }
 
 /** Identifies the running kernel: a power cut changes it, a crash of a process does not. */

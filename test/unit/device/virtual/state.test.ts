@@ -1,5 +1,6 @@
-import { readFile, utimes, writeFile } from 'node:fs/promises';
+import { readFile, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SimClock } from '../../../../src/base/clock.ts';
@@ -9,9 +10,20 @@ import {
   emptyStatistics,
   type LibraryRecord,
   LibraryState,
+  type LockFile,
 } from '../../../../src/device/virtual/state.ts';
 import { memoryLocks } from '../../../sim/locks.ts';
 import { scratchDirectory } from '../../../sim/scratch.ts';
+
+/** An attempt at a lock that is taken costs time on the real clock: files are written meanwhile. */
+function slowLocks(): LockFile {
+  const locks = memoryLocks();
+  return (path) =>
+    locks(path).catch(async (error) => {
+      await setTimeout(1);
+      throw error;
+    });
+}
 
 const RECORD: LibraryRecord = {
   revision: 1,
@@ -33,7 +45,7 @@ const RECORD: LibraryRecord = {
   moveSeconds: 0,
 };
 
-async function make(lockFile = memoryLocks()) {
+async function make(lockFile = slowLocks()) {
   const directory = await scratchDirectory();
   await LibraryState.create(directory, RECORD);
   const clock = new SimClock();
@@ -107,7 +119,77 @@ test('a change that leaves inode, size and time as they were is not overwritten'
   expect(await open().read()).toMatchObject({ moves: 7, moveSeconds: 1 });
 });
 
+/** One slot more. */
+function withSlot(change: object): object[] {
+  return [...RECORD.elements, { type: 'slot', address: 1025, ...change }];
+}
+
+function withDrive(change: object): object {
+  return { drives: [{ ...RECORD.drives[0], ...change }, RECORD.drives[1]] };
+}
+
+test('a change that would damage it is not made', async () => {
+  const { open, path } = await make();
+  const before = await readFile(path, 'utf8');
+  for (const change of [
+    (record: LibraryRecord) => void Object.assign(record, { moves: -1 }),
+    (record: LibraryRecord) => void record.elements.push({ type: 'slot', address: 1 }),
+    (record: LibraryRecord) => void record.drives.pop(),
+  ]) {
+    await expect(open().update(change)).rejects.toMatchObject({ code: 'FAILED', facts: { path } });
+    expect(await readFile(path, 'utf8')).toBe(before);
+  }
+});
+
+test('changes of one process wait in order, and ask for the lock once each', async () => {
+  let asked = 0;
+  const locks = memoryLocks();
+  const { open } = await make((path) => {
+    asked += 1;
+    return locks(path);
+  });
+  const state = open();
+  const seen = await Promise.all(
+    [0, 1, 2, 3].map(() => state.update((record) => (record.moves += 1))),
+  );
+  expect(seen).toEqual([1, 2, 3, 4]);
+  expect(asked).toBe(4);
+});
+
+test('who waits for the lock asks ever less often', async () => {
+  const askedAt: number[] = [];
+  const locks = memoryLocks();
+  const { open, clock } = await make(async (path) => {
+    askedAt.push(clock.monotonicMs());
+    if (askedAt.length < 9) throw new CodedError('DRIVE_BUSY', 'locked');
+    return locks(path);
+  });
+  await open().update(() => undefined);
+  expect(askedAt).toEqual([0, 5, 15, 35, 75, 155, 255, 355, 455]);
+});
+
 describe('trouble', () => {
+  test('a library that may not be read is not missing', async () => {
+    const { path } = await make();
+    const beyond = new LibraryState(path, memoryLocks(), new SimClock());
+    await expect(beyond.read()).rejects.toMatchObject({
+      code: 'FAILED',
+      message: expect.stringContaining('ENOTDIR'),
+    });
+  });
+
+  test('a disk that is full is named, and the state as before', async () => {
+    const { open, path } = await make();
+    await symlink('/dev/full', `${path}.new`);
+    const change = open().update((record) => (record.moves += 1));
+    await expect(change).rejects.toMatchObject({
+      code: 'FAILED',
+      message: `${path} cannot be written (ENOSPC)`,
+      facts: { path },
+    });
+    expect((await open().read()).moves).toBe(0);
+  });
+
   test('no library', async () => {
     const state = new LibraryState(await scratchDirectory(), memoryLocks(), new SimClock());
     await expect(state.read()).rejects.toMatchObject({ code: 'STATE_MISSING' });
@@ -120,6 +202,27 @@ describe('trouble', () => {
       'an element of no type',
       JSON.stringify({ ...RECORD, elements: [{ type: 'shelf', address: 1 }] }),
     ],
+    ...Object.entries<object>({
+      'a path for a cartridge': { elements: withSlot({ cartridge: '../A' }) },
+      'a cartridge of no name': { elements: withSlot({ cartridge: '' }) },
+      'a cartridge in two places': { elements: withSlot({ cartridge: 'A' }) },
+      'two elements of one address': { elements: withSlot({ address: 1 }) },
+      'a source that is no address': { elements: withSlot({ source: -1 }) },
+      'a drive without a record': { drives: RECORD.drives.slice(1) },
+      'a record without a drive': { drives: [...RECORD.drives, RECORD.drives[0]] },
+      'a position before the beginning': withDrive({ threaded: { cartridge: 'A', position: -1 } }),
+      'a position beyond counting': withDrive({ threaded: { cartridge: 'A', position: 2 ** 53 } }),
+      'a path that is threaded': withDrive({ threaded: { cartridge: 'a/b', position: 0 } }),
+      'a negative count': withDrive({ statistics: { ...emptyStatistics(), loads: -1 } }),
+      'time that runs backwards': withDrive({
+        statistics: { ...emptyStatistics(), modelSeconds: -1 },
+      }),
+      'negative moves': { moves: -1 },
+      'half a move': { moves: 0.5 },
+      'more elements than addresses': {
+        elements: Array.from({ length: 65_537 }, (_, address) => ({ type: 'slot', address })),
+      },
+    }).map(([what, change]): [string, string] => [what, JSON.stringify({ ...RECORD, ...change })]),
     [
       'an address beyond 16 bits',
       JSON.stringify({ ...RECORD, elements: [{ type: 'slot', address: 65536 }] }),
