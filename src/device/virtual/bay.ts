@@ -54,6 +54,16 @@ export class Bay {
 
   /** Takes up what stands in the drive. `lostPower`: the process before was killed, or the machine went down. */
   async powerOn(): Promise<{ arrival: Arrival; lostPower: boolean }> {
+    try {
+      return await this.#takeUp();
+    } catch (error) {
+      await this.#deck?.cartridge.drop();
+      this.#deck = undefined;
+      throw error;
+    }
+  }
+
+  async #takeUp(): Promise<{ arrival: Arrival; lostPower: boolean }> {
     const { state, index, clock, speed } = this.#options;
     const library = await state.read();
     const record = await this.#record();
@@ -76,10 +86,12 @@ export class Bay {
   /** Keeps position and counters for the next process. */
   async powerOff(): Promise<void> {
     const deck = this.#deck;
-    this.#deck = undefined;
-    await deck?.cartridge.close();
     const threaded = deck && { cartridge: deck.cartridge.name, position: deck.position };
-    await this.#save({ ...(threaded && { threaded }), prevented: false });
+    try {
+      await this.#letGo();
+    } finally {
+      await this.#save({ ...(threaded && { threaded }), prevented: false });
+    }
   }
 
   /** Takes notice of what the picker, of any process, has put here or taken away. */
@@ -87,9 +99,8 @@ export class Bay {
     const { state, index } = this.#options;
     const { cartridge } = driveElement((await state.read()).elements, index);
     if (cartridge === this.#present) return 'none';
-    await this.#deck?.cartridge.close();
-    this.#deck = undefined;
     this.#present = cartridge;
+    await this.#letGo();
     return cartridge ? this.#thread(cartridge, undefined) : 'none';
   }
 
@@ -102,9 +113,18 @@ export class Bay {
   async unload(): Promise<void> {
     if (!this.#deck) return;
     await this.#usage.unload(this.#deck.bytesBefore);
-    await this.#deck.cartridge.close();
+    try {
+      await this.#letGo();
+    } finally {
+      await this.#save({ threaded: undefined, unloaded: true });
+    }
+  }
+
+  /** The tape is out of the drive and its files are closed, also when this rejects for what could not be confirmed. */
+  async #letGo(): Promise<void> {
+    const deck = this.#deck;
     this.#deck = undefined;
-    await this.#save({ threaded: undefined, unloaded: true });
+    await deck?.cartridge.close();
   }
 
   async isLocked(): Promise<boolean> {
@@ -120,9 +140,13 @@ export class Bay {
     const deck = this.#deck;
     if (!deck) return;
     const { tape, name } = deck.cartridge;
-    await tape.truncate(Math.min(tape.end.block, tape.syncedBlock + survivors));
-    await deck.cartridge.close();
-    this.#deck = undefined;
+    try {
+      if (!tape.failure) {
+        await tape.truncate(Math.min(tape.end.block, tape.syncedBlock + survivors));
+      }
+    } finally {
+      await this.#letGo();
+    }
     await this.#thread(name, undefined);
   }
 

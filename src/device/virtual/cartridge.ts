@@ -1,9 +1,10 @@
 /** A virtual cartridge: its tape and its memory chip, two files named by the cartridge. */
+import { strict as assert } from 'node:assert';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { GENERATION_NAMES, GENERATIONS, type Generation } from '../../domain/generation.ts';
 import type { Attribute } from '../attribute.ts';
-import { readJson, writeJson } from './json-file.ts';
+import { cartridgeNameSchema, countSchema, readJson, writeJson } from './json-file.ts';
 import { TapFile } from './tap-file.ts';
 
 const cartridgeSchema = z.object({
@@ -13,18 +14,23 @@ const cartridgeSchema = z.object({
   kind: z.enum(['data', 'worm', 'cleaning']),
   capacityBytes: z.int().positive(),
   writeProtected: z.boolean(),
-  loads: z.int(),
-  bytesWritten: z.int(),
-  bytesRead: z.int(),
+  loads: countSchema,
+  bytesWritten: countSchema,
+  bytesRead: countSchema,
   /** Counts sessions that wrote: MAM 0009h. */
-  changeReference: z.int(),
+  changeReference: countSchema,
   /** Host attributes by identifier, hexadecimal. */
   attributes: z.record(
     z.string().regex(/^[0-9a-f]{4}$/),
-    z.object({ format: z.enum(['binary', 'ascii', 'text']), value: z.string() }),
+    z.object({
+      format: z.enum(['binary', 'ascii', 'text']),
+      value: z.string().regex(/^(?:[0-9a-f]{2})*$/),
+    }),
   ),
   /** Set while a drive has it threaded; left behind by a crash or a power cut. */
   threadedBoot: z.string().optional(),
+  /** Behind the end lie bytes that a power cut or a failed disk left, whole or not: never to be taken over. */
+  mistrustsTail: z.literal(true).optional(),
 });
 
 export type CartridgeRecord = z.infer<typeof cartridgeSchema>;
@@ -46,7 +52,7 @@ export class VirtualCartridge {
   }
 
   static async create(directory: string, name: string, record: CartridgeRecord): Promise<void> {
-    await writeJson(recordPath(directory, name), cartridgeSchema.parse(record));
+    await writeJson(recordPath(directory, name), record, cartridgeSchema);
   }
 
   /**
@@ -55,10 +61,17 @@ export class VirtualCartridge {
    */
   static async open(directory: string, name: string, bootId: string): Promise<VirtualCartridge> {
     const record = await readJson(recordPath(directory, name), cartridgeSchema);
-    const keepUnsynced = record.threadedBoot === undefined || record.threadedBoot === bootId;
+    const isSameBoot = record.threadedBoot === undefined || record.threadedBoot === bootId;
+    const keepUnsynced = isSameBoot && !record.mistrustsTail;
     const tape = await TapFile.open(join(directory, `${name}.tap`), { keepUnsynced });
     const cartridge = new VirtualCartridge(directory, name, record, tape);
-    await cartridge.save({ threadedBoot: bootId });
+    try {
+      const mistrusts = !keepUnsynced && { mistrustsTail: true as const };
+      await cartridge.save({ threadedBoot: bootId, ...mistrusts });
+    } catch (error) {
+      await tape.close();
+      throw error;
+    }
     return cartridge;
   }
 
@@ -67,17 +80,33 @@ export class VirtualCartridge {
   }
 
   async save(change: Partial<CartridgeRecord>): Promise<void> {
-    this.record = { ...this.record, ...change };
-    await writeJson(recordPath(this.#directory, this.name), this.record);
+    const record = { ...this.record, ...change };
+    await writeJson(recordPath(this.#directory, this.name), record, cartridgeSchema);
+    this.record = record;
   }
 
-  /** Everything written is on disk when this resolves. */
+  /**
+   * Everything written is on disk when this resolves, but what a tape that had failed before has already lost.
+   * When it rejects the files are closed all the same, and what was not confirmed is lost.
+   */
   async close(): Promise<void> {
-    await this.tape.sync();
-    await this.tape.close();
-    const { threadedBoot: _, ...record } = this.record;
+    try {
+      if (!this.tape.failure) await this.tape.sync();
+    } finally {
+      try {
+        await this.#unthread();
+      } finally {
+        await this.tape.close();
+      }
+    }
+  }
+
+  async #unthread(): Promise<void> {
+    const { threadedBoot: _, mistrustsTail, ...rest } = this.record;
+    const mistrusts = this.tape.hasTail && (mistrustsTail || this.tape.failure !== undefined);
+    const record = { ...rest, ...(mistrusts && { mistrustsTail: true as const }) };
+    await writeJson(recordPath(this.#directory, this.name), record, cartridgeSchema);
     this.record = record;
-    await writeJson(recordPath(this.#directory, this.name), record);
   }
 
   /** Lets go as a power cut does: nothing more is confirmed. */
@@ -106,5 +135,6 @@ export class VirtualCartridge {
 }
 
 function recordPath(directory: string, name: string): string {
+  assert(cartridgeNameSchema.safeParse(name).success, `not a cartridge's name: ${name}`);
   return join(directory, `${name}.json`);
 }

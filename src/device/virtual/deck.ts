@@ -123,11 +123,12 @@ export class Deck {
     const wanted = into.byteLength;
     const record = this.cartridge.tape.recordAt(this.position);
     if (!record) return check({ key: SENSE_KEY.blankCheck, code: 0x0005, information: wanted });
-    this.position += 1;
     if (record.lengthBytes === 0) {
+      this.position += 1;
       return check({ key: SENSE_KEY.noSense, code: 0x0001, filemark: true, information: wanted });
     }
     await this.cartridge.tape.read(record, into);
+    this.position += 1;
     const placedBytes = Math.min(wanted, record.lengthBytes);
     this.cartridge.record.bytesRead += placedBytes;
     if (record.lengthBytes === wanted || suppress) return { placedBytes };
@@ -192,7 +193,13 @@ export class Deck {
 
   /** Empties the buffer before the tape moves; a late error then stays pending for the command that meets it. */
   async settle(): Promise<void> {
-    if (!this.#lateError) await this.cartridge.tape.sync();
+    // What a failed disk has lost was reported when it was lost; the tape moves on without it.
+    if (!this.#lateError && !this.cartridge.tape.failure) await this.cartridge.tape.sync();
+  }
+
+  /** After the disk below has failed: the head cannot stand behind what is left. */
+  returnToData(): void {
+    this.#moveTo(Math.min(this.position, this.cartridge.tape.end.block));
   }
 
   /** ALLOW OVERWRITE for the current position. False where `block` is not where the head stands. */

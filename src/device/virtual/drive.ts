@@ -5,6 +5,7 @@
  * next one; when it is killed, the next one finds a drive that has lost power: rewound, with a unit attention.
  */
 import { strict as assert } from 'node:assert';
+import { CodedError } from '../../base/errors.ts';
 import { canRead, canWrite } from '../../domain/generation.ts';
 import { DEVICE_TYPE } from '../inquiry.ts';
 import type { ScsiCommand, ScsiPort, ScsiReply } from '../port.ts';
@@ -60,6 +61,8 @@ const OPERATIONS: ReadonlyMap<number, Carried['operation']> = new Map([
   [0x92, 'locate'],
 ]);
 
+const ERASE = 0x19;
+
 /** Linux DID_NO_CONNECT and DID_TIME_OUT. */
 const HOST_GONE = 0x01;
 const HOST_TIMEOUT = 0x03;
@@ -104,7 +107,7 @@ export class VirtualDrive implements ScsiPort {
     return drive;
   }
 
-  execute(command: ScsiCommand, signal: AbortSignal): Promise<ScsiReply> {
+  async execute(command: ScsiCommand, signal: AbortSignal): Promise<ScsiReply> {
     assert(!this.#closed, `${this.name} is closed`);
     return this.#inTurn(() => {
       signal.throwIfAborted();
@@ -115,8 +118,11 @@ export class VirtualDrive implements ScsiPort {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#inTurn(() => this.#bay.powerOff());
-    await this.#options.lock.close();
+    try {
+      await this.#inTurn(() => this.#bay.powerOff());
+    } finally {
+      await this.#options.lock.close();
+    }
   }
 
   /**
@@ -158,9 +164,29 @@ export class VirtualDrive implements ScsiPort {
       const answer = await this.#answer(opcode, cdb, command, lateSeconds);
       if (effect?.kind === 'bit-flip') flip(command, effect);
       return reply(answer, command);
+    } catch (error) {
+      return reply(this.#blameMedium(opcode, error), command);
     } finally {
       this.#idleSinceMs = clock.monotonicMs();
     }
+  }
+
+  /** The disk below is the tape's medium: what it refuses is answered as a drive does, 0Ch/00h and 11h/00h of SPC-4. */
+  #blameMedium(opcode: number, error: unknown): Answer {
+    const operation = OPERATIONS.get(opcode);
+    const isWrite = operation === 'write' || operation === 'filemark' || opcode === ERASE;
+    const code = error instanceof CodedError ? error.code : undefined;
+    const isLost = code === 'MEDIUM_UNWRITABLE' || (isWrite && code === 'FAILED');
+    if (!isLost && code !== 'MEDIUM_UNREADABLE') throw error;
+    this.#alerts.add(3);
+    this.#bay.deck?.returnToData();
+    if (!isLost) {
+      this.#session.uncorrectedReads += 1;
+      return check({ key: SENSE_KEY.mediumError, code: 0x1100 });
+    }
+    this.#session.uncorrectedWrites += 1;
+    // A command that only wanted to move has met the error of a write before it.
+    return check({ key: SENSE_KEY.mediumError, code: 0x0c00, deferred: !isWrite });
   }
 
   async #answer(
