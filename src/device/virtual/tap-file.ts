@@ -211,10 +211,9 @@ export class TapFile {
 
   /** Closes without confirming anything more. */
   async close(): Promise<void> {
-    try {
-      await this.#data.close();
-    } finally {
-      await this.#index.close();
+    const closed = await Promise.allSettled([this.#data.close(), this.#index.close()]);
+    for (const file of closed) {
+      if (file.status === 'rejected') throw unwritable(this.#path, file.reason);
     }
   }
 
