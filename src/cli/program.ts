@@ -22,6 +22,7 @@ export async function program(
   about: { version: string; print: (text: string) => void },
 ): Promise<void> {
   const parser = yargs()
+    .locale('en')
     .scriptName('shelfs')
     .usage('$0 COMMAND\n\nYour tapes on the shelf, as a filesystem.')
     .option('state', {

@@ -26,8 +26,8 @@ const READY_POLL_MS = 1000;
 const READY_TIMEOUT_MS = 3_600_000;
 /** Element descriptors are at most 12 + 36 + 36 + 4 + 255 bytes; one header a page, one for the answer. */
 const DESCRIPTOR_BYTES_MAX = 343;
-/** The allocation length of READ ELEMENT STATUS has 24 bits. */
-const ALLOCATION_BYTES_MAX = 2 ** 24 - 1;
+/** Adapters move at least 512 KiB in one command; this many descriptors fit whatever a library puts into them. */
+const ELEMENTS_PER_COMMAND = 1000;
 
 export class Changer {
   readonly identity: Identity;
@@ -54,8 +54,12 @@ export class Changer {
     const ranges = await this.#elementRanges(signal);
     const elements: Element[] = [];
     for (const type of ELEMENT_TYPES) {
-      if (ranges[type].count > 0)
-        elements.push(...(await this.#readStatus(type, ranges[type], signal)));
+      // Addresses have 16 bits, whatever a changer says of its counts.
+      const end = Math.min(ranges[type].start + ranges[type].count, 0x10000);
+      for (let start = ranges[type].start; start < end; start += ELEMENTS_PER_COMMAND) {
+        const count = Math.min(end - start, ELEMENTS_PER_COMMAND);
+        elements.push(...(await this.#readStatus(type, { start, count }, signal)));
+      }
     }
     return elements;
   }
@@ -124,8 +128,7 @@ export class Changer {
     range: { start: number; count: number },
     signal: AbortSignal,
   ): Promise<Element[]> {
-    const lengthBytes = 16 + range.count * DESCRIPTOR_BYTES_MAX;
-    const dataIn = Buffer.alloc(Math.min(lengthBytes, ALLOCATION_BYTES_MAX));
+    const dataIn = Buffer.alloc(16 + range.count * DESCRIPTOR_BYTES_MAX);
     const cdb = Buffer.alloc(12);
     cdb.writeUInt8(0xb8, 0);
     cdb.writeUInt8(0x10 | (ELEMENT_TYPES.indexOf(type) + 1), 1); // VOLTAG

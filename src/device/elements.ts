@@ -59,7 +59,7 @@ export function parseElements(bytes: Buffer): Element[] | undefined {
       const descriptor = bytes.subarray(at, at + descriptorBytes);
       elements.push(parseDescriptor(descriptor, { type, hasVolumeTag, tagBytes }));
     }
-    at = pageEnd;
+    if (at !== pageEnd) return undefined;
   }
   return elements;
 }

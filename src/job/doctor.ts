@@ -168,7 +168,11 @@ async function checkMemlock(machine: Machine): Promise<Finding> {
   const ok = soft === 'unlimited' || Number(soft) >= MEMLOCK_BYTES_LEAST;
   return finding('locked memory', 'useful', ok, {
     found:
-      soft === undefined ? 'unknown' : soft === 'unlimited' ? soft : `${Number(soft) / 1024} KiB`,
+      soft === undefined
+        ? 'unknown'
+        : soft === 'unlimited'
+          ? soft
+          : `${Math.floor(Number(soft) / 1024)} KiB`,
     cost: 'keys of encrypted media may be written to swap',
     mend: 'ulimit -l unlimited (systemd: LimitMEMLOCK=infinity)',
   });

@@ -122,10 +122,13 @@ describe('elements', () => {
     expect(port.sentWith(MOVE)).toEqual([]);
   });
 
-  test('an unheard-of count of elements is asked within 24 bits of length', async () => {
+  test('many elements are asked for in portions, up to the last address there can be', async () => {
     const { changer, port } = await make((port) => port.on(0x5a, addresses({ slot: 0xffff })));
     await expect(changer.elements(go)).resolves.toBeDefined();
-    expect(port.sentWith(STATUS)[1]).toBe('b8 12 04 00 ff ff 00 ff ff ff 00 00');
+    const asked = port.sentWith(STATUS).filter((cdb) => cdb.startsWith('b8 12'));
+    expect(asked[0]).toBe('b8 12 04 00 03 e8 00 05 3b e8 00 00');
+    expect(asked.at(-1)?.slice(0, 17)).toBe('b8 12 fe 00 02 00');
+    expect(asked).toHaveLength(65);
   });
 });
 
