@@ -6,6 +6,7 @@ export default defineConfig({
     exclude: ['test/vm/suite/**'],
     reporters: ['./test/reporter.ts'],
     pool: 'forks',
+    allowOnly: false,
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 180_000,

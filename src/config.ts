@@ -49,16 +49,17 @@ export function stateDirectory(options: {
 }
 
 /**
- * @param path the config file; default: config.toml in the state directory
+ * @param named the config file; default: config.toml in the state directory
  * @throws CodedError STATE_MISSING when there is none, CONFIG_INVALID naming file and key
  */
-export async function loadConfig(state: string, path = join(state, CONFIG_FILE)): Promise<Config> {
+export async function loadConfig(state: string, named?: string): Promise<Config> {
+  const path = named ?? join(state, CONFIG_FILE);
   let text: string;
   try {
     text = await readFile(path, 'utf8');
   } catch (cause) {
     const isMissing = errnoOf(cause) === 'ENOENT' || errnoOf(cause) === 'ENOTDIR';
-    if (isMissing) {
+    if (isMissing && named === undefined) {
       const advice = '`shelfs init` makes one; --state or SHELFS_STATE names another';
       throw new CodedError('STATE_MISSING', `there is no shelfs state at ${state}: ${advice}`, {
         path,

@@ -5,16 +5,25 @@ import { CodedError, FAILURES } from './base/errors.ts';
 import { run } from './cli/run.ts';
 
 const interrupt = new AbortController();
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+for (const name of SIGNALS) {
   process.on(name, () => {
-    // The second time means it: a drive that does not answer must not keep a person waiting for hours.
-    if (interrupt.signal.aborted) process.exit(FAILURES.INTERRUPTED.exit);
-    interrupt.abort(new CodedError('INTERRUPTED', `stopped by ${name}; once more ends at once`));
+    if (interrupt.signal.aborted) {
+      // The second time means it, whatever a thread still waits for: the signal's own way ends the process at once.
+      for (const each of SIGNALS) process.removeAllListeners(each);
+      process.kill(process.pid, name);
+      return;
+    }
+    process.stderr.write('shelfs: stopping after the command under way; once more ends at once\n');
+    interrupt.abort(new CodedError('INTERRUPTED', `stopped by ${name}`));
   });
 }
-// A reader that went away (`shelfs ... | head`) is no failure of ours.
+// A reader that went away (`shelfs ... | head`) is no failure of ours, and messages without a reader stop nothing.
+process.stderr.on('error', () => {});
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code === 'EPIPE') return;
+  process.stderr.write(`shelfs: the output cannot be written (${error.code})\n`);
+  process.exit(FAILURES.FAILED.exit);
 });
 
 const packageFile = await readFile(new URL('../package.json', import.meta.url), 'utf8');

@@ -31,7 +31,7 @@ export type WireOptions = {
 export interface App {
   readonly stateDirectory: string;
   readonly clock: Clock;
-  init(request: InitRequest): Promise<InitResult>;
+  init(request: InitRequest, signal: AbortSignal): Promise<InitResult>;
   library(): Promise<Library>;
   doctor(): Promise<Finding[]>;
 }
@@ -48,7 +48,7 @@ export function wire(options: WireOptions): App {
   return {
     stateDirectory: options.stateDirectory,
     clock,
-    init: (request) =>
+    init: (request, signal) =>
       initialize(options.stateDirectory, request, {
         random,
         checkChanger: async (path) => {
@@ -57,7 +57,8 @@ export function wire(options: WireOptions): App {
         checkDrive: async (path) => {
           await expectKind(path, 'tape');
         },
-        createLibrary: (directory, shape) => VirtualLibrary.create(directory, shape, random),
+        createLibrary: (directory, shape) =>
+          VirtualLibrary.create(directory, shape, random, signal),
         lock: (path) => lockFile(openDoor(), path),
       }),
     library: async () => {

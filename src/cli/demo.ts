@@ -46,13 +46,14 @@ async function play(
   say: (says: string, shows: string) => void,
   signal: AbortSignal,
 ): Promise<LibraryStatus> {
-  const made = await app.init({
+  const request = {
     kind: 'virtual',
     cartridges: 4,
     drives: 2,
     generation: 'LTO-9',
     capacityBytes: 2e9,
-  });
+  } as const;
+  const made = await app.init(request, signal);
   const library = await app.library();
   say(
     'shelfs init --virtual 4 --drives 2 --generation LTO-9 --capacity 2GB',

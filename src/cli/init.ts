@@ -1,6 +1,8 @@
 /** `shelfs init` */
+import { resolve } from 'node:path';
 import { parseSize } from '../base/bytes.ts';
 import { CodedError } from '../base/errors.ts';
+import { printable } from '../base/text.ts';
 import { isDriveGeneration, parseGeneration } from '../domain/generation.ts';
 import type { InitRequest } from '../job/init.ts';
 import { command, type OpenContext } from './context.ts';
@@ -60,12 +62,12 @@ export const init = (open: OpenContext) =>
           }),
       run: async ({ app, output, signal }, args) => {
         const request = requestOf(args);
-        const result = await app.init(request);
+        const result = await app.init(request, signal);
         const library = await (await app.library()).status(signal);
         output.result({ ...result, library }, () => {
           const { drives, cartridges } = library;
           const what = `${count(drives.length, 'drive')}, ${count(cartridges.length, 'cartridge')}`;
-          return `made ${result.config} (${request.kind} library: ${what})\nnext: shelfs library status`;
+          return `made ${printable(result.config)} (${request.kind} library: ${what})\nnext: shelfs library status`;
         });
       },
     },
@@ -74,7 +76,11 @@ export const init = (open: OpenContext) =>
 
 /** @throws CodedError USAGE */
 export function requestOf(args: Args): InitRequest {
-  const { changer, drive = [] } = args;
+  // Relative names would mean something else from another directory.
+  const changer = args.changer === undefined ? undefined : resolve(args.changer);
+  const drive = (args.drive ?? []).map((path) => resolve(path));
+  const repeated = drive.find((path, index) => drive.indexOf(path) !== index);
+  if (repeated !== undefined) throw usage(`--drive ${printable(repeated)} is given twice`);
   const isVirtual = [args.virtual, args.drives, args.generation, args.capacity].some(
     (value) => value !== undefined,
   );

@@ -1,4 +1,4 @@
-/** `shelfs library ...`: the robot, by hand. */
+/** `shelfs library ...`: the changer, by hand. */
 import type { CommandModule } from 'yargs';
 import { CodedError } from '../base/errors.ts';
 import { formatTable, printable } from '../base/text.ts';

@@ -23,6 +23,12 @@ export async function program(
 ): Promise<void> {
   const parser = yargs()
     .locale('en')
+    // An option is what it is called: no --no-X, no --x.y, and no list that swallows what follows.
+    .parserConfiguration({
+      'boolean-negation': false,
+      'dot-notation': false,
+      'greedy-arrays': false,
+    })
     .scriptName('shelfs')
     .usage('$0 COMMAND\n\nYour tapes on the shelf, as a filesystem.')
     .option('state', {
@@ -73,11 +79,17 @@ export function formatExits(): string {
   return ['Exit status:', ...lines].join('\n');
 }
 
-/** An option given twice would arrive as a list where one value is meant. */
+/** An option given twice would arrive as a list where one value is meant; an empty one is an unset variable of a script. */
 function refuseRepeated(args: Record<string, unknown>): void {
   for (const [name, value] of Object.entries(args)) {
     if (Array.isArray(value) && !LISTS.has(name)) {
       throw new CodedError('USAGE', `--${name} is given more than once; say it once`);
+    }
+    if (value === '' || (Array.isArray(value) && value.includes(''))) {
+      throw new CodedError(
+        'USAGE',
+        `${name === '_' ? 'an argument' : `--${name}`} is empty; say what it is to be`,
+      );
     }
   }
 }

@@ -1,5 +1,5 @@
 /** One command line from argv to exit status, with everything of the process passed in. */
-import { CodedError } from '../base/errors.ts';
+import { CodedError, errnoOf } from '../base/errors.ts';
 import { stateDirectory } from '../config.ts';
 import { wire } from '../wire.ts';
 import { makeOutput, type Streams } from './output.ts';
@@ -44,8 +44,18 @@ export async function run(argv: readonly string[], around: Surroundings): Promis
     );
     return status;
   } catch (error) {
-    if (!(error instanceof CodedError)) throw error;
-    output.failure(error);
-    return error.failure.exit;
+    const failure = asFailure(error);
+    output.failure(failure);
+    return failure.failure.exit;
   }
+}
+
+/** What the file system refused somewhere is a failure with a sentence; everything else that is not named is a bug. */
+function asFailure(error: unknown): CodedError {
+  if (error instanceof CodedError) return error;
+  const isSystem = error instanceof Error && 'syscall' in error && errnoOf(error) !== undefined;
+  if (!isSystem) throw error;
+  const path = 'path' in error && typeof error.path === 'string' ? error.path : undefined;
+  const sentence = `${path ?? 'the system'}: ${String(error.syscall)} failed (${errnoOf(error)})`;
+  return new CodedError('FAILED', sentence, { cause: error, ...(path !== undefined && { path }) });
 }

@@ -108,12 +108,16 @@ export function portOf(name: string, handle: DoorHandle): ScsiPort {
 
 /**
  * Creates a file if need be and locks it for this process.
- * @throws CodedError DRIVE_BUSY with the holder's pid where known; DEVICE_MISSING when its folder is not there,
- * DEVICE_FORBIDDEN, DEVICE_UNSUITABLE.
+ * @throws CodedError DRIVE_BUSY with the holder's pid where known; FAILED when it cannot be opened.
  */
 export async function lockFile(door: ScsiDoor, path: string): Promise<FileLock> {
   const reply = await door.open(path, { lock: true, create: true });
-  if ('errno' in reply) throw await openFailure(path, reply);
+  if ('errno' in reply) {
+    const failure = await openFailure(path, reply);
+    if (failure.code === 'DRIVE_BUSY') throw failure;
+    const sentence = `${path} cannot be opened to lock it (${getSystemErrorName(-reply.errno)})`;
+    throw new CodedError('FAILED', sentence, { path });
+  }
   const { handle } = reply;
   return {
     path,

@@ -82,6 +82,9 @@ export type LibraryStatus = {
 
 export type Moved = { readonly barcode: string | null; readonly from: string; readonly to: string };
 
+const BUSY_POLL_MS = 100;
+const BUSY_TIMEOUT_MS = 3000;
+
 export class Library {
   readonly #devices: LibraryDevices;
   readonly #clock: Clock;
@@ -127,7 +130,7 @@ export class Library {
           'every drive has a cartridge; unload one first',
         );
       }
-      const holds = await this.#hold([target], elements);
+      const holds = await this.#hold([target], elements, signal);
       try {
         await carry(changer, source, target, signal);
       } catch (error) {
@@ -178,7 +181,7 @@ export class Library {
           `${formatPlace(target)} is full; nothing moved; choose another place`,
         );
       }
-      const holds = await this.#hold([source, target], elements);
+      const holds = await this.#hold([source, target], elements, signal);
       try {
         const [hold] = holds;
         if (hold) await this.#eject(hold, signal);
@@ -341,7 +344,7 @@ export class Library {
     { source, target }: { source: PlaceStatus; target: PlaceStatus },
     signal: AbortSignal,
   ): Promise<void> {
-    const holds = await this.#hold([source, target], elements);
+    const holds = await this.#hold([source, target], elements, signal);
     try {
       await carry(changer, source, target, signal);
     } finally {
@@ -349,13 +352,32 @@ export class Library {
     }
   }
 
+  /** Somebody's look at a drive takes a moment; a job takes longer than we wait. @throws CodedError DRIVE_BUSY */
+  async #holdPatiently(device: DriveDevice, signal: AbortSignal): Promise<DriveHold> {
+    const startMs = this.#clock.monotonicMs();
+    for (;;) {
+      try {
+        return await device.hold();
+      } catch (error) {
+        const isBusy = error instanceof CodedError && error.code === 'DRIVE_BUSY';
+        if (!isBusy || this.#clock.monotonicMs() - startMs > BUSY_TIMEOUT_MS) throw error;
+        await this.#clock.sleepMs(BUSY_POLL_MS, signal);
+      }
+    }
+  }
+
   /** Holds those of the places that are drives with a device, their tape nodes closed. @throws CodedError DRIVE_BUSY */
-  async #hold(places: readonly PlaceStatus[], elements: readonly Element[]): Promise<DriveHold[]> {
+  async #hold(
+    places: readonly PlaceStatus[],
+    elements: readonly Element[],
+    signal: AbortSignal,
+  ): Promise<DriveHold[]> {
     const holds: DriveHold[] = [];
     try {
       for (const place of places.filter(({ kind }) => kind === 'drive')) {
         const element = elements.find(({ address }) => address === place.address);
-        const hold = await this.#deviceOf(element, place.number)?.hold();
+        const device = this.#deviceOf(element, place.number);
+        const hold = device && (await this.#holdPatiently(device, signal));
         if (!hold) continue;
         holds.push(hold);
         await hold.letGoOfTape();

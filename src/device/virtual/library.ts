@@ -69,10 +69,18 @@ export class VirtualLibrary {
   }
 
   /** Makes the directory, the cartridges and the state. Nothing may be there yet. */
-  static async create(directory: string, shape: LibraryShape, random: Random): Promise<void> {
+  static async create(
+    directory: string,
+    shape: LibraryShape,
+    random: Random,
+    signal?: AbortSignal,
+  ): Promise<void> {
     assert(shape.drives >= 1 && shape.slots >= shape.barcodes.length);
     await makeDirectory(directory);
-    for (const barcode of shape.barcodes) await createCartridge(directory, barcode, shape, random);
+    for (const barcode of shape.barcodes) {
+      signal?.throwIfAborted();
+      await createCartridge(directory, barcode, shape, random);
+    }
     const serial = `SV${random.uuid().slice(0, 8).toUpperCase()}`;
     const elements: LibraryRecord['elements'] = [{ type: 'picker', address: ADDRESS.picker }];
     for (let slot = 0; slot < shape.slots; slot += 1) {
