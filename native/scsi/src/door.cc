@@ -245,10 +245,14 @@ Napi::Value Door::reply(Napi::Env env, const Pending& pending, const Answer& ans
   Napi::Object object = Napi::Object::New(env);
   if (pending.kind == Pending::Kind::kOpen) {
     handed_over = pending.device;
-    object.Set("handle", handle_class_.New({}));
-    // Still there when the environment is being ended and makes no objects any more.
-    if (handed_over) handed_over->close(0);
+    const Napi::Object handle = handle_class_.New({});
     handed_over.reset();
+    // An environment that is being ended makes no objects any more, or drops them half made: nobody would close it.
+    if (handle.IsEmpty()) {
+      pending.device->close(0);
+    } else {
+      object.Set("handle", handle);
+    }
     return object;
   }
   object.Set("status", answer.status);

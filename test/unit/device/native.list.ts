@@ -417,7 +417,7 @@ check('workers end with commands under way, and unload the door', async (world) 
         try { return fs.readlinkSync('/proc/self/fd/' + fd).startsWith(process.argv[2]); } catch { return false; }
       });
       for (let i = 0; left().length > 0; i += 1) {
-        if (i > 500) throw new Error('files left open');
+        if (i > 3000) throw new Error('files left open: ' + left().map((fd) => fs.readlinkSync('/proc/self/fd/' + fd)));
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
     })();`;
