@@ -4,11 +4,10 @@ import { parseSize } from '../base/bytes.ts';
 import { CodedError } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import { isDriveGeneration, parseGeneration } from '../domain/generation.ts';
+import { CAPACITY_BYTES_MIN } from '../domain/library-shape.ts';
 import type { InitRequest } from '../job/init.ts';
 import { command, type OpenContext } from './context.ts';
 
-/** Early warning takes 2 MiB of a virtual cartridge; less than this leaves no room for a label and an archive. */
-const CAPACITY_BYTES_MIN = 8 * 2 ** 20;
 /** Element addresses have 16 bits; libraries of this size exist. */
 const CARTRIDGES_MAX = 10_000;
 const DRIVES_MAX = 64;

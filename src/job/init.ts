@@ -8,6 +8,7 @@ import type { Random } from '../base/random.ts';
 import { CONFIG_FILE, formatConfig, type LibraryConfig } from '../config.ts';
 import { type Barcode, barcodeSeries } from '../domain/barcode.ts';
 import { type DriveGeneration, GENERATIONS } from '../domain/generation.ts';
+import type { LibraryShape } from '../domain/library-shape.ts';
 
 export type InitRequest =
   | {
@@ -30,23 +31,13 @@ export type InitResult = {
   readonly barcodes: readonly string[];
 };
 
-/** What a virtual library is to look like. */
-export type VirtualShape = {
-  readonly generation: DriveGeneration;
-  readonly capacityBytes?: number;
-  readonly drives: number;
-  readonly slots: number;
-  readonly ports: number;
-  readonly barcodes: readonly Barcode[];
-};
-
 export type InitTools = {
   readonly random: Random;
   /** @throws CodedError when it is no changer */
   checkChanger(path: string): Promise<void>;
   /** @throws CodedError when it is no tape drive */
   checkDrive(path: string): Promise<void>;
-  createLibrary(directory: string, shape: VirtualShape): Promise<void>;
+  createLibrary(directory: string, shape: LibraryShape): Promise<void>;
   /** Takes a lock that ends with the process. @throws CodedError DRIVE_BUSY naming the holder's pid */
   lock(path: string): Promise<{ close(): Promise<void> }>;
 };
@@ -142,7 +133,7 @@ async function describeLibrary(request: InitRequest, tools: InitTools): Promise<
   return { kind: 'hardware', drives: [...drives], ...(changer !== undefined && { changer }) };
 }
 
-function virtualShape(request: Extract<InitRequest, { kind: 'virtual' }>): VirtualShape {
+function virtualShape(request: Extract<InitRequest, { kind: 'virtual' }>): LibraryShape {
   const { cartridges, drives, generation, capacityBytes } = request;
   const digits = Math.max(3, String(cartridges).length);
   const volser = `${'VIR'.slice(0, 6 - digits)}${'1'.padStart(digits, '0')}`;

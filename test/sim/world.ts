@@ -1,4 +1,5 @@
 /** A virtual library for one test: in memory where possible, with its own clock, faults and hand. */
+
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { z } from 'zod';
@@ -9,13 +10,10 @@ import { Drive } from '../../src/device/drive.ts';
 import type { ScsiPort } from '../../src/device/port.ts';
 import { FaultPlan } from '../../src/device/virtual/faults.ts';
 import { readJson, writeJson } from '../../src/device/virtual/json-file.ts';
-import {
-  createCartridge,
-  type LibraryShape,
-  VirtualLibrary,
-} from '../../src/device/virtual/library.ts';
+import { createCartridge, VirtualLibrary } from '../../src/device/virtual/library.ts';
 import type { Speed } from '../../src/device/virtual/usage.ts';
 import type { Barcode } from '../../src/domain/barcode.ts';
+import type { LibraryShape } from '../../src/domain/library-shape.ts';
 import { type FailingOperation, type Hand, SHAPE, type World } from '../contract/world.ts';
 import { memoryLocks } from './locks.ts';
 import { scratchDirectory } from './scratch.ts';

@@ -14,6 +14,7 @@ import { CodedError, errnoOf } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 import { type Barcode, parseBarcode } from '../../domain/barcode.ts';
 import { type DriveGeneration, GENERATIONS, isDriveGeneration } from '../../domain/generation.ts';
+import { CAPACITY_BYTES_MIN, type LibraryShape } from '../../domain/library-shape.ts';
 import type { ScsiPort } from '../port.ts';
 import { VirtualCartridge } from './cartridge.ts';
 import { clear, elementAt, VirtualChanger } from './changer.ts';
@@ -29,17 +30,6 @@ import {
 } from './state.ts';
 import type { Speed } from './usage.ts';
 
-export type LibraryShape = {
-  readonly generation: DriveGeneration;
-  /** What one cartridge holds; default: the generation's native capacity. At least CAPACITY_BYTES_MIN. */
-  readonly capacityBytes?: number;
-  readonly drives: number;
-  readonly slots: number;
-  readonly ports: number;
-  /** At most as many as there are slots. */
-  readonly barcodes: readonly Barcode[];
-};
-
 export type VirtualLibraryOptions = {
   readonly clock: Clock;
   readonly speed: Speed;
@@ -47,9 +37,6 @@ export type VirtualLibraryOptions = {
   readonly bootId: string;
   readonly faults?: FaultPlan;
 };
-
-/** Early warning takes 2 MiB; a label, an archive and its journal need some room before it. */
-export const CAPACITY_BYTES_MIN = 8 * 2 ** 20;
 
 /** Element addresses as common libraries number them. */
 const ADDRESS = { picker: 1, drive: 256, port: 768, slot: 1024 } as const;

@@ -7,12 +7,8 @@ import { seededRandom } from '../../../src/base/random.ts';
 import { loadConfig } from '../../../src/config.ts';
 import { parseBarcode } from '../../../src/domain/barcode.ts';
 import { GENERATIONS } from '../../../src/domain/generation.ts';
-import {
-  type InitRequest,
-  type InitTools,
-  initialize,
-  type VirtualShape,
-} from '../../../src/job/init.ts';
+import type { LibraryShape } from '../../../src/domain/library-shape.ts';
+import { type InitRequest, type InitTools, initialize } from '../../../src/job/init.ts';
 import { memoryLocks } from '../../sim/locks.ts';
 import { scratchDirectory } from '../../sim/scratch.ts';
 
@@ -27,7 +23,7 @@ const VIRTUAL: Extract<InitRequest, { kind: 'virtual' }> = {
 /** Tools that only write down what was asked of them. */
 function tools(change: Partial<InitTools> = {}) {
   const asked: string[] = [];
-  const shapes: VirtualShape[] = [];
+  const shapes: LibraryShape[] = [];
   const made: InitTools = {
     random: seededRandom(1),
     checkChanger: async (path) => void asked.push(`changer ${path}`),

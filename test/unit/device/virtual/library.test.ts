@@ -12,13 +12,10 @@ import { Drive } from '../../../../src/device/drive.ts';
 import type { ScsiPort } from '../../../../src/device/port.ts';
 import { parseSense } from '../../../../src/device/sense.ts';
 import { FaultPlan } from '../../../../src/device/virtual/faults.ts';
-import {
-  createCartridge,
-  type LibraryShape,
-  VirtualLibrary,
-} from '../../../../src/device/virtual/library.ts';
+import { createCartridge, VirtualLibrary } from '../../../../src/device/virtual/library.ts';
 import type { LockFile } from '../../../../src/device/virtual/state.ts';
 import type { Barcode } from '../../../../src/domain/barcode.ts';
+import type { LibraryShape } from '../../../../src/domain/library-shape.ts';
 import { JOB_MODE } from '../../../sim/archive-job.ts';
 import { memoryLocks } from '../../../sim/locks.ts';
 import { scratchDirectory } from '../../../sim/scratch.ts';
