@@ -21,6 +21,8 @@ export const FAILURES = {
   USAGE: { exit: 2, errno: 'EINVAL', retry: 'never' },
   CONFIG_INVALID: { exit: 2, errno: 'EINVAL', retry: 'never' },
   STATE_EXISTS: { exit: 2, errno: 'EEXIST', retry: 'never' },
+  SOURCE_MISSING: { exit: 3, errno: 'ENOENT', retry: 'never' }, // vanished, perhaps between being listed and being read
+  SOURCE_UNREADABLE: { exit: 3, errno: 'EACCES', retry: 'never' },
   STATE_MISSING: { exit: 10, errno: 'ENOENT', retry: 'never' },
   DRIVE_BUSY: { exit: 11, errno: 'EBUSY', retry: 'later' }, // held by another process, named by pid
   LIBRARY_BUSY: { exit: 11, errno: 'EBUSY', retry: 'later' },
@@ -29,6 +31,9 @@ export const FAILURES = {
   MEDIUM_MISMATCH: { exit: 21, errno: 'EIO', retry: 'operator' }, // the label read is not the label asked for
   MEDIUM_PROTECTED: { exit: 21, errno: 'EROFS', retry: 'other-medium' }, // write-protect tab, WORM, append-only
   MEDIUM_UNREADABLE: { exit: 22, errno: 'EIO', retry: 'other-copy' }, // sense key 3h after the drive gave up
+  ARCHIVE_INVALID: { exit: 22, errno: 'EIO', retry: 'other-copy' }, // bytes that are no tar, journal or digest of ours
+  ARCHIVE_TORN: { exit: 22, errno: 'EIO', retry: 'other-copy' }, // ends before its digest
+  FORMAT_UNSUPPORTED: { exit: 21, errno: 'EIO', retry: 'never' }, // needs a newer version of this program
   MEDIUM_UNWRITABLE: { exit: 23, errno: 'EIO', retry: 'other-medium' },
   DEVICE_MISSING: { exit: 23, errno: 'ENODEV', retry: 'never' },
   DEVICE_FORBIDDEN: { exit: 23, errno: 'EACCES', retry: 'never' },
@@ -45,6 +50,10 @@ export const FAILURES = {
   CHANGER_JAMMED: { exit: 23, errno: 'EIO', retry: 'operator' },
   CHANGER_FAILED: { exit: 23, errno: 'EIO', retry: 'operator' },
   MEDIUM_FULL: { exit: 24, errno: 'ENOSPC', retry: 'other-medium' }, // the physical end, past early warning
+  TARGET_UNSAFE: { exit: 1, errno: 'EXDEV', retry: 'never' }, // the name leads out of the tree, or through what is no directory
+  TARGET_EXISTS: { exit: 1, errno: 'EEXIST', retry: 'never' }, // and is not to be replaced
+  TARGET_FULL: { exit: 1, errno: 'ENOSPC', retry: 'never' },
+  TARGET_FAILED: { exit: 1, errno: 'EIO', retry: 'never' },
   INTERRUPTED: { exit: 130, errno: 'EINTR', retry: 'never' },
 } as const satisfies Record<string, Failure>;
 

@@ -1,0 +1,16 @@
+/** The door as JavaScript sees it: src/source/door.ts has the list, with what each call means. */
+#include "door.h"
+
+namespace {
+
+Napi::Object start(Napi::Env env, Napi::Object exports) {
+  export_attributes(env, exports);
+  export_directory(env, exports);
+  export_owners(env, exports);
+  export_tree(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(NODE_GYP_MODULE_NAME, start)

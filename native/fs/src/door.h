@@ -1,0 +1,83 @@
+/**
+ * What the parts of the door share: arguments taken apart, results put together.
+ *
+ * A call answers a number: 0 or what was asked for where it went well, an errno below zero where the kernel refused.
+ * Calls whose reply is more than a number answer an object, and such a number where refused. Paths are bytes without a NUL.
+ */
+#pragma once
+
+#include <errno.h>
+#include <napi.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <string>
+
+/** 2^53 - 1: above it a JavaScript number skips integers. */
+constexpr double kMaxSafeInteger = 9007199254740991;
+
+inline Napi::Value refused(const Napi::CallbackInfo& info, int error) {
+  return Napi::Number::New(info.Env(), -error);
+}
+
+/** The answer of a system call that returns a number, or -1 and errno. */
+inline Napi::Value answered(const Napi::CallbackInfo& info, long result) {
+  return result < 0 ? refused(info, errno) : Napi::Number::New(info.Env(), static_cast<double>(result));
+}
+
+/** A whole number from `min` to `max`, both exact as double. */
+inline std::optional<int64_t> whole(const Napi::Value& value, double min, double max) {
+  if (!value.IsNumber()) return std::nullopt;
+  const double number = value.As<Napi::Number>().DoubleValue();
+  if (!(number >= min && number <= max) || number != std::floor(number)) return std::nullopt;
+  return static_cast<int64_t>(number);
+}
+
+/** A file descriptor, or AT_FDCWD (-100). */
+inline std::optional<int> descriptor(const Napi::Value& value) {
+  const auto number = whole(value, -100, std::numeric_limits<int>::max());
+  if (!number || (*number < 0 && *number != -100)) return std::nullopt;
+  return static_cast<int>(*number);
+}
+
+inline std::optional<uint32_t> unsigned32(const Napi::Value& value) {
+  const auto number = whole(value, 0, std::numeric_limits<uint32_t>::max());
+  if (!number) return std::nullopt;
+  return static_cast<uint32_t>(*number);
+}
+
+struct Bytes {
+  const char* data;
+  size_t length;
+};
+
+/** The bytes of a Uint8Array, whatever kind of buffer is behind it. */
+inline std::optional<Bytes> bytes_of(const Napi::Value& value) {
+  napi_typedarray_type type;
+  size_t length;
+  void* data;
+  if (!value.IsTypedArray()) return std::nullopt;
+  if (napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) != napi_ok) return std::nullopt;
+  if (type != napi_uint8_array) return std::nullopt;
+  return Bytes{static_cast<const char*>(data), length};
+}
+
+/** A name or path: bytes without a NUL, perhaps none. */
+inline std::optional<std::string> path_of(const Napi::Value& value) {
+  const auto bytes = bytes_of(value);
+  if (!bytes) return std::nullopt;
+  if (bytes->length > 0 && std::memchr(bytes->data, 0, bytes->length) != nullptr) return std::nullopt;
+  return std::string(bytes->length > 0 ? bytes->data : "", bytes->length);
+}
+
+inline Napi::Value buffer_of(Napi::Env env, const void* data, size_t length) {
+  return Napi::Buffer<char>::Copy(env, static_cast<const char*>(data), length);
+}
+
+void export_attributes(Napi::Env env, Napi::Object exports);
+void export_directory(Napi::Env env, Napi::Object exports);
+void export_owners(Napi::Env env, Napi::Object exports);
+void export_tree(Napi::Env env, Napi::Object exports);

@@ -1,0 +1,126 @@
+/**
+ * native/fs as TypeScript sees it: what its calls take and answer, and what an errno from it means for a source.
+ *
+ * The door follows no symbolic link at the end of a path and has no opinion; which paths may be walked, and beneath what, is
+ * decided by those who call it (beneath.ts, source tree and target tree).
+ */
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { getSystemErrorName } from 'node:util';
+import { CodedError, type FailureCode } from '../base/errors.ts';
+import { type Raw, rawText } from '../base/raw.ts';
+
+/** 0 or what was asked for; an errno below zero where the kernel refused. */
+export type Answer = number;
+
+/** Names and paths are bytes without a NUL. An empty name means the descriptor itself. Nothing of it throws or waits. */
+export type FsDoor = {
+  /** openat2(2), O_CLOEXEC always: the new descriptor. */
+  open(directory: number, path: Uint8Array, flags: number, mode: number, resolve: number): Answer;
+  close(file: number): Answer;
+  /** statx(2) into a row of ROW_COLUMNS. */
+  stat(directory: number, name: Uint8Array, row: Float64Array): Answer;
+  /**
+   * Reads an open directory to its end: names in byte order, each followed by a NUL (one character a byte), and a row for
+   * each; column 0 is -errno where an entry could not be looked at.
+   */
+  scan(directory: number): { readonly names: string; readonly rows: Float64Array } | Answer;
+  /** Offset and length in turn; EINVAL where the file system knows of no holes. Moves the file's position. */
+  dataRanges(file: number, from: number, rangesMax: number): Float64Array | Answer;
+  readLink(directory: number, name: Uint8Array): Buffer | Answer;
+  /** Type (linux/magic.h), bytes, bytes free for us, inodes, inodes free. */
+  fileSystem(file: number): Float64Array | Answer;
+
+  /** Name and value in turn. */
+  getXattrs(directory: number, name: Uint8Array): Buffer[] | Answer;
+  setXattr(directory: number, name: Uint8Array, xattr: Uint8Array, value: Uint8Array): Answer;
+  removeXattr(directory: number, name: Uint8Array, xattr: Uint8Array): Answer;
+  changeOwner(directory: number, name: Uint8Array, uid: number, gid: number): Answer;
+  changeMode(directory: number, name: Uint8Array, mode: number): Answer;
+  /** Seconds and nanoseconds of the last access, then of the last change. */
+  setTimes(directory: number, name: Uint8Array, ...times: readonly number[]): Answer;
+
+  /** Empty where there is none. */
+  userName(uid: number): Buffer | Answer;
+  groupName(gid: number): Buffer | Answer;
+  /** ENOENT where there is none. */
+  userId(name: Uint8Array): Answer;
+  groupId(name: Uint8Array): Answer;
+
+  makeDirectory(directory: number, name: Uint8Array, mode: number): Answer;
+  /** `mode` with the type of the node. */
+  makeNode(directory: number, name: Uint8Array, mode: number, major: number, minor: number): Answer;
+  makeSymlink(target: Uint8Array, directory: number, name: Uint8Array): Answer;
+  makeLink(directory: number, name: Uint8Array, toDirectory: number, toName: Uint8Array): Answer;
+  /** renameat2(2) */
+  rename(
+    directory: number,
+    name: Uint8Array,
+    toDirectory: number,
+    toName: Uint8Array,
+    flags: number,
+  ): Answer;
+  unlink(directory: number, name: Uint8Array, flags: number): Answer;
+  /** An exclusive flock(2), or EAGAIN. */
+  lock(file: number): Answer;
+  /** syncfs(2) */
+  syncFileSystem(file: number): Answer;
+};
+
+/** Columns of a row of `stat` and `scan`; column names say what linux/stat.h says of statx. */
+export const ROW_COLUMNS = 16;
+
+/** fcntl.h: paths start at the working directory. */
+export const AT_FDCWD = -100;
+/** fcntl.h: remove a directory. */
+export const AT_REMOVEDIR = 0x200;
+/** fcntl.h, the same on x86-64 and arm64: a descriptor that is only a place. node:fs does not name it. */
+export const O_PATH = 0o10000000;
+
+/** linux/openat2.h */
+export const RESOLVE_NO_MAGICLINKS = 0x02;
+export const RESOLVE_NO_SYMLINKS = 0x04;
+export const RESOLVE_BENEATH = 0x08;
+
+/** linux/fs.h: renameat2 fails with EEXIST instead of replacing. */
+export const RENAME_NOREPLACE = 1;
+
+/**
+ * Loads native/fs: the build or the prebuilt one, or the file `addonPath`.
+ * @throws CodedError FAILED when there is none for this machine.
+ */
+export function loadFsDoor(addonPath?: string): FsDoor {
+  const require = createRequire(import.meta.url);
+  try {
+    if (addonPath !== undefined) return require(addonPath);
+    const load: (folder: string) => FsDoor = require('node-gyp-build');
+    return load(fileURLToPath(new URL('../../native/fs', import.meta.url)));
+  } catch (cause) {
+    const message = 'the door to the file system (native/fs) is not built for this machine';
+    throw new CodedError('FAILED', `${message}; run npm run build in the source tree`, { cause });
+  }
+}
+
+/** `ENOENT` for -2. */
+export function errnoName(answer: Answer): string {
+  return getSystemErrorName(answer);
+}
+
+/** What it means that something of a source cannot be read. */
+export function sourceFailure(path: Raw, answer: Answer): CodedError {
+  const errno = errnoName(answer);
+  const name = rawText(path);
+  const code: FailureCode =
+    errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ESTALE'
+      ? 'SOURCE_MISSING'
+      : errno === 'ENOSYS'
+        ? 'FAILED'
+        : 'SOURCE_UNREADABLE';
+  const sentences: Partial<Record<FailureCode, string>> = {
+    SOURCE_MISSING: `${name} is not there any more (${errno})`,
+    FAILED: `this kernel has no openat2 (${errno}); Linux 5.6 or newer is needed, also inside a container`,
+  };
+  return new CodedError(code, sentences[code] ?? `${name} cannot be read (${errno})`, {
+    path: name,
+  });
+}
