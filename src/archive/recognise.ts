@@ -1,0 +1,28 @@
+/** What stands at the start of a medium that is to be labelled, by its first block: the guard before an overwrite. */
+import { hasChecksum, TAR_BLOCK_BYTES } from './ustar.ts';
+
+export type Start = 'shelfs' | 'ltfs' | 'tar' | 'zeros' | 'foreign';
+
+/** An LTFS label block is an ANSI VOL1 record of 80 bytes with LTFS as its owner (LTFS format specification, 4.2). */
+const VOL1_BYTES = 80;
+
+export function recogniseStart(firstBlock: Buffer): Start {
+  if (isZeros(firstBlock)) return 'zeros';
+  const start = firstBlock.toString('latin1', 0, Math.min(firstBlock.length, VOL1_BYTES));
+  if (start.startsWith('VOL1') && start.includes('LTFS')) return 'ltfs';
+  if (firstBlock.length < TAR_BLOCK_BYTES || !hasChecksum(firstBlock.subarray(0, TAR_BLOCK_BYTES)))
+    return 'foreign';
+  return isOwn(firstBlock) ? 'shelfs' : 'tar';
+}
+
+/** A label, or an archive met where a label should be: both are ours to be careful with. */
+function isOwn(block: Buffer): boolean {
+  return (
+    block.toString('latin1', 0, 8) === '.shelfs/' ||
+    block.subarray(0, 64 * 1024).includes('"format": "shelfs-', 0, 'latin1')
+  );
+}
+
+function isZeros(block: Buffer): boolean {
+  return block.every((byte) => byte === 0);
+}
