@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import { z } from 'zod';
+import { parseSize } from './base/bytes.ts';
 import { CodedError, errnoOf } from './base/errors.ts';
 import { printable } from './base/text.ts';
 
@@ -20,16 +21,66 @@ const hardwareSchema = z.strictObject({
   drives: z.array(z.string().startsWith('/')).min(1),
 });
 
+/** A size as people write it: `32GB`, `512 KiB`, or a number of bytes. */
+const sizeSchema = z.union([z.string(), z.number()]).transform((value, context) => {
+  const bytes = parseSize(String(value));
+  if (bytes !== undefined) return bytes;
+  context.addIssue(`"${value}" is no size; write for instance "32GB" or "512KiB"`);
+  return z.NEVER;
+});
+
+/** Every adapter reads blocks of 512 KiB; drives take at most 16 MiB - 1 (SSC-4), tar wants multiples of 512. */
+const BLOCK_BYTES_DEFAULT = 512 * 2 ** 10;
+const BLOCK_BYTES_MAX = 8 * 2 ** 20;
+
+const archiveSchema = z.strictObject({
+  /** An archive ends at this many bytes, so many minutes or entries, whatever comes first. Default: 32 GB. */
+  size: sizeSchema.optional(),
+  /** Larger files are written as parts of this size. Default: 64 GiB. */
+  part: sizeSchema.optional(),
+  minutes: z.number().positive().max(1440).default(15),
+  entries: z.number().int().min(1).max(1_000_000).default(1_000_000),
+  block: sizeSchema
+    .default(BLOCK_BYTES_DEFAULT)
+    .refine(
+      (bytes) => bytes >= 4096 && bytes <= BLOCK_BYTES_MAX && bytes % 512 === 0,
+      'a block has 4 KiB to 8 MiB, in steps of 512 bytes',
+    ),
+  /** `auto`: where the processor has instructions for it; in software it is slower than a drive. */
+  sha256: z.enum(['auto', 'always', 'never']).default('auto'),
+});
+
+const backupSchema = z.strictObject({
+  /** Media of this pool are written. */
+  pool: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/, 'letters, digits, dot, dash; 32 at most')
+    .default('main'),
+  copies: z.number().int().min(1).max(4).default(1),
+  /** Bounds what readers, caches and workers hold together. */
+  memory: sizeSchema
+    .default(256 * 2 ** 20)
+    .refine((bytes) => bytes >= 64 * 2 ** 20, 'at least 64 MiB'),
+  /** Scratch cartridges that the library holds are labelled when a backup needs them. */
+  label: z.enum(['auto', 'never']).default('auto'),
+});
+
 const configSchema = z.strictObject({
   library: z.discriminatedUnion('kind', [virtualSchema, hardwareSchema]),
+  archive: archiveSchema.prefault({}),
+  backup: backupSchema.prefault({}),
 });
 
 export type LibraryConfig = z.infer<typeof configSchema>['library'];
+export type ArchiveConfig = Readonly<z.infer<typeof archiveSchema>>;
+export type BackupConfig = Readonly<z.infer<typeof backupSchema>>;
 
 export type Config = {
   /** Absolute path of the state directory. */
   readonly stateDirectory: string;
   readonly library: Readonly<LibraryConfig>;
+  readonly archive: ArchiveConfig;
+  readonly backup: BackupConfig;
 };
 
 export const CONFIG_FILE = 'config.toml';
@@ -68,9 +119,12 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     }
     throw invalid(path, `cannot be read (${errnoOf(cause) ?? 'error'})`, cause);
   }
+  const { library, archive, backup } = parseConfig(text, path);
   return Object.freeze({
     stateDirectory: state,
-    library: Object.freeze(parseConfig(text, path).library),
+    library: Object.freeze(library),
+    archive: Object.freeze(archive),
+    backup: Object.freeze(backup),
   });
 }
 

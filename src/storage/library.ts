@@ -80,6 +80,9 @@ export type LibraryStatus = {
   readonly cartridges: readonly CartridgeStatus[];
 };
 
+/** A drive with a cartridge threaded, kept from everybody else until closed. */
+export type HeldDrive = { readonly drive: Drive; close(): Promise<void> };
+
 export type Moved = { readonly barcode: string | null; readonly from: string; readonly to: string };
 
 const BUSY_POLL_MS = 100;
@@ -147,6 +150,108 @@ export class Library {
     } finally {
       await hold?.close();
     }
+  }
+
+  /**
+   * Brings a cartridge into a drive for a job, and keeps that drive: the one it is in already, else an empty one, else
+   * one whose cartridge nobody uses, which goes back to its slot first.
+   * @throws CodedError MEDIUM_OFFLINE when the library does not hold it, DRIVE_BUSY when every drive is in use
+   */
+  async attach(barcode: string, signal: AbortSignal): Promise<HeldDrive> {
+    if (!this.#devices.openChanger) return this.#attachByHand(barcode, signal);
+    const hold = await this.#withChanger(async (changer) => {
+      const elements = await changer.elements(signal);
+      const places = placesOf(elements);
+      const source = find(places, { kind: 'cartridge', name: barcode });
+      if (source.kind === 'drive') {
+        const device = this.#deviceOf(
+          elements.find(({ address }) => address === source.address),
+          source.number,
+        );
+        if (!device) {
+          const sentence = `${barcode} is in ${formatPlace(source)}, for which no device is configured`;
+          throw new CodedError('MEDIUM_OFFLINE', sentence, { volser: barcode.slice(0, 6) });
+        }
+        return this.#holdPatiently(device, signal);
+      }
+      const free = await this.#freeDrive(changer, elements, signal);
+      try {
+        await carry(changer, source, free.place, signal);
+        return free.hold;
+      } catch (error) {
+        await free.hold.close();
+        throw error;
+      }
+    }, signal);
+    // A first load may take hours: the changer is free for others meanwhile.
+    return this.#ready(hold, signal);
+  }
+
+  /** Without a changer the cartridge is in a drive already, or a person has to bring it: its label tells. */
+  async #attachByHand(barcode: string, signal: AbortSignal): Promise<HeldDrive> {
+    let busy: CodedError | undefined;
+    for (const device of this.#devices.drives) {
+      try {
+        return await this.#ready(await device.hold(), signal);
+      } catch (error) {
+        const isOther = error instanceof CodedError && error.code !== 'DRIVE_EMPTY';
+        if (!(error instanceof CodedError) || (isOther && error.code !== 'DRIVE_BUSY')) throw error;
+        if (isOther) busy = error;
+      }
+    }
+    if (busy) throw busy;
+    throw new CodedError('MEDIUM_OFFLINE', `put cartridge ${barcode} into the drive`, {
+      volser: barcode.slice(0, 6),
+    });
+  }
+
+  async #ready(hold: DriveHold, signal: AbortSignal): Promise<HeldDrive> {
+    try {
+      await hold.takeTape();
+      const drive = await Drive.open(hold.port, this.#clock, signal);
+      await drive.waitReady(signal);
+      return { drive, close: () => hold.close() };
+    } catch (error) {
+      await hold.close();
+      throw error;
+    }
+  }
+
+  /** An empty drive that nobody uses, held, its tape node closed; made empty where need be. */
+  async #freeDrive(
+    changer: Changer,
+    elements: readonly Element[],
+    signal: AbortSignal,
+  ): Promise<{ place: PlaceStatus; hold: DriveHold }> {
+    const places = placesOf(elements);
+    const drives = places
+      .filter(({ kind }) => kind === 'drive')
+      .toSorted((a, b) => Number(a.full) - Number(b.full));
+    let busy: CodedError | undefined;
+    for (const place of drives) {
+      const element = elements.find(({ address }) => address === place.address);
+      const device = this.#deviceOf(element, place.number);
+      if (!device) continue;
+      try {
+        const hold = await device.hold();
+        try {
+          await hold.letGoOfTape();
+          if (place.full) {
+            const target = freeSlot(places, element?.sourceAddress);
+            await this.#eject(hold, signal);
+            await carry(changer, place, target, signal);
+          }
+          return { place, hold };
+        } catch (error) {
+          await hold.close();
+          throw error;
+        }
+      } catch (error) {
+        if (!(error instanceof CodedError) || error.code !== 'DRIVE_BUSY') throw error;
+        busy = error;
+      }
+    }
+    throw busy ?? new CodedError('DEVICE_MISSING', 'no drive of this library is configured');
   }
 
   /**

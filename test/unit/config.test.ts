@@ -35,7 +35,7 @@ describe('parseConfig', () => {
       "[library]\nkind = 'hardware' # ours\nchanger = '/dev/sch0'\ndrives = [\n  '/dev/nst0',\n  '/dev/nst1',\n]\n",
       { kind: 'hardware', changer: '/dev/sch0', drives: ['/dev/nst0', '/dev/nst1'] },
     ],
-  ])('%s', (_, text, library) => expect(parseConfig(text, PATH)).toEqual({ library }));
+  ])('%s', (_, text, library) => expect(parseConfig(text, PATH).library).toEqual(library));
 
   test.each([
     ['an unknown key', '[library]\nkind = "virtual"\nspead = "real"', /library.*spead/],

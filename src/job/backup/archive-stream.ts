@@ -1,0 +1,144 @@
+/**
+ * The stream of one archive on its way to one or several tapes: cut into blocks, counted, digested.
+ *
+ * Every copy gets the same blocks. A copy whose drive fails is dropped and reported, and the others go on; when the last
+ * one fails, so does the stream.
+ */
+import { strict as assert } from 'node:assert';
+import { CodedError } from '../../base/errors.ts';
+import type { TapeArchive, Written } from '../../storage/tape.ts';
+import type { Digester, Digests } from './digester.ts';
+
+export type CopySink = {
+  readonly archive: TapeArchive;
+  /** Tells the job that this copy is lost; called once. */
+  onFailure(error: CodedError): void;
+};
+
+export class ArchiveStream {
+  readonly #blockBytes: number;
+  readonly #digester: Digester;
+  readonly #signal: AbortSignal;
+  readonly #buffers: readonly [Buffer, Buffer];
+  #sinks: readonly CopySink[];
+  #turn: 0 | 1 = 0;
+  #filled = 0;
+  #lengthBytes = 0;
+  #isNearEnd = false;
+  #underway: Promise<void> = Promise.resolve();
+
+  constructor(
+    sinks: readonly CopySink[],
+    options: { readonly blockBytes: number; readonly digester: Digester },
+    signal: AbortSignal,
+  ) {
+    assert(sinks.length > 0);
+    this.#sinks = sinks;
+    this.#blockBytes = options.blockBytes;
+    this.#digester = options.digester;
+    this.#signal = signal;
+    this.#buffers = [Buffer.alloc(options.blockBytes), Buffer.alloc(options.blockBytes)];
+  }
+
+  /** Bytes of the stream so far. */
+  get lengthBytes(): number {
+    return this.#lengthBytes;
+  }
+
+  /** A drive has warned: what is written is safe, but the archive has to end soon. */
+  get isNearEnd(): boolean {
+    return this.#isNearEnd;
+  }
+
+  get copies(): readonly TapeArchive[] {
+    return this.#sinks.map(({ archive }) => archive);
+  }
+
+  /**
+   * Adds bytes to the stream.
+   * @param onDigested the bytes may be changed again; the tapes have a copy of them
+   * @throws CodedError of the last copy's drive
+   */
+  async write(bytes: Buffer, onDigested: () => void = () => {}): Promise<void> {
+    if (bytes.length === 0) {
+      onDigested();
+      return;
+    }
+    this.#digester.update(bytes, onDigested);
+    await this.#append(bytes);
+  }
+
+  /** The digests of everything so far; the bytes that tell them follow by `writeTail`. */
+  digests(): Promise<Digests> {
+    return this.#digester.end();
+  }
+
+  /** The end of the stream, which no digest covers: the digest's own member and the padding. */
+  async writeTail(bytes: Buffer): Promise<void> {
+    await this.#append(bytes);
+  }
+
+  /** Filemark on every copy. @returns the copies that count, by their archive */
+  async finish(): Promise<ReadonlyMap<TapeArchive, Written>> {
+    assert(this.#filled === 0, 'an archive is padded to whole blocks');
+    await this.#underway;
+    return this.#close();
+  }
+
+  /** Ends the archive in its middle: what is not a whole block yet is not written. */
+  async tear(): Promise<ReadonlyMap<TapeArchive, Written>> {
+    await this.#underway;
+    this.#filled = 0;
+    return this.#close();
+  }
+
+  async #close(): Promise<ReadonlyMap<TapeArchive, Written>> {
+    const written = new Map<TapeArchive, Written>();
+    await this.#onEach(async ({ archive }) => {
+      written.set(archive, await archive.finish(this.#signal));
+    });
+    return written;
+  }
+
+  async #append(bytes: Buffer): Promise<void> {
+    this.#lengthBytes += bytes.length;
+    for (let at = 0; at < bytes.length; ) {
+      const buffer = this.#buffers[this.#turn];
+      const count = Math.min(bytes.length - at, this.#blockBytes - this.#filled);
+      bytes.copy(buffer, this.#filled, at, at + count);
+      at += count;
+      this.#filled += count;
+      if (this.#filled === this.#blockBytes) await this.#flush(buffer);
+    }
+  }
+
+  /** Hands a full block to the drives; the next one is filled while they take it. */
+  async #flush(block: Buffer): Promise<void> {
+    await this.#underway;
+    this.#turn = this.#turn === 0 ? 1 : 0;
+    this.#filled = 0;
+    this.#underway = this.#onEach(async ({ archive }) => {
+      const warning = await archive.writeBlock(block, this.#signal);
+      if (warning !== 'none') this.#isNearEnd = true;
+    });
+    this.#underway.catch(() => {}); // met by the next await
+  }
+
+  async #onEach(action: (sink: CopySink) => Promise<void>): Promise<void> {
+    const failed = new Map<CopySink, CodedError>();
+    await Promise.all(
+      this.#sinks.map(async (sink) => {
+        try {
+          await action(sink);
+        } catch (error) {
+          if (!(error instanceof CodedError) || error.code === 'INTERRUPTED') throw error;
+          failed.set(sink, error);
+        }
+      }),
+    );
+    for (const [sink, error] of failed) sink.onFailure(error);
+    this.#sinks = this.#sinks.filter((sink) => !failed.has(sink));
+    const [last] = failed.values();
+    if (this.#sinks.length === 0 && last) throw last;
+  }
+}

@@ -1,0 +1,70 @@
+/** Digests of an archive's whole stream, made beside the writing: any bare system can check it later. */
+import { strict as assert } from 'node:assert';
+import { Worker } from 'node:worker_threads';
+import { workerFile } from '../../base/worker-file.ts';
+import type { DigestReply, DigestRequest } from './digest-worker.ts';
+
+export type Digests = { readonly blake3: Buffer; readonly sha256: Buffer | undefined };
+
+export class Digester {
+  readonly #worker = new Worker(workerFile(import.meta.url, 'digest-worker'));
+  readonly #busy = new Map<number, () => void>();
+  #next = 0;
+  #digests: PromiseWithResolvers<Digests> | undefined;
+  #failure: Error | undefined;
+
+  constructor() {
+    this.#worker.on('message', (reply: DigestReply) => this.#take(reply));
+    this.#worker.on('error', (error: Error) => {
+      this.#failure = error;
+      this.#digests?.reject(error);
+      for (const done of this.#busy.values()) done();
+    });
+  }
+
+  begin(options: { readonly sha256: boolean }): void {
+    this.#send({ kind: 'begin', ...options });
+  }
+
+  /** @param onDone the bytes may be changed again; shared memory is not copied */
+  update(bytes: Uint8Array, onDone: () => void): void {
+    if (this.#failure) throw this.#failure;
+    this.#busy.set(this.#next, onDone);
+    this.#send({ kind: 'bytes', bytes, number: this.#next });
+    this.#next += 1;
+  }
+
+  /** Of all bytes since `begin`. */
+  async end(): Promise<Digests> {
+    if (this.#failure) throw this.#failure;
+    assert(!this.#digests, 'one archive at a time');
+    this.#digests = Promise.withResolvers();
+    this.#send({ kind: 'end' });
+    try {
+      return await this.#digests.promise;
+    } finally {
+      this.#digests = undefined;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #send(request: DigestRequest): void {
+    this.#worker.postMessage(request);
+  }
+
+  #take(reply: DigestReply): void {
+    if (reply.kind === 'done') {
+      this.#busy.get(reply.number)?.();
+      this.#busy.delete(reply.number);
+    } else {
+      const { blake3, sha256 } = reply;
+      this.#digests?.resolve({
+        blake3: Buffer.from(blake3),
+        sha256: sha256 && Buffer.from(sha256),
+      });
+    }
+  }
+}

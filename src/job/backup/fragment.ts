@@ -1,0 +1,70 @@
+/**
+ * Fragments: finished pieces of an archive's stream, built by readers into shared memory, in any order, and put one
+ * behind the other by the writer. A file that has changed since the scan is left out of its fragment; one that changes
+ * while it is read is cut or padded to the length its header promises, and marked.
+ */
+
+import type { Raw } from '../../base/raw.ts';
+import type { DataRange, Moment } from '../../domain/entry.ts';
+
+/** A fragment's room. Small enough that a few of them fit the memory limit, large enough to keep messages rare. */
+export const SLAB_BYTES = 4 * 2 ** 20;
+
+/** What the scan saw of a file; a reader compares before and after reading. */
+export type Stamp = {
+  readonly sizeBytes: number;
+  readonly mtime: Moment;
+  readonly ctime: Moment;
+  readonly inode: number;
+};
+
+/** A whole small file, or anything without data (directory, symlink, link): the head says it all. */
+export type SmallMember = {
+  /** Where the file is read; undefined where there is nothing to read. */
+  readonly path: Raw | undefined;
+  readonly head: Uint8Array;
+  readonly stamp: Stamp | undefined;
+};
+
+export type SmallTask = { readonly kind: 'small'; readonly members: readonly SmallMember[] };
+
+/** A run of a large file's bytes. All runs of one file go to the same reader, in order. */
+export type RunTask = {
+  readonly kind: 'run';
+  readonly path: Raw;
+  readonly stamp: Stamp;
+  /** Before the first run of a member; empty for the others. */
+  readonly head: Uint8Array;
+  /** Data to store, ascending; what lies between them and before the first, behind the last run, is a hole. */
+  readonly ranges: readonly DataRange[];
+  /** Where the hash of the content has to stand before the first range; a reader elsewhere begins anew. */
+  readonly hashFrom: number;
+  /** Where it stands behind this run: the content's size with the last one. */
+  readonly hashTo: number;
+  /** Zero bytes behind the data, to the next 512. */
+  readonly paddingBytes: number;
+  /** The content ends here: its hash is wanted and the file is closed. */
+  readonly isLast: boolean;
+};
+
+export type ReadTask = SmallTask | RunTask;
+
+export type MemberOutcome = 'stored' | 'changed-before' | 'changed-while-read' | 'unreadable';
+
+export type FragmentResult = {
+  readonly lengthBytes: number;
+  readonly members: readonly MemberResult[];
+};
+
+export type MemberResult = {
+  readonly outcome: MemberOutcome;
+  /** Where the head begins, from the start of the fragment. */
+  readonly offset: number;
+  /** Of the content, where it ended here and was stored. */
+  readonly hash: Uint8Array | undefined;
+  readonly segments: Uint8Array | undefined;
+  /** Bytes read from the source. */
+  readonly readBytes: number;
+  /** Why it is unreadable. */
+  readonly errno: string | undefined;
+};

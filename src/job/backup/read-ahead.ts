@@ -1,0 +1,157 @@
+/**
+ * Readers that run ahead of the tape. Tasks go in and fragments come out in the same order; between them lie as many slabs
+ * as the memory limit allows, given out in the order of the stream, so that the next fragment always has one.
+ */
+import { strict as assert } from 'node:assert';
+import { Worker } from 'node:worker_threads';
+import { workerFile } from '../../base/worker-file.ts';
+import { type FragmentResult, type ReadTask, SLAB_BYTES } from './fragment.ts';
+import { Reader } from './reader.ts';
+import type { ReadRequest } from './reader-worker.ts';
+
+export type Fragment = {
+  readonly bytes: Buffer;
+  readonly result: FragmentResult;
+  /** The slab may be filled again. Called once, when nobody looks at `bytes` any more. */
+  release(): void;
+};
+
+/** Fills slabs; tasks given to one reader are carried out in their order. */
+export interface TaskReader {
+  fill(request: ReadRequest): Promise<FragmentResult>;
+  close(): Promise<void>;
+}
+
+export type ReadAheadOptions = {
+  /** 0: in the process itself. */
+  readonly workers: number;
+  readonly slabs: number;
+};
+
+export class ReadAhead {
+  readonly #readers: readonly TaskReader[];
+  readonly #free: SharedArrayBuffer[];
+  readonly #waiting: ((slab: SharedArrayBuffer) => void)[] = [];
+  #turn = 0;
+
+  constructor({ workers, slabs }: ReadAheadOptions) {
+    assert(slabs >= 2, 'one slab is written while the next is filled');
+    this.#readers =
+      workers === 0
+        ? [new ReaderHere()]
+        : Array.from({ length: workers }, () => new ReaderThread());
+    this.#free = Array.from({ length: slabs }, () => new SharedArrayBuffer(SLAB_BYTES));
+  }
+
+  /** Fragments of the tasks, in their order. Each has to be released. */
+  async *fragments<T extends { readonly task: ReadTask }>(
+    items: Iterable<T> | AsyncIterable<T>,
+  ): AsyncGenerator<{ item: T; fragment: Fragment }> {
+    const underway: Promise<{ item: T; fragment: Fragment }>[] = [];
+    let ofFile: TaskReader | undefined;
+    const ahead = this.#free.length;
+    try {
+      for await (const item of items) {
+        const slab = this.#free.pop();
+        // With no slab left, the oldest fragment has to be taken, used and released first.
+        if (slab === undefined && underway.length > 0) yield await next(underway);
+        const room = slab ?? (await this.#slab());
+        const reader: TaskReader = ofFile ?? this.#nextReader();
+        ofFile = item.task.kind === 'run' && !item.task.isLast ? reader : undefined;
+        const promise = this.#fill(reader, item, room);
+        promise.catch(() => {}); // awaited in its turn
+        underway.push(promise);
+        if (underway.length >= ahead) yield await next(underway);
+      }
+      while (underway.length > 0) yield await next(underway);
+    } finally {
+      for (const left of await Promise.allSettled(underway)) {
+        if (left.status === 'fulfilled') left.value.fragment.release();
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const reader of this.#readers) await reader.close();
+  }
+
+  async #fill<T extends { readonly task: ReadTask }>(
+    reader: TaskReader,
+    item: T,
+    slab: SharedArrayBuffer,
+  ): Promise<{ item: T; fragment: Fragment }> {
+    let isReleased = false;
+    const release = () => {
+      assert(!isReleased, 'a slab is released once');
+      isReleased = true;
+      const waiter = this.#waiting.shift();
+      if (waiter) waiter(slab);
+      else this.#free.push(slab);
+    };
+    try {
+      const result = await reader.fill({ task: item.task, slab });
+      return {
+        item,
+        fragment: { bytes: Buffer.from(slab, 0, result.lengthBytes), result, release },
+      };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  #slab(): Promise<SharedArrayBuffer> {
+    const slab = this.#free.pop();
+    if (slab) return Promise.resolve(slab);
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #nextReader(): TaskReader {
+    const reader = this.#readers[this.#turn % this.#readers.length];
+    this.#turn += 1;
+    assert(reader);
+    return reader;
+  }
+}
+
+async function next<T>(queue: Promise<T>[]): Promise<T> {
+  const first = queue.shift();
+  assert(first);
+  return first;
+}
+
+/** `--single-threaded`: no worker, the same bytes. */
+class ReaderHere implements TaskReader {
+  readonly #reader = new Reader();
+
+  async fill({ task, slab }: ReadRequest): Promise<FragmentResult> {
+    return this.#reader.fill(task, Buffer.from(slab));
+  }
+
+  async close(): Promise<void> {
+    this.#reader.close();
+  }
+}
+
+class ReaderThread implements TaskReader {
+  readonly #worker = new Worker(workerFile(import.meta.url, 'reader-worker'));
+  readonly #waiting: PromiseWithResolvers<FragmentResult>[] = [];
+
+  constructor() {
+    this.#worker.on('message', (result: FragmentResult) => this.#waiting.shift()?.resolve(result));
+    this.#worker.on('error', (error) => {
+      for (const { reject } of this.#waiting.splice(0)) reject(error);
+    });
+  }
+
+  fill(request: ReadRequest): Promise<FragmentResult> {
+    const answer = Promise.withResolvers<FragmentResult>();
+    this.#waiting.push(answer);
+    this.#worker.postMessage(request);
+    return answer.promise;
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}

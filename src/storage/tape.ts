@@ -1,0 +1,277 @@
+/**
+ * A cartridge in a drive, held for a job: its label proven, archives written behind the end of its data, blocks read.
+ *
+ * The order in which a cartridge becomes writable: label read and equal to what the catalog says; drive set up; end of
+ * data found by reading; what stands last closed; end and write generation compared with the catalog. Only then the first
+ * block goes out, and before each archive mode and position are proven again.
+ */
+import { strict as assert } from 'node:assert';
+import { type Label, parseLabel } from '../archive/label.ts';
+import { recogniseStart, type Start } from '../archive/recognise.ts';
+import { CodedError } from '../base/errors.ts';
+import type { Drive, EndWarning } from '../device/drive.ts';
+import type { HeldDrive, Library } from './library.ts';
+import { closeTornArchive, proven, type TapePoint } from './tape-position.ts';
+import { type CartridgeMemory, readCartridgeMemory, writeGeneration } from './write-generation.ts';
+
+/** What the catalog knows of the end of a cartridge's data. */
+export type KnownEnd = TapePoint & { readonly writeGeneration: number };
+
+export type Written = {
+  readonly fileNumber: number;
+  readonly startBlock: number;
+  readonly lengthBlocks: number;
+};
+
+/** What stands at the start of a cartridge whose label is not proven yet. */
+export type Beginning =
+  | { readonly kind: 'blank' }
+  | { readonly kind: 'label'; readonly label: Label }
+  | { readonly kind: 'foreign'; readonly start: Start };
+
+/** Larger than any label's block: what is longer was not written by us. */
+const FIRST_BLOCK_BYTES_MAX = 2 ** 23;
+/** A label fits into a few blocks; more is somebody else's archive. */
+const LABEL_BYTES_MAX = 2 ** 23;
+
+export class Tape {
+  readonly drive: Drive;
+  readonly barcode: string;
+  readonly label: Label;
+  readonly memory: CartridgeMemory;
+  readonly #held: HeldDrive;
+  #end: TapePoint | undefined;
+  #writeGeneration: number;
+
+  private constructor(held: HeldDrive, barcode: string, label: Label, memory: CartridgeMemory) {
+    this.#held = held;
+    this.drive = held.drive;
+    this.barcode = barcode;
+    this.label = label;
+    this.memory = memory;
+    this.#writeGeneration = memory.writeGeneration ?? 0;
+  }
+
+  /**
+   * Brings the cartridge into a drive and proves that it is the medium the catalog means.
+   * @throws CodedError MEDIUM_MISMATCH when the label says otherwise; the library's failures
+   */
+  static async attach(
+    library: Library,
+    medium: { readonly barcode: string; readonly uuid: string },
+    signal: AbortSignal,
+  ): Promise<Tape> {
+    const held = await library.attach(medium.barcode, signal);
+    try {
+      const memory = await readCartridgeMemory(held.drive.unit, signal);
+      const found = await readBeginning(held.drive, signal);
+      const facts = { volser: medium.barcode.slice(0, 6), device: held.drive.name };
+      if (found.kind !== 'label') {
+        const what = found.kind === 'blank' ? 'is blank' : 'carries no label of shelfs';
+        throw new CodedError(
+          'MEDIUM_MISMATCH',
+          `cartridge ${medium.barcode} in ${held.drive.name} ${what}, although the catalog knows data on it; nothing was written`,
+          facts,
+        );
+      }
+      const { label } = found;
+      if (label.uuid !== medium.uuid || label.barcode !== medium.barcode) {
+        throw new CodedError(
+          'MEDIUM_MISMATCH',
+          `the cartridge in ${held.drive.name} is labelled ${label.barcode} (${label.uuid}), not ${medium.barcode} (${medium.uuid}); nothing was written`,
+          facts,
+        );
+      }
+      return new Tape(held, medium.barcode, label, memory);
+    } catch (error) {
+      await held.close();
+      throw error;
+    }
+  }
+
+  get blockBytes(): number {
+    return this.label.blockBytes;
+  }
+
+  get writeGeneration(): number {
+    return this.#writeGeneration;
+  }
+
+  /** Where the next archive will begin; after `prepareToAppend`. */
+  get end(): TapePoint {
+    assert(this.#end, 'the end of data has not been looked for');
+    return this.#end;
+  }
+
+  /**
+   * Finds the end of the data and compares it with what the catalog knows.
+   * @returns tape files behind the catalog's end: leftovers of a run that ended badly, or archives of a later state
+   */
+  async prepareToAppend(
+    known: KnownEnd,
+    signal: AbortSignal,
+  ): Promise<{ readonly unknownFiles: number }> {
+    await this.#setUp(signal);
+    const { end } = await closeTornArchive(this.drive, signal);
+    this.#end = end;
+    if (end.block < known.block || end.file < known.file) {
+      throw new CodedError(
+        'MEDIUM_MISMATCH',
+        `cartridge ${this.barcode} ends at file ${end.file}, block ${end.block}, but the catalog knows data up to file ${known.file}, block ${known.block}: it was overwritten or erased elsewhere; nothing was written`,
+        { volser: this.barcode.slice(0, 6) },
+      );
+    }
+    return { unknownFiles: end.file - known.file };
+  }
+
+  /** Proves mode and position once more and opens an archive at the end of the data. */
+  async beginArchive(signal: AbortSignal): Promise<TapeArchive> {
+    const expected = this.end;
+    await this.#setUp(signal);
+    const { position } = this.drive;
+    const isThere = position.proven && position.atEndOfData && position.block === expected.block;
+    if (!isThere) await this.drive.spaceToEndOfData(signal);
+    const { block, file } = proven(this.drive);
+    if (block !== expected.block || file !== expected.file) {
+      throw new CodedError(
+        'POSITION_LOST',
+        `${this.drive.name}: the data of ${this.barcode} end at block ${block}, not at ${expected.block}, where they ended before: somebody else wrote to it; nothing was written`,
+        { device: this.drive.name, block, volser: this.barcode.slice(0, 6) },
+      );
+    }
+    return new TapeArchive(this.drive, expected, (end) => {
+      this.#end = end;
+    });
+  }
+
+  /** Counts one more archive on the chip, after it was committed. */
+  async countArchive(signal: AbortSignal): Promise<void> {
+    this.#writeGeneration += 1;
+    await writeGeneration(
+      this.drive.unit,
+      { generation: this.#writeGeneration, mediumUuid: this.label.uuid },
+      signal,
+    );
+  }
+
+  /** What the chip says is left, in MiB; undefined where it says nothing. */
+  async remainingMib(signal: AbortSignal): Promise<number | undefined> {
+    return (await readCartridgeMemory(this.drive.unit, signal)).remainingMib;
+  }
+
+  /**
+   * Reads blocks one after the other. What is normal on tape ends it: a filemark or the end of the data.
+   * @param buffer holds one block at a time: use it before asking for the next
+   */
+  async *blocks(startBlock: number, buffer: Buffer, signal: AbortSignal): AsyncGenerator<Buffer> {
+    const { position } = this.drive;
+    if (!position.proven || position.block !== startBlock) {
+      await this.drive.locate(startBlock, signal);
+    }
+    for (let block = startBlock; ; block += 1) {
+      const result = await this.drive.read(buffer, signal);
+      if (result.kind === 'filemark' || result.kind === 'end-of-data') return;
+      if (result.kind === 'longer-block') {
+        throw new CodedError(
+          'MEDIUM_UNREADABLE',
+          `block ${block} of ${this.barcode} has ${result.lengthBytes} bytes, more than the ${buffer.length} its label promises`,
+          { volser: this.barcode.slice(0, 6), block },
+        );
+      }
+      yield buffer.subarray(0, result.lengthBytes);
+    }
+  }
+
+  /** Lets go of the drive; the cartridge stays loaded. May be called twice. */
+  close(): Promise<void> {
+    return this.#held.close();
+  }
+
+  /** Data go out as they are: the drive's own compression would make its capacity a guess. */
+  async #setUp(signal: AbortSignal): Promise<void> {
+    await this.drive.setMode(
+      {
+        blockLengthBytes: 0,
+        buffered: true,
+        compression: false,
+        appendOnly: true,
+        programmableEarlyWarningMb: 0,
+      },
+      signal,
+    );
+  }
+}
+
+/** One open archive on one tape. Used once: blocks, then `finish` or `abandon`. */
+export class TapeArchive {
+  readonly fileNumber: number;
+  readonly startBlock: number;
+  readonly #drive: Drive;
+  readonly #onEnd: (end: TapePoint) => void;
+  #lengthBlocks = 0;
+  #isOpen = true;
+
+  constructor(drive: Drive, start: TapePoint, onEnd: (end: TapePoint) => void) {
+    this.#drive = drive;
+    this.#onEnd = onEnd;
+    this.fileNumber = start.file;
+    this.startBlock = start.block;
+  }
+
+  get lengthBlocks(): number {
+    return this.#lengthBlocks;
+  }
+
+  /** Writes one block. With `early` the block is safe, but the end of the tape is near: finish soon. */
+  async writeBlock(block: Uint8Array, signal: AbortSignal): Promise<EndWarning> {
+    assert(this.#isOpen, 'this archive is closed');
+    const warning = await this.#drive.write(block, signal);
+    this.#lengthBlocks += 1;
+    return warning;
+  }
+
+  /**
+   * Closes the archive with a synchronous filemark and proves the position behind it. Until this resolves nothing counts
+   * as written.
+   */
+  async finish(signal: AbortSignal): Promise<Written> {
+    assert(this.#isOpen, 'this archive is closed');
+    this.#isOpen = false;
+    await this.#drive.writeFilemarks(1, { immediate: false }, signal);
+    await this.#drive.checkPosition(signal);
+    const end = proven(this.#drive);
+    assert(
+      end.block === this.startBlock + this.#lengthBlocks + 1 && end.file === this.fileNumber + 1,
+    );
+    this.#onEnd(end);
+    return {
+      fileNumber: this.fileNumber,
+      startBlock: this.startBlock,
+      lengthBlocks: this.#lengthBlocks,
+    };
+  }
+}
+
+/** Reads what stands at the start of the tape in a drive. The tape stands somewhere behind it afterwards. */
+export async function readBeginning(drive: Drive, signal: AbortSignal): Promise<Beginning> {
+  await drive.rewind(signal);
+  const first = Buffer.alloc(FIRST_BLOCK_BYTES_MAX);
+  const result = await drive.read(first, signal);
+  if (result.kind === 'end-of-data') return { kind: 'blank' };
+  if (result.kind !== 'block') return { kind: 'foreign', start: 'foreign' };
+  const block = first.subarray(0, result.lengthBytes);
+  const start = recogniseStart(block);
+  if (start !== 'shelfs') return { kind: 'foreign', start };
+  const parts = [Buffer.from(block)];
+  let lengthBytes = block.length;
+  for (;;) {
+    const next = await drive.read(first, signal);
+    if (next.kind === 'filemark' || next.kind === 'end-of-data') break;
+    lengthBytes += next.lengthBytes;
+    if (next.kind === 'longer-block' || lengthBytes > LABEL_BYTES_MAX) {
+      return { kind: 'foreign', start: 'tar' };
+    }
+    parts.push(Buffer.from(first.subarray(0, next.lengthBytes)));
+  }
+  return { kind: 'label', label: parseLabel(Buffer.concat(parts)) };
+}

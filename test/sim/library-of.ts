@@ -1,0 +1,26 @@
+/** The library as storage sees it, over a simulated world. */
+import { Library } from '../../src/storage/library.ts';
+import type { SimWorld } from './world.ts';
+
+export async function libraryOf(world: SimWorld): Promise<Library> {
+  const serials = await world.library.driveSerials();
+  return new Library(
+    {
+      openChanger: async () => world.library.openChanger(),
+      drives: serials.map((serial, index) => ({
+        name: `virtual drive ${index}`,
+        serial,
+        hold: async () => {
+          const port = await world.library.openDrive(index);
+          return {
+            port,
+            takeTape: async () => {},
+            letGoOfTape: async () => {},
+            close: () => port.close(),
+          };
+        },
+      })),
+    },
+    world.clock,
+  );
+}
