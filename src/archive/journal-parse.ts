@@ -81,50 +81,51 @@ export function parseLine(text: string, number: number): JournalLine | undefined
 /** Null where the line is broken. */
 const PARSERS: ReadonlyMap<string, (fields: readonly string[]) => JournalLine | null> = new Map(
   Object.entries<(fields: readonly string[]) => JournalLine | null>({
-  'shelfs-journal': ([, revision, archive = '', hash, host]) =>
-    revision === '1' && UUID.test(archive) && hash === 'hash=blake3' && host
-      ? { kind: 'journal', archive, host: unescapeField(host) }
-      : null,
-  run: ([, job, uuid = '', host, started = '', program]) => {
-    const jobNumber = parseCount(job);
-    if (jobNumber === undefined || !UUID.test(uuid) || !host || !program) return null;
-    if (!INSTANT.test(started)) return null;
-    return {
-      kind: 'run',
-      job: jobNumber,
-      uuid,
-      host: unescapeField(host),
-      started,
-      program: rawBytes(unescapeField(program)).toString('utf8'),
-    };
-  },
-  end: ([, job, uuid = '', state, snapshot = '', countsText = '']) => {
-    const jobNumber = parseCount(job);
-    const counts = countsText === '-' ? {} : parseCounts(countsText);
-    if (jobNumber === undefined || !UUID.test(uuid) || counts === undefined) return null;
-    if (state !== 'finished' && state !== 'partial') return null;
-    if (snapshot !== '-' && !INSTANT.test(snapshot)) return null;
-    return {
-      kind: 'end',
-      job: jobNumber,
-      uuid,
-      state,
-      snapshot: snapshot === '-' ? undefined : snapshot,
-      counts,
-    };
-  },
-  segments: ([, hash = '', first, ...hashes]) => {
-    const index = parseCount(first);
-    if (index === undefined || hashes.length === 0) return null;
-    if (![hash, ...hashes].every((hex) => hexHash(hex) !== undefined)) return null;
-    return {
-      kind: 'segments',
-      hash: Buffer.from(hash, 'hex'),
-      first: index,
-      segments: Buffer.from(hashes.join(''), 'hex'),
-    };
-  },
-}));
+    'shelfs-journal': ([, revision, archive = '', hash, host]) =>
+      revision === '1' && UUID.test(archive) && hash === 'hash=blake3' && host
+        ? { kind: 'journal', archive, host: unescapeField(host) }
+        : null,
+    run: ([, job, uuid = '', host, started = '', program]) => {
+      const jobNumber = parseCount(job);
+      if (jobNumber === undefined || !UUID.test(uuid) || !host || !program) return null;
+      if (!INSTANT.test(started)) return null;
+      return {
+        kind: 'run',
+        job: jobNumber,
+        uuid,
+        host: unescapeField(host),
+        started,
+        program: rawBytes(unescapeField(program)).toString('utf8'),
+      };
+    },
+    end: ([, job, uuid = '', state, snapshot = '', countsText = '']) => {
+      const jobNumber = parseCount(job);
+      const counts = countsText === '-' ? {} : parseCounts(countsText);
+      if (jobNumber === undefined || !UUID.test(uuid) || counts === undefined) return null;
+      if (state !== 'finished' && state !== 'partial') return null;
+      if (snapshot !== '-' && !INSTANT.test(snapshot)) return null;
+      return {
+        kind: 'end',
+        job: jobNumber,
+        uuid,
+        state,
+        snapshot: snapshot === '-' ? undefined : snapshot,
+        counts,
+      };
+    },
+    segments: ([, hash = '', first, ...hashes]) => {
+      const index = parseCount(first);
+      if (index === undefined || hashes.length === 0) return null;
+      if (![hash, ...hashes].every((hex) => hexHash(hex) !== undefined)) return null;
+      return {
+        kind: 'segments',
+        hash: Buffer.from(hash, 'hex'),
+        first: index,
+        segments: Buffer.from(hashes.join(''), 'hex'),
+      };
+    },
+  }),
+);
 
 function entry(fields: readonly string[]): JournalEntry | null {
   const [letter = '', changeText, size, mtimeText = '', ctimeText = '', modeText = ''] = fields;

@@ -2,7 +2,7 @@
 import { strict as assert } from 'node:assert';
 import type { DataRange } from '../domain/entry.ts';
 import { parseCount } from './pax.ts';
-import { invalid, padTo512 } from './ustar.ts';
+import { invalid, padTo512, TAR_BLOCK_BYTES } from './ustar.ts';
 
 export const SPARSE_RANGES_MAX = 1_000_000;
 export const SPARSE_MAP_BYTES_MAX = 64 * 2 ** 20;
@@ -27,38 +27,69 @@ export function encodeSparseMap(ranges: readonly DataRange[], lengthBytes: numbe
   return map;
 }
 
+/** Reads a map block by block, so that no byte of the data behind it is taken. */
+export class SparseMapReader {
+  #count: number | undefined;
+  readonly #numbers: number[] = [];
+  #digits = '';
+  #mapBytes = 0;
+
+  /**
+   * Takes the next 512 bytes; true once the map has ended.
+   * @throws CodedError ARCHIVE_INVALID for what is no map or exceeds the limits
+   */
+  push(block: Buffer): boolean {
+    assert(block.length === TAR_BLOCK_BYTES);
+    this.#mapBytes += block.length;
+    if (this.#mapBytes > SPARSE_MAP_BYTES_MAX) throw invalid('a sparse map above 64 MiB');
+    const lines = (this.#digits + block.toString('latin1')).split('\n');
+    const last = lines.pop() ?? '';
+    for (const line of lines) {
+      if (this.#isComplete) throw invalid('a sparse map with something behind it');
+      this.#add(line);
+    }
+    this.#digits = this.#isComplete ? '' : last;
+    if (this.#digits.length > 16) throw invalid('a sparse map with a broken number');
+    return this.#isComplete;
+  }
+
+  /** The data ranges within a file of `lengthBytes`. @throws CodedError ARCHIVE_INVALID */
+  ranges(lengthBytes: number): DataRange[] {
+    assert(this.#isComplete);
+    const runs: DataRange[] = [];
+    for (let at = 0; at < this.#numbers.length; at += 2)
+      runs.push({ offset: this.#numbers[at] ?? 0, lengthBytes: this.#numbers[at + 1] ?? 0 });
+    return checkRanges(runs, lengthBytes);
+  }
+
+  get #isComplete(): boolean {
+    return this.#count !== undefined && this.#numbers.length === 2 * this.#count;
+  }
+
+  #add(line: string): void {
+    const value = parseCount(line);
+    if (value === undefined) throw invalid('a sparse map with a broken number');
+    if (this.#count !== undefined) this.#numbers.push(value);
+    else if (value > SPARSE_RANGES_MAX) throw invalid(`a sparse map of ${value} runs`);
+    else this.#count = value;
+  }
+}
+
 /**
- * Reads the map at the start of `bytes`: its data ranges (those of length 0 left out) and its own padded length.
- * Undefined where more bytes are needed to see its end.
+ * The map at the start of `bytes`: data ranges (those of length 0 left out) and its own padded length. Undefined where
+ * the bytes end before it.
  * @throws CodedError ARCHIVE_INVALID also for runs that overlap or lie outside `lengthBytes`
  */
 export function parseSparseMap(
   bytes: Buffer,
   lengthBytes: number,
 ): { ranges: DataRange[]; mapBytes: number } | undefined {
-  let at = 0;
-  const number = (): number | undefined => {
-    const end = bytes.indexOf(0x0a, at);
-    if (end < 0 && bytes.length - at <= 16) return undefined;
-    const value =
-      end < 0 || end - at > 16 ? undefined : parseCount(bytes.toString('latin1', at, end));
-    if (value === undefined) throw invalid('a sparse map with a broken number');
-    at = end + 1;
-    return value;
-  };
-  const count = number();
-  if (count === undefined) return undefined;
-  if (count > SPARSE_RANGES_MAX) throw invalid(`a sparse map of ${count} runs`);
-  const runs: DataRange[] = [];
-  for (let index = 0; index < count; index += 1) {
-    const offset = number();
-    const run = offset === undefined ? undefined : number();
-    if (offset === undefined || run === undefined) return undefined;
-    runs.push({ offset, lengthBytes: run });
+  const reader = new SparseMapReader();
+  for (let at = 0; at + TAR_BLOCK_BYTES <= bytes.length; at += TAR_BLOCK_BYTES) {
+    if (reader.push(bytes.subarray(at, at + TAR_BLOCK_BYTES)))
+      return { ranges: reader.ranges(lengthBytes), mapBytes: at + TAR_BLOCK_BYTES };
   }
-  const mapBytes = padTo512(at);
-  if (mapBytes > bytes.length) return undefined;
-  return { ranges: checkRanges(runs, lengthBytes), mapBytes };
+  return undefined;
 }
 
 /** Data ranges of any sparse format, empty ones left out, touching ones joined. @throws CodedError ARCHIVE_INVALID */

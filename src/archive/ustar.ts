@@ -41,10 +41,10 @@ export type ParsedHeader = HeaderFields & {
 
 const ZEROS = Buffer.alloc(TAR_BLOCK_BYTES);
 
-/** All that every header of ours has in common; never written to. */
-const TEMPLATE = makeTemplate();
 const SPACE = 0x20;
 const CHECKSUM_AT = 148;
+/** All that every header of ours has in common; never written to. */
+const TEMPLATE = makeTemplate();
 
 export function padTo512(lengthBytes: number): number {
   return Math.ceil(lengthBytes / TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES;
