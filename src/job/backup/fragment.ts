@@ -18,10 +18,19 @@ export type Stamp = {
   readonly inode: number;
 };
 
+/** Where a file is read: always through its source's directory, so that no planted link leads out of it. */
+export type SourcePlace = {
+  /** The source's directory, absolute. */
+  readonly source: Raw;
+  readonly followsLinks: boolean;
+  /** Relative to the source. */
+  readonly path: Raw;
+};
+
 /** A whole small file, or anything without data (directory, symlink, link): the head says it all. */
 export type SmallMember = {
-  /** Where the file is read; undefined where there is nothing to read. */
-  readonly path: Raw | undefined;
+  /** Undefined where there is nothing to read. */
+  readonly place: SourcePlace | undefined;
   readonly head: Uint8Array;
   readonly stamp: Stamp | undefined;
 };
@@ -31,9 +40,12 @@ export type SmallTask = { readonly kind: 'small'; readonly members: readonly Sma
 /** A run of a large file's bytes. All runs of one file go to the same reader, in order. */
 export type RunTask = {
   readonly kind: 'run';
-  readonly path: Raw;
+  /** Of the member; the runs of one member follow each other. */
+  readonly member: number;
+  readonly place: SourcePlace;
   readonly stamp: Stamp;
-  /** Before the first run of a member; empty for the others. */
+  readonly isFirst: boolean;
+  /** Empty but for the first run of a member. */
   readonly head: Uint8Array;
   /** Data to store, ascending; what lies between them and before the first, behind the last run, is a hole. */
   readonly ranges: readonly DataRange[];

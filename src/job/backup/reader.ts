@@ -1,29 +1,33 @@
 /** Reads source files into fragments: the same code in a worker and, single-threaded, in the process itself. */
 import { strict as assert } from 'node:assert';
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
-import { errnoOf } from '../../base/errors.ts';
-import { type Raw, rawPath } from '../../base/raw.ts';
-import type { Moment } from '../../domain/entry.ts';
+import { readSync } from 'node:fs';
+import { CodedError, errnoOf } from '../../base/errors.ts';
+import type { Raw } from '../../base/raw.ts';
+import { compareMoments } from '../../domain/entry.ts';
 import { ContentHasher } from '../../hash/content-hasher.ts';
+import { type ScannedEntry, statEntry } from '../../source/directory.ts';
+import { type FsDoor, loadFsDoor } from '../../source/door.ts';
+import { type SourceFile, SourceTree } from '../../source/tree.ts';
 import type {
   FragmentResult,
-  MemberOutcome,
   MemberResult,
   ReadTask,
   RunTask,
   SmallMember,
   SmallTask,
+  SourcePlace,
   Stamp,
 } from './fragment.ts';
 
 const TAR_RECORD_BYTES = 512;
-/** Never through a symlink put in its place, never waiting for a pipe's other end. */
-const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 export class Reader {
   readonly #hasher = new ContentHasher();
   readonly #scratch = Buffer.allocUnsafe(2 ** 20);
+  readonly #door: FsDoor = loadFsDoor();
+  readonly #trees = new Map<Raw, SourceTree>();
   #open: OpenFile | undefined;
+  #broken: BrokenMember | undefined;
 
   /** @param slab room for the task's heads, data and padding */
   fill(task: ReadTask, slab: Buffer): FragmentResult {
@@ -31,8 +35,27 @@ export class Reader {
   }
 
   close(): void {
-    if (this.#open) closeSync(this.#open.fd);
+    this.#closeFile();
+    for (const tree of this.#trees.values()) tree.close();
+    this.#trees.clear();
+  }
+
+  #closeFile(): void {
+    if (this.#open) this.#open.tree.closeFile(this.#open.file);
     this.#open = undefined;
+  }
+
+  #tree({ source, followsLinks }: SourcePlace): SourceTree {
+    const known = this.#trees.get(source);
+    if (known) return known;
+    const tree = SourceTree.open(source, { followLinks: followsLinks, door: this.#door });
+    this.#trees.set(source, tree);
+    return tree;
+  }
+
+  #isStill(fd: number, stamp: Stamp): boolean {
+    const entry = statEntry(this.#door, fd, '' as Raw);
+    return typeof entry !== 'number' && isSame(entry, stamp);
   }
 
   #fillSmall(task: SmallTask, slab: Buffer): FragmentResult {
@@ -51,106 +74,119 @@ export class Reader {
 
   #storeSmall(member: SmallMember, slab: Buffer, offset: number): MemberResult {
     slab.set(member.head, offset);
-    if (member.path === undefined || !member.stamp) return stored(offset);
+    if (!member.place || !member.stamp) return stored(offset);
     const { stamp } = member;
-    let fd: number;
+    let tree: SourceTree;
+    let file: SourceFile;
     try {
-      fd = openFile(member.path);
+      tree = this.#tree(member.place);
+      file = tree.openFile(member.place.path);
     } catch (error) {
       return unreadable(offset, error);
     }
     try {
-      if (!isSame(fstatSync(fd), stamp)) return changedBefore(offset);
+      if (!isSame(file.entry, stamp)) return changedBefore(offset);
       const start = offset + member.head.length;
-      const readBytes = readFully(fd, slab.subarray(start, start + stamp.sizeBytes), null);
-      const isWhole = readBytes === stamp.sizeBytes && isSame(fstatSync(fd), stamp);
-      slab.fill(0, start + readBytes, start + stamp.sizeBytes);
+      const into = slab.subarray(start, start + stamp.sizeBytes);
+      const readBytes = readFully(file.descriptor, into, null);
+      into.fill(0, readBytes);
+      const isWhole = readBytes === into.length && this.#isStill(file.descriptor, stamp);
       this.#hasher.reset();
-      this.#hasher.update(slab.subarray(start, start + stamp.sizeBytes));
+      this.#hasher.update(into);
       const { hash, segments } = this.#hasher.finish();
       const outcome = isWhole ? 'stored' : 'changed-while-read';
       return { outcome, offset, hash, segments, readBytes, errno: undefined };
     } catch (error) {
       return unreadable(offset, error);
     } finally {
-      closeSync(fd);
+      tree.closeFile(file);
     }
   }
 
   #fillRun(task: RunTask, slab: Buffer): FragmentResult {
-    const isFirst = task.head.length > 0;
-    slab.set(task.head, 0);
-    let at = task.head.length;
-    let outcome: MemberOutcome = 'stored';
-    let readBytes = 0;
-    let errno: string | undefined;
-    let open = this.#open?.path === task.path ? this.#open : undefined;
+    const broken = this.#broken?.member === task.member ? this.#broken : undefined;
+    if (broken)
+      return broken.isLeftOut
+        ? { lengthBytes: 0, members: [broken.result] }
+        : this.#fillZeros(task, slab, broken.result);
     try {
-      if (!open || open.hashedTo !== task.hashFrom) open = this.#openAnew(task);
-      readBytes += open.skippedBytes;
-      open.skippedBytes = 0;
-      if (isFirst && !open.isChanged && !isSame(fstatSync(open.fd), task.stamp)) {
-        this.close();
-        return { lengthBytes: 0, members: [changedBefore(0)] };
-      }
-      for (const range of task.ranges) {
-        this.#hashZeros(open, range.offset - open.hashedTo);
-        const into = slab.subarray(at, at + range.lengthBytes);
-        const count = readFully(open.fd, into, range.offset);
-        readBytes += count;
-        if (count < into.length) {
-          into.fill(0, count);
-          open.isChanged = true;
-        }
-        this.#hasher.update(into);
-        open.hashedTo += into.length;
-        at += into.length;
-      }
-      this.#hashZeros(open, task.hashTo - open.hashedTo);
-      if (!task.isLast) return this.#run(task, slab, at, { outcome, readBytes, errno });
-      if (open.isChanged || !isSame(fstatSync(open.fd), task.stamp)) outcome = 'changed-while-read';
-      const { hash, segments } = this.#hasher.finish();
-      this.close();
-      const whole = this.#run(task, slab, at, { outcome, readBytes, errno });
-      const [member] = whole.members;
-      assert(member);
-      return { ...whole, members: [{ ...member, hash, segments }] };
+      return this.#readRun(task, slab);
     } catch (error) {
-      errno = errnoOf(error);
-      if (errno === undefined) throw error;
-      this.close();
-      if (isFirst) return { lengthBytes: 0, members: [unreadable(0, error)] };
+      const result = unreadable(0, error);
+      this.#closeFile();
+      this.#broken = { member: task.member, isLeftOut: task.isFirst, result };
+      if (task.isFirst) return { lengthBytes: 0, members: [result] };
       // The header has promised these bytes: the archive stays valid, the content does not count.
-      const promised = task.ranges.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
-      slab.fill(0, at, task.head.length + promised);
-      at = task.head.length + promised;
-      outcome = 'unreadable';
-      return this.#run(task, slab, at, { outcome, readBytes, errno });
+      return this.#fillZeros(task, slab, result);
     }
   }
 
-  #run(
-    task: RunTask,
-    slab: Buffer,
-    end: number,
-    facts: Pick<MemberResult, 'outcome' | 'readBytes' | 'errno'>,
-  ): FragmentResult {
-    slab.fill(0, end, end + task.paddingBytes);
-    const member = { ...facts, offset: 0, hash: undefined, segments: undefined };
-    return { lengthBytes: end + task.paddingBytes, members: [member] };
+  #readRun(task: RunTask, slab: Buffer): FragmentResult {
+    const isOpen =
+      this.#open && isAt(this.#open.place, task.place) && this.#open.hashedTo === task.hashFrom;
+    const open = isOpen && this.#open ? this.#open : this.#openAnew(task);
+    let readBytes = open.skippedBytes;
+    open.skippedBytes = 0;
+    if (task.isFirst && !open.isChanged && !this.#isStill(open.file.descriptor, task.stamp)) {
+      this.#closeFile();
+      const result = changedBefore(0);
+      this.#broken = { member: task.member, isLeftOut: true, result };
+      return { lengthBytes: 0, members: [result] };
+    }
+    slab.set(task.head, 0);
+    let at = task.head.length;
+    for (const range of task.ranges) {
+      this.#hashZeros(open, range.offset - open.hashedTo);
+      const into = slab.subarray(at, at + range.lengthBytes);
+      const count = readFully(open.file.descriptor, into, range.offset);
+      readBytes += count;
+      if (count < into.length) {
+        into.fill(0, count);
+        open.isChanged = true;
+      }
+      this.#hasher.update(into);
+      open.hashedTo += into.length;
+      at += into.length;
+    }
+    this.#hashZeros(open, task.hashTo - open.hashedTo);
+    slab.fill(0, at, at + task.paddingBytes);
+    const lengthBytes = at + task.paddingBytes;
+    const result: MemberResult = { ...stored(0), readBytes };
+    if (!task.isLast) return { lengthBytes, members: [result] };
+    const isSound = !open.isChanged && this.#isStill(open.file.descriptor, task.stamp);
+    const { hash, segments } = this.#hasher.finish();
+    this.#closeFile();
+    const outcome = isSound ? 'stored' : 'changed-while-read';
+    return { lengthBytes, members: [{ ...result, outcome, hash, segments }] };
+  }
+
+  #fillZeros(task: RunTask, slab: Buffer, result: MemberResult): FragmentResult {
+    const promised = task.ranges.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+    const lengthBytes = task.head.length + promised + task.paddingBytes;
+    slab.set(task.head, 0);
+    slab.fill(0, task.head.length, lengthBytes);
+    return { lengthBytes, members: [result] };
   }
 
   /** Opens the file and brings the hash to where the task goes on: parts written before are read again. */
   #openAnew(task: RunTask): OpenFile {
-    this.close();
-    const fd = openFile(task.path);
-    const open = { path: task.path, fd, hashedTo: 0, isChanged: false, skippedBytes: 0 };
+    this.#closeFile();
+    const tree = this.#tree(task.place);
+    const file = tree.openFile(task.place.path);
+    const open = {
+      place: task.place,
+      tree,
+      file,
+      hashedTo: 0,
+      isChanged: false,
+      skippedBytes: 0,
+    };
     this.#open = open;
     this.#hasher.reset();
     while (open.hashedTo < task.hashFrom) {
       const wanted = Math.min(this.#scratch.length, task.hashFrom - open.hashedTo);
       const into = this.#scratch.subarray(0, wanted);
-      const count = readFully(fd, into, open.hashedTo);
+      const count = readFully(file.descriptor, into, open.hashedTo);
       if (count < wanted) {
         into.fill(0, count);
         open.isChanged = true;
@@ -169,52 +205,44 @@ export class Reader {
   }
 }
 
+/** A member that could not be read: what is left of it is left out too, or given as zeros where its header is written. */
+type BrokenMember = {
+  readonly member: number;
+  readonly isLeftOut: boolean;
+  readonly result: MemberResult;
+};
+
 type OpenFile = {
-  readonly path: Raw;
-  readonly fd: number;
+  readonly place: SourcePlace;
+  readonly tree: SourceTree;
+  readonly file: SourceFile;
   /** Bytes of the content that the hash has seen. */
   hashedTo: number;
   isChanged: boolean;
   skippedBytes: number;
 };
 
-function openFile(path: Raw): number {
-  try {
-    return openSync(rawPath(path), OPEN_FLAGS | constants.O_NOATIME);
-  } catch (error) {
-    // O_NOATIME is for owners and root alone (open(2)).
-    if (errnoOf(error) !== 'EPERM') throw error;
-    return openSync(rawPath(path), OPEN_FLAGS);
-  }
+function isAt(a: SourcePlace, b: SourcePlace): boolean {
+  return a.path === b.path && a.source === b.source;
 }
 
 function readFully(fd: number, into: Uint8Array, position: number | null): number {
   let done = 0;
   while (done < into.length) {
-    const count = readSync(
-      fd,
-      into,
-      done,
-      into.length - done,
-      position === null ? null : position + done,
-    );
+    const at = position === null ? null : position + done;
+    const count = readSync(fd, into, done, into.length - done, at);
     if (count === 0) break;
     done += count;
   }
   return done;
 }
 
-/** Milliseconds as Node's Stats have them, computed as Node does, so that equal times are equal numbers. */
-function milliseconds({ seconds, nanoseconds }: Moment): number {
-  return seconds * 1e3 + nanoseconds / 1e6;
-}
-
-function isSame(found: Stats, stamp: Stamp): boolean {
+function isSame(found: ScannedEntry, stamp: Stamp): boolean {
   return (
-    found.size === stamp.sizeBytes &&
-    (found.ino === stamp.inode || !Number.isSafeInteger(found.ino)) &&
-    found.mtimeMs === milliseconds(stamp.mtime) &&
-    found.ctimeMs === milliseconds(stamp.ctime)
+    found.sizeBytes === stamp.sizeBytes &&
+    found.inode === stamp.inode &&
+    compareMoments(found.mtime, stamp.mtime) === 0 &&
+    compareMoments(found.ctime, stamp.ctime) === 0
   );
 }
 
@@ -234,11 +262,17 @@ function changedBefore(offset: number): MemberResult {
   return { outcome: 'changed-before', offset, ...NOTHING };
 }
 
-/** What the kernel says of a source file is a result; anything else is a bug and crashes. */
+/** A file that cannot be read is a result: it must not stop the backup. */
 function unreadable(offset: number, error: unknown): MemberResult {
+  const isGone = error instanceof CodedError && error.code === 'SOURCE_MISSING';
+  const errno = errnoOfSource(error);
+  return { outcome: isGone ? 'changed-before' : 'unreadable', offset, ...NOTHING, errno };
+}
+
+/** What the kernel says of a source file; anything else is a bug and crashes. */
+function errnoOfSource(error: unknown): string {
+  if (error instanceof CodedError && error.failure.exit === 3) return error.message;
   const errno = errnoOf(error);
   if (errno === undefined) throw error;
-  // Gone since the scan, or exchanged for something that is no file.
-  const isGone = errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ELOOP';
-  return { outcome: isGone ? 'changed-before' : 'unreadable', offset, ...NOTHING, errno };
+  return errno;
 }

@@ -36,8 +36,18 @@ export type BackupReport = {
 };
 
 export type BackupEvent =
-  | { readonly event: 'begin'; readonly job: number; readonly resumed: boolean; readonly sources: readonly string[] }
-  | { readonly event: 'scan'; readonly source: string; readonly entries: number; readonly bytes: number }
+  | {
+      readonly event: 'begin';
+      readonly job: number;
+      readonly resumed: boolean;
+      readonly sources: readonly string[];
+    }
+  | {
+      readonly event: 'scan';
+      readonly source: string;
+      readonly entries: number;
+      readonly bytes: number;
+    }
   | { readonly event: 'hash'; readonly files: number; readonly bytes: number }
   | {
       readonly event: 'progress';
