@@ -17,6 +17,7 @@ import { formatMoment } from './moment.ts';
 import { PAX_BYTES_MAX, paxRecord } from './pax.ts';
 import { encodeSparseMap } from './sparse.ts';
 import {
+  headerSum,
   NAME_BYTES,
   OCTAL_8_MAX,
   OCTAL_12_MAX,
@@ -24,6 +25,7 @@ import {
   padTo512,
   TAR_BLOCK_BYTES,
   writeHeader,
+  writeSizedHeader,
 } from './ustar.ts';
 
 /** One piece of a file stored in pieces. `offset` and `totalBytes` are logical, holes included. */
@@ -66,7 +68,9 @@ const TYPE_FLAGS: Readonly<Record<Exclude<EntryType, 'socket'>, string>> = {
   fifo: '6',
 };
 
-const PAX_NAME = '.shelfs/pax';
+/** Before every member stands the same header, but for its size. */
+const PAX_BLOCK = makePaxBlock();
+const PAX_SUM = headerSum(PAX_BLOCK);
 const IGNORED_XATTRS = 'user.shelfs.';
 
 /** @throws AssertionError for a socket, which tar cannot hold */
@@ -93,7 +97,7 @@ export function encodeMember(member: Member): EncodedMember {
 
   const headerAt = TAR_BLOCK_BYTES + padTo512(records.length);
   const head = Buffer.allocUnsafe(headerAt + TAR_BLOCK_BYTES + mapBytes);
-  writeHeader(head, 0, paxHeader(records.length));
+  writeSizedHeader(head, 0, { block: PAX_BLOCK, sum: PAX_SUM, sizeBytes: records.length });
   head.write(records, TAR_BLOCK_BYTES, 'latin1');
   head.fill(0, TAR_BLOCK_BYTES + records.length, headerAt);
   const seconds = attributes.mtime.seconds;
@@ -240,13 +244,14 @@ function escapeXattr(name: string): string {
   return name.replaceAll('%', '%25').replaceAll('=', '%3D');
 }
 
-function paxHeader(lengthBytes: number) {
-  return {
-    name: PAX_NAME,
+function makePaxBlock(): Buffer {
+  const block = Buffer.alloc(TAR_BLOCK_BYTES);
+  writeHeader(block, 0, {
+    name: '.shelfs/pax',
     mode: 0o600,
     uid: 0,
     gid: 0,
-    sizeBytes: lengthBytes,
+    sizeBytes: 0,
     mtimeSeconds: 0,
     type: 'x',
     link: '',
@@ -254,7 +259,8 @@ function paxHeader(lengthBytes: number) {
     group: '',
     major: 0,
     minor: 0,
-  };
+  });
+  return block;
 }
 
 function fits(text: string, lengthBytes: number): boolean {

@@ -45,30 +45,51 @@ const SPACE = 0x20;
 const CHECKSUM_AT = 148;
 /** All that every header of ours has in common; never written to. */
 const TEMPLATE = makeTemplate();
+const TEMPLATE_SUM = headerSum(TEMPLATE);
 
 export function padTo512(lengthBytes: number): number {
   return Math.ceil(lengthBytes / TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES;
 }
 
-/** Writes a header at `at`. Text longer than its field is cut; numbers must fit. */
+/**
+ * Writes a header at `at`. Text longer than its field is cut; numbers must fit. The checksum is summed from what is
+ * written over the template: adding up 512 bytes again would be most of the work.
+ */
 export function writeHeader(into: Buffer, at: number, fields: HeaderFields): void {
   into.set(TEMPLATE, at);
-  writeText(into, at, fields.name.length > NAME_BYTES ? cutName(fields.name) : fields.name);
-  writeOctal(into, at + 106, fields.mode);
-  writeOctal(into, at + 114, fields.uid);
-  writeOctal(into, at + 122, fields.gid);
-  writeOctal(into, at + 134, fields.sizeBytes);
-  writeOctal(into, at + 146, fields.mtimeSeconds);
-  into[at + 156] = fields.type.charCodeAt(0);
-  if (fields.link !== '') writeText(into, at + 157, fields.link.slice(0, NAME_BYTES));
-  if (fields.user !== '') writeText(into, at + 265, fields.user.slice(0, OWNER_BYTES));
-  if (fields.group !== '') writeText(into, at + 297, fields.group.slice(0, OWNER_BYTES));
-  if (fields.major !== 0) writeOctal(into, at + 335, fields.major);
-  if (fields.minor !== 0) writeOctal(into, at + 343, fields.minor);
-  let sum = 0;
-  for (let index = at; index < at + TAR_BLOCK_BYTES; index += 1) sum += into[index] ?? 0;
+  const name = fields.name.length > NAME_BYTES ? cutName(fields.name) : fields.name;
+  let sum = TEMPLATE_SUM;
+  sum += writeText(into, at, { value: name, lengthBytes: NAME_BYTES });
+  sum += writeOctal(into, at + 106, fields.mode);
+  sum += writeOctal(into, at + 114, fields.uid);
+  sum += writeOctal(into, at + 122, fields.gid);
+  sum += writeOctal(into, at + 134, fields.sizeBytes);
+  sum += writeOctal(into, at + 146, fields.mtimeSeconds);
+  const type = fields.type.charCodeAt(0);
+  into[at + 156] = type;
+  sum += type;
+  sum += writeText(into, at + 157, { value: fields.link, lengthBytes: NAME_BYTES });
+  sum += writeText(into, at + 265, { value: fields.user, lengthBytes: OWNER_BYTES });
+  sum += writeText(into, at + 297, { value: fields.group, lengthBytes: OWNER_BYTES });
+  sum += writeOctal(into, at + 335, fields.major);
+  sum += writeOctal(into, at + 343, fields.minor);
   writeOctal(into, at + CHECKSUM_AT + 5, sum);
 }
+
+/** Writes a header whose only difference to `like`, one of size 0, is its size. */
+export function writeSizedHeader(into: Buffer, at: number, like: SizedHeader): void {
+  into.set(like.block, at);
+  const sum = like.sum + writeOctal(into, at + 134, like.sizeBytes);
+  into.fill('0', at + CHECKSUM_AT, at + CHECKSUM_AT + 6);
+  writeOctal(into, at + CHECKSUM_AT + 5, sum);
+}
+
+export type SizedHeader = {
+  readonly block: Buffer;
+  /** Of `headerSum`. */
+  readonly sum: number;
+  readonly sizeBytes: number;
+};
 
 /** A header, or undefined for a block of zeros. @throws CodedError ARCHIVE_INVALID for anything else. */
 export function parseHeader(block: Buffer): ParsedHeader | undefined {
@@ -96,14 +117,9 @@ export function parseHeader(block: Buffer): ParsedHeader | undefined {
 
 /** Whether the block is a tar header by its checksum; some old programs summed signed bytes. */
 export function hasChecksum(block: Buffer): boolean {
-  let unsigned = 8 * SPACE;
-  let signed = 8 * SPACE;
-  for (let at = 0; at < TAR_BLOCK_BYTES; at += 1) {
-    if (at >= CHECKSUM_AT && at < CHECKSUM_AT + 8) continue;
-    const byte = block[at] ?? 0;
-    unsigned += byte;
-    signed += byte < 0x80 ? byte : byte - 0x100;
-  }
+  const unsigned = headerSum(block);
+  const high = block.reduce((sum, byte) => (byte < 0x80 ? sum : sum + 1), 0);
+  const signed = unsigned - 256 * high;
   const stored = octal(block, CHECKSUM_AT, 8);
   return stored !== undefined && (stored === unsigned || stored === signed);
 }
@@ -159,21 +175,33 @@ function text(block: Buffer, at: number, lengthBytes: number): Raw {
   return block.toString('latin1', at, stop) as Raw;
 }
 
-/** Right-aligned digits ending at `last`; those before are `0` by the template. */
-function writeOctal(into: Buffer, last: number, value: number): void {
+/** Right-aligned digits ending at `last`, over the template's zeros. Returns what the checksum grows by. */
+function writeOctal(into: Buffer, last: number, value: number): number {
   let rest = value;
+  let sum = 0;
   for (let at = last; rest > 0; at -= 1) {
-    into[at] = 0x30 + (rest % 8);
-    rest = Math.floor(rest / 8);
+    const digit = rest % 8;
+    into[at] = 0x30 + digit;
+    sum += digit;
+    rest = (rest - digit) / 8;
   }
+  return sum;
 }
 
-function writeText(into: Buffer, at: number, value: string): void {
-  if (value.length > 24) {
-    into.write(value, at, 'latin1');
-    return;
+/** At most `lengthBytes` of a text, over the template's NULs. Returns what the checksum grows by. */
+function writeText(
+  into: Buffer,
+  at: number,
+  { value, lengthBytes }: { readonly value: string; readonly lengthBytes: number },
+): number {
+  const end = Math.min(value.length, lengthBytes);
+  let sum = 0;
+  for (let index = 0; index < end; index += 1) {
+    const code = value.charCodeAt(index);
+    into[at + index] = code;
+    sum += code;
   }
-  for (let index = 0; index < value.length; index += 1) into[at + index] = value.charCodeAt(index);
+  return sum;
 }
 
 /** Without a slash at the end: old programs take such a name for a directory. */
@@ -181,6 +209,14 @@ function cutName(name: string): string {
   let end = NAME_BYTES;
   while (end > 1 && name[end - 1] === '/') end -= 1;
   return name.slice(0, end);
+}
+
+/** Unsigned sum of a header, its checksum taken as blanks. */
+export function headerSum(block: Buffer): number {
+  let sum = 8 * SPACE;
+  for (let at = 0; at < TAR_BLOCK_BYTES; at += 1)
+    if (at < CHECKSUM_AT || at >= CHECKSUM_AT + 8) sum += block[at] ?? 0;
+  return sum;
 }
 
 function makeTemplate(): Buffer {
@@ -195,8 +231,7 @@ function makeTemplate(): Buffer {
     [337, 7],
   ] as const)
     block.fill('0', at, at + digits);
-  // The checksum is summed as if its own field were blanks; its digits are written over them, then NUL and blank.
-  block.fill(' ', CHECKSUM_AT, CHECKSUM_AT + 8);
+  block.write('000000\0 ', CHECKSUM_AT, 'latin1');
   block.write('ustar\x0000', 257, 'latin1');
   return block;
 }
