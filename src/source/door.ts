@@ -82,6 +82,9 @@ export const RESOLVE_NO_MAGICLINKS = 0x02;
 export const RESOLVE_NO_SYMLINKS = 0x04;
 export const RESOLVE_BENEATH = 0x08;
 
+/** sys/stat.h: in place of nanoseconds, leave this time alone. */
+export const UTIME_OMIT = 0x3ffffffe;
+
 /** linux/fs.h: renameat2 fails with EEXIST instead of replacing. */
 export const RENAME_NOREPLACE = 1;
 

@@ -15,25 +15,37 @@ namespace {
 constexpr size_t kXattrBytesMax = 65536;
 
 /**
- * What the calls on extended attributes, which know no directory descriptor before Linux 6.13, are given instead: a path
- * whose first part is the descriptor itself. Empty: the descriptor is the file.
+ * What a call is about: a name in a directory, or where the name is empty the descriptor itself.
+ *
+ * The calls on extended attributes know no directory descriptor before Linux 6.13, and those on descriptors refuse one
+ * that is only a place (O_PATH, EBADF). Both are reached by a path through /proc/self/fd, whose last part is then not
+ * followed or, being the descriptor itself, followed.
  */
-std::string through(int directory, const std::string& name) {
-  if (name.empty()) return {};
-  if (directory == AT_FDCWD || name[0] == '/') return name;
-  return "/proc/self/fd/" + std::to_string(directory) + "/" + name;
-}
-
 struct Place {
-  int file;
-  std::string path;  // empty: `file` itself
+  int directory;
+  std::string name;
+  std::string path;
+  bool is_followed;
 };
 
 std::optional<Place> place_of(const Napi::CallbackInfo& info) {
   const auto directory = descriptor(info[0]);
   const auto name = path_of(info[1]);
   if (!directory || !name || (name->empty() && *directory < 0)) return std::nullopt;
-  return Place{*directory, through(*directory, *name)};
+  if (*directory == AT_FDCWD || (!name->empty() && (*name)[0] == '/')) return Place{*directory, *name, *name, false};
+  const std::string through = "/proc/self/fd/" + std::to_string(*directory);
+  if (name->empty()) return Place{*directory, *name, through, true};
+  return Place{*directory, *name, through + "/" + *name, false};
+}
+
+ssize_t list_xattrs(const Place& place, char* buffer, size_t length) {
+  const char* path = place.path.c_str();
+  return place.is_followed ? listxattr(path, buffer, length) : llistxattr(path, buffer, length);
+}
+
+ssize_t get_xattr(const Place& place, const char* name, char* buffer, size_t length) {
+  const char* path = place.path.c_str();
+  return place.is_followed ? getxattr(path, name, buffer, length) : lgetxattr(path, name, buffer, length);
 }
 
 /** getXattrs(directory, name): names and values in turn, in the kernel's order. */
@@ -41,24 +53,19 @@ Napi::Value get_xattrs(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto place = place_of(info);
   if (!place) return refused(info, EINVAL);
-  const char* path = place->path.c_str();
-  const bool is_open = place->path.empty();
-
   // Most entries have none: asked without a buffer first, that costs nothing.
-  ssize_t listed = is_open ? flistxattr(place->file, nullptr, 0) : llistxattr(path, nullptr, 0);
+  ssize_t listed = list_xattrs(*place, nullptr, 0);
   if (listed < 0) return refused(info, errno);
   Napi::Array reply = Napi::Array::New(env);
   if (listed == 0) return reply;
 
   const std::unique_ptr<char[]> names(new char[kXattrBytesMax]);
   const std::unique_ptr<char[]> value(new char[kXattrBytesMax]);
-  listed = is_open ? flistxattr(place->file, names.get(), kXattrBytesMax)
-                   : llistxattr(path, names.get(), kXattrBytesMax);
+  listed = list_xattrs(*place, names.get(), kXattrBytesMax);
   if (listed < 0) return refused(info, errno);
   uint32_t count = 0;
   for (const char* name = names.get(); name < names.get() + listed; name += std::strlen(name) + 1) {
-    const ssize_t length = is_open ? fgetxattr(place->file, name, value.get(), kXattrBytesMax)
-                                   : lgetxattr(path, name, value.get(), kXattrBytesMax);
+    const ssize_t length = get_xattr(*place, name, value.get(), kXattrBytesMax);
     // Removed since it was listed.
     if (length < 0 && errno == ENODATA) continue;
     if (length < 0) return refused(info, errno);
@@ -74,9 +81,10 @@ Napi::Value set_xattr(const Napi::CallbackInfo& info) {
   const auto attribute = path_of(info[2]);
   const auto value = bytes_of(info[3]);
   if (!place || !attribute || !value) return refused(info, EINVAL);
-  return answered(info, place->path.empty()
-                            ? fsetxattr(place->file, attribute->c_str(), value->data, value->length, 0)
-                            : lsetxattr(place->path.c_str(), attribute->c_str(), value->data, value->length, 0));
+  const char* path = place->path.c_str();
+  const char* name = attribute->c_str();
+  return answered(info, place->is_followed ? setxattr(path, name, value->data, value->length, 0)
+                                           : lsetxattr(path, name, value->data, value->length, 0));
 }
 
 /** removeXattr(directory, name, attribute) */
@@ -84,8 +92,8 @@ Napi::Value remove_xattr(const Napi::CallbackInfo& info) {
   const auto place = place_of(info);
   const auto attribute = path_of(info[2]);
   if (!place || !attribute) return refused(info, EINVAL);
-  return answered(info, place->path.empty() ? fremovexattr(place->file, attribute->c_str())
-                                            : lremovexattr(place->path.c_str(), attribute->c_str()));
+  const char* path = place->path.c_str();
+  return answered(info, place->is_followed ? removexattr(path, attribute->c_str()) : lremovexattr(path, attribute->c_str()));
 }
 
 /** changeOwner(directory, name, uid, gid) */
@@ -100,31 +108,30 @@ Napi::Value change_owner(const Napi::CallbackInfo& info) {
 
 /** changeMode(directory, name, mode): EOPNOTSUPP for symbolic links. */
 Napi::Value change_mode(const Napi::CallbackInfo& info) {
-  const auto directory = descriptor(info[0]);
-  const auto name = path_of(info[1]);
+  const auto place = place_of(info);
   const auto mode = whole(info[2], 0, 07777);
-  if (!directory || !name || !mode || (name->empty() && *directory < 0)) return refused(info, EINVAL);
+  if (!place || !mode) return refused(info, EINVAL);
   const auto bits = static_cast<mode_t>(*mode);
-  return answered(info, name->empty() ? fchmod(*directory, bits)
-                                      : fchmodat(*directory, name->c_str(), bits, AT_SYMLINK_NOFOLLOW));
+  return answered(info, place->is_followed ? fchmodat(AT_FDCWD, place->path.c_str(), bits, 0)
+                                           : fchmodat(place->directory, place->name.c_str(), bits, AT_SYMLINK_NOFOLLOW));
 }
 
 /** setTimes(directory, name, atimeSeconds, atimeNanoseconds, mtimeSeconds, mtimeNanoseconds) */
 Napi::Value set_times(const Napi::CallbackInfo& info) {
-  const auto directory = descriptor(info[0]);
-  const auto name = path_of(info[1]);
-  if (!directory || !name || (name->empty() && *directory < 0)) return refused(info, EINVAL);
+  const auto place = place_of(info);
+  if (!place) return refused(info, EINVAL);
   timespec times[2];
   for (int index = 0; index < 2; index += 1) {
     const auto seconds = whole(info[2 + 2 * index], -kMaxSafeInteger, kMaxSafeInteger);
     // UTIME_NOW and UTIME_OMIT lie above the nanoseconds of a second (sys/stat.h).
-    const auto nanoseconds = whole(info[3 + 2 * index], 0, UTIME_NOW > UTIME_OMIT ? UTIME_NOW : UTIME_OMIT);
+    const auto nanoseconds = whole(info[3 + 2 * index], 0, UTIME_NOW);
     if (!seconds || !nanoseconds) return refused(info, EINVAL);
     times[index].tv_sec = *seconds;
     times[index].tv_nsec = *nanoseconds;
   }
-  return answered(info, name->empty() ? futimens(*directory, times)
-                                      : utimensat(*directory, name->c_str(), times, AT_SYMLINK_NOFOLLOW));
+  return answered(info, place->is_followed
+                            ? utimensat(AT_FDCWD, place->path.c_str(), times, 0)
+                            : utimensat(place->directory, place->name.c_str(), times, AT_SYMLINK_NOFOLLOW));
 }
 
 }  // namespace

@@ -1,0 +1,181 @@
+/**
+ * One file being restored, under a temporary name until it is whole.
+ *
+ * A lock on the temporary file says that somebody is still at it; the kernel takes the lock away with the process, so that
+ * what a crash left behind can be told from what another restore is writing (`TargetTree.sweep`).
+ */
+import { strict as assert } from 'node:assert';
+import { ftruncateSync, readSync, writeSync } from 'node:fs';
+import { CodedError, errnoOf, type FailureCode } from '../base/errors.ts';
+import { type Raw, rawText } from '../base/raw.ts';
+import type { Attributes } from '../domain/entry.ts';
+import { applyAttributes } from './apply.ts';
+import { statEntry } from './directory.ts';
+import { type Answer, errnoName, type FsDoor, RENAME_NOREPLACE } from './door.ts';
+import type { OwnerIds } from './owner-ids.ts';
+
+/** `kept`: something of that name was there and was not to be replaced. */
+export type Placement = 'made' | 'kept';
+
+const SELF = '' as Raw;
+
+/** What it means that something beneath a target cannot be made. */
+export function targetFailure(path: Raw, errno: string, cause?: unknown): CodedError {
+  const name = rawText(path);
+  const facts = { path: name, ...(cause === undefined ? {} : { cause }) };
+  const code = CODES[errno] ?? 'TARGET_FAILED';
+  const sentence: Partial<Record<FailureCode, string>> = {
+    TARGET_UNSAFE: `${name} is not beneath the target, or something that is no directory stands in its way (${errno})`,
+    TARGET_EXISTS: `${name} exists and cannot be replaced (${errno}); move it away`,
+    TARGET_FULL: `there is no room for ${name} (${errno})`,
+  };
+  return new CodedError(code, sentence[code] ?? `${name} cannot be written (${errno})`, facts);
+}
+
+const CODES: Readonly<Record<string, FailureCode>> = {
+  EXDEV: 'TARGET_UNSAFE',
+  ELOOP: 'TARGET_UNSAFE',
+  ENOTDIR: 'TARGET_UNSAFE',
+  EEXIST: 'TARGET_EXISTS',
+  EISDIR: 'TARGET_EXISTS',
+  ENOTEMPTY: 'TARGET_EXISTS',
+  ENOSPC: 'TARGET_FULL',
+  EDQUOT: 'TARGET_FULL',
+  ENOSYS: 'FAILED',
+};
+
+/** Names in one directory. */
+export type Spot = { readonly door: FsDoor; readonly directory: number; readonly path: Raw };
+
+/**
+ * Gives what has a temporary name its own. With `keep` nothing is ever replaced; the temporary name is gone
+ * afterwards in any case.
+ * @throws CodedError TARGET_EXISTS where a directory has the name, TARGET_FAILED
+ */
+export function settle(
+  { door, directory, path }: Spot,
+  names: { readonly temporary: Buffer; readonly own: Buffer },
+  mode: 'overwrite' | 'keep',
+): Placement {
+  const { temporary, own } = names;
+  const answer =
+    mode === 'overwrite'
+      ? door.rename(directory, temporary, directory, own, 0)
+      : renameToNew(door, directory, names);
+  // Renaming one link of a file to another of the same file does nothing (rename(2)): the temporary name stays.
+  const left = door.unlink(directory, temporary, 0);
+  assert(left === 0 || errnoName(left) === 'ENOENT' || answer < 0, 'a name of ours');
+  if (answer >= 0) return 'made';
+  if (mode === 'keep' && errnoName(answer) === 'EEXIST') return 'kept';
+  throw targetFailure(path, errnoName(answer));
+}
+
+function renameToNew(
+  door: FsDoor,
+  directory: number,
+  { temporary, own }: { readonly temporary: Buffer; readonly own: Buffer },
+): Answer {
+  const answer = door.rename(directory, temporary, directory, own, RENAME_NOREPLACE);
+  // A file system without that flag: a second link is as safe.
+  return answer < 0 && errnoName(answer) === 'EINVAL'
+    ? door.makeLink(directory, temporary, directory, own)
+    : answer;
+}
+
+/** Used once: bytes, attributes, then `commit` or `abandon`. Not written bytes below the size are holes. */
+export class TargetFile {
+  readonly path: Raw;
+  /** For readers and writers of their own. */
+  readonly descriptor: number;
+  readonly #spot: Spot;
+  readonly #owners: OwnerIds;
+  readonly #names: { readonly temporary: Buffer; readonly own: Buffer };
+  #isOpen = true;
+
+  /** Takes both descriptors over. */
+  constructor(parts: {
+    readonly spot: Spot;
+    readonly descriptor: number;
+    readonly owners: OwnerIds;
+    readonly names: { readonly temporary: Buffer; readonly own: Buffer };
+  }) {
+    this.#spot = parts.spot;
+    this.#owners = parts.owners;
+    this.#names = parts.names;
+    this.path = parts.spot.path;
+    this.descriptor = parts.descriptor;
+  }
+
+  /** Writes all of `bytes` at `offset`. @throws CodedError TARGET_FULL, TARGET_FAILED */
+  write(bytes: Uint8Array, offset: number): void {
+    this.#attempt(() => {
+      for (let at = 0; at < bytes.length; ) {
+        at += writeSync(this.descriptor, bytes, at, bytes.length - at, offset + at);
+      }
+    });
+  }
+
+  /** Reads until `bytes` is full or the file ends. @returns bytes read */
+  read(bytes: Uint8Array, offset: number): number {
+    return this.#attempt(() => {
+      let at = 0;
+      for (let got = 1; got > 0 && at < bytes.length; at += got) {
+        got = readSync(this.descriptor, bytes, at, bytes.length - at, offset + at);
+      }
+      return at;
+    });
+  }
+
+  /** Cuts, or extends by a hole. @throws CodedError TARGET_FULL, TARGET_FAILED */
+  setSize(sizeBytes: number): void {
+    this.#attempt(() => ftruncateSync(this.descriptor, sizeBytes));
+  }
+
+  /** After the last byte, for writing takes set-id bits and capabilities away. @returns what could not be set */
+  apply(attributes: Attributes): string[] {
+    assert(attributes.type === 'file', 'a file');
+    const { door } = this.#spot;
+    const present = statEntry(door, this.descriptor, SELF);
+    if (typeof present === 'number') throw targetFailure(this.path, errnoName(present));
+    return applyAttributes(
+      { door, owners: this.#owners, descriptor: this.descriptor, present },
+      attributes,
+    );
+  }
+
+  /** Gives it its name. @throws CodedError TARGET_EXISTS where a directory has it; the file is gone then */
+  commit(options: { readonly overwrite: boolean }): Placement {
+    assert(this.#isOpen, 'used once');
+    try {
+      return settle(this.#spot, this.#names, options.overwrite ? 'overwrite' : 'keep');
+    } finally {
+      this.#close();
+    }
+  }
+
+  /** Removes it. May be called after `commit`. */
+  abandon(): void {
+    if (!this.#isOpen) return;
+    const { door, directory, path } = this.#spot;
+    const answer = door.unlink(directory, this.#names.temporary, 0);
+    this.#close();
+    if (answer < 0 && errnoName(answer) !== 'ENOENT') throw targetFailure(path, errnoName(answer));
+  }
+
+  #close(): void {
+    this.#isOpen = false;
+    this.#spot.door.close(this.descriptor);
+    this.#spot.door.close(this.#spot.directory);
+  }
+
+  #attempt<T>(step: () => T): T {
+    assert(this.#isOpen, 'open');
+    try {
+      return step();
+    } catch (cause) {
+      const errno = errnoOf(cause);
+      if (errno === undefined || errno.startsWith('ERR_')) throw cause;
+      throw targetFailure(this.path, errno, cause);
+    }
+  }
+}
