@@ -54,6 +54,13 @@ export function formatDigest(digest: Omit<Digest, 'uuid'>): string {
 
 /** The text of a digest. @throws CodedError ARCHIVE_INVALID */
 export function parseDigest(text: string): Omit<Digest, 'uuid'> {
+  const digest = readDigest(text);
+  if (digest === undefined)
+    throw new CodedError('ARCHIVE_INVALID', 'the digest of this archive is not as it should be');
+  return digest;
+}
+
+function readDigest(text: string): Omit<Digest, 'uuid'> | undefined {
   const match =
     /^blake3 ([0-9a-f]{64}) +(\d{1,16})\nsha256 ([0-9a-f]{64}) +(\d{1,16})\njournal +(\d{1,16}) +(\d{1,16})\n$/.exec(
       text,
@@ -67,7 +74,7 @@ export function parseDigest(text: string): Omit<Digest, 'uuid'> {
     !Number.isSafeInteger(lengthBytes) ||
     journal.offset + journal.lengthBytes > lengthBytes
   )
-    throw new CodedError('ARCHIVE_INVALID', 'the digest of this archive is not as it should be');
+    return undefined;
   return {
     blake3: Buffer.from(blake3, 'hex'),
     sha256: Buffer.from(sha256, 'hex'),
@@ -89,10 +96,10 @@ export function findDigest(tail: Buffer, streamBytes: number): Digest | undefine
     );
     if (name?.[1] === undefined || !hasChecksum(header)) continue;
     const data = tail.subarray(at + TAR_BLOCK_BYTES, at + DIGEST_MEMBER_BYTES);
-    const digest = parseDigest(data.toString('latin1', 0, data.indexOf(0)));
+    const digest = readDigest(data.toString('latin1', 0, data.indexOf(0)));
     const position = streamBytes - tail.length + at;
     // A digest somewhere else is a backup of an archive's file, not this archive's end.
-    if (digest.lengthBytes === position) return { uuid: name[1], ...digest };
+    if (digest?.lengthBytes === position) return { uuid: name[1], ...digest };
   }
   return undefined;
 }
