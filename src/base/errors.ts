@@ -24,6 +24,9 @@ export const FAILURES = {
   SOURCE_MISSING: { exit: 3, errno: 'ENOENT', retry: 'never' }, // vanished, perhaps between being listed and being read
   SOURCE_UNREADABLE: { exit: 3, errno: 'EACCES', retry: 'never' },
   STATE_MISSING: { exit: 10, errno: 'ENOENT', retry: 'never' },
+  CATALOG_NEWER: { exit: 1, errno: 'EIO', retry: 'never' }, // written by a later program than this one
+  CATALOG_DAMAGED: { exit: 1, errno: 'EIO', retry: 'never' },
+  CATALOG_BUSY: { exit: 11, errno: 'EBUSY', retry: 'later' }, // somebody held the write lock for minutes
   DRIVE_BUSY: { exit: 11, errno: 'EBUSY', retry: 'later' }, // held by another process, named by pid
   LIBRARY_BUSY: { exit: 11, errno: 'EBUSY', retry: 'later' },
   MEDIUM_OFFLINE: { exit: 20, errno: 'ENOMEDIUM', retry: 'operator' }, // on the shelf; the operator declined or timed out

@@ -1,0 +1,261 @@
+/** Archives and where their copies lie. An archive is the unit of commit: until it is good it counts for nothing. */
+import { strict as assert } from 'node:assert';
+import type { Catalog } from './catalog.ts';
+
+export type ArchiveState = 'writing' | 'good' | 'torn' | 'orphan';
+
+export type CopyPlace = {
+  readonly mediumId: number;
+  readonly fileNumber: number;
+  readonly startBlock: number;
+};
+
+export type NewArchive = {
+  readonly uuid: string;
+  /** From 1 within the job. */
+  readonly sequence: number;
+  readonly blockBytes: number;
+  /** Where each copy of it begins. */
+  readonly copies: readonly CopyPlace[];
+};
+
+export type FinishedArchive = {
+  /** Bytes of the stream, without the padding of the last block. */
+  readonly lengthBytes: number;
+  readonly lengthBlocks: number;
+  readonly blake3: Buffer;
+  readonly sha256: Buffer;
+  /** Media whose synchronous filemark came back good; the other copies are bad. At least one. */
+  readonly copiesGood: readonly number[];
+  /** The archive that vouches for the whole members of this one, which has no digest of its own. */
+  readonly completedBy?: number | undefined;
+  /** Snapshots of earlier runs whose end its journal carries. */
+  readonly carriedSnapshots?: readonly number[] | undefined;
+};
+
+/** Where the data of a medium end. */
+export type MediumEnd = {
+  readonly mediumId: number;
+  readonly nextFile: number;
+  readonly nextBlock: number;
+};
+
+export type Archive = {
+  readonly archiveId: number;
+  readonly uuid: string;
+  readonly jobNumber: number | undefined;
+  readonly sequence: number;
+  readonly state: ArchiveState;
+  readonly blockBytes: number;
+  readonly lengthBytes: number | undefined;
+  readonly lengthBlocks: number | undefined;
+  readonly blake3: Buffer | undefined;
+  readonly sha256: Buffer | undefined;
+};
+
+type ArchiveRow = [
+  number,
+  string,
+  number | null,
+  number,
+  ArchiveState,
+  number,
+  number | null,
+  number | null,
+  Buffer | null,
+  Buffer | null,
+];
+
+const SELECT = `SELECT id, uuid, job, sequence, state, block_bytes, length_bytes, length_blocks, blake3, sha256
+  FROM archives`;
+
+export class Archives {
+  readonly #catalog: Catalog;
+
+  constructor(catalog: Catalog) {
+    this.#catalog = catalog;
+  }
+
+  /** Announces an archive before its first block is written. */
+  begin(jobNumber: number | undefined, archive: NewArchive): number {
+    return this.#catalog.write(() => {
+      const id = this.#catalog
+        .prepare<[number]>(
+          `INSERT INTO archives(uuid, job, sequence, state, block_bytes, created_ms)
+           VALUES(?, ?, ?, 'writing', ?, ?) RETURNING id`,
+        )
+        .get(
+          archive.uuid,
+          jobNumber ?? null,
+          archive.sequence,
+          archive.blockBytes,
+          Math.floor(this.#catalog.clock.nowMs()),
+        )?.[0];
+      assert(id !== undefined && archive.copies.length > 0);
+      const insert = this.#catalog.prepare(
+        `INSERT INTO archive_copies(archive, medium, file_number, start_block, state)
+         VALUES(?, ?, ?, ?, 'writing')`,
+      );
+      for (const copy of archive.copies)
+        insert.run(id, copy.mediumId, copy.fileNumber, copy.startBlock);
+      return id;
+    });
+  }
+
+  /**
+   * The archive is durable: it and its good copies count from now on, and the media end behind it. One small transaction;
+   * what the archive holds has been stored before.
+   */
+  commit(archiveId: number, finished: FinishedArchive): void {
+    assert(finished.copiesGood.length > 0, 'an archive without a good copy is torn');
+    const nowMs = Math.floor(this.#catalog.clock.nowMs());
+    this.#catalog.write(() => {
+      const { changes } = this.#catalog
+        .prepare(
+          `UPDATE archives SET state = 'good', length_bytes = ?, length_blocks = ?, blake3 = ?, sha256 = ?,
+             committed_ms = ?, completed_by = ? WHERE id = ? AND state = 'writing'`,
+        )
+        .run(
+          finished.lengthBytes,
+          finished.lengthBlocks,
+          finished.blake3,
+          finished.sha256,
+          nowMs,
+          finished.completedBy ?? null,
+          archiveId,
+        );
+      assert(changes === 1, `archive ${archiveId} is not being written`);
+      const carried = this.#catalog.prepare('UPDATE snapshots SET journaled = 1 WHERE id = ?');
+      for (const id of finished.carriedSnapshots ?? []) carried.run(id);
+      const mark = this.#catalog.prepare(
+        `UPDATE archive_copies SET state = ?, written_ms = ? WHERE archive = ? AND medium = ?`,
+      );
+      for (const copy of this.copies(archiveId)) {
+        const isGood = finished.copiesGood.includes(copy.mediumId);
+        mark.run(isGood ? 'good' : 'bad', isGood ? nowMs : null, archiveId, copy.mediumId);
+        if (isGood) this.#grow(archiveId, copy, finished.lengthBlocks);
+      }
+    });
+  }
+
+  /**
+   * Whatever of it lies on media counts for nothing. Rows of the run are the caller's (`Run.tear`).
+   * @param ends where the media end now, as far as that is known
+   */
+  tear(archiveId: number, ends: readonly MediumEnd[] = []): void {
+    this.#catalog.write(() => {
+      this.#catalog
+        .prepare("UPDATE archives SET state = 'torn' WHERE id = ? AND state = 'writing'")
+        .run(archiveId);
+      this.#catalog
+        .prepare("UPDATE archive_copies SET state = 'bad' WHERE archive = ? AND state = 'writing'")
+        .run(archiveId);
+      const move = this.#catalog.prepare(
+        `UPDATE media SET next_file = ?, next_block = ?, write_generation = write_generation + 1
+         WHERE id = ? AND (next_file, next_block) <> (?, ?)`,
+      );
+      for (const end of ends)
+        move.run(end.nextFile, end.nextBlock, end.mediumId, end.nextFile, end.nextBlock);
+    });
+  }
+
+  /** Of a copy read back, or found bad or lost. */
+  markCopy(archiveId: number, mediumId: number, found: 'good' | 'bad' | 'lost'): void {
+    this.#catalog.write(() =>
+      this.#catalog
+        .prepare(
+          'UPDATE archive_copies SET state = ?, verified_ms = ? WHERE archive = ? AND medium = ?',
+        )
+        .run(found, Math.floor(this.#catalog.clock.nowMs()), archiveId, mediumId),
+    );
+  }
+
+  /** A range of one copy that cannot be read, or reads wrong. May be told twice. */
+  addDamage(damage: {
+    archiveId: number;
+    mediumId: number;
+    position: number;
+    lengthBytes: number;
+  }): void {
+    this.#catalog.write(() =>
+      this.#catalog
+        .prepare(
+          `INSERT INTO damages VALUES(?, ?, ?, ?)
+           ON CONFLICT DO UPDATE SET length = max(length, excluded.length)`,
+        )
+        .run(damage.archiveId, damage.mediumId, damage.position, damage.lengthBytes),
+    );
+  }
+
+  get(archiveId: number): Archive {
+    const row = this.#catalog.prepare<ArchiveRow>(`${SELECT} WHERE id = ?`).get(archiveId);
+    assert(row, `no archive ${archiveId}`);
+    return toArchive(row);
+  }
+
+  find(uuid: string): Archive | undefined {
+    const row = this.#catalog.prepare<ArchiveRow>(`${SELECT} WHERE uuid = ?`).get(uuid);
+    return row && toArchive(row);
+  }
+
+  ofJob(jobNumber: number): Archive[] {
+    const rows = this.#catalog.prepare<ArchiveRow>(`${SELECT} WHERE job = ? ORDER BY sequence, id`);
+    return rows.all(jobNumber).map(toArchive);
+  }
+
+  copies(archiveId: number): (CopyPlace & { readonly state: string })[] {
+    return this.#catalog
+      .prepare<[number, number, number, string]>(
+        `SELECT medium, file_number, start_block, state FROM archive_copies WHERE archive = ? ORDER BY medium`,
+      )
+      .all(archiveId)
+      .map(([mediumId, fileNumber, startBlock, state]) => ({
+        mediumId,
+        fileNumber,
+        startBlock,
+        state,
+      }));
+  }
+
+  /** What lies on a medium, in order of tape. */
+  onMedium(mediumId: number): { readonly archiveId: number; readonly fileNumber: number }[] {
+    return this.#catalog
+      .prepare<[number, number]>(
+        'SELECT archive, file_number FROM archive_copies WHERE medium = ? ORDER BY file_number',
+      )
+      .all(mediumId)
+      .map(([archiveId, fileNumber]) => ({ archiveId, fileNumber }));
+  }
+
+  /** The filemark behind the archive counts as a block, as READ POSITION counts (SSC-4, 4.2.7). */
+  #grow(archiveId: number, copy: CopyPlace, lengthBlocks: number): void {
+    this.#catalog
+      .prepare(
+        `UPDATE media SET next_file = ?, next_block = ?, write_generation = write_generation + 1,
+           written_bytes = written_bytes + ? * (SELECT block_bytes FROM archives WHERE id = ?),
+           state = CASE state WHEN 'scratch' THEN 'filling' ELSE state END WHERE id = ?`,
+      )
+      .run(
+        copy.fileNumber + 1,
+        copy.startBlock + lengthBlocks + 1,
+        lengthBlocks,
+        archiveId,
+        copy.mediumId,
+      );
+  }
+}
+
+function toArchive(row: ArchiveRow): Archive {
+  return {
+    archiveId: row[0],
+    uuid: row[1],
+    jobNumber: row[2] ?? undefined,
+    sequence: row[3],
+    state: row[4],
+    blockBytes: row[5],
+    lengthBytes: row[6] ?? undefined,
+    lengthBlocks: row[7] ?? undefined,
+    blake3: row[8] ?? undefined,
+    sha256: row[9] ?? undefined,
+  };
+}

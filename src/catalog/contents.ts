@@ -1,0 +1,239 @@
+/** Contents: bytes by their hash, the extents that hold them, and how many good copies there are. */
+import { strict as assert } from 'node:assert';
+import type { Content, Extent } from '../domain/content.ts';
+import type { DataRange } from '../domain/entry.ts';
+import type { Catalog } from './catalog.ts';
+import { EMPTY_CONTENT } from './schema.ts';
+
+/** One copy of an archive on one medium. */
+export type ArchiveCopy = {
+  readonly mediumId: number;
+  readonly barcode: string;
+  readonly mediumState: string;
+  readonly poolId: number | undefined;
+  readonly fileNumber: number;
+  /** Logical block of the archive's first byte, as READ POSITION counts. */
+  readonly startBlock: number;
+  readonly state: string;
+  /** Archive, copy and medium are good, and no damage touches the extent. */
+  readonly isGood: boolean;
+};
+
+export type LocatedExtent = {
+  readonly archiveId: number;
+  readonly archiveUuid: string;
+  readonly archiveState: string;
+  readonly blockBytes: number;
+  readonly extent: Extent;
+  /** Good ones first, then by medium. */
+  readonly copies: readonly ArchiveCopy[];
+};
+
+/** What of a run's policy decides whether a content counts as stored. */
+export type CopyPolicy = { readonly copies: number; readonly poolId?: number | undefined };
+
+export type FoundContent = { readonly contentId: number; readonly goodCopies: number };
+
+/** A copy on one of these is not counted: SCHEMA.md section 7. */
+export const BAD_MEDIUM_STATES = "('suspect', 'retired', 'lost')";
+
+type LocatedRow = [
+  offset: number,
+  length: number,
+  position: number,
+  stored: number,
+  form: number,
+  archive: number,
+  uuid: string,
+  archiveState: string,
+  blockBytes: number,
+  medium: number | null,
+  barcode: string,
+  mediumState: string,
+  pool: number | null,
+  fileNumber: number,
+  startBlock: number,
+  copyState: string,
+  isGood: number,
+];
+
+const LOCATED = `
+SELECT e.content_offset, coalesce(e.length, c.size - e.content_offset) AS span, e.position,
+  coalesce(e.stored, e.length, c.size - e.content_offset) AS bytes, e.form,
+  a.id, a.uuid, a.state, a.block_bytes, m.id, m.barcode, m.state, m.pool, k.file_number, k.start_block, k.state,
+  a.state = 'good' AND k.state = 'good' AND m.state NOT IN ${BAD_MEDIUM_STATES} AND NOT EXISTS(
+    SELECT 1 FROM damages d WHERE d.archive = a.id AND d.medium = m.id
+      AND d.position < e.position + coalesce(e.stored, e.length, c.size - e.content_offset)
+      AND d.position + d.length > e.position) AS good
+FROM extents e JOIN contents c ON c.id = e.content JOIN archives a ON a.id = e.archive
+  LEFT JOIN archive_copies k ON k.archive = a.id LEFT JOIN media m ON m.id = k.medium
+WHERE e.content = ? ORDER BY e.content_offset, a.id, good DESC, m.id`;
+
+export class Contents {
+  readonly #bySize;
+  readonly #byHash;
+  readonly #get;
+  readonly #located;
+  readonly #catalog: Catalog;
+
+  constructor(catalog: Catalog) {
+    this.#catalog = catalog;
+    this.#bySize = catalog.prepare<[number]>(
+      'SELECT 1 FROM contents WHERE size = ? AND hash IS NOT NULL LIMIT 1',
+    );
+    this.#byHash = catalog.prepare<[number]>(
+      `SELECT id FROM contents WHERE size = ? AND substr(hash, 1, 8) = substr(?, 1, 8)
+         AND hash IS NOT NULL AND hash = ?`,
+    );
+    this.#get = catalog.prepare<[number, Buffer | null, Buffer | null, Buffer | null]>(
+      'SELECT size, hash, segments, holes FROM contents WHERE id = ?',
+    );
+    this.#located = catalog.prepare<LocatedRow>(LOCATED);
+  }
+
+  /** Whether some content has this size: only then a file may be a duplicate. */
+  sizeIsKnown(sizeBytes: number): boolean {
+    return this.#bySize.get(sizeBytes) !== undefined;
+  }
+
+  find(sizeBytes: number, hash: Buffer): number | undefined {
+    return this.#byHash.get(sizeBytes, hash, hash)?.[0];
+  }
+
+  /** The content of these bytes with its number of good copies, by the run's policy; undefined where it was never seen. */
+  findStored(
+    key: { sizeBytes: number; hash: Buffer },
+    policy: CopyPolicy,
+  ): FoundContent | undefined {
+    return this.#catalog.read(() => {
+      const contentId = this.find(key.sizeBytes, key.hash);
+      if (contentId === undefined) return undefined;
+      return { contentId, goodCopies: this.goodCopies(contentId, policy.poolId) };
+    });
+  }
+
+  /** Undefined while a split file is not complete. `holes`: where its data lie, undefined when there are no holes. */
+  get(
+    contentId: number,
+  ): (Content & { readonly ranges: readonly DataRange[] | undefined }) | undefined {
+    const row = this.#get.get(contentId);
+    assert(row, `no content ${contentId}`);
+    const [sizeBytes, hash, segments, holes] = row;
+    if (!hash) return undefined;
+    return {
+      sizeBytes,
+      hash,
+      segments: segments ?? undefined,
+      ranges: holes ? decodeRanges(holes) : undefined,
+    };
+  }
+
+  /** In order of content offset, then of archive; torn archives' extents among them. */
+  extentsOf(contentId: number): LocatedExtent[] {
+    const found: (LocatedExtent & { copies: ArchiveCopy[] })[] = [];
+    for (const row of this.#located.all(contentId)) {
+      let last = found.at(-1);
+      if (last?.extent.contentOffset !== row[0] || last.archiveId !== row[5]) {
+        last = locatedExtent(row);
+        found.push(last);
+      }
+      if (row[9] !== null) last.copies.push(archiveCopy(row, row[9]));
+    }
+    return found;
+  }
+
+  /**
+   * Tells contents that have fewer good copies than the policy asks. Asks nothing per content while all archives are well;
+   * good for as long as no medium changes.
+   */
+  weakness(policy: CopyPolicy): (contentId: number) => boolean {
+    const pool = policy.poolId ?? null;
+    const isAnyWeak = this.#catalog
+      .prepare(
+        `SELECT 1 FROM archives a WHERE a.state = 'good' AND (
+           SELECT count(*) FROM archive_copies k JOIN media m ON m.id = k.medium
+           WHERE k.archive = a.id AND k.state = 'good' AND m.state NOT IN ${BAD_MEDIUM_STATES}
+             AND (@pool IS NULL OR m.pool = @pool)) < @copies
+         UNION ALL SELECT 1 FROM damages LIMIT 1`,
+      )
+      .get({ pool, copies: policy.copies });
+    if (!isAnyWeak) return () => false;
+    return (contentId) => this.goodCopies(contentId, policy.poolId) < policy.copies;
+  }
+
+  /** The smallest number of distinct media that hold any one byte well; of one pool, where given. */
+  goodCopies(contentId: number, poolId?: number): number {
+    if (contentId === EMPTY_CONTENT) return Number.POSITIVE_INFINITY;
+    const size = this.#get.get(contentId)?.[0];
+    assert(size !== undefined, `no content ${contentId}`);
+    return leastCopies(this.extentsOf(contentId), size, poolId);
+  }
+}
+
+/** Sweeps over the content from extent edge to extent edge. */
+function leastCopies(extents: readonly LocatedExtent[], size: number, poolId?: number): number {
+  const spans = extents.map(({ extent, copies }) => ({
+    start: extent.contentOffset,
+    end: extent.contentOffset + extent.lengthBytes,
+    media: copies
+      .filter((copy) => copy.isGood && (poolId === undefined || copy.poolId === poolId))
+      .map((copy) => copy.mediumId),
+  }));
+  const edges = [...new Set(spans.flatMap(({ start, end }) => [start, end]).concat(0, size))]
+    .filter((edge) => edge <= size)
+    .sort((a, b) => a - b);
+  let least = Number.POSITIVE_INFINITY;
+  for (const edge of edges.slice(0, -1)) {
+    const here = spans.filter(({ start, end }) => start <= edge && edge < end);
+    least = Math.min(least, new Set(here.flatMap(({ media }) => media)).size);
+  }
+  return least;
+}
+
+function locatedExtent(row: LocatedRow): LocatedExtent & { copies: ArchiveCopy[] } {
+  return {
+    archiveId: row[5],
+    archiveUuid: row[6],
+    archiveState: row[7],
+    blockBytes: row[8],
+    extent: {
+      contentOffset: row[0],
+      lengthBytes: row[1],
+      archiveOffset: row[2],
+      storedBytes: row[3],
+      form: row[4] === 1 ? 'sparse' : 'plain',
+    },
+    copies: [],
+  };
+}
+
+function archiveCopy(row: LocatedRow, mediumId: number): ArchiveCopy {
+  return {
+    mediumId,
+    barcode: row[10],
+    mediumState: row[11],
+    poolId: row[12] ?? undefined,
+    fileNumber: row[13],
+    startBlock: row[14],
+    state: row[15],
+    isGood: row[16] === 1,
+  };
+}
+
+const RANGE_BYTES = 16;
+
+export function encodeRanges(ranges: readonly DataRange[]): Buffer {
+  const bytes = Buffer.alloc(ranges.length * RANGE_BYTES);
+  for (const [index, { offset, lengthBytes }] of ranges.entries()) {
+    bytes.writeBigUInt64BE(BigInt(offset), index * RANGE_BYTES);
+    bytes.writeBigUInt64BE(BigInt(lengthBytes), index * RANGE_BYTES + 8);
+  }
+  return bytes;
+}
+
+export function decodeRanges(bytes: Buffer): DataRange[] {
+  return Array.from({ length: bytes.length / RANGE_BYTES }, (_, index) => ({
+    offset: Number(bytes.readBigUInt64BE(index * RANGE_BYTES)),
+    lengthBytes: Number(bytes.readBigUInt64BE(index * RANGE_BYTES + 8)),
+  }));
+}

@@ -1,0 +1,213 @@
+/**
+ * Finishing a run: its ready rows become versions, then its snapshot becomes visible.
+ *
+ * Split into short transactions that each begin where the snapshot's cursor stands. A crash, or a second process doing the
+ * same, only changes who takes the next step. Until the last step nobody sees any of it.
+ */
+import { strict as assert } from 'node:assert';
+import type { Raw } from '../base/raw.ts';
+import type { Catalog } from './catalog.ts';
+import { CHANGES } from './change.ts';
+import { WAITING } from './pending.ts';
+
+/** Steps grow and shrink so that each takes about this long. */
+const STEP_MS = 40;
+const STEP_ROWS_MIN = 64;
+const STEP_ROWS_MAX = 16_384;
+
+type Step = { rows: number };
+
+/** Completes whatever snapshot is being applied, whoever began it. */
+export function completeSnapshots(catalog: Catalog): void {
+  const step: Step = { rows: 1024 };
+  catalog.writeSteps(() => applyStep(catalog, step));
+}
+
+/** Whether something is left to do. */
+function applyStep(catalog: Catalog, step: Step): boolean {
+  const startMs = catalog.clock.monotonicMs();
+  const snapshot = catalog
+    .prepare<[number, number, number, Raw, number]>(
+      "SELECT id, job, cursor_dir, cursor_name, is_partial FROM snapshots WHERE state = 'applying'",
+    )
+    .get();
+  if (!snapshot) return false;
+  const [id, job, dir, name, isPartial] = snapshot;
+  const after = { id, job, dir, name };
+  const end = rangeEnd(catalog, after, step.rows);
+  if (!end) {
+    makeVisible(catalog, id, job, isPartial === 1);
+    return false;
+  }
+  applyRange(catalog, after, end);
+  catalog
+    .prepare('UPDATE snapshots SET cursor_dir = ?, cursor_name = ? WHERE id = ?')
+    .run(end[0], end[1], id);
+  const tookMs = catalog.clock.monotonicMs() - startMs;
+  const factor = Math.min(2, Math.max(0.5, STEP_MS / Math.max(tookMs, 1)));
+  step.rows = Math.floor(Math.min(STEP_ROWS_MAX, Math.max(STEP_ROWS_MIN, step.rows * factor)));
+  return true;
+}
+
+type Cursor = {
+  readonly id: number;
+  readonly job: number;
+  readonly dir: number;
+  readonly name: Raw;
+};
+
+/** The last of the next `rows` rows. */
+function rangeEnd(
+  catalog: Catalog,
+  { job, dir, name }: Cursor,
+  rows: number,
+): [number, Raw] | undefined {
+  const full = catalog
+    .prepare<[number, Raw]>(
+      `SELECT dir, name FROM pending WHERE job = ? AND (dir, name) > (?, ?)
+       ORDER BY dir, name LIMIT 1 OFFSET ?`,
+    )
+    .get(job, dir, name, rows - 1);
+  if (full) return full;
+  return catalog
+    .prepare<[number, Raw]>(
+      `SELECT dir, name FROM pending WHERE job = ? AND (dir, name) > (?, ?)
+       ORDER BY dir DESC, name DESC LIMIT 1`,
+    )
+    .get(job, dir, name);
+}
+
+function applyRange(catalog: Catalog, after: Cursor, end: [number, Raw]): void {
+  const range = `p.job = @job AND (p.dir, p.name) > (@dir, @name)
+    AND (p.dir, p.name) <= (@endDir, @endName) AND NOT ${WAITING}`;
+  const bound = { ...after, endDir: end[0], endName: end[1] };
+  catalog
+    .prepare(
+      `UPDATE versions SET until = @id FROM
+         (SELECT p.dir, p.name, p.inode FROM pending p LEFT JOIN inodes i ON i.id = p.inode WHERE ${range}) n
+       WHERE versions.dir = n.dir AND versions.name = n.name AND versions.until IS NULL
+         AND versions.since < @id AND versions.inode IS NOT n.inode`,
+    )
+    .run(bound);
+  catalog
+    .prepare(
+      `INSERT INTO versions(dir, name, since, until, inode)
+         SELECT p.dir, p.name, @id, NULL, p.inode FROM pending p LEFT JOIN inodes i ON i.id = p.inode
+         WHERE ${range} AND p.inode IS NOT NULL AND NOT EXISTS(
+           SELECT 1 FROM versions v WHERE v.dir = p.dir AND v.name = p.name AND v.until IS NULL)
+         ORDER BY p.dir, p.name`,
+    )
+    .run(bound);
+}
+
+function makeVisible(catalog: Catalog, id: number, job: number, isPartial: boolean): void {
+  catalog.prepare("UPDATE snapshots SET state = 'finished' WHERE id = ?").run(id);
+  catalog
+    .prepare('UPDATE jobs SET state = ?, ended_ms = ? WHERE number = ?')
+    .run(isPartial ? 'partial' : 'finished', Math.floor(catalog.clock.nowMs()), job);
+}
+
+/**
+ * Removes what finished, failed and cancelled runs no longer need: all but ready rows that no journal carries yet. Cut
+ * short, the next call goes on.
+ */
+export function sweepRuns(catalog: Catalog): void {
+  for (const job of jobsWithRows(catalog)) {
+    const state = catalog
+      .prepare<[string, string | null]>(
+        `SELECT j.state, s.state FROM jobs j LEFT JOIN snapshots s ON s.job = j.number WHERE j.number = ?`,
+      )
+      .get(job);
+    assert(state, `rows of job ${job}, which there is not`);
+    const [jobState, snapshotState] = state;
+    if (snapshotState === 'finished') sweepFinished(catalog, job);
+    else if (jobState === 'failed' || jobState === 'cancelled') dropRun(catalog, job);
+  }
+}
+
+/** Every row of a run that will not be finished, and the inodes only it knew. */
+export function dropRun(catalog: Catalog, job: number): void {
+  deleteRows(catalog, job, '1', true);
+  dropHelpers(catalog, job);
+  deleteOfJob(catalog, 'run_links', job);
+}
+
+/** Rows that wait for content, and their inodes: after a crash the scan finds them anew. */
+export function dropWaiting(catalog: Catalog, job: number): void {
+  deleteRows(catalog, job, WAITING, true);
+  dropHelpers(catalog, job);
+  // Links of inodes that stay are kept: a name that the crash cut off finds its inode again.
+  catalog.write(() =>
+    catalog
+      .prepare(
+        'DELETE FROM run_links WHERE job = ? AND NOT EXISTS(SELECT 1 FROM inodes i WHERE i.id = run_links.inode)',
+      )
+      .run(job),
+  );
+}
+
+function sweepFinished(catalog: Catalog, job: number): void {
+  deleteRows(catalog, job, WAITING, true);
+  // Only archives that are good carry a journal that can be read.
+  deleteRows(catalog, job, "p.archive IN (SELECT id FROM archives WHERE state = 'good')", false);
+  dropHelpers(catalog, job);
+  deleteOfJob(catalog, 'run_links', job);
+}
+
+/** In order of key, a page at a time; so it also ends when rows stay. */
+function deleteRows(catalog: Catalog, job: number, where: string, withInodes: boolean): void {
+  const page = catalog.prepare<[number, Raw, number | null, number, number]>(
+    `SELECT p.dir, p.name, p.inode, p.change, ${where} FROM pending p LEFT JOIN inodes i ON i.id = p.inode
+     WHERE p.job = ? AND (p.dir, p.name) > (?, ?) ORDER BY p.dir, p.name LIMIT 2048`,
+  );
+  const remove = catalog.prepare('DELETE FROM pending WHERE job = ? AND dir = ? AND name = ?');
+  const removeInode = catalog.prepare('DELETE FROM inodes WHERE id = ?');
+  let dir = -1;
+  let name = '' as Raw;
+  catalog.writeSteps(() => {
+    const rows = page.all(job, dir, name);
+    for (const [rowDir, rowName, inode, change, isMeant] of rows) {
+      if (isMeant === 1) {
+        remove.run(job, rowDir, rowName);
+        // An unchanged file's row names the inode of an older snapshot.
+        if (withInodes && inode !== null && change !== CHANGES.again) removeInode.run(inode);
+      }
+      [dir, name] = [rowDir, rowName];
+    }
+    return rows.length > 0;
+  });
+}
+
+/** Split files that were not completed leave extents behind that no content will ever use. */
+function dropHelpers(catalog: Catalog, job: number): void {
+  catalog.write(() => {
+    const partials = catalog
+      .prepare<[number]>(
+        `SELECT r.content FROM run_partials r JOIN contents c ON c.id = r.content
+         WHERE r.job = ? AND c.hash IS NULL`,
+      )
+      .all(job);
+    for (const [content] of partials) {
+      catalog.prepare('DELETE FROM extents WHERE content = ?').run(content);
+      catalog.prepare('DELETE FROM contents WHERE id = ?').run(content);
+    }
+    catalog.prepare('DELETE FROM run_partials WHERE job = ?').run(job);
+  });
+  deleteOfJob(catalog, 'run_hashes', job);
+}
+
+function deleteOfJob(catalog: Catalog, table: string, job: number): void {
+  const key = table === 'run_links' ? 'device, inode_number' : 'inode';
+  const remove = catalog.prepare(
+    `DELETE FROM ${table} WHERE job = @job AND (${key}) IN (SELECT ${key} FROM ${table} WHERE job = @job LIMIT 4096)`,
+  );
+  catalog.writeSteps(() => remove.run({ job }).changes > 0);
+}
+
+function jobsWithRows(catalog: Catalog): number[] {
+  const next = catalog.prepare<[number | null]>('SELECT min(job) FROM pending WHERE job > ?');
+  const jobs: number[] = [];
+  for (let job = next.get(0)?.[0] ?? null; job !== null; job = next.get(job)?.[0] ?? null)
+    jobs.push(job);
+  return jobs;
+}

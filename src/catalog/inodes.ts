@@ -1,0 +1,208 @@
+/** Inodes: attributes and content of entries. Owners and extended attributes are stored once for all that share them. */
+import { strict as assert } from 'node:assert';
+import { createHash } from 'node:crypto';
+import { type Raw, rawBytes, toRaw } from '../base/raw.ts';
+import type { Attributes, SourceInode, Xattr } from '../domain/entry.ts';
+import type { Bound, Catalog } from './catalog.ts';
+import { toMode, typeOf } from './mode.ts';
+
+/** An inode as the catalog knows it. */
+export type Inode = Attributes & {
+  readonly inodeId: number;
+  readonly contentId: number | undefined;
+  readonly sourceInode: SourceInode;
+};
+
+export type InodeRow = [
+  id: number,
+  mode: number,
+  owner: number,
+  size: number,
+  mtime: number,
+  mtimeNs: number,
+  ctime: number,
+  ctimeNs: number,
+  device: number,
+  inode: number,
+  links: number,
+  content: number | null,
+  target: Raw | null,
+  xattrs: number | null,
+];
+
+/** The columns of an InodeRow for the alias. */
+export const inodeColumns = (alias: string) =>
+  `${alias}.id, ${alias}.mode, ${alias}.owner, ${alias}.size, ${alias}.mtime, ${alias}.mtime_ns,
+   ${alias}.ctime, ${alias}.ctime_ns, ${alias}.device, ${alias}.inode, ${alias}.links,
+   ${alias}.content, ${alias}.target, ${alias}.xattrs`;
+
+const CACHED = 1000;
+
+export class Inodes {
+  readonly #catalog: Catalog;
+  readonly #insert;
+  readonly #get;
+  readonly #findOwner;
+  readonly #insertOwner;
+  readonly #getOwner;
+  readonly #findXattrs;
+  readonly #insertXattrs;
+  readonly #getXattrs;
+  readonly #owners = new Map<number, readonly [number, number, Raw, Raw]>();
+  readonly #ownerIds = new Map<string, number>();
+  readonly #xattrs = new Map<number, readonly Xattr[]>();
+
+  constructor(catalog: Catalog) {
+    this.#catalog = catalog;
+    this.#insert = catalog.prepare('INSERT INTO inodes VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)');
+    this.#get = catalog.prepare<InodeRow>(`SELECT ${inodeColumns('i')} FROM inodes i WHERE id = ?`);
+    this.#findOwner = catalog.prepare<[number]>(
+      'SELECT id FROM owners WHERE uid = ? AND gid = ? AND user = ? AND group_name = ?',
+    );
+    this.#insertOwner = catalog.prepare<[number]>(
+      'INSERT INTO owners(uid, gid, user, group_name) VALUES(?,?,?,?) RETURNING id',
+    );
+    this.#getOwner = catalog.prepare<[number, number, Raw, Raw]>(
+      'SELECT uid, gid, user, group_name FROM owners WHERE id = ?',
+    );
+    this.#findXattrs = catalog.prepare<[number]>('SELECT id FROM xattrs WHERE digest = ?');
+    this.#insertXattrs = catalog.prepare<[number]>(
+      'INSERT INTO xattrs(digest, value) VALUES(?, ?) RETURNING id',
+    );
+    this.#getXattrs = catalog.prepare<[Buffer]>('SELECT value FROM xattrs WHERE id = ?');
+    catalog.onRollback(() => {
+      for (const cache of [this.#owners, this.#ownerIds, this.#xattrs]) cache.clear();
+    });
+  }
+
+  /** Part of the caller's `write`. */
+  add(attributes: Attributes, source: SourceInode, contentId: number | undefined): number {
+    const id = this.#catalog.nextId('inodes');
+    const { mtime, ctime } = attributes;
+    this.#insert.run(
+      id,
+      toMode(attributes.type, attributes.mode),
+      this.#ownerId(attributes),
+      attributes.sizeBytes,
+      mtime.seconds,
+      mtime.nanoseconds,
+      ctime.seconds,
+      ctime.nanoseconds,
+      source.device,
+      source.inode,
+      source.links,
+      contentId ?? null,
+      targetOf(attributes),
+      attributes.xattrs.length === 0 ? null : this.#xattrsId(attributes.xattrs),
+    );
+    return id;
+  }
+
+  get(inodeId: number): Inode {
+    const row = this.#get.get(inodeId);
+    assert(row, `no inode ${inodeId}`);
+    return this.fromRow(row);
+  }
+
+  fromRow(row: InodeRow): Inode {
+    const type = typeOf(row[1]);
+    const [uid, gid, user, group] = this.owner(row[2]);
+    return {
+      inodeId: row[0],
+      type,
+      mode: row[1] & 0o7777,
+      uid,
+      gid,
+      user,
+      group,
+      sizeBytes: row[3],
+      mtime: { seconds: row[4], nanoseconds: row[5] },
+      ctime: { seconds: row[6], nanoseconds: row[7] },
+      sourceInode: { device: row[8], inode: row[9], links: row[10] },
+      contentId: row[11] ?? undefined,
+      ...(type === 'symlink' && row[12] !== null ? { target: row[12] } : {}),
+      ...(type === 'character' || type === 'block' ? { device: deviceOf(row[12]) } : {}),
+      xattrs: row[13] === null ? [] : this.#xattrsOf(row[13]),
+    };
+  }
+
+  /** uid, gid, user, group. */
+  owner(id: number): readonly [number, number, Raw, Raw] {
+    const cached = this.#owners.get(id);
+    if (cached) return cached;
+    const row = this.#getOwner.get(id);
+    assert(row, `no owner ${id}`);
+    keep(this.#owners, id, row);
+    return row;
+  }
+
+  #ownerId({ uid, gid, user, group }: Attributes): number {
+    // A blank cannot stand in the decimal numbers, nor NUL in a name.
+    const key = `${uid} ${gid} ${user}\0${group}`;
+    const cached = this.#ownerIds.get(key);
+    if (cached !== undefined) return cached;
+    const values: Bound[] = [uid, gid, user, group];
+    const id = (this.#findOwner.get(...values) ?? this.#insertOwner.get(...values))?.[0];
+    assert(id !== undefined);
+    keep(this.#ownerIds, key, id);
+    return id;
+  }
+
+  #xattrsId(xattrs: readonly Xattr[]): number {
+    const value = encodeXattrs(xattrs);
+    const digest = createHash('sha256').update(value).digest();
+    const id = (this.#findXattrs.get(digest) ?? this.#insertXattrs.get(digest, value))?.[0];
+    assert(id !== undefined);
+    return id;
+  }
+
+  #xattrsOf(id: number): readonly Xattr[] {
+    const cached = this.#xattrs.get(id);
+    if (cached) return cached;
+    const row = this.#getXattrs.get(id);
+    assert(row, `no xattrs ${id}`);
+    const xattrs = decodeXattrs(row[0]);
+    keep(this.#xattrs, id, xattrs);
+    return xattrs;
+  }
+}
+
+function targetOf({ target, device }: Attributes): string | null {
+  return target ?? (device ? `${device.major},${device.minor}` : null);
+}
+
+function deviceOf(target: string | null): { major: number; minor: number } {
+  const [major, minor] = (target ?? '').split(',').map(Number);
+  assert(major !== undefined && minor !== undefined, 'a device node without its numbers');
+  return { major, minor };
+}
+
+/** Length of name (2), name, length of value (4), value; big-endian, in order of name. */
+export function encodeXattrs(xattrs: readonly Xattr[]): Buffer {
+  return Buffer.concat(
+    xattrs.flatMap(({ name, value }) => {
+      const head = Buffer.alloc(2);
+      const length = Buffer.alloc(4);
+      head.writeUInt16BE(name.length);
+      length.writeUInt32BE(value.length);
+      return [head, rawBytes(name), length, value];
+    }),
+  );
+}
+
+export function decodeXattrs(bytes: Buffer): Xattr[] {
+  const xattrs: Xattr[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const nameEnd = at + 2 + bytes.readUInt16BE(at);
+    const valueEnd = nameEnd + 4 + bytes.readUInt32BE(nameEnd);
+    const name = toRaw(bytes.subarray(at + 2, nameEnd));
+    xattrs.push({ name, value: bytes.subarray(nameEnd + 4, valueEnd) });
+    at = valueEnd;
+  }
+  return xattrs;
+}
+
+function keep<Key, Value>(cache: Map<Key, Value>, id: Key, value: Value): void {
+  if (cache.size >= CACHED) cache.clear();
+  cache.set(id, value);
+}

@@ -1,0 +1,204 @@
+/** A run's rows that are not yet part of any snapshot: SQL shared by the run, its finish and its journal. */
+import { strict as assert } from 'node:assert';
+import type { Raw } from '../base/raw.ts';
+import type { Catalog } from './catalog.ts';
+import { CHANGES, type Change, changeOf } from './change.ts';
+import { Directories, PLACE_OF_HOSTS } from './directories.ts';
+import { type Inode, type InodeRow, Inodes, inodeColumns } from './inodes.ts';
+import { isFileSql } from './mode.ts';
+import { inPathOrder, paged } from './order.ts';
+
+/** `p` is a row of pending, `i` its inode by LEFT JOIN. SCHEMA.md section 5 defines it. */
+export const WAITING = `(coalesce(${isFileSql('i')}, 0) AND (i.content IS NULL
+  OR (p.change = ${CHANGES.again} AND p.archive IS NULL)))`;
+
+export type PendingEntry = {
+  readonly directoryId: number;
+  readonly name: Raw;
+  readonly path: Raw;
+  readonly change: Change;
+  /** Undefined for what is gone. */
+  readonly inode: Inode | undefined;
+  /** It is a file whose content is not stored yet. */
+  readonly isWaiting: boolean;
+  /** Set by `Run.setHash`. */
+  readonly hash: Buffer | undefined;
+  /** A lower inode with the same hash is waiting too: this one takes its content and need not be read. */
+  readonly isFollower: boolean;
+  /** Another content has this size: it may be a duplicate. Known after `Run.countSizes`, else false. */
+  readonly isCandidate: boolean;
+  /** The archive whose journal carries the row. */
+  readonly archiveId: number | undefined;
+  /** The old path of what was moved. */
+  readonly movedFrom: Raw | undefined;
+};
+
+export type PendingFilter =
+  | 'all'
+  | 'waiting' // needs content
+  | 'ready' // content is stored, or it needs none
+  | 'unstored'; // in no archive yet, as a member or in its journal, and not gone: what a plan is made of
+
+const FILTERS: Record<PendingFilter, string> = {
+  all: '1',
+  waiting: WAITING,
+  ready: `NOT ${WAITING}`,
+  unstored: `p.archive IS NULL AND p.inode IS NOT NULL`,
+};
+
+type EntryRow = [
+  name: Raw,
+  change: number,
+  archive: number | null,
+  movedFrom: Raw | null,
+  isWaiting: number,
+  hash: Buffer | null,
+  isFollower: number,
+  isCandidate: number,
+  ...InodeRow,
+];
+const EXTRA_COLUMNS = 8;
+const PAGE_ROWS = 500;
+
+/** A run's rows in order of path. Memory is bounded; rows may change while it is read. */
+export class PendingRows {
+  readonly #jobNumber: number;
+  readonly #directories: Directories;
+  readonly #inodes: Inodes;
+  readonly #catalog: Catalog;
+
+  constructor(catalog: Catalog, jobNumber: number) {
+    this.#catalog = catalog;
+    this.#jobNumber = jobNumber;
+    this.#directories = new Directories(catalog);
+    this.#inodes = new Inodes(catalog);
+    this.#catalog
+      .prepare('CREATE TEMP TABLE IF NOT EXISTS sizes(size INTEGER PRIMARY KEY, count INTEGER)')
+      .run();
+  }
+
+  /**
+   * Counts the sizes of waiting files, into a temporary table on disk; later rows know then who may be a duplicate.
+   * Zero takes part in nothing: the empty content is known from the beginning.
+   */
+  countSizes(): void {
+    this.#catalog.read(() => {
+      this.#catalog.prepare('DELETE FROM temp.sizes').run();
+      this.#catalog
+        .prepare(
+          `INSERT INTO temp.sizes SELECT i.size, count(*) FROM pending p CROSS JOIN inodes i ON i.id = p.inode
+             WHERE p.job = ? AND ${WAITING} GROUP BY i.size`,
+        )
+        .run(this.#jobNumber);
+    });
+  }
+
+  inOrder(filter: PendingFilter): Generator<PendingEntry> {
+    return this.#inOrder(FILTERS[filter]);
+  }
+
+  /** Those that an archive carries, stored in it or only named by its journal. */
+  carriedBy(archiveId: number): Generator<PendingEntry> {
+    assert(Number.isSafeInteger(archiveId));
+    return this.#inOrder(`p.archive = ${archiveId}`);
+  }
+
+  *#inOrder(where: string): Generator<PendingEntry> {
+    const marked = this.#markDirectories(where);
+    try {
+      yield* this.#walk(where, marked);
+    } finally {
+      this.#catalog.prepare(`DROP TABLE temp.${marked}`).run();
+    }
+  }
+
+  *#walk(where: string, marked: string): Generator<PendingEntry> {
+    const job = this.#jobNumber;
+    const entries = this.#catalog.prepare<EntryRow>(this.#select(where));
+    const children = this.#catalog.prepare<[Raw, number]>(
+      `SELECT name, dir FROM temp.${marked} WHERE parent = ? AND name > ? ORDER BY name LIMIT ${PAGE_ROWS}`,
+    );
+    const tree = {
+      entries: (dir: number) =>
+        mapped(
+          paged((last: EntryRow | undefined) => entries.all(job, dir, last?.[0] ?? ''), PAGE_ROWS),
+          (row) => this.#entry(dir, row),
+        ),
+      directories: (dir: number) =>
+        mapped(
+          paged((last: [Raw, number] | undefined) => children.all(dir, last?.[0] ?? ''), PAGE_ROWS),
+          ([name, id]) => ({ name, id }),
+        ),
+    };
+    for (const { entry } of inPathOrder(tree, PLACE_OF_HOSTS)) yield entry;
+  }
+
+  #select(where: string): string {
+    return `SELECT p.name, p.change, p.archive, p.moved_from, ${WAITING}, h.hash,
+        h.hash IS NOT NULL AND EXISTS(
+          SELECT 1 FROM run_hashes l JOIN inodes n ON n.id = l.inode
+          WHERE l.job = p.job AND l.hash = h.hash AND l.inode < h.inode AND n.content IS NULL),
+        EXISTS(SELECT 1 FROM temp.sizes s WHERE s.size = i.size AND s.count > 1)
+          OR EXISTS(SELECT 1 FROM contents c WHERE c.size = i.size AND c.hash IS NOT NULL),
+        ${inodeColumns('i')}
+      FROM pending p LEFT JOIN inodes i ON i.id = p.inode
+        LEFT JOIN run_hashes h ON h.job = p.job AND h.inode = p.inode
+      WHERE p.job = ? AND p.dir = ? AND p.name > ? AND ${where} ORDER BY p.name LIMIT ${PAGE_ROWS}`;
+  }
+
+  #entry(directoryId: number, row: EntryRow): PendingEntry {
+    const isGone = row[EXTRA_COLUMNS] === null;
+    return {
+      directoryId,
+      name: row[0],
+      path: this.#directories.entryPath(directoryId, row[0]),
+      change: changeOf(row[1]),
+      archiveId: row[2] ?? undefined,
+      movedFrom: row[3] ?? undefined,
+      isWaiting: row[4] === 1,
+      hash: row[5] ?? undefined,
+      isFollower: row[6] === 1,
+      isCandidate: row[7] === 1 && row[4] === 1,
+      inode: isGone ? undefined : this.#inodes.fromRow(inodePart(row)),
+    };
+  }
+
+  /** The directories with such rows and all above them, so that a small run need not look into every directory. */
+  #markDirectories(where: string): string {
+    // Several walks may be open at once: each has a table of its own.
+    const used = this.#catalog
+      .prepare<[string]>("SELECT name FROM temp.sqlite_schema WHERE name LIKE 'marked%'")
+      .all()
+      .flat();
+    let number = 1;
+    while (used.includes(`marked${number}`)) number += 1;
+    const table = `marked${number}`;
+    this.#catalog
+      .prepare(
+        `CREATE TEMP TABLE ${table}(parent INTEGER, name TEXT, dir INTEGER, PRIMARY KEY(parent, name)) WITHOUT ROWID`,
+      )
+      .run();
+    this.#catalog
+      .prepare(
+        `INSERT INTO temp.${table}
+         WITH RECURSIVE
+           found(dir) AS (SELECT DISTINCT p.dir FROM pending p LEFT JOIN inodes i ON i.id = p.inode
+             WHERE p.job = ? AND ${where}),
+           above(dir) AS (SELECT dir FROM found WHERE dir <> ${PLACE_OF_HOSTS}
+             UNION SELECT d.parent FROM above a JOIN directories d ON d.id = a.dir
+               WHERE d.parent <> ${PLACE_OF_HOSTS})
+         SELECT d.parent, d.name, d.id FROM above a JOIN directories d ON d.id = a.dir`,
+      )
+      .run(this.#jobNumber);
+    return table;
+  }
+}
+
+function inodePart(row: EntryRow): InodeRow {
+  const [, , , , , , , , ...inode] = row;
+  return inode;
+}
+
+function* mapped<From, To>(items: Iterable<From>, to: (item: From) => To): Generator<To> {
+  for (const item of items) yield to(item);
+}

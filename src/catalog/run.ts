@@ -1,0 +1,333 @@
+/**
+ * One run of a backup, as the catalog sees it: what was found, what is stored by now, and at last the snapshot.
+ *
+ * Order of a run: add and gone for everything that changed; countSizes; setHash and setContent for candidates; archives,
+ * each beginArchive, store..., commitArchive; finish. Nothing of it is visible before finish has returned. After a crash
+ * `resume` brings the rows back to what is proven, and the same order is gone through again.
+ *
+ * Calls within `catalog.write` share its transaction: wrap many small ones, a few hundred entries at a time.
+ */
+import { strict as assert } from 'node:assert';
+import type { Raw } from '../base/raw.ts';
+import type { Attributes, SourceInode } from '../domain/entry.ts';
+import { Archives, type FinishedArchive, type MediumEnd, type NewArchive } from './archives.ts';
+import type { Catalog } from './catalog.ts';
+import { CHANGES, type Change } from './change.ts';
+import { Contents, type CopyPolicy, type FoundContent } from './contents.ts';
+import { Directories } from './directories.ts';
+import { completeSnapshots, dropRun, dropWaiting, sweepRuns } from './finish.ts';
+import { Inodes } from './inodes.ts';
+import { Known, type KnownEntry } from './known.ts';
+import { type PendingEntry, type PendingFilter, PendingRows, WAITING } from './pending.ts';
+import { EMPTY_CONTENT } from './schema.ts';
+import { type Snapshot, Snapshots } from './snapshots.ts';
+import { Store, type StoredEntry } from './store.ts';
+
+export type AddedEntry = {
+  readonly directoryId: number;
+  readonly name: Raw;
+  readonly change: Exclude<Change, 'gone' | 'again'>;
+  readonly attributes: Attributes;
+  readonly sourceInode: SourceInode;
+  /** Known already: unchanged, moved or a duplicate. Empty files need none. */
+  readonly contentId?: number | undefined;
+  /** The old path of what was moved. */
+  readonly movedFrom?: Raw | undefined;
+};
+
+export class Run {
+  readonly jobNumber: number;
+  /** The snapshot against which changes are found, undefined for the first run. */
+  readonly base: Snapshot | undefined;
+  readonly #catalog: Catalog;
+  readonly #directories: Directories;
+  readonly #inodes: Inodes;
+  readonly #contents: Contents;
+  readonly #archives: Archives;
+  readonly #rows: PendingRows;
+  readonly #known: Known;
+  readonly #store: Store;
+  readonly #put;
+  readonly #findLink;
+  readonly #addLink;
+  readonly #setContent;
+  readonly #setHash;
+  readonly #liveNames;
+  readonly #children;
+
+  /** Completes what another run left half finished, so that the base is the newest there is. */
+  constructor(catalog: Catalog, jobNumber: number) {
+    completeSnapshots(catalog);
+    this.#catalog = catalog;
+    this.jobNumber = jobNumber;
+    this.base = new Snapshots(catalog).live();
+    const snapshotId = this.base?.id ?? 0;
+    this.#directories = new Directories(catalog);
+    this.#inodes = new Inodes(catalog);
+    this.#contents = new Contents(catalog);
+    this.#archives = new Archives(catalog);
+    this.#rows = new PendingRows(catalog, jobNumber);
+    this.#known = new Known(catalog, this.#inodes, { snapshotId, job: jobNumber });
+    this.#store = new Store(catalog, jobNumber);
+    this.#put = catalog.prepare('INSERT OR REPLACE INTO pending VALUES(?, ?, ?, ?, ?, NULL, ?)');
+    this.#findLink = catalog.prepare<[number, number | null]>(
+      `SELECT l.inode, i.content FROM run_links l JOIN inodes i ON i.id = l.inode
+       WHERE l.job = ? AND l.device = ? AND l.inode_number = ?`,
+    );
+    this.#addLink = catalog.prepare('INSERT OR REPLACE INTO run_links VALUES(?, ?, ?, ?)');
+    this.#setContent = catalog.prepare('UPDATE inodes SET content = ? WHERE id = ?');
+    this.#setHash = catalog.prepare('INSERT OR REPLACE INTO run_hashes VALUES(?, ?, ?)');
+    this.#liveNames = catalog.prepare<[Raw]>(
+      `SELECT name FROM versions WHERE dir = @dir AND since <= ${snapshotId}
+         AND (until IS NULL OR until > ${snapshotId})
+       UNION SELECT name FROM pending WHERE job = @job AND dir = @dir AND inode IS NOT NULL`,
+    );
+    this.#children = catalog.prepare<[number]>('SELECT id FROM directories WHERE parent = ?');
+  }
+
+  /** The row of a directory's path, made where there is none. */
+  directory(path: Raw, hostId: number): number {
+    return this.#directories.ensure(hostId, path);
+  }
+
+  /** A directory's entries as of the base, overlaid with what this run has stored by now. In order of name. */
+  known(directoryId: number): KnownEntry[] {
+    return this.#known.list(directoryId);
+  }
+
+  /**
+   * Records what is new or changed; a second time for one place replaces the first. Names of one source inode share an
+   * inode. What stood below a directory that is one no longer becomes gone.
+   */
+  add(entries: Iterable<AddedEntry>): void {
+    this.#catalog.writeEach(entries, (entry) => {
+      const { directoryId, name, attributes } = entry;
+      if (attributes.type !== 'directory') this.#goneBelow(directoryId, name);
+      this.#put.run(
+        this.jobNumber,
+        directoryId,
+        name,
+        CHANGES[entry.change],
+        this.#inodeOf(entry),
+        entry.movedFrom ?? null,
+      );
+    });
+  }
+
+  /** Unchanged, but too few good copies of its content are left: it is stored again, without a new version. */
+  again(entry: { directoryId: number; name: Raw; inodeId: number }): void {
+    this.#catalog.write(() =>
+      this.#put.run(
+        this.jobNumber,
+        entry.directoryId,
+        entry.name,
+        CHANGES.again,
+        entry.inodeId,
+        null,
+      ),
+    );
+  }
+
+  /** The entry is no longer there, nor is anything below it. */
+  gone(directoryId: number, name: Raw): void {
+    this.#catalog.write(() => {
+      this.#put.run(this.jobNumber, directoryId, name, CHANGES.gone, null, null);
+      this.#goneBelow(directoryId, name);
+    });
+  }
+
+  /** A row that is given up: the file vanished or cannot be read. The last version before stays. */
+  forget(directoryId: number, name: Raw): void {
+    this.#catalog.write(() =>
+      this.#catalog
+        .prepare('DELETE FROM pending WHERE job = ? AND dir = ? AND name = ?')
+        .run(this.jobNumber, directoryId, name),
+    );
+  }
+
+  /** The run's rows in order of path; memory is bounded. */
+  entries(filter: PendingFilter): Generator<PendingEntry> {
+    return this.#rows.inOrder(filter);
+  }
+
+  /** Files that need content, in order of path. */
+  waiting(): Generator<PendingEntry> {
+    return this.#rows.inOrder('waiting');
+  }
+
+  /** Counts sizes anew; call it when everything is added. */
+  countSizes(): void {
+    this.#rows.countSizes();
+  }
+
+  /** Waiting files whose size another content has, stored or waiting: to be hashed before they are written. */
+  *sizeCandidates(): Generator<PendingEntry> {
+    this.countSizes();
+    for (const entry of this.#rows.inOrder('waiting')) if (entry.isCandidate) yield entry;
+  }
+
+  findContent(sizeBytes: number, hash: Buffer, policy: CopyPolicy): FoundContent | undefined {
+    return this.#contents.findStored({ sizeBytes, hash }, policy);
+  }
+
+  /** The inode's bytes are this content: all its names become ready. */
+  setContent(inodeId: number, contentId: number): void {
+    this.#catalog.write(() => this.#setContent.run(contentId, inodeId));
+  }
+
+  /** Remembers the hash of a waiting inode, so that one of several with the same bytes is written. */
+  setHash(inodeId: number, hash: Buffer): void {
+    this.#catalog.write(() => this.#setHash.run(this.jobNumber, inodeId, hash));
+  }
+
+  beginArchive(archive: NewArchive): number {
+    return this.#archives.begin(this.jobNumber, archive);
+  }
+
+  /** Records entries that the archive holds, any time while it is written; they count when it is committed. */
+  store(archiveId: number, stored: Iterable<StoredEntry>): void {
+    this.#store.add(archiveId, stored);
+  }
+
+  /**
+   * Ready rows that no journal carries yet (gone, duplicates, attributes; also of earlier runs) become this archive's.
+   * `journal` reads them. Goes through all rows of the run: once an archive that closes a cartridge or the run, not more.
+   */
+  takeForJournal(archiveId: number): void {
+    this.#store.takeForJournal(archiveId);
+  }
+
+  /** The rows of this run that an archive carries, in order of path. */
+  carriedBy(archiveId: number): Generator<PendingEntry> {
+    return this.#rows.carriedBy(archiveId);
+  }
+
+  /** The archive is durable on `copiesGood`. What was stored into it counts from now on. */
+  commitArchive(
+    archiveId: number,
+    finished: FinishedArchive & { readonly stored?: Iterable<StoredEntry> },
+  ): void {
+    if (finished.stored) this.store(archiveId, finished.stored);
+    this.#archives.commit(archiveId, finished);
+  }
+
+  /** The archive will never be good. Its entries are waiting again, its journal's rows are in no journal. */
+  tearArchive(archiveId: number, ends: readonly MediumEnd[] = []): void {
+    this.#archives.tear(archiveId, ends);
+    this.#store.untie(archiveId);
+  }
+
+  /**
+   * After a crash: archives in writing are torn, rows without content are dropped for the scan to find anew. What is stored
+   * stays and is known. May be called twice.
+   */
+  resume(): void {
+    for (const { archiveId, state } of this.#archives.ofJob(this.jobNumber)) {
+      // Torn ones too: the crash may have come between tearing and untying.
+      if (state === 'writing' || state === 'torn') this.tearArchive(archiveId);
+    }
+    dropWaiting(this.#catalog, this.jobNumber);
+  }
+
+  /** The seconds `finish` will give the snapshot, unless another run is finished before. */
+  proposeSeconds(timeMs: number): number {
+    const last = this.#catalog.prepare<[number | null]>('SELECT max(seconds) FROM snapshots').get();
+    return Math.max(Math.floor(timeMs / 1000), (last?.[0] ?? Number.NEGATIVE_INFINITY) + 1);
+  }
+
+  /**
+   * Makes the snapshot: ready rows become versions, waiting ones are dropped. May be called again after a crash.
+   * @param options.journaledSeconds the time that the end line of a good archive's journal gives the run; where it is not
+   *   the snapshot's, or none is given, the next archive must carry the run's end
+   */
+  finish(options: {
+    state: 'finished' | 'partial';
+    timeMs: number;
+    journaledSeconds?: number | undefined;
+  }): Snapshot {
+    const isWriting = this.#archives.ofJob(this.jobNumber).some(({ state }) => state === 'writing');
+    assert(!isWriting, 'an archive of this run is still being written');
+    this.#beginSnapshot(options);
+    completeSnapshots(this.#catalog);
+    sweepRuns(this.#catalog);
+    const snapshot = new Snapshots(this.#catalog).ofJob(this.jobNumber);
+    assert(snapshot);
+    return snapshot;
+  }
+
+  /** Nothing of it is kept but the archives it wrote, whose contents serve later runs. */
+  discard(): void {
+    for (const { archiveId, state } of this.#archives.ofJob(this.jobNumber))
+      if (state === 'writing') this.tearArchive(archiveId);
+    dropRun(this.#catalog, this.jobNumber);
+  }
+
+  /** One snapshot is applied at a time, in order of their ids: another run's is completed first. */
+  #beginSnapshot(options: {
+    state: string;
+    timeMs: number;
+    journaledSeconds?: number | undefined;
+  }) {
+    const begun = this.#catalog.prepare('SELECT 1 FROM snapshots WHERE job = ?');
+    const other = this.#catalog.prepare("SELECT 1 FROM snapshots WHERE state = 'applying'");
+    const tryBegin = () =>
+      this.#catalog.write(() => {
+        if (begun.get(this.jobNumber)) return true;
+        if (other.get()) return false;
+        const seconds = this.proposeSeconds(options.timeMs);
+        this.#catalog
+          .prepare(
+            `INSERT INTO snapshots SELECT coalesce(max(id), 0) + 1, ?, ?, 'applying', ?, -1, '', ? FROM snapshots`,
+          )
+          .run(
+            seconds,
+            this.jobNumber,
+            options.state === 'partial' ? 1 : 0,
+            options.journaledSeconds === seconds ? 1 : 0,
+          );
+        return true;
+      });
+    while (!tryBegin()) completeSnapshots(this.#catalog);
+  }
+
+  #inodeOf(entry: AddedEntry): number {
+    const { attributes, sourceInode } = entry;
+    const contentId =
+      entry.contentId ??
+      (attributes.type === 'file' && attributes.sizeBytes === 0 ? EMPTY_CONTENT : undefined);
+    if (sourceInode.links <= 1 || attributes.type === 'directory')
+      return this.#inodes.add(attributes, sourceInode, contentId);
+    const key = [this.jobNumber, sourceInode.device, sourceInode.inode];
+    const shared = this.#findLink.get(...key);
+    if (shared) {
+      if (contentId !== undefined && shared[1] === null) this.#setContent.run(contentId, shared[0]);
+      return shared[0];
+    }
+    const id = this.#inodes.add(attributes, sourceInode, contentId);
+    this.#addLink.run(...key, id);
+    return id;
+  }
+
+  /** Everything the base shows below a directory, or this run has added there. */
+  #goneBelow(directoryId: number, name: Raw): void {
+    const top = this.#directories.child(directoryId, name);
+    if (top === undefined) return;
+    const left = [top];
+    for (let dir = left.pop(); dir !== undefined; dir = left.pop()) {
+      for (const [child] of this.#liveNames.all({ dir, job: this.jobNumber }))
+        this.#put.run(this.jobNumber, dir, child, CHANGES.gone, null, null);
+      for (const [child] of this.#children.all(dir)) left.push(child);
+    }
+  }
+
+  /** Whether rows wait for content. */
+  hasWaiting(): boolean {
+    return (
+      this.#catalog
+        .prepare(
+          `SELECT 1 FROM pending p LEFT JOIN inodes i ON i.id = p.inode WHERE p.job = ? AND ${WAITING} LIMIT 1`,
+        )
+        .get(this.jobNumber) !== undefined
+    );
+  }
+}

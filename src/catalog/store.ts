@@ -1,0 +1,237 @@
+/** From an archive into the catalog: contents, extents, and which rows the archive carries. */
+import { strict as assert } from 'node:assert';
+import type { Raw } from '../base/raw.ts';
+import type { Content, Extent } from '../domain/content.ts';
+import type { DataRange } from '../domain/entry.ts';
+import type { Catalog } from './catalog.ts';
+import { CHANGES } from './change.ts';
+import { Contents, encodeRanges } from './contents.ts';
+import { WAITING } from './pending.ts';
+
+/** One row of the run that an archive holds, as a member or only in its journal. */
+export type StoredEntry = {
+  readonly directoryId: number;
+  readonly name: Raw;
+  readonly inodeId: number;
+  /**
+   * The bytes of the file, complete with this archive. Left out for what has no bytes, for further names of an inode, and
+   * while parts of a split file are missing.
+   */
+  readonly content?: Content | undefined;
+  /** The parts of the content that lie in this archive. */
+  readonly extents?: readonly Extent[] | undefined;
+  /** Of a sparse content: its data ranges as a whole. With `content` only. */
+  readonly ranges?: readonly DataRange[] | undefined;
+};
+
+/** Sorted portions meet the index on (size, hash) from left to right, which halves its cost. */
+const PORTION = 1024;
+
+export class Store {
+  readonly #catalog: Catalog;
+  readonly #job: number;
+  readonly #contents: Contents;
+  readonly #insertContent;
+  readonly #insertExtent;
+  readonly #completeContent;
+  readonly #setContent;
+  readonly #clearContent;
+  readonly #setArchive;
+  readonly #findPartial;
+  readonly #addPartial;
+  readonly #followers;
+  readonly #hasHashes;
+
+  constructor(catalog: Catalog, jobNumber: number) {
+    this.#catalog = catalog;
+    this.#job = jobNumber;
+    this.#contents = new Contents(catalog);
+    this.#insertContent = catalog.prepare('INSERT INTO contents VALUES(?, ?, ?, ?, ?)');
+    this.#insertExtent = catalog.prepare(
+      'INSERT OR REPLACE INTO extents VALUES(?, ?, ?, ?, ?, ?, ?)',
+    );
+    this.#completeContent = catalog.prepare(
+      'UPDATE contents SET hash = ?, segments = ?, holes = ? WHERE id = ?',
+    );
+    // The inode of an unchanged file keeps its content: it is the same, or the file is another by now.
+    this.#setContent = catalog.prepare(
+      'UPDATE inodes SET content = ? WHERE id = ? AND content IS NULL',
+    );
+    this.#clearContent = catalog.prepare('UPDATE inodes SET content = NULL WHERE id = ?');
+    this.#setArchive = catalog.prepare(
+      'UPDATE pending SET archive = ? WHERE job = ? AND dir = ? AND name = ?',
+    );
+    this.#findPartial = catalog.prepare<[number]>(
+      'SELECT content FROM run_partials WHERE job = ? AND inode = ?',
+    );
+    this.#addPartial = catalog.prepare('INSERT INTO run_partials VALUES(?, ?, ?)');
+    this.#followers = catalog.prepare<[number]>(
+      'SELECT inode FROM run_hashes WHERE job = ? AND hash = ?',
+    );
+    this.#hasHashes = catalog.prepare('SELECT 1 FROM run_hashes WHERE job = ? LIMIT 1');
+  }
+
+  add(archiveId: number, stored: Iterable<StoredEntry>): void {
+    this.#catalog.writeEach(portions(stored, PORTION), (portion) => {
+      const hasHashes = this.#hasHashes.get(this.#job) !== undefined;
+      for (const entry of portion.toSorted(bySizeAndHash))
+        this.#addOne(archiveId, entry, hasHashes);
+      for (const { directoryId, name } of portion)
+        this.#setArchive.run(archiveId, this.#job, directoryId, name);
+    });
+  }
+
+  /** See `Run.takeForJournal`. */
+  takeForJournal(archiveId: number): void {
+    for (const job of this.#jobsWithRows())
+      this.#eachPage(job, (dir, after, last) => {
+        this.#catalog
+          .prepare(
+            `UPDATE pending AS p SET archive = @archiveId WHERE job = @job AND (dir, name) > (@dir, @after)
+               AND (dir, name) <= (@lastDir, @lastName) AND archive IS NULL AND NOT EXISTS(
+                 SELECT 1 FROM inodes i WHERE i.id = p.inode AND ${WAITING})`,
+          )
+          .run({ archiveId, job, dir, after, lastDir: last[0], lastName: last[1] });
+      });
+  }
+
+  /** Rows of a torn archive are in no archive, and contents that only it held are no contents. */
+  untie(archiveId: number): void {
+    for (const job of this.#jobsWithRows())
+      this.#eachPage(job, (dir, after, last) => {
+        const bound = { archiveId, job, dir, after, lastDir: last[0], lastName: last[1] };
+        const range = `p.job = @job AND (p.dir, p.name) > (@dir, @after)
+          AND (p.dir, p.name) <= (@lastDir, @lastName)`;
+        if (job === this.#job) this.#untieContents(range, bound);
+        this.#catalog
+          .prepare(`UPDATE pending AS p SET archive = NULL WHERE ${range} AND archive = @archiveId`)
+          .run(bound);
+      });
+  }
+
+  /** Finished runs whose rows no good journal carries yet, and this one. */
+  #jobsWithRows(): number[] {
+    const finished = this.#catalog
+      .prepare<[number]>(
+        `SELECT job FROM snapshots s WHERE state = 'finished' AND job <> ? AND EXISTS(
+           SELECT 1 FROM pending p WHERE p.job = s.job) ORDER BY id`,
+      )
+      .all(this.#job);
+    return [...finished.flat(), this.#job];
+  }
+
+  #untieContents(range: string, bound: Record<string, number | string>): void {
+    const rows = this.#catalog
+      .prepare<[number, number]>(
+        `SELECT i.id, i.content FROM pending p CROSS JOIN inodes i ON i.id = p.inode
+         WHERE ${range} AND p.change <> ${CHANGES.again} AND i.content IS NOT NULL
+           AND EXISTS(SELECT 1 FROM extents e WHERE e.content = i.content AND e.archive = @archiveId)`,
+      )
+      .all(bound);
+    for (const [inode, content] of rows)
+      if (this.#contents.goodCopies(content) === 0) this.#clearContent.run(inode);
+  }
+
+  #eachPage(job: number, step: (dir: number, name: Raw, last: [number, Raw]) => void): void {
+    const next = this.#catalog.prepare<[number, Raw]>(
+      `SELECT dir, name FROM (SELECT dir, name FROM pending WHERE job = ? AND (dir, name) > (?, ?)
+         ORDER BY dir, name LIMIT 4096) ORDER BY dir DESC, name DESC LIMIT 1`,
+    );
+    let at: [number, Raw] = [-1, '' as Raw];
+    this.#catalog.writeSteps(() => {
+      const last = next.get(job, ...at);
+      if (!last) return false;
+      step(...at, last);
+      at = last;
+      return true;
+    });
+  }
+
+  #addOne(archiveId: number, entry: StoredEntry, hasHashes: boolean): void {
+    const { content, extents = [], inodeId } = entry;
+    if (!content && extents.length === 0) return;
+    const partial = this.#findPartial.get(this.#job, inodeId)?.[0];
+    const id = content
+      ? this.#complete(content, entry.ranges, partial)
+      : (partial ?? this.#beginPartial(inodeId));
+    const size = content?.sizeBytes;
+    for (const extent of extents) this.#addExtent(id, archiveId, extent, size);
+    if (!content) return;
+    this.#setContent.run(id, inodeId);
+    if (!hasHashes) return;
+    for (const [follower] of this.#followers.all(this.#job, content.hash))
+      if (follower !== inodeId) this.#setContent.run(id, follower);
+  }
+
+  /** The row of a complete content: one that is known, the one its parts began, or a new one. */
+  #complete(content: Content, ranges: StoredEntry['ranges'], partial: number | undefined): number {
+    const { sizeBytes, hash } = content;
+    const known = this.#contents.find(sizeBytes, hash);
+    if (known !== undefined) {
+      if (partial !== undefined && partial !== known) this.#adopt(partial, known);
+      return known;
+    }
+    const segments = content.segments ?? null;
+    const holes = ranges ? encodeRanges(ranges) : null;
+    if (partial !== undefined) {
+      this.#completeContent.run(hash, segments, holes, partial);
+      return partial;
+    }
+    const id = this.#catalog.nextId('contents');
+    this.#insertContent.run(id, sizeBytes, hash, segments, holes);
+    return id;
+  }
+
+  #beginPartial(inodeId: number): number {
+    const id = this.#catalog.nextId('contents');
+    const size = this.#catalog
+      .prepare<[number]>('SELECT size FROM inodes WHERE id = ?')
+      .get(inodeId)?.[0];
+    assert(size !== undefined, `no inode ${inodeId}`);
+    this.#insertContent.run(id, size, null, null, null);
+    this.#addPartial.run(this.#job, inodeId, id);
+    return id;
+  }
+
+  /** Another run has meanwhile stored the same bytes: the parts become a further copy of them. */
+  #adopt(partial: number, known: number): void {
+    this.#catalog
+      .prepare('UPDATE OR IGNORE extents SET content = ? WHERE content = ?')
+      .run(known, partial);
+    this.#catalog.prepare('DELETE FROM extents WHERE content = ?').run(partial);
+    this.#catalog.prepare('DELETE FROM contents WHERE id = ?').run(partial);
+    this.#catalog.prepare('DELETE FROM run_partials WHERE content = ?').run(partial);
+  }
+
+  #addExtent(content: number, archive: number, extent: Extent, size: number | undefined): void {
+    const { contentOffset, lengthBytes, storedBytes } = extent;
+    const isToEnd = size !== undefined && contentOffset + lengthBytes === size;
+    this.#insertExtent.run(
+      content,
+      contentOffset,
+      archive,
+      extent.archiveOffset,
+      isToEnd ? null : lengthBytes,
+      storedBytes === lengthBytes ? null : storedBytes,
+      extent.form === 'sparse' ? 1 : 0,
+    );
+  }
+}
+
+/** What has no content comes first. */
+function bySizeAndHash(a: StoredEntry, b: StoredEntry): number {
+  if (!a.content || !b.content) return Number(Boolean(a.content)) - Number(Boolean(b.content));
+  return a.content.sizeBytes - b.content.sizeBytes || a.content.hash.compare(b.content.hash);
+}
+
+function* portions<Item>(items: Iterable<Item>, size: number): Generator<Item[]> {
+  let portion: Item[] = [];
+  for (const item of items) {
+    portion.push(item);
+    if (portion.length === size) {
+      yield portion;
+      portion = [];
+    }
+  }
+  if (portion.length > 0) yield portion;
+}

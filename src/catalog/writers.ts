@@ -1,0 +1,30 @@
+/**
+ * Which processes write the catalog, so that an unclean end is noticed.
+ *
+ * A process is named by boot, pid and start time: a pid that was given anew after a crash is not taken for the old one.
+ * Within another pid namespace a living writer looks dead; the cost is an integrity check too many.
+ */
+import { readFileSync } from 'node:fs';
+import { errnoOf } from '../base/errors.ts';
+
+export function ownProcess(): string {
+  return processName(process.pid) ?? `unknown:${process.pid}:0`;
+}
+
+export function isAlive(name: string): boolean {
+  return processName(Number(name.split(':')[1])) === name;
+}
+
+/** `BOOT:PID:START`, undefined when there is no such process. */
+function processName(pid: number): string | undefined {
+  try {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // proc(5): the program's name stands in parentheses and may hold anything; the start time is the 20th field behind it.
+    const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    return `${boot}:${pid}:${start ?? ''}`;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH') return undefined;
+    throw error;
+  }
+}
