@@ -81,9 +81,13 @@ export function parseLine(text: string, number: number): JournalLine | undefined
 /** Null where the line is broken. */
 const PARSERS: ReadonlyMap<string, (fields: readonly string[]) => JournalLine | null> = new Map(
   Object.entries<(fields: readonly string[]) => JournalLine | null>({
-    'shelfs-journal': ([, revision, archive = '', hash, host]) =>
-      revision === '1' && UUID.test(archive) && hash === 'hash=blake3' && host
-        ? { kind: 'journal', archive, host: unescapeField(host) }
+    'shelfs-journal': ([, revision, archive = '', hash, host, created = '']) =>
+      revision === '1' &&
+      UUID.test(archive) &&
+      hash === 'hash=blake3' &&
+      host &&
+      INSTANT.test(created)
+        ? { kind: 'journal', archive, host: unescapeField(host), created }
         : null,
     run: ([, job, uuid = '', host, started = '', program]) => {
       const jobNumber = parseCount(job);

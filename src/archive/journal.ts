@@ -44,6 +44,8 @@ export type JournalStart = {
   readonly kind: 'journal';
   readonly archive: string;
   readonly host: Raw;
+  /** As the opening says: ISO 8601, UTC. Puts the journals of a run in order. */
+  readonly created: string;
 };
 
 export type JournalRun = {
@@ -98,8 +100,8 @@ export type JournalEnd = {
 export type JournalLine = JournalStart | JournalRun | JournalEntry | JournalSegments | JournalEnd;
 
 /** The first line. */
-export function formatStart({ archive, host }: Omit<JournalStart, 'kind'>): string {
-  return line(['shelfs-journal', '1', archive, 'hash=blake3', escapeField(host)]);
+export function formatStart({ archive, host, created }: Omit<JournalStart, 'kind'>): string {
+  return line(['shelfs-journal', '1', archive, 'hash=blake3', escapeField(host), created]);
 }
 
 export function formatRun({ job, uuid, host, started, program }: Omit<JournalRun, 'kind'>): string {

@@ -19,7 +19,11 @@ import type { Raw } from '../../../src/base/raw.ts';
 import { fileAttributes, otherAttributes, rawName, rawPath } from './arbitrary.ts';
 
 const UUID = '6f1c2a34-0b1d-4c5e-8f90-a1b2c3d4e5f6';
-const START = formatStart({ archive: UUID, host: 'nas' as Raw });
+const START = formatStart({
+  archive: UUID,
+  host: 'nas' as Raw,
+  created: '2026-11-20T09:00:00Z',
+});
 
 const place: fc.Arbitrary<Place> = fc
   .record({
