@@ -15,7 +15,8 @@ export type Digest = {
   readonly uuid: string;
   /** 32 bytes each, over the stream's first `lengthBytes` bytes: all before this member's header. */
   readonly blake3: Buffer;
-  readonly sha256: Buffer;
+  /** Undefined where the machine that wrote it could not keep up with making one. */
+  readonly sha256: Buffer | undefined;
   readonly lengthBytes: number;
   /** The journal's text in the stream. */
   readonly journal: { readonly offset: number; readonly lengthBytes: number };
@@ -44,10 +45,10 @@ export function encodeDigest(digest: Digest): Buffer {
 
 export function formatDigest(digest: Omit<Digest, 'uuid'>): string {
   const { blake3, sha256, lengthBytes, journal } = digest;
-  assert(blake3.length === 32 && sha256.length === 32);
+  assert(blake3.length === 32 && (sha256 === undefined || sha256.length === 32));
   return (
     `blake3 ${blake3.toString('hex')} ${place(lengthBytes)}\n` +
-    `sha256 ${sha256.toString('hex')} ${place(lengthBytes)}\n` +
+    `sha256 ${sha256?.toString('hex') ?? '-'.repeat(64)} ${place(lengthBytes)}\n` +
     `journal ${place(journal.offset)} ${place(journal.lengthBytes)}\n`
   );
 }
@@ -62,7 +63,7 @@ export function parseDigest(text: string): Omit<Digest, 'uuid'> {
 
 function readDigest(text: string): Omit<Digest, 'uuid'> | undefined {
   const match =
-    /^blake3 ([0-9a-f]{64}) +(\d{1,16})\nsha256 ([0-9a-f]{64}) +(\d{1,16})\njournal +(\d{1,16}) +(\d{1,16})\n$/.exec(
+    /^blake3 ([0-9a-f]{64}) +(\d{1,16})\nsha256 ([0-9a-f]{64}|-{64}) +(\d{1,16})\njournal +(\d{1,16}) +(\d{1,16})\n$/.exec(
       text,
     );
   const [, blake3 = '', length, sha256 = '', again, offset, journalLength] = match ?? [];
@@ -77,7 +78,7 @@ function readDigest(text: string): Omit<Digest, 'uuid'> | undefined {
     return undefined;
   return {
     blake3: Buffer.from(blake3, 'hex'),
-    sha256: Buffer.from(sha256, 'hex'),
+    sha256: sha256.startsWith('-') ? undefined : Buffer.from(sha256, 'hex'),
     lengthBytes,
     journal,
   };

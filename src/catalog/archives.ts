@@ -24,7 +24,7 @@ export type FinishedArchive = {
   readonly lengthBytes: number;
   readonly lengthBlocks: number;
   readonly blake3: Buffer;
-  readonly sha256: Buffer;
+  readonly sha256: Buffer | undefined;
   /** Media whose synchronous filemark came back good; the other copies are bad. At least one. */
   readonly copiesGood: readonly number[];
   /** The archive that vouches for the whole members of this one, which has no digest of its own. */
@@ -119,7 +119,7 @@ export class Archives {
           finished.lengthBytes,
           finished.lengthBlocks,
           finished.blake3,
-          finished.sha256,
+          finished.sha256 ?? null,
           nowMs,
           finished.completedBy ?? null,
           archiveId,
