@@ -83,6 +83,8 @@ export type ForecastOptions = {
 export class Forecaster<K> {
   readonly #options: ForecastOptions;
   readonly #media = new Map<string, MediumForecast>();
+  /** Media of the first copy, in the order in which they are written. */
+  readonly #firstCopy = new Set<string>();
   /** Stored bytes of pieces that are no sand. */
   readonly #large: number[] = [];
   readonly #sandBelowBytes: number;
@@ -102,6 +104,7 @@ export class Forecaster<K> {
   take(step: PlanStep<K>): void {
     if (step.kind === 'begin') {
       this.#writing = step.media;
+      for (const key of step.media.slice(0, 1)) this.#firstCopy.add(key);
     } else if (step.kind === 'piece') {
       const bytes = storedBytesMax(step);
       if (bytes < this.#sandBelowBytes) this.#sandBytes += bytes;
@@ -146,8 +149,7 @@ export class Forecaster<K> {
   /** On the media of the plan's first copy, in their order, then on more like the roomiest. */
   #firstFitDecreasing(): Forecast['tightest'] {
     const roomiestBytes = Math.max(0, ...this.#options.media.map((one) => this.#usableBytes(one)));
-    const used = [...this.#media.keys()].filter((_, index) => index % this.#options.copies === 0);
-    const rooms = used.map((key) => this.#usableBytes(this.#medium(key)));
+    const rooms = [...this.#firstCopy].map((key) => this.#usableBytes(this.#medium(key)));
     const left: number[] = [];
     const firstWith = (bytes: number): number => {
       const found = left.findIndex((room) => room >= bytes);

@@ -57,6 +57,15 @@ test('waste beside first-fit decreasing', () => {
   });
 });
 
+test('of several copies one is compared', () =>
+  // In path order: 60 | 70 80; decreasing: 80 | 70 60
+  expect(forecast([60, 70, 80], [100, 100, 200, 200], { copies: 2 })).toMatchObject({
+    media: [{ key: 'M0' }, { key: 'M1' }, { key: 'M2' }, { key: 'M3' }],
+    storedBytes: 210,
+    wasteBytes: 60,
+    tightest: { media: 2, wasteBytes: 10 },
+  }));
+
 test('small pieces fill every gap', () =>
   expect(forecast([60_000, 30_000, ...Array(1000).fill(50)], [100_010, 100_010]).tightest).toEqual({
     media: 2,

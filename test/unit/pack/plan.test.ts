@@ -122,6 +122,20 @@ describe('media', () => {
       }),
     ).toEqual(['S: a b', 'A: c']));
 
+  test('of such media the one with the most room comes first', () =>
+    expect(
+      plan(items(20), {
+        media: [appendable('A', 30), appendable('B', 50)],
+        limits: makeLimits(10_000),
+      }),
+    ).toEqual(['B: a']));
+
+  test('what is as good as full is not filled on while something waits', () =>
+    expect(plan(items(985, 500, 0), { media: [scratch('A', 1000), scratch('B', 1000)] })).toEqual([
+      'A: a',
+      'B: b c',
+    ]));
+
   test('of media with equal room the first by barcode', () =>
     expect(plan(items(80), { media: [appendable('B', 90), appendable('A', 90)] })).toEqual([
       'A: a',
@@ -169,6 +183,13 @@ describe('media', () => {
     expect(planned(archive + 2 * 200 + 199)).toEqual(['A: a', 'B: b']);
     expect(planned(archive + 2 * 100 + 200)).toEqual(['A: a', 'B: b']);
     expect(() => planned(archive + 2 * 100 + 199)).toThrow('no medium has room');
+  });
+
+  test('planned anew, the journal that lies behind counts', () => {
+    const reserve = { fixedBytes: 0, perMediumJournalByte: 0, perRunJournalByte: 1 };
+    const options = { media: [scratch('A', 100)], limits: makeLimits(100, { reserve }) };
+    expect(plan(items(50), { ...options, journalBytesBefore: 40 })).toEqual(['A: a']);
+    expect(() => plan(items(50), { ...options, journalBytesBefore: 41 })).toThrow('no medium');
   });
 
   test('copies: two get the same, up to the smaller room; the larger stays for the next', () =>
