@@ -127,9 +127,9 @@ export function sweepRuns(catalog: Catalog): void {
 
 /** Every row of a run that will not be finished, and the inodes only it knew. */
 export function dropRun(catalog: Catalog, job: number): void {
-  deleteRows(catalog, job, '1', true);
   dropHelpers(catalog, job);
   deleteOfJob(catalog, 'run_links', job);
+  deleteRows(catalog, job, '1', true);
 }
 
 /** Rows that wait for content, and their inodes: after a crash the scan finds them anew. */
@@ -146,12 +146,13 @@ export function dropWaiting(catalog: Catalog, job: number): void {
   );
 }
 
+/** The rows go last: as long as there are some, a sweep that was cut short is taken up again. */
 function sweepFinished(catalog: Catalog, job: number): void {
+  dropHelpers(catalog, job);
+  deleteOfJob(catalog, 'run_links', job);
   deleteRows(catalog, job, WAITING, true);
   // Only archives that are good carry a journal that can be read.
   deleteRows(catalog, job, "p.archive IN (SELECT id FROM archives WHERE state = 'good')", false);
-  dropHelpers(catalog, job);
-  deleteOfJob(catalog, 'run_links', job);
 }
 
 /** In order of key, a page at a time; so it also ends when rows stay. */

@@ -58,6 +58,7 @@ export class Run {
   /** Completes what another run left half finished, so that the base is the newest there is. */
   constructor(catalog: Catalog, jobNumber: number) {
     completeSnapshots(catalog);
+    sweepRuns(catalog);
     this.#catalog = catalog;
     this.jobNumber = jobNumber;
     this.base = new Snapshots(catalog).live();

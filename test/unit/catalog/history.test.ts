@@ -1,0 +1,148 @@
+/** Random histories with crashes: every snapshot, at every time, shows what the naive model kept of it. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { SimClock } from '../../../src/base/clock.ts';
+import { type Random, seededRandom } from '../../../src/base/random.ts';
+import type { Raw } from '../../../src/base/raw.ts';
+import { Catalog } from '../../../src/catalog/catalog.ts';
+import { Contents } from '../../../src/catalog/contents.ts';
+import { sweepRuns } from '../../../src/catalog/finish.ts';
+import { Jobs } from '../../../src/catalog/jobs.ts';
+import { Run } from '../../../src/catalog/run.ts';
+import { Snapshots } from '../../../src/catalog/snapshots.ts';
+import { Tree } from '../../../src/catalog/tree.ts';
+import { backUp, hashOf, ModelTree, type Shown } from './model.ts';
+import { JOB, world } from './scratch.ts';
+
+class Crash extends Error {}
+
+/** The n-th transaction, or call within one, does not happen, and nothing after it until the result is called. */
+function crashAt(catalog: Catalog, call: number): () => void {
+  let left = call;
+  const write = catalog.write.bind(catalog);
+  catalog.write = (work) => {
+    left -= 1;
+    if (left <= 0) throw new Crash();
+    return write(work);
+  };
+  return () => {
+    catalog.write = write;
+  };
+}
+
+function shownBy(catalog: Catalog, hostId: number, snapshotId: number): Map<Raw, Shown> {
+  const tree = new Tree(catalog);
+  const contents = new Contents(catalog);
+  const shown = new Map<Raw, Shown>();
+  for (const { path, inode } of tree.walk(hostId, '/' as Raw, snapshotId)) {
+    const { type, mode, contentId } = inode;
+    let text: string = inode.target ?? '';
+    if (type === 'file') {
+      if (contentId === undefined) throw new Error(`${path} has no content`);
+      expect(contents.goodCopies(contentId)).toBeGreaterThan(0);
+      text = contents.get(contentId)?.hash.toString('hex') ?? '';
+    }
+    shown.set(path, { type, mode, text, group: inode.sourceInode.inode });
+  }
+  return shown;
+}
+
+const expected = (model: ModelTree) =>
+  new Map(
+    [...model.shown()].map(([path, entry]) => [
+      path,
+      { ...entry, text: entry.type === 'file' ? hashOf(entry.text).toString('hex') : entry.text },
+    ]),
+  );
+
+function inPathOrder(paths: Raw[]): Raw[] {
+  return paths.toSorted((a, b) => {
+    const [left, right] = [a.split('/'), b.split('/')];
+    for (const [index, name] of left.entries()) {
+      const other = right[index];
+      if (other === undefined) return 1;
+      if (name !== other) return name < other ? -1 : 1;
+    }
+    return -1;
+  });
+}
+
+type Story = { seed: number; runs: number; crashes: boolean };
+
+function play({ seed, runs, crashes }: Story): void {
+  const random: Random = seededRandom(seed);
+  const { path, catalog: first, hostId, media } = world(new SimClock());
+  const model = new ModelTree(random);
+  const kept = new Map<number, Map<Raw, Shown>>();
+  let catalog = first;
+  for (let number = 1; number <= runs; number += 1) {
+    model.change(3 + random.below(25));
+    const job = new Jobs(catalog).add({ ...JOB, uuid: `job-${number}` });
+    for (;;) {
+      const isDoomed = crashes && random.below(3) > 0;
+      const revive = isDoomed ? crashAt(catalog, 1 + random.below(120)) : () => {};
+      try {
+        const run = new Run(catalog, job);
+        if (!new Snapshots(catalog).ofJob(job)) {
+          run.resume();
+          backUp({ catalog, run, model, hostId, media, random });
+          run.finish({ state: 'finished', timeMs: 1000 });
+        }
+        revive();
+        break;
+      } catch (error) {
+        if (!(error instanceof Crash)) throw error;
+        revive();
+        catalog.close();
+        catalog = Catalog.open(path, { mode: 'write', clock: new SimClock() });
+        checkAll(catalog, hostId, kept);
+      }
+    }
+    const snapshot = new Snapshots(catalog).ofJob(job);
+    kept.set(snapshot?.id ?? 0, expected(model));
+    expect(new Jobs(catalog).get(job)?.state).toBe('finished');
+    checkAll(catalog, hostId, kept);
+  }
+  sweepRuns(catalog);
+  checkClean(catalog);
+  catalog.close();
+}
+
+/** Also in the middle of a run, with another one's rows half applied. */
+function checkAll(catalog: Catalog, hostId: number, kept: Map<number, Map<Raw, Shown>>): void {
+  const live = new Snapshots(catalog).live()?.id ?? 0;
+  for (const [id, shown] of kept) {
+    const found = shownBy(catalog, hostId, id);
+    expect(found).toEqual(shown);
+    expect([...found.keys()]).toEqual(inPathOrder([...found.keys()]));
+  }
+  expect(live).toBeGreaterThanOrEqual(Math.max(0, ...kept.keys()));
+}
+
+function checkClean(catalog: Catalog): void {
+  const count = (sql: string) => catalog.prepare<[number]>(sql).get()?.[0];
+  expect(count('SELECT count(*) FROM run_hashes')).toBe(0);
+  expect(count('SELECT count(*) FROM run_links')).toBe(0);
+  expect(count('SELECT count(*) FROM pending WHERE archive IS NOT NULL')).toBe(0);
+  expect(
+    count(
+      'SELECT count(*) FROM versions v WHERE NOT EXISTS(SELECT 1 FROM inodes WHERE id = v.inode)',
+    ),
+  ).toBe(0);
+  expect(catalog.prepare('PRAGMA integrity_check').all()).toEqual([['ok']]);
+  expect(catalog.prepare('PRAGMA foreign_key_check').all()).toEqual([]);
+}
+
+test('snapshots are as the model keeps them', () => {
+  fc.assert(
+    fc.property(fc.nat(), (seed) => play({ seed, runs: 5, crashes: false })),
+    { numRuns: 12 },
+  );
+});
+
+test('snapshots are as the model keeps them, with crashes at any transaction', () => {
+  fc.assert(
+    fc.property(fc.nat(), (seed) => play({ seed, runs: 4, crashes: true })),
+    { numRuns: 15 },
+  );
+});
