@@ -4,6 +4,7 @@ import {
   ftruncateSync,
   mkdirSync,
   openSync,
+  readFileSync,
   renameSync,
   statSync,
   symlinkSync,
@@ -128,6 +129,28 @@ test('a file that is not the one the scan saw is read as it is now, and marked',
   renameSync(other, path);
   utimesSync(path, 5, 5);
   expect(hash({ path: raw, expected: now })).toMatchObject({ changed: true });
+});
+
+test.each<[string, (as: ExpectedFile) => Partial<ExpectedFile>]>([
+  ['size', ({ sizeBytes }) => ({ sizeBytes: sizeBytes + 1 })],
+  ['inode', ({ inode }) => ({ inode: inode + 1 })],
+  ['mtime', ({ mtime }) => ({ mtime: { ...mtime, seconds: mtime.seconds - 1 } })],
+  ['ctime', ({ ctime }) => ({ ctime: { ...ctime, seconds: ctime.seconds - 1 } })],
+])('another %s than the scan saw', async (_name, other) => {
+  const { path, raw } = await makeFile('x');
+  const expected = seen(path);
+  expect(hash({ path: raw, expected })).toMatchObject({ changed: false });
+  expect(hash({ path: raw, expected: { ...expected, ...other(expected) } })).toMatchObject({
+    hash: blake3('x'),
+    changed: true,
+  });
+});
+
+test('a file that gives fewer bytes than it has is not taken for read', () => {
+  // As sysfs does: 4096 by stat, a line by read.
+  const path = '/sys/devices/system/cpu/online';
+  const result = hash({ path: rawOf(path), expected: seen(path) });
+  expect(result).toMatchObject({ changed: true, hash: blake3(readFileSync(path)) });
 });
 
 test('times put back do not hide that it was written to', async () => {

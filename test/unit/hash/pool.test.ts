@@ -98,6 +98,25 @@ describe.each([[0], [1], [2]])('with %i threads', (workers) => {
     expect(taken).toBeLessThanOrEqual(5_000 + (Math.max(1, workers * 4) + 1) * 128);
   });
 
+  test('large files travel alone', async () => {
+    const [file] = await makeFiles(1);
+    if (!file) throw new Error('no file');
+    const moment = { seconds: 0, nanoseconds: 0 };
+    const expected = { sizeBytes: 2 ** 30, mtime: moment, ctime: moment, inode: 0 };
+    let taken = 0;
+    const endless = function* () {
+      for (;;) {
+        taken += 1;
+        yield { path: file.path, expected };
+      }
+    };
+    for await (const { result } of makePool(workers).hashAll(endless(), go)) {
+      expect(result).toMatchObject({ hash: blake3(file.text), changed: true });
+      break;
+    }
+    expect(taken).toBeLessThanOrEqual(Math.max(1, workers * 4) + 1);
+  });
+
   test('abort ends it in the middle of a file that would take hours', async () => {
     const path = join(await scratchDirectory(), 'endless');
     writeFileSync(path, '');
