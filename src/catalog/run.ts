@@ -54,6 +54,7 @@ export class Run {
   readonly #setHash;
   readonly #liveNames;
   readonly #children;
+  readonly #contentOf;
 
   /** Completes what another run left half finished, so that the base is the newest there is. */
   constructor(catalog: Catalog, jobNumber: number) {
@@ -83,6 +84,7 @@ export class Run {
          AND (until IS NULL OR until > ${snapshotId})
        UNION SELECT name FROM pending WHERE job = @job AND dir = @dir AND inode IS NOT NULL`,
     );
+    this.#contentOf = catalog.prepare<[number | null]>('SELECT content FROM inodes WHERE id = ?');
     this.#children = catalog.prepare<[number]>('SELECT id FROM directories WHERE parent = ?');
   }
 
@@ -174,6 +176,32 @@ export class Run {
   /** The inode's bytes are this content: all its names become ready. */
   setContent(inodeId: number, contentId: number): void {
     this.#catalog.write(() => this.#setContent.run(contentId, inodeId));
+  }
+
+  /** What a row turned out to be, once its bytes were known: a move, or a duplicate of what is stored. */
+  settle(
+    row: { readonly directoryId: number; readonly name: Raw },
+    found: { readonly change: 'moved' | 'duplicate'; readonly movedFrom?: Raw | undefined },
+  ): void {
+    this.#catalog.write(() =>
+      this.#catalog
+        .prepare(
+          'UPDATE pending SET change = ?, moved_from = ? WHERE job = ? AND dir = ? AND name = ?',
+        )
+        .run(
+          CHANGES[found.change],
+          found.movedFrom ?? null,
+          this.jobNumber,
+          row.directoryId,
+          row.name,
+        ),
+    );
+  }
+
+  /** The content of an inode by now; undefined while it waits for one, and for what has none. */
+  contentOf(inodeId: number): number | undefined {
+    const row = this.#contentOf.get(inodeId);
+    return row?.[0] ?? undefined;
   }
 
   /** Remembers the hash of a waiting inode, so that one of several with the same bytes is written. */

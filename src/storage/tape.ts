@@ -222,6 +222,10 @@ export class TapeArchive {
     return this.#lengthBlocks;
   }
 
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
   /** Writes one block. With `early` the block is safe, but the end of the tape is near: finish soon. */
   async writeBlock(block: Uint8Array, signal: AbortSignal): Promise<EndWarning> {
     assert(this.#isOpen, 'this archive is closed');

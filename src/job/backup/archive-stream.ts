@@ -89,6 +89,7 @@ export class ArchiveStream {
   async tear(): Promise<ReadonlyMap<TapeArchive, Written>> {
     await this.#underway;
     this.#filled = 0;
+    this.#sinks = this.#sinks.filter(({ archive }) => archive.isOpen);
     return this.#close();
   }
 

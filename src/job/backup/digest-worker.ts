@@ -39,6 +39,7 @@ port.on('message', (request: DigestRequest) => {
       blake3: blake3.digestBuffer(),
       sha256: sha256?.digest(),
     };
+    sha256 = undefined;
     port.postMessage(reply);
   }
 });

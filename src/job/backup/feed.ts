@@ -1,8 +1,9 @@
 /** From the plan's pieces to tasks for the readers: small files in batches, large ones in runs of a slab each. */
 import { strict as assert } from 'node:assert';
 import { type EncodedMember, encodeMember, memberPath } from '../../archive/member.ts';
-import type { Raw } from '../../base/raw.ts';
-import type { Attributes, DataRange, SourceInode } from '../../domain/entry.ts';
+import type { Inode } from '../../catalog/inodes.ts';
+import type { PendingEntry } from '../../catalog/pending.ts';
+import type { DataRange } from '../../domain/entry.ts';
 import type { Part, Piece } from '../../pack/item.ts';
 import {
   type ReadTask,
@@ -12,23 +13,28 @@ import {
   type SourcePlace,
 } from './fragment.ts';
 
-/** An entry that gets a member of its own. */
-export type StoredEntry = {
-  readonly inodeId: number;
-  /** The path it is known by, absolute. */
-  readonly path: Raw;
+/**
+ * What an archive has of an entry: `data` a member with the file's bytes, `head` a member without any, `link` a hard link
+ * to a member of the same archive, where its bytes turn out to be there; `line` its line in the journal alone.
+ */
+export type EntryForm = 'data' | 'head' | 'link' | 'line';
+
+/** A row of the run on its way into an archive. */
+export type OutgoingEntry = {
+  readonly row: PendingEntry;
+  readonly inode: Inode;
+  readonly form: EntryForm;
   readonly place: SourcePlace;
-  readonly attributes: Attributes;
-  readonly sourceInode: SourceInode;
   /** Where a sparse file has data. */
   readonly ranges: readonly DataRange[] | undefined;
-  /** A hard link to a member of this archive: its path there. */
-  readonly link: Raw | undefined;
+  /** It is not tried again: what could be read counts, even if it was changed meanwhile. */
+  readonly isFinal: boolean;
 };
 
 export type PlannedMember = {
-  readonly piece: Piece<StoredEntry>;
-  readonly encoded: EncodedMember;
+  readonly piece: Piece<OutgoingEntry>;
+  /** Undefined for links, which are made when it is known what they can link to, and for lines. */
+  readonly encoded: EncodedMember | undefined;
   /** The content ends with this member. */
   readonly isLastOfContent: boolean;
 };
@@ -52,7 +58,7 @@ export class Feeder {
   #member = 0;
 
   /** Tasks for pieces of one archive, in their order. */
-  *tasks(pieces: Iterable<Piece<StoredEntry>>): Generator<Feed> {
+  *tasks(pieces: Iterable<Piece<OutgoingEntry>>): Generator<Feed> {
     let batch: { member: SmallMember; planned: PlannedMember }[] = [];
     let batchBytes = 0;
     const flush = function* (): Generator<Feed> {
@@ -64,26 +70,33 @@ export class Feeder {
       yield { task: { kind: 'small', members }, members: planned, isFirst: true, isLast: true };
     };
     for (const piece of pieces) {
-      const planned = plannedMember(piece);
-      const { encoded } = planned;
+      const { form } = piece.item.key;
+      if (form === 'link' || form === 'line') {
+        const planned = { piece, encoded: undefined, isLastOfContent: false };
+        if (batch.length === BATCH_FILES_MAX) yield* flush();
+        batch.push({ member: EMPTY_MEMBER, planned });
+        continue;
+      }
+      const encoded = encode(piece);
+      const planned = { piece, encoded, isLastOfContent: isLastOfContent(piece) };
       const bytes = encoded.head.length + padded(encoded.dataBytes);
       if (!isSmall(piece, encoded)) {
         yield* flush();
-        yield* this.#runs(planned);
+        yield* this.#runs(planned, encoded);
         continue;
       }
       if (batchBytes + bytes > SLAB_BYTES || batch.length === BATCH_FILES_MAX) yield* flush();
-      batch.push({ member: smallMember(planned), planned });
+      batch.push({ member: smallMember(piece, encoded), planned });
       batchBytes += bytes;
     }
     yield* flush();
   }
 
-  *#runs(planned: PlannedMember): Generator<Feed> {
-    const { piece, encoded, isLastOfContent } = planned;
+  *#runs(planned: PlannedMember, encoded: EncodedMember): Generator<Feed> {
+    const { piece } = planned;
     const entry = piece.item.key;
     const offset = piece.part?.offset ?? 0;
-    const end = offset + (piece.part?.lengthBytes ?? entry.attributes.sizeBytes);
+    const end = offset + (piece.part?.lengthBytes ?? entry.inode.sizeBytes);
     const stamp = stampOf(entry);
     this.#member += 1;
     const member = this.#member;
@@ -105,7 +118,7 @@ export class Feeder {
         hashFrom: hashedTo,
         hashTo,
         paddingBytes: isLast ? padded(encoded.dataBytes) - encoded.dataBytes : 0,
-        isLast: isLast && isLastOfContent,
+        isLast: isLast && planned.isLastOfContent,
       };
       hashedTo = hashTo;
       yield { task, members: [planned], isFirst, isLast };
@@ -113,30 +126,33 @@ export class Feeder {
   }
 }
 
-function plannedMember(piece: Piece<StoredEntry>): PlannedMember {
-  const entry = piece.item.key;
-  const { part } = piece;
-  const lengthBytes = part?.lengthBytes ?? entry.attributes.sizeBytes;
+const EMPTY_MEMBER: SmallMember = { place: undefined, head: new Uint8Array(0), stamp: undefined };
+
+function encode({ item, part }: Piece<OutgoingEntry>): EncodedMember {
+  const { row, inode, ranges } = item.key;
+  const lengthBytes = part?.lengthBytes ?? inode.sizeBytes;
   const offset = part?.offset ?? 0;
-  const encoded = encodeMember({
-    path: memberPath(entry.path),
-    attributes: entry.attributes,
-    lengthBytes: entry.attributes.type === 'file' && entry.link === undefined ? lengthBytes : 0,
+  return encodeMember({
+    path: memberPath(row.path),
+    attributes: inode,
+    lengthBytes: inode.type === 'file' ? lengthBytes : 0,
     part: part && { number: part.number, count: part.count, offset, totalBytes: part.totalBytes },
     ranges:
-      entry.ranges &&
-      rangesOf(entry, part).map((range) => ({ ...range, offset: range.offset - offset })),
-    link: entry.link,
+      ranges &&
+      rangesOf(item.key, part).map((range) => ({ ...range, offset: range.offset - offset })),
   });
-  return { piece, encoded, isLastOfContent: !part || part.number === part.count };
 }
 
-function isSmall(piece: Piece<StoredEntry>, encoded: EncodedMember): boolean {
+function isLastOfContent({ part }: Piece<OutgoingEntry>): boolean {
+  return part === undefined || part.number === part.count;
+}
+
+function isSmall(piece: Piece<OutgoingEntry>, encoded: EncodedMember): boolean {
   const isWhole = piece.part === undefined && piece.item.key.ranges === undefined;
   return isWhole && encoded.dataBytes <= SMALL_BYTES_MAX && encoded.head.length <= SMALL_BYTES_MAX;
 }
 
-function smallMember({ piece, encoded }: PlannedMember): SmallMember {
+function smallMember(piece: Piece<OutgoingEntry>, encoded: EncodedMember): SmallMember {
   const entry = piece.item.key;
   const isRead = encoded.dataBytes > 0;
   return {
@@ -146,16 +162,16 @@ function smallMember({ piece, encoded }: PlannedMember): SmallMember {
   };
 }
 
-function stampOf({ attributes, sourceInode }: StoredEntry) {
-  const { sizeBytes, mtime, ctime } = attributes;
+function stampOf({ inode }: OutgoingEntry) {
+  const { sizeBytes, mtime, ctime, sourceInode } = inode;
   return { sizeBytes, mtime, ctime, inode: sourceInode.inode };
 }
 
 /** The data of a file or of one of its parts, by offset in the file. */
-function rangesOf(entry: StoredEntry, part: Part | undefined): readonly DataRange[] {
+function rangesOf(entry: OutgoingEntry, part: Part | undefined): readonly DataRange[] {
   const start = part?.offset ?? 0;
-  const end = start + (part?.lengthBytes ?? entry.attributes.sizeBytes);
-  const all = entry.ranges ?? [{ offset: 0, lengthBytes: entry.attributes.sizeBytes }];
+  const end = start + (part?.lengthBytes ?? entry.inode.sizeBytes);
+  const all = entry.ranges ?? [{ offset: 0, lengthBytes: entry.inode.sizeBytes }];
   const found: DataRange[] = [];
   for (const range of all) {
     const from = Math.max(range.offset, start);

@@ -32,6 +32,8 @@ export class ReadAhead {
   readonly #readers: readonly TaskReader[];
   readonly #free: SharedArrayBuffer[];
   readonly #waiting: ((slab: SharedArrayBuffer) => void)[] = [];
+  /** Who reads a large file goes on with it, also in a later archive: its hash is begun there. */
+  readonly #pinned = new Map<string, TaskReader>();
   #turn = 0;
 
   constructor({ workers, slabs }: ReadAheadOptions) {
@@ -48,7 +50,6 @@ export class ReadAhead {
     items: Iterable<T> | AsyncIterable<T>,
   ): AsyncGenerator<{ item: T; fragment: Fragment }> {
     const underway: Promise<{ item: T; fragment: Fragment }>[] = [];
-    let ofFile: TaskReader | undefined;
     const ahead = this.#free.length;
     try {
       for await (const item of items) {
@@ -56,9 +57,7 @@ export class ReadAhead {
         // With no slab left, the oldest fragment has to be taken, used and released first.
         if (slab === undefined && underway.length > 0) yield await next(underway);
         const room = slab ?? (await this.#slab());
-        const reader: TaskReader = ofFile ?? this.#nextReader();
-        ofFile = item.task.kind === 'run' && !item.task.isLast ? reader : undefined;
-        const promise = this.#fill(reader, item, room);
+        const promise = this.#fill(this.#readerOf(item.task), item, room);
         promise.catch(() => {}); // awaited in its turn
         underway.push(promise);
         if (underway.length >= ahead) yield await next(underway);
@@ -104,6 +103,15 @@ export class ReadAhead {
     const slab = this.#free.pop();
     if (slab) return Promise.resolve(slab);
     return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #readerOf(task: ReadTask): TaskReader {
+    if (task.kind === 'small') return this.#nextReader();
+    const key = `${task.place.source}\0${task.place.path}`;
+    const reader = this.#pinned.get(key) ?? this.#nextReader();
+    if (task.isLast) this.#pinned.delete(key);
+    else this.#pinned.set(key, reader);
+    return reader;
   }
 
   #nextReader(): TaskReader {

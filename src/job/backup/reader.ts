@@ -26,7 +26,8 @@ export class Reader {
   readonly #scratch = Buffer.allocUnsafe(2 ** 20);
   readonly #door: FsDoor = loadFsDoor();
   readonly #trees = new Map<Raw, SourceTree>();
-  #open: OpenFile | undefined;
+  /** Large files begun and not ended: the parts of one may be far apart. */
+  readonly #files = new Map<string, OpenFile>();
   #broken: BrokenMember | undefined;
 
   /** @param slab room for the task's heads, data and padding */
@@ -35,14 +36,16 @@ export class Reader {
   }
 
   close(): void {
-    this.#closeFile();
+    for (const open of this.#files.values()) open.tree.closeFile(open.file);
+    this.#files.clear();
     for (const tree of this.#trees.values()) tree.close();
     this.#trees.clear();
   }
 
-  #closeFile(): void {
-    if (this.#open) this.#open.tree.closeFile(this.#open.file);
-    this.#open = undefined;
+  #closeFile(place: SourcePlace): void {
+    const open = this.#files.get(keyOf(place));
+    if (open) open.tree.closeFile(open.file);
+    this.#files.delete(keyOf(place));
   }
 
   #tree({ source, followsLinks }: SourcePlace): SourceTree {
@@ -113,7 +116,7 @@ export class Reader {
       return this.#readRun(task, slab);
     } catch (error) {
       const result = unreadable(0, error);
-      this.#closeFile();
+      this.#closeFile(task.place);
       this.#broken = { member: task.member, isLeftOut: task.isFirst, result };
       if (task.isFirst) return { lengthBytes: 0, members: [result] };
       // The header has promised these bytes: the archive stays valid, the content does not count.
@@ -122,13 +125,12 @@ export class Reader {
   }
 
   #readRun(task: RunTask, slab: Buffer): FragmentResult {
-    const isOpen =
-      this.#open && isAt(this.#open.place, task.place) && this.#open.hashedTo === task.hashFrom;
-    const open = isOpen && this.#open ? this.#open : this.#openAnew(task);
+    const known = this.#files.get(keyOf(task.place));
+    const open = known?.hashedTo === task.hashFrom ? known : this.#openAnew(task);
     let readBytes = open.skippedBytes;
     open.skippedBytes = 0;
     if (task.isFirst && !open.isChanged && !this.#isStill(open.file.descriptor, task.stamp)) {
-      this.#closeFile();
+      this.#closeFile(task.place);
       const result = changedBefore(0);
       this.#broken = { member: task.member, isLeftOut: true, result };
       return { lengthBytes: 0, members: [result] };
@@ -144,7 +146,7 @@ export class Reader {
         into.fill(0, count);
         open.isChanged = true;
       }
-      this.#hasher.update(into);
+      open.hasher.update(into);
       open.hashedTo += into.length;
       at += into.length;
     }
@@ -154,8 +156,8 @@ export class Reader {
     const result: MemberResult = { ...stored(0), readBytes };
     if (!task.isLast) return { lengthBytes, members: [result] };
     const isSound = !open.isChanged && this.#isStill(open.file.descriptor, task.stamp);
-    const { hash, segments } = this.#hasher.finish();
-    this.#closeFile();
+    const { hash, segments } = open.hasher.finish();
+    this.#closeFile(task.place);
     const outcome = isSound ? 'stored' : 'changed-while-read';
     return { lengthBytes, members: [{ ...result, outcome, hash, segments }] };
   }
@@ -170,19 +172,12 @@ export class Reader {
 
   /** Opens the file and brings the hash to where the task goes on: parts written before are read again. */
   #openAnew(task: RunTask): OpenFile {
-    this.#closeFile();
+    this.#closeFile(task.place);
     const tree = this.#tree(task.place);
     const file = tree.openFile(task.place.path);
-    const open = {
-      place: task.place,
-      tree,
-      file,
-      hashedTo: 0,
-      isChanged: false,
-      skippedBytes: 0,
-    };
-    this.#open = open;
-    this.#hasher.reset();
+    const hasher = new ContentHasher();
+    const open = { tree, file, hasher, hashedTo: 0, isChanged: false, skippedBytes: 0 };
+    this.#files.set(keyOf(task.place), open);
     while (open.hashedTo < task.hashFrom) {
       const wanted = Math.min(this.#scratch.length, task.hashFrom - open.hashedTo);
       const into = this.#scratch.subarray(0, wanted);
@@ -192,7 +187,7 @@ export class Reader {
         open.isChanged = true;
       }
       open.skippedBytes += count;
-      this.#hasher.update(into);
+      hasher.update(into);
       open.hashedTo += wanted;
     }
     return open;
@@ -200,7 +195,7 @@ export class Reader {
 
   #hashZeros(open: OpenFile, lengthBytes: number): void {
     assert(lengthBytes >= 0, 'ranges ascend');
-    this.#hasher.updateZeros(lengthBytes);
+    open.hasher.updateZeros(lengthBytes);
     open.hashedTo += lengthBytes;
   }
 }
@@ -213,17 +208,17 @@ type BrokenMember = {
 };
 
 type OpenFile = {
-  readonly place: SourcePlace;
   readonly tree: SourceTree;
   readonly file: SourceFile;
+  readonly hasher: ContentHasher;
   /** Bytes of the content that the hash has seen. */
   hashedTo: number;
   isChanged: boolean;
   skippedBytes: number;
 };
 
-function isAt(a: SourcePlace, b: SourcePlace): boolean {
-  return a.path === b.path && a.source === b.source;
+function keyOf({ source, path }: SourcePlace): string {
+  return `${source}\0${path}`;
 }
 
 function readFully(fd: number, into: Uint8Array, position: number | null): number {

@@ -1,0 +1,437 @@
+/**
+ * Writes one archive: opening, members as the readers deliver them, journal, digest; then filemark, proof of the position,
+ * and the commit in the catalog. Until then nothing of it counts.
+ */
+import { strict as assert } from 'node:assert';
+import { archiveTail, DIGEST_MEMBER_BYTES, encodeDigest } from '../../archive/digest.ts';
+import { formatEntry, formatSegments, formatStart } from '../../archive/journal.ts';
+import { encodeMember, memberPath } from '../../archive/member.ts';
+import { encodeOpening } from '../../archive/opening.ts';
+import { ownHead, ownPath } from '../../archive/own-member.ts';
+import { blockOf, type Place } from '../../archive/place.ts';
+import { CodedError } from '../../base/errors.ts';
+import { type Raw, rawOf } from '../../base/raw.ts';
+import type { Run } from '../../catalog/run.ts';
+import type { StoredEntry } from '../../catalog/store.ts';
+import type { Content, Extent } from '../../domain/content.ts';
+import type { Piece } from '../../pack/item.ts';
+import type { Tape, TapeArchive } from '../../storage/tape.ts';
+import { ArchiveStream } from './archive-stream.ts';
+import type { Digester } from './digester.ts';
+import type { Feed, OutgoingEntry, PlannedMember } from './feed.ts';
+import type { MemberResult } from './fragment.ts';
+import { JournalSpool } from './journal-spool.ts';
+import type { Fragment } from './read-ahead.ts';
+
+/** A medium that takes a copy. */
+export type CopyTarget = { readonly mediumId: number; readonly tape: Tape };
+
+export type ArchiveIdentity = {
+  readonly uuid: string;
+  readonly job: { readonly number: number; readonly uuid: string };
+  readonly host: string;
+  readonly sequence: number;
+  readonly createdMs: number;
+  readonly program: string;
+};
+
+export type ArchiveTools = {
+  readonly run: Run;
+  readonly digester: Digester;
+  readonly sha256: boolean;
+  /** Where the journal waits until it is written. */
+  readonly spoolDirectory: string;
+  /** A copy's drive failed; the archive goes on with the others. */
+  onCopyFailure(mediumId: number, error: CodedError): void;
+  onEntry(outcome: EntryOutcome): void;
+  /** Hash and places of what an inode holds, in this archive or before; undefined where it is not stored. */
+  located(inodeId: number): Located | undefined;
+};
+
+export type Located = {
+  readonly hash: Buffer | undefined;
+  readonly copies: readonly (readonly Place[])[];
+};
+
+/** What became of an entry: told once, when its last byte is in the stream. */
+export type EntryOutcome = {
+  readonly entry: OutgoingEntry;
+  readonly outcome: MemberResult['outcome'];
+  readonly writtenBytes: number;
+  readonly readBytes: number;
+  readonly errno: string | undefined;
+};
+
+type OpenMember = { readonly dataOffset: number; readBytes: number };
+
+export class ArchiveWriter {
+  readonly archiveId: number;
+  readonly identity: ArchiveIdentity;
+  readonly #tools: ArchiveTools;
+  readonly #copies: readonly (CopyTarget & { readonly archive: TapeArchive })[];
+  readonly #stream: ArchiveStream;
+  readonly #journal: JournalSpool;
+  readonly #blockBytes: number;
+  /** Of large files begun in earlier archives or in this one: where their parts lie. */
+  readonly #parts: Map<number, Place[][]>;
+  /** Members of this archive that further names of their inodes can link to. */
+  readonly #linkable = new Map<number, Raw>();
+  #member: OpenMember | undefined;
+  #entries = 0;
+
+  private constructor(
+    tools: ArchiveTools,
+    parts: {
+      identity: ArchiveIdentity;
+      archiveId: number;
+      copies: readonly (CopyTarget & { readonly archive: TapeArchive })[];
+      stream: ArchiveStream;
+      blockBytes: number;
+      parts: Map<number, Place[][]>;
+    },
+  ) {
+    this.#tools = tools;
+    this.identity = parts.identity;
+    this.archiveId = parts.archiveId;
+    this.#copies = parts.copies;
+    this.#stream = parts.stream;
+    this.#blockBytes = parts.blockBytes;
+    this.#parts = parts.parts;
+    this.#journal = new JournalSpool(tools.spoolDirectory, `journal-${parts.identity.uuid}`);
+  }
+
+  /**
+   * Begins an archive at the end of each tape's data and announces it in the catalog.
+   * @param options.parts where earlier archives hold parts of files still being stored; kept up to date
+   */
+  static async begin(
+    targets: readonly CopyTarget[],
+    options: { identity: ArchiveIdentity; parts: Map<number, Place[][]>; tools: ArchiveTools },
+    signal: AbortSignal,
+  ): Promise<ArchiveWriter> {
+    const { identity, tools, parts } = options;
+    const [first] = targets;
+    assert(first, 'an archive has at least one copy');
+    const { blockBytes } = first.tape;
+    assert(
+      targets.every(({ tape }) => tape.blockBytes === blockBytes),
+      'copies have equal blocks',
+    );
+    const copies = [];
+    for (const target of targets) {
+      copies.push({ ...target, archive: await target.tape.beginArchive(signal) });
+    }
+    const archiveId = tools.run.beginArchive({
+      uuid: identity.uuid,
+      sequence: identity.sequence,
+      blockBytes,
+      copies: copies.map(({ mediumId, archive }) => ({
+        mediumId,
+        fileNumber: archive.fileNumber,
+        startBlock: archive.startBlock,
+      })),
+    });
+    tools.digester.begin({ sha256: tools.sha256 });
+    const stream = new ArchiveStream(
+      copies.map(({ archive, mediumId }) => ({
+        archive,
+        onFailure: (error) => tools.onCopyFailure(mediumId, error),
+      })),
+      { blockBytes, digester: tools.digester },
+      signal,
+    );
+    const writer = new ArchiveWriter(tools, {
+      identity,
+      archiveId,
+      copies,
+      stream,
+      blockBytes,
+      parts,
+    });
+    await writer.#open();
+    return writer;
+  }
+
+  get lengthBytes(): number {
+    return this.#stream.lengthBytes;
+  }
+
+  get entries(): number {
+    return this.#entries;
+  }
+
+  /** A drive has warned: end the archive soon. */
+  get isNearEnd(): boolean {
+    return this.#stream.isNearEnd;
+  }
+
+  /** A member has begun whose bytes are not all in the stream. */
+  get isInMember(): boolean {
+    return this.#member !== undefined;
+  }
+
+  /** Adds a line to the journal, its LF included. */
+  addLine(line: string): void {
+    this.#journal.add(line);
+  }
+
+  /** Puts a fragment behind what is there, and records what it holds. The fragment is released. */
+  async add(feed: Feed, fragment: Fragment): Promise<void> {
+    const base = this.#stream.lengthBytes;
+    const { members } = fragment.result;
+    const hasBytes = fragment.bytes.length > 0;
+    if (hasBytes) await this.#stream.write(fragment.bytes, () => fragment.release());
+    else fragment.release();
+    let stored: StoredEntry[] = [];
+    for (const [index, planned] of feed.members.entries()) {
+      const result = members[index];
+      assert(result, 'a result a member');
+      const { form } = planned.piece.item.key;
+      if (form !== 'link' && form !== 'line') {
+        const entry = this.#addMember(feed, planned, { result, base });
+        if (entry) stored.push(entry);
+        continue;
+      }
+      // What it is a name of may be in this very fragment.
+      this.#tools.run.store(this.archiveId, stored);
+      stored = [];
+      const entry = await this.#addName(planned.piece);
+      if (entry) stored.push(entry);
+    }
+    this.#tools.run.store(this.archiveId, stored);
+  }
+
+  /**
+   * Ends the archive: journal, digest, filemark, position proven, and the commit.
+   * @returns the media that hold it
+   */
+  async finish(signal: AbortSignal): Promise<readonly number[]> {
+    assert(!this.isInMember, 'a member is written to its end');
+    const stream = this.#stream;
+    const { uuid, createdMs } = this.identity;
+    const journalBytes = this.#journal.lengthBytes;
+    await stream.write(ownHead(ownPath(uuid, 'journal'), journalBytes, createdMs).head);
+    const journalOffset = stream.lengthBytes;
+    for (const bytes of this.#journal.read()) await stream.write(Buffer.from(bytes));
+    await stream.write(Buffer.alloc(padding(journalBytes, 512)));
+    const lengthBytes = stream.lengthBytes;
+    const { blake3, sha256 } = await stream.digests();
+    const journal = { offset: journalOffset, lengthBytes: journalBytes };
+    const digest = encodeDigest({ uuid, blake3, sha256, lengthBytes, journal });
+    assert(digest.length === DIGEST_MEMBER_BYTES);
+    await stream.writeTail(digest);
+    const totalBytes = stream.lengthBytes + archiveTail(stream.lengthBytes, this.#blockBytes);
+    await stream.writeTail(Buffer.alloc(totalBytes - stream.lengthBytes));
+    const written = await stream.finish();
+    const good = this.#copies.filter(({ archive }) => written.has(archive));
+    const [first] = [...written.values()];
+    assert(first);
+    this.#tools.run.commitArchive(this.archiveId, {
+      lengthBytes: totalBytes,
+      lengthBlocks: first.lengthBlocks,
+      blake3,
+      sha256,
+      copiesGood: good.map(({ mediumId }) => mediumId),
+    });
+    for (const { tape, mediumId } of good) {
+      try {
+        await tape.countArchive(signal);
+      } catch (error) {
+        // The archive is safe; it is the drive that has to be proven again.
+        if (!(error instanceof CodedError)) throw error;
+        this.#tools.onCopyFailure(mediumId, error);
+      }
+    }
+    return good.map(({ mediumId }) => mediumId);
+  }
+
+  /**
+   * Gives the archive up: a filemark ends it where it stands, where that is still possible, and nothing of it counts.
+   */
+  async abandon(): Promise<void> {
+    await this.#stream.digests();
+    const written = await this.#stream.tear().catch((error: unknown) => {
+      if (error instanceof CodedError) return undefined;
+      throw error;
+    });
+    const ends = this.#copies.flatMap(({ archive, mediumId }) => {
+      const end = written?.get(archive);
+      if (!end) return [];
+      const { fileNumber, startBlock, lengthBlocks } = end;
+      return [{ mediumId, nextFile: fileNumber + 1, nextBlock: startBlock + lengthBlocks + 1 }];
+    });
+    this.#tools.run.tearArchive(this.archiveId, ends);
+  }
+
+  close(): void {
+    this.#journal.close();
+  }
+
+  async #open(): Promise<void> {
+    const { uuid, job, host, sequence, createdMs, program } = this.identity;
+    const opening = encodeOpening({
+      uuid,
+      job: { ...job },
+      host,
+      sequence,
+      created: new Date(createdMs).toISOString(),
+      program,
+      blockBytes: this.#blockBytes,
+      copies: this.#copies.map(({ tape, archive }) => ({
+        barcode: tape.barcode,
+        medium: tape.label.uuid,
+        file: archive.fileNumber,
+        block: archive.startBlock,
+      })),
+    });
+    await this.#stream.write(opening);
+    const created = new Date(createdMs).toISOString();
+    this.addLine(formatStart({ archive: uuid, host: rawOf(host), created }));
+  }
+
+  #addMember(
+    feed: Feed,
+    planned: PlannedMember,
+    { result, base }: { result: MemberResult; base: number },
+  ): StoredEntry | undefined {
+    const { piece, encoded, isLastOfContent } = planned;
+    assert(encoded);
+    const entry = piece.item.key;
+    const isLeftOut = result.outcome === 'changed-before' || result.outcome === 'unreadable';
+    if (feed.isFirst) {
+      const dataOffset = base + result.offset + encoded.head.length - encoded.mapBytes;
+      this.#member = { dataOffset, readBytes: 0 };
+    }
+    assert(this.#member);
+    this.#member.readBytes += result.readBytes;
+    if (!feed.isLast) return undefined;
+    const { dataOffset, readBytes } = this.#member;
+    this.#member = undefined;
+    this.#entries += 1;
+    const writtenBytes = isLeftOut ? 0 : encoded.mapBytes + encoded.dataBytes;
+    const isSound = result.outcome === 'stored';
+    if (!isSound || isLastOfContent) {
+      const { outcome, errno } = result;
+      this.#tools.onEntry({ entry, outcome, writtenBytes, readBytes, errno });
+    }
+    if (!isSound && !(result.outcome === 'changed-while-read' && entry.isFinal)) {
+      this.#parts.delete(entry.inode.inodeId);
+      return undefined;
+    }
+    const { row, inode } = entry;
+    const stored = { directoryId: row.directoryId, name: row.name, inodeId: inode.inodeId };
+    if (encoded.mapBytes + encoded.dataBytes === 0 && inode.sizeBytes === 0) {
+      this.#addEntryLine(entry, { hash: undefined, copies: [] });
+      return stored;
+    }
+    const extent: Extent = {
+      contentOffset: piece.part?.offset ?? 0,
+      lengthBytes: piece.part?.lengthBytes ?? inode.sizeBytes,
+      archiveOffset: dataOffset,
+      storedBytes: encoded.mapBytes + encoded.dataBytes,
+      form: entry.ranges === undefined ? 'plain' : 'sparse',
+    };
+    const places = this.#placesWith(inode.inodeId, extent);
+    const content = isLastOfContent ? contentOf(result, inode.sizeBytes) : undefined;
+    if (content) {
+      this.#parts.delete(inode.inodeId);
+      if (inode.sourceInode.links > 1 && !piece.part) {
+        this.#linkable.set(inode.inodeId, memberPath(row.path));
+      }
+    } else this.#parts.set(inode.inodeId, places);
+    this.#addEntryLine(entry, {
+      hash: content?.hash,
+      copies: places,
+      isChangedWhileRead: result.outcome === 'changed-while-read',
+    });
+    if (content?.segments) {
+      for (const line of formatSegments(content.hash, content.segments)) this.addLine(line);
+    }
+    return { ...stored, content, extents: [extent], ranges: content && entry.ranges };
+  }
+
+  /** A further name of an inode: a tar link where its bytes are in this archive, else its line alone. */
+  async #addName(piece: Piece<OutgoingEntry>): Promise<StoredEntry | undefined> {
+    const entry = piece.item.key;
+    const { row, inode } = entry;
+    this.#entries += 1;
+    const link = this.#linkable.get(inode.inodeId);
+    if (entry.form === 'link' && link !== undefined) {
+      const path = memberPath(row.path);
+      await this.#stream.write(
+        encodeMember({ path, attributes: inode, lengthBytes: 0, link }).head,
+      );
+    }
+    // Where the bytes were left out, so is the name: both are looked at again.
+    const located = this.#tools.located(inode.inodeId);
+    if (inode.type === 'file' && inode.sizeBytes > 0 && !located) return undefined;
+    this.#addEntryLine(entry, located ?? { hash: undefined, copies: [] });
+    this.#tools.onEntry({
+      entry,
+      outcome: 'stored',
+      writtenBytes: 0,
+      readBytes: 0,
+      errno: undefined,
+    });
+    return { directoryId: row.directoryId, name: row.name, inodeId: inode.inodeId };
+  }
+
+  #addEntryLine(
+    entry: OutgoingEntry,
+    content: {
+      hash: Buffer | undefined;
+      copies: readonly (readonly Place[])[];
+      isChangedWhileRead?: boolean;
+    },
+  ): void {
+    const { row, inode } = entry;
+    const { isChangedWhileRead } = content;
+    this.addLine(
+      formatEntry({
+        // Bytes whose copies were lost, written again: for a reader of journals they lie elsewhere now.
+        change: row.change === 'again' ? 'changed' : row.change,
+        path: row.path,
+        attributes: inode,
+        hash: content.hash,
+        copies: content.copies,
+        inode: inode.sourceInode,
+        group: inode.sourceInode.links > 1 ? inode.inodeId : undefined,
+        from: row.movedFrom,
+        isChangedWhileRead: isChangedWhileRead || undefined,
+      }),
+    );
+  }
+
+  /** Where the content lies with this extent: a list of places for each copy. */
+  #placesWith(inodeId: number, extent: Extent): Place[][] {
+    const before = this.#parts.get(inodeId);
+    return this.#stream.copies.map((archive, index) => {
+      const copy = this.#copies.find((candidate) => candidate.archive === archive);
+      assert(copy);
+      const at = blockOf(
+        { startBlock: archive.startBlock, blockBytes: this.#blockBytes },
+        extent.archiveOffset,
+      );
+      const place: Place = {
+        medium: rawOf(copy.tape.barcode),
+        file: archive.fileNumber,
+        ...at,
+        storedBytes: extent.storedBytes,
+        contentOffset: extent.contentOffset,
+        lengthBytes: extent.lengthBytes,
+        form: extent.form,
+      };
+      return [...(before?.[index] ?? []), place];
+    });
+  }
+}
+
+function contentOf(result: MemberResult, sizeBytes: number): Content {
+  assert(result.hash);
+  const { hash, segments } = result;
+  return { hash: Buffer.from(hash), sizeBytes, segments: segments && Buffer.from(segments) };
+}
+
+function padding(lengthBytes: number, grain: number): number {
+  return (grain - (lengthBytes % grain)) % grain;
+}

@@ -1,0 +1,82 @@
+/** Rows of the run as items of a plan: what form each takes in an archive, and upper bounds of what it needs there. */
+import { memberLengthMax } from '../../archive/member.ts';
+import type { Inode } from '../../catalog/inodes.ts';
+import type { PendingEntry } from '../../catalog/pending.ts';
+import { SEGMENT_BYTES, segmentCount } from '../../domain/content.ts';
+import type { DataRange } from '../../domain/entry.ts';
+import type { PlanItem } from '../../pack/item.ts';
+import type { EntryForm, OutgoingEntry } from './feed.ts';
+
+/** Numbers, hash, separators and a place of a journal's line (FORMAT.md section 5), generously. */
+const LINE_BYTES_FIXED = 640;
+/** A byte of a name is at most five characters of a journal: `\0ooo`. */
+const ESCAPED = 5;
+/** An offset and a length, decimal, with their line ends. */
+const MAP_LINE_BYTES = 36;
+const PLACE_BYTES = 100;
+
+/**
+ * What the archive has of a row.
+ * @param isFurtherName another name of the same inode goes before it
+ */
+export function formOf(row: PendingEntry, inode: Inode, isFurtherName: boolean): EntryForm {
+  if (inode.type === 'socket') return 'line';
+  if (row.isWaiting) return isFurtherName ? 'link' : 'data';
+  const isStoredHere = row.change === 'new' || row.change === 'changed';
+  if (!isStoredHere) return 'line';
+  return inode.type === 'file' && inode.sizeBytes > 0 ? 'line' : 'head';
+}
+
+export function planItem(entry: OutgoingEntry, copies: number): PlanItem<OutgoingEntry> {
+  const { row, inode, form, ranges } = entry;
+  const headerBytesMax = form === 'line' ? 0 : headerMax(entry);
+  const dataBytes = form === 'data' ? storedData(inode.sizeBytes, ranges) : 0;
+  const mapBytes = ranges === undefined ? 0 : padded((ranges.length + 2) * MAP_LINE_BYTES);
+  return {
+    key: entry,
+    sizeBytes: form === 'data' ? inode.sizeBytes : 0,
+    headerBytesMax: headerBytesMax + mapBytes,
+    storedBytesMax: headerBytesMax + mapBytes + padded(dataBytes),
+    journalBytesMax: lineMax(row, inode, copies),
+    ...(ranges !== undefined && { ranges }),
+  };
+}
+
+function headerMax({ row, inode }: OutgoingEntry): number {
+  const xattrBytes = inode.xattrs.reduce(
+    (sum, { name, value }) => sum + name.length + value.length,
+    0,
+  );
+  return memberLengthMax({
+    pathBytes: row.path.length,
+    linkBytes: Math.max(inode.target?.length ?? 0, row.path.length),
+    lengthBytes: 0,
+    ownerBytes: inode.user.length + inode.group.length,
+    xattrs: { count: inode.xattrs.length, bytes: xattrBytes },
+    isSparse: true,
+  });
+}
+
+function lineMax(row: PendingEntry, inode: Inode, copies: number): number {
+  const names =
+    row.path.length +
+    (row.movedFrom?.length ?? 0) +
+    (inode.target?.length ?? 0) +
+    inode.user.length +
+    inode.group.length;
+  const xattrs = inode.xattrs.reduce(
+    (sum, { name, value }) => sum + name.length * ESCAPED + value.length * 1.5 + 32,
+    0,
+  );
+  const segments = inode.sizeBytes > SEGMENT_BYTES ? segmentCount(inode.sizeBytes) * 70 : 0;
+  return Math.ceil(LINE_BYTES_FIXED + names * ESCAPED + xattrs + segments + copies * PLACE_BYTES);
+}
+
+function storedData(sizeBytes: number, ranges: readonly DataRange[] | undefined): number {
+  if (ranges === undefined) return sizeBytes;
+  return ranges.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+}
+
+function padded(bytes: number): number {
+  return Math.ceil(bytes / 512) * 512;
+}

@@ -1,0 +1,239 @@
+/**
+ * The media a run may write: how much room each has, which are attached, and what becomes of one that fails.
+ *
+ * A medium is loaded once in a run: the plan fills it before the next, and what is attached stays attached until then.
+ */
+import { strict as assert } from 'node:assert';
+import { CodedError } from '../../base/errors.ts';
+import type { Archives } from '../../catalog/archives.ts';
+import type { Media, Medium } from '../../catalog/media.ts';
+import { parseBarcode } from '../../domain/barcode.ts';
+import { isDriveGeneration } from '../../domain/generation.ts';
+import { defaultMarginBytes, roomBytes } from '../../pack/limits.ts';
+import type { MediumRoom } from '../../pack/place.ts';
+import type { Library } from '../../storage/library.ts';
+import { Tape } from '../../storage/tape.ts';
+import type { CopyTarget } from './archive-writer.ts';
+
+export type MediaTools = {
+  readonly library: Library;
+  readonly media: Media;
+  readonly archives: Archives;
+  readonly pool: string;
+  readonly blockBytes: number;
+  /** Registers and labels cartridges of the library that nobody knows yet. */
+  readonly autoLabel: boolean;
+  /** Writes a label onto a blank cartridge. @throws CodedError MEDIUM_MISMATCH where it is not blank */
+  label(barcode: string, signal: AbortSignal): Promise<Medium>;
+  onAttach(barcode: string, drive: string): void;
+  warn(message: string): void;
+};
+
+/** Up to where a medium is filled, of what its makers promise: FACTS of LTO-9 (16.7 to 17.8 of 18 TB). */
+const TARGET_FILL_SHARE = 0.95;
+/** With less left than this share nothing worth a load fits. */
+const FULL_SHARE = 0.01;
+
+export class MediaSet {
+  readonly #tools: MediaTools;
+  readonly #attached = new Map<string, CopyTarget>();
+  /** Not to be tried again in this run. */
+  readonly #dropped = new Set<string>();
+  readonly #used: string[] = [];
+
+  constructor(tools: MediaTools) {
+    this.#tools = tools;
+  }
+
+  /** Barcodes written to, in order of their first archive. */
+  get used(): readonly string[] {
+    return this.#used;
+  }
+
+  get attached(): readonly CopyTarget[] {
+    return [...this.#attached.values()];
+  }
+
+  /** What the plan may use: media of the pool that are in the library now. */
+  async rooms(signal: AbortSignal): Promise<MediumRoom[]> {
+    const present = await this.#present(signal);
+    return this.#tools.media
+      .list()
+      .filter((medium) => this.#isUsable(medium) && present.has(medium.barcode))
+      .map((medium) => ({
+        key: medium.barcode,
+        state: medium.state === 'filling' ? 'appendable' : 'scratch',
+        roomBytes: this.#roomOf(medium),
+      }));
+  }
+
+  /** Room of an empty medium of the pool; undefined where there is none to tell. */
+  freshRoomBytes(): number | undefined {
+    const rooms = this.#tools.media
+      .list()
+      .filter((medium) => medium.kind === 'tape' && medium.pool === this.#tools.pool)
+      .map((medium) => this.#roomOf({ ...medium, writtenBytes: 0 }));
+    return rooms.length === 0 ? undefined : Math.min(...rooms);
+  }
+
+  /** Attaches the media of the next archive and lets go of all others. */
+  async attach(barcodes: readonly string[], signal: AbortSignal): Promise<readonly CopyTarget[]> {
+    for (const barcode of this.#attached.keys()) {
+      if (!barcodes.includes(barcode)) await this.#detach(barcode);
+    }
+    const targets: CopyTarget[] = [];
+    for (const barcode of barcodes) {
+      targets.push(this.#attached.get(barcode) ?? (await this.#attach(barcode, signal)));
+    }
+    return targets;
+  }
+
+  /** After a failure the medium is not written again in this run; a bad one is marked. */
+  async drop(mediumId: number, error: CodedError): Promise<void> {
+    const { media, warn } = this.#tools;
+    const { barcode } = media.get(mediumId);
+    this.#dropped.add(barcode);
+    warn(`${barcode}: ${error.message}`);
+    const { retry } = error.failure;
+    if (error.code === 'MEDIUM_FULL') media.setState(mediumId, 'full');
+    else if (error.code === 'MEDIUM_UNWRITABLE') media.setState(mediumId, 'suspect');
+    else if (retry === 'other-medium' || error.code === 'MEDIUM_MISMATCH')
+      media.setState(mediumId, 'hold');
+    await this.#detach(barcode);
+  }
+
+  /** The drive has met the end of it before the plan did. */
+  setFull(mediumId: number): void {
+    this.#tools.media.setState(mediumId, 'full');
+  }
+
+  /** Lets go of a medium whose drive has to be proven again. */
+  async detach(mediumId: number): Promise<void> {
+    await this.#detach(this.#tools.media.get(mediumId).barcode);
+  }
+
+  async close(): Promise<void> {
+    for (const barcode of [...this.#attached.keys()]) await this.#detach(barcode);
+  }
+
+  async #attach(barcode: string, signal: AbortSignal): Promise<CopyTarget> {
+    const { media, archives, library, onAttach } = this.#tools;
+    let medium = media.find(barcode);
+    assert(medium, `no medium ${barcode}`);
+    try {
+      if (medium.state === 'unlabelled') medium = await this.#tools.label(barcode, signal);
+      assert(medium.uuid !== undefined, 'labelled');
+      const tape = await Tape.attach(library, { barcode, uuid: medium.uuid }, signal);
+      try {
+        onAttach(barcode, tape.drive.name);
+        if (tape.blockBytes !== this.#tools.blockBytes) {
+          this.#tools.warn(`${barcode} has blocks of ${tape.blockBytes} bytes; they are kept`);
+        }
+        await this.#prove(tape, medium, archives, signal);
+        const target = { mediumId: medium.id, tape };
+        this.#attached.set(barcode, target);
+        if (!this.#used.includes(barcode)) this.#used.push(barcode);
+        return target;
+      } catch (error) {
+        await tape.close();
+        throw error;
+      }
+    } catch (error) {
+      if (error instanceof CodedError) throw new AttachFailure(medium.id, error);
+      throw error;
+    }
+  }
+
+  /** The end of the data is what the catalog knows, but for what a cut run of ours left behind it. */
+  async #prove(tape: Tape, medium: Medium, archives: Archives, signal: AbortSignal): Promise<void> {
+    const known = {
+      file: medium.nextFile,
+      block: medium.nextBlock,
+      writeGeneration: medium.writeGeneration,
+    };
+    const { unknownFiles } = await tape.prepareToAppend(known, signal);
+    if (unknownFiles === 0) return;
+    const announced = archives
+      .onMedium(medium.id)
+      .filter(({ fileNumber }) => fileNumber >= medium.nextFile);
+    const isOurs = unknownFiles <= 1 && announced.length > 0;
+    if (!isOurs) {
+      throw new CodedError(
+        'MEDIUM_MISMATCH',
+        `cartridge ${medium.barcode} holds ${unknownFiles} archives more than this catalog knows: it was written by a later state of it, or by another; run \`shelfs recover\`; nothing was written`,
+        { volser: medium.barcode.slice(0, 6) },
+      );
+    }
+    const { file, block } = tape.end;
+    this.#tools.media.setEnd(medium.id, {
+      nextFile: file,
+      nextBlock: block,
+      writeGeneration: medium.writeGeneration,
+    });
+  }
+
+  async #detach(barcode: string): Promise<void> {
+    const target = this.#attached.get(barcode);
+    if (!target) return;
+    this.#attached.delete(barcode);
+    await target.tape.close();
+    const medium = this.#tools.media.get(target.mediumId);
+    const isFull = this.#roomOf(medium) < medium.capacityBytes * FULL_SHARE;
+    if (isFull && medium.state === 'filling') this.#tools.media.setState(medium.id, 'full');
+  }
+
+  #isUsable(medium: Medium): boolean {
+    const states = this.#tools.autoLabel
+      ? ['unlabelled', 'scratch', 'filling']
+      : ['scratch', 'filling'];
+    return (
+      medium.kind === 'tape' &&
+      medium.pool === this.#tools.pool &&
+      states.includes(medium.state) &&
+      !this.#dropped.has(medium.barcode)
+    );
+  }
+
+  #roomOf(medium: Medium): number {
+    const pool = this.#tools.media.pools().find(({ id }) => id === medium.poolId);
+    return roomBytes({
+      targetFillBytes: Math.floor(medium.capacityBytes * TARGET_FILL_SHARE),
+      writtenBytes: medium.writtenBytes,
+      remainingBytes: medium.capacityBytes - medium.writtenBytes,
+      marginBytes: pool?.marginBytes ?? defaultMarginBytes(medium.capacityBytes),
+    });
+  }
+
+  /** Barcodes in the library; unknown ones that could be written are registered. Without a changer: all. */
+  async #present(signal: AbortSignal): Promise<ReadonlySet<string>> {
+    const { library, media, autoLabel, pool } = this.#tools;
+    const status = await library.status(signal);
+    if (!status.changer) return new Set(media.list().map(({ barcode }) => barcode));
+    const present = new Set<string>();
+    for (const { barcode } of status.cartridges) {
+      if (barcode === null) continue;
+      present.add(barcode);
+      if (!autoLabel || media.find(barcode)) continue;
+      const facts = parseBarcode(barcode);
+      if (facts.kind !== 'data' || facts.worm || !isDriveGeneration(facts.generation.name))
+        continue;
+      const { name, nativeBytes } = facts.generation;
+      const known = media.list().find(({ generation }) => generation === name);
+      const capacityBytes = known?.capacityBytes ?? nativeBytes;
+      media.add([{ barcode, kind: 'tape', pool, generation: name, capacityBytes }]);
+    }
+    return present;
+  }
+}
+
+/** One medium could not be attached: the plan goes on without it. */
+export class AttachFailure extends Error {
+  readonly mediumId: number;
+  readonly failure: CodedError;
+
+  constructor(mediumId: number, failure: CodedError) {
+    super(failure.message, { cause: failure });
+    this.mediumId = mediumId;
+    this.failure = failure;
+  }
+}

@@ -1,0 +1,116 @@
+/** What closes a run's last archive: entries that no member tells of, runs before that stored nothing, and the end. */
+import { formatEnd, formatEntry, formatRun } from '../../archive/journal.ts';
+import { rawOf } from '../../base/raw.ts';
+import type { Catalog } from '../../catalog/catalog.ts';
+import { Contents } from '../../catalog/contents.ts';
+import { type Job, Jobs } from '../../catalog/jobs.ts';
+import { unjournaled } from '../../catalog/journal.ts';
+import { type PendingEntry, PendingRows } from '../../catalog/pending.ts';
+import type { Run } from '../../catalog/run.ts';
+import type { Snapshot } from '../../catalog/snapshots.ts';
+import type { Attributes } from '../../domain/entry.ts';
+import { locateContent } from './locate.ts';
+
+export type JournalSink = { readonly archiveId: number; addLine(line: string): void };
+
+export type RunEnd = {
+  readonly state: 'finished' | 'partial';
+  readonly counts: Readonly<Record<string, number>>;
+  readonly seconds: number;
+};
+
+/** The line that opens a run's entries. */
+export function runLine(job: Job, program: string): string {
+  return formatRun({
+    job: job.number,
+    uuid: job.uuid,
+    host: rawOf(job.host),
+    started: new Date(job.startedMs).toISOString(),
+    program,
+  });
+}
+
+/** Adds the lines and ties their rows to the archive. */
+export function closeRun(
+  sink: JournalSink,
+  order: {
+    readonly catalog: Catalog;
+    readonly run: Run;
+    readonly end: RunEnd;
+    readonly program: string;
+  },
+): void {
+  const { catalog, run, end, program } = order;
+  const jobs = new Jobs(catalog);
+  const contents = new Contents(catalog);
+  for (const snapshot of unjournaled(catalog)) {
+    const job = jobs.get(snapshot.jobNumber);
+    if (!job || job.number === run.jobNumber) continue;
+    sink.addLine(runLine(job, program));
+    addRows(sink, new PendingRows(catalog, job.number).inOrder('ready'), contents);
+    sink.addLine(endLine(job, { ...endOf(snapshot), counts: {} }));
+  }
+  const own = jobs.get(run.jobNumber);
+  if (!own) return;
+  sink.addLine(runLine(own, program));
+  addRows(sink, run.entries('ready'), contents);
+  sink.addLine(endLine(own, end));
+  run.takeForJournal(sink.archiveId);
+}
+
+function endOf({ isPartial, seconds }: Snapshot): Omit<RunEnd, 'counts'> {
+  return { state: isPartial ? 'partial' : 'finished', seconds };
+}
+
+function endLine(job: Job, { state, seconds, counts }: RunEnd): string {
+  const snapshot = new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
+  return formatEnd({ job: job.number, uuid: job.uuid, state, snapshot, counts });
+}
+
+/** Rows that no archive carries yet. */
+function addRows(sink: JournalSink, rows: Iterable<PendingEntry>, contents: Contents): void {
+  for (const row of rows) {
+    if (row.archiveId !== undefined) continue;
+    const { inode } = row;
+    if (!inode) {
+      sink.addLine(formatEntry({ change: 'gone', path: row.path, attributes: GONE, copies: [] }));
+      continue;
+    }
+    const located = locateContent(contents, inode.contentId);
+    sink.addLine(
+      formatEntry({
+        change: lineChange(row),
+        path: row.path,
+        attributes: inode,
+        hash: inode.type === 'file' ? located?.hash : undefined,
+        copies: located?.copies ?? [],
+        inode: inode.sourceInode,
+        group: inode.sourceInode.links > 1 ? inode.inodeId : undefined,
+        from: row.movedFrom,
+      }),
+    );
+  }
+}
+
+/** A journal calls new or changed only what is a member of its own name; see FORMAT.md section 5.1. */
+export function lineChange(row: PendingEntry): Exclude<PendingEntry['change'], 'again'> {
+  const { change, inode } = row;
+  if (change === 'again') return 'duplicate';
+  const isOfFile = inode?.type === 'file' && inode.sizeBytes > 0;
+  if (!isOfFile || (change !== 'new' && change !== 'changed')) return change;
+  return inode.sourceInode.links > 1 ? 'linked' : 'duplicate';
+}
+
+/** Nothing is known of what is gone but that it is. */
+const GONE: Attributes = {
+  type: 'file',
+  mode: 0,
+  uid: 0,
+  gid: 0,
+  user: rawOf(''),
+  group: rawOf(''),
+  sizeBytes: 0,
+  mtime: { seconds: 0, nanoseconds: 0 },
+  ctime: { seconds: 0, nanoseconds: 0 },
+  xattrs: [],
+};

@@ -1,0 +1,366 @@
+/**
+ * Stores what a run found: plan, archives, media. When something fails the plan begins anew with what the catalog says is
+ * left, so there is one way only, and a resumed run goes it too.
+ */
+import { strict as assert } from 'node:assert';
+import type { Place } from '../../archive/place.ts';
+import type { Clock } from '../../base/clock.ts';
+import { CodedError } from '../../base/errors.ts';
+import type { Random } from '../../base/random.ts';
+import type { Catalog } from '../../catalog/catalog.ts';
+import { Contents } from '../../catalog/contents.ts';
+import type { Job } from '../../catalog/jobs.ts';
+import type { PendingEntry } from '../../catalog/pending.ts';
+import type { Run } from '../../catalog/run.ts';
+import type { Piece, PlanItem } from '../../pack/item.ts';
+import type { PlanLimits } from '../../pack/limits.ts';
+import { Planner, type PlanStep } from '../../pack/plan.ts';
+import {
+  type ArchiveIdentity,
+  ArchiveWriter,
+  type CopyTarget,
+  type EntryOutcome,
+} from './archive-writer.ts';
+import type { Digester } from './digester.ts';
+import { type Feed, Feeder, type OutgoingEntry } from './feed.ts';
+import { planItem } from './items.ts';
+import { locateContent } from './locate.ts';
+import { AttachFailure, type MediaSet } from './media-set.ts';
+import type { ReadAhead } from './read-ahead.ts';
+import { closeRun, type RunEnd, runLine } from './run-journal.ts';
+
+export type WriteTools = {
+  readonly catalog: Catalog;
+  readonly run: Run;
+  readonly job: Job;
+  readonly program: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly media: MediaSet;
+  readonly readAhead: ReadAhead;
+  readonly digester: Digester;
+  readonly sha256: boolean;
+  readonly spoolDirectory: string;
+  readonly limits: PlanLimits;
+  readonly copies: number;
+  readonly archiveMsMax: number;
+  /** What an archive has of a row; undefined where it is passed over. */
+  outgoing(row: PendingEntry): OutgoingEntry | undefined;
+  onEntry(outcome: EntryOutcome): void;
+  onArchive(archive: WrittenArchive): void;
+  warn(message: string): void;
+};
+
+export type WrittenArchive = {
+  readonly uuid: string;
+  readonly media: readonly string[];
+  readonly entries: number;
+  readonly bytes: number;
+};
+
+/** Says, when the last planned archive is about to be closed, how the run ends; undefined where more is to come. */
+export type EndOfRun = () => RunEnd | undefined;
+
+/** A drive that lost its position is asked again so often before its medium is given up. */
+const PROOFS_MAX = 3;
+
+type Filling = {
+  readonly writer: ArchiveWriter;
+  readonly targets: readonly CopyTarget[];
+  readonly pieces: PieceSource;
+};
+
+type Steps = Generator<PlanStep<OutgoingEntry>, void>;
+
+export class Writer {
+  readonly #tools: WriteTools;
+  readonly #contents: Contents;
+  /** Where the parts lie of files whose last part is not written yet. */
+  #parts = new Map<number, Place[][]>();
+  /** The same files, with the parts that are left, should the plan begin anew. */
+  #unfinished = new Map<number, PlanItem<OutgoingEntry>>();
+  /** Files that failed in this pass: their further parts are passed over. */
+  readonly #failed = new Set<number>();
+  readonly #feeder = new Feeder();
+  /** Copies of the archive under way whose drives failed. */
+  readonly #lost = new Map<number, CodedError>();
+  #copies: number;
+  #proofs = 0;
+  #sequence: number;
+  #end: RunEnd | undefined;
+
+  /** @param sequenceBefore archives of the run that a cut process has written */
+  constructor(tools: WriteTools, sequenceBefore: number) {
+    this.#tools = tools;
+    this.#contents = new Contents(tools.catalog);
+    this.#copies = tools.copies;
+    this.#sequence = sequenceBefore;
+  }
+
+  /** Archives of the run by now. */
+  get archives(): number {
+    return this.#sequence;
+  }
+
+  /** What the last journal says of the run's end; undefined where none does. */
+  get journaledEnd(): RunEnd | undefined {
+    return this.#end;
+  }
+
+  /**
+   * Stores all rows that are in no archive yet.
+   * @throws CodedError MEDIUM_FULL where no medium has room; the failure of the last drive
+   */
+  async store(endOfRun: EndOfRun, signal: AbortSignal): Promise<void> {
+    this.#failed.clear();
+    while ((await this.#plan(endOfRun, signal)) === 'again');
+  }
+
+  /** An archive of nothing but a journal: the run stored something, and its end stands on no medium yet. */
+  async writeEnd(end: RunEnd, signal: AbortSignal): Promise<void> {
+    const rooms = await this.#tools.media.rooms(signal);
+    const attached = this.#tools.media.attached.map(({ tape }) => tape.barcode);
+    const barcodes = attached.length > 0 ? attached : rooms.slice(0, 1).map(({ key }) => key);
+    const targets = await this.#tools.media.attach(barcodes, signal);
+    const writer = await this.#begin(targets, signal);
+    try {
+      this.#closeRun(writer, end);
+      await this.#finish(writer, targets, signal);
+    } finally {
+      writer.close();
+    }
+  }
+
+  /** One plan from the catalog to its end, or to a failure that another medium or another try can help. */
+  async #plan(endOfRun: EndOfRun, signal: AbortSignal): Promise<'done' | 'again'> {
+    const { media, limits } = this.#tools;
+    const rooms = await media.rooms(signal);
+    const planner = new Planner<OutgoingEntry>({ media: rooms, copies: this.#copies, limits });
+    const steps = allSteps(planner, this.#items());
+    try {
+      let step = nextOf(steps);
+      while (step) {
+        assert(step.kind === 'begin', 'archives follow each other');
+        const outcome = await this.#archive(step.media, steps, { endOfRun, signal });
+        if (outcome === 'again') return 'again';
+        step = outcome;
+      }
+      return 'done';
+    } catch (error) {
+      return await this.#helped(error);
+    } finally {
+      steps.return();
+    }
+  }
+
+  /** Whether the plan may begin anew after a failure. @throws the failure where not */
+  async #helped(error: unknown): Promise<'again'> {
+    const { media, warn } = this.#tools;
+    const failure = error instanceof AttachFailure ? error.failure : error;
+    if (!(failure instanceof CodedError)) throw error;
+    if (failure.code === 'MEDIUM_FULL' && this.#lost.size === 0 && this.#copies > 1) {
+      this.#copies -= 1;
+      warn(
+        `there is no room for ${this.#copies + 1} copies; the rest of the run gets ${this.#copies}`,
+      );
+      return 'again';
+    }
+    const lost = [...this.#lost];
+    this.#lost.clear();
+    if (error instanceof AttachFailure) lost.push([error.mediumId, failure]);
+    if (lost.length === 0) throw failure;
+    for (const [mediumId, reason] of lost) {
+      if (reason.failure.retry === 'later' || reason.code === 'INTERRUPTED') throw reason;
+      const isAskedAgain = reason.failure.retry === 'prove-position' && this.#proofs < PROOFS_MAX;
+      if (isAskedAgain) {
+        this.#proofs += 1;
+        warn(reason.message);
+        await media.detach(mediumId);
+      } else await media.drop(mediumId, reason);
+    }
+    const { length } = await media.rooms(new AbortController().signal);
+    if (length === 0) throw failure;
+    return 'again';
+  }
+
+  /** @returns the step with which the next archive begins; undefined behind the last */
+  async #archive(
+    barcodes: readonly string[],
+    steps: Steps,
+    { endOfRun, signal }: { endOfRun: EndOfRun; signal: AbortSignal },
+  ): Promise<PlanStep<OutgoingEntry> | undefined | 'again'> {
+    const targets = await this.#tools.media.attach(barcodes, signal);
+    const before = { parts: new Map(this.#parts), unfinished: new Map(this.#unfinished) };
+    const writer = await this.#begin(targets, signal);
+    const pieces = new PieceSource(
+      steps,
+      (piece) => !this.#failed.has(piece.item.key.inode.inodeId),
+    );
+    try {
+      const isWhole = await this.#fill({ writer, targets, pieces }, signal);
+      const next = isWhole ? nextOf(steps) : undefined;
+      const end = isWhole && next === undefined ? endOfRun() : undefined;
+      if (end) this.#closeRun(writer, end);
+      await this.#finish(writer, targets, signal);
+      if (!isWhole && writer.isNearEnd)
+        for (const { mediumId } of targets) this.#tools.media.setFull(mediumId);
+      return isWhole && this.#lost.size === 0 ? next : await this.#afterPart();
+    } catch (error) {
+      await writer.abandon();
+      this.#parts = before.parts;
+      this.#unfinished = before.unfinished;
+      throw error;
+    } finally {
+      writer.close();
+    }
+  }
+
+  /** An archive that ended before its plan, or with fewer copies: the rest is planned anew. */
+  async #afterPart(): Promise<'again'> {
+    for (const [mediumId, reason] of this.#lost) await this.#tools.media.drop(mediumId, reason);
+    this.#lost.clear();
+    return 'again';
+  }
+
+  /** @returns whether all that was planned for the archive is in it */
+  async #fill({ writer, targets, pieces }: Filling, signal: AbortSignal): Promise<boolean> {
+    const { clock, readAhead, archiveMsMax } = this.#tools;
+    const startMs = clock.monotonicMs();
+    const fragments = readAhead.fragments(this.#feeder.tasks(pieces.take()));
+    for await (const { item, fragment } of fragments) {
+      await writer.add(item, fragment);
+      this.#noteParts(item);
+      signal.throwIfAborted();
+      if (writer.isInMember) {
+        if (writer.isNearEnd) throw this.#endTooNear(writer, targets);
+        continue;
+      }
+      if (writer.isNearEnd || clock.monotonicMs() - startMs > archiveMsMax) break;
+    }
+    return pieces.isAtEnd;
+  }
+
+  /** The drive warned in the middle of a member: the archive is given up, and the medium is full. */
+  #endTooNear(writer: ArchiveWriter, targets: readonly CopyTarget[]): CodedError {
+    const error = new CodedError(
+      'MEDIUM_FULL',
+      `the end of the tape came after ${writer.lengthBytes} bytes of an archive, before the plan expected it`,
+    );
+    for (const { mediumId } of targets) this.#lost.set(mediumId, error);
+    return error;
+  }
+
+  async #begin(targets: readonly CopyTarget[], signal: AbortSignal): Promise<ArchiveWriter> {
+    const { run, digester, sha256, spoolDirectory, job, clock, random, program } = this.#tools;
+    this.#sequence += 1;
+    const identity: ArchiveIdentity = {
+      uuid: random.uuid(),
+      job: { number: job.number, uuid: job.uuid },
+      host: job.host,
+      sequence: this.#sequence,
+      createdMs: clock.nowMs(),
+      program,
+    };
+    const tools = {
+      run,
+      digester,
+      sha256,
+      spoolDirectory,
+      onCopyFailure: (mediumId: number, error: CodedError) => void this.#lost.set(mediumId, error),
+      onEntry: (outcome: EntryOutcome) => {
+        if (outcome.outcome !== 'stored') this.#failed.add(outcome.entry.inode.inodeId);
+        this.#tools.onEntry(outcome);
+      },
+      located: (inodeId: number) => locateContent(this.#contents, run.contentOf(inodeId)),
+    };
+    const writer = await ArchiveWriter.begin(
+      targets,
+      { identity, parts: this.#parts, tools },
+      signal,
+    );
+    writer.addLine(runLine(job, program));
+    return writer;
+  }
+
+  async #finish(
+    writer: ArchiveWriter,
+    targets: readonly CopyTarget[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const good = await writer.finish(signal);
+    const written = targets.filter(({ mediumId }) => good.includes(mediumId));
+    this.#tools.onArchive({
+      uuid: writer.identity.uuid,
+      media: written.map(({ tape }) => tape.barcode),
+      entries: writer.entries,
+      bytes: writer.lengthBytes,
+    });
+  }
+
+  #closeRun(writer: ArchiveWriter, end: RunEnd): void {
+    const { catalog, run, program } = this.#tools;
+    closeRun(writer, { catalog, run, end, program });
+    this.#end = end;
+  }
+
+  /** What is left of a file after this part, should the plan have to begin anew. */
+  #noteParts(feed: Feed): void {
+    if (!feed.isLast) return;
+    for (const { piece } of feed.members) {
+      const { item, part } = piece;
+      if (!part) continue;
+      const { inodeId } = item.key.inode;
+      if (part.number === part.count || this.#failed.has(inodeId)) this.#unfinished.delete(inodeId);
+      else {
+        const partBytes = part.number === 1 ? part.lengthBytes : part.offset / (part.number - 1);
+        const parts = { partBytes, first: part.number + 1, last: part.count };
+        this.#unfinished.set(inodeId, { ...item, parts });
+      }
+    }
+  }
+
+  *#items(): Generator<PlanItem<OutgoingEntry>> {
+    yield* this.#unfinished.values();
+    for (const row of this.#tools.run.entries('unstored')) {
+      const entry = this.#tools.outgoing(row);
+      if (entry) yield planItem(entry, this.#tools.copies);
+    }
+  }
+}
+
+/** The pieces of one archive, taken from the plan's steps as they are wanted. */
+class PieceSource {
+  readonly #steps: Steps;
+  readonly #isWanted: (piece: Piece<OutgoingEntry>) => boolean;
+  isAtEnd = false;
+
+  constructor(steps: Steps, isWanted: (piece: Piece<OutgoingEntry>) => boolean) {
+    this.#steps = steps;
+    this.#isWanted = isWanted;
+  }
+
+  *take(): Generator<Piece<OutgoingEntry>> {
+    for (;;) {
+      const step = nextOf(this.#steps);
+      assert(step && step.kind !== 'begin', 'an archive ends before the next begins');
+      if (step.kind === 'end') {
+        this.isAtEnd = true;
+        return;
+      }
+      if (this.#isWanted(step)) yield step;
+    }
+  }
+}
+
+function* allSteps(
+  planner: Planner<OutgoingEntry>,
+  items: Iterable<PlanItem<OutgoingEntry>>,
+): Steps {
+  for (const item of items) yield* planner.add(item);
+  yield* planner.finish();
+}
+
+function nextOf(steps: Steps): PlanStep<OutgoingEntry> | undefined {
+  const next = steps.next();
+  return next.done ? undefined : next.value;
+}
