@@ -143,13 +143,14 @@ Napi::Value scan(const Napi::CallbackInfo& info) {
 
   std::string sorted;
   sorted.reserve(text.size());
-  auto rows = Napi::Float64Array::New(env, names.size() * kColumns);
-  double* row = rows.Data();
-  for (const Name& name : names) {
-    stat_into(*directory, base + name.start, row);
-    sorted.append(base + name.start, name.length + 1);
-    row += kColumns;
-  }
+  const Napi::Value rows = doubles_of(info, names.size() * kColumns, [&](double* row) {
+    for (const Name& name : names) {
+      stat_into(*directory, base + name.start, row);
+      sorted.append(base + name.start, name.length + 1);
+      row += kColumns;
+    }
+  });
+  if (!rows.IsTypedArray()) return rows;
   napi_value joined;
   if (napi_create_string_latin1(env, sorted.data(), sorted.size(), &joined) != napi_ok) return refused(info, ENOMEM);
   Napi::Object reply = Napi::Object::New(env);
@@ -181,9 +182,7 @@ Napi::Value data_ranges(const Napi::CallbackInfo& info) {
     ranges.push_back(static_cast<double>(hole - data));
     at = hole;
   }
-  auto reply = Napi::Float64Array::New(info.Env(), ranges.size());
-  std::copy(ranges.begin(), ranges.end(), reply.Data());
-  return reply;
+  return doubles_of(info, ranges.size(), [&](double* reply) { std::copy(ranges.begin(), ranges.end(), reply); });
 }
 
 /** readLink(directory, name): the target's bytes. */
@@ -204,14 +203,14 @@ Napi::Value file_system(const Napi::CallbackInfo& info) {
   struct statfs found;
   if (!file || *file < 0) return refused(info, EBADF);
   if (fstatfs(*file, &found) < 0) return refused(info, errno);
-  auto reply = Napi::Float64Array::New(info.Env(), 5);
   const double block = static_cast<double>(found.f_frsize);
-  reply[0] = static_cast<double>(static_cast<uint32_t>(found.f_type));
-  reply[1] = static_cast<double>(found.f_blocks) * block;
-  reply[2] = static_cast<double>(found.f_bavail) * block;
-  reply[3] = static_cast<double>(found.f_files);
-  reply[4] = static_cast<double>(found.f_ffree);
-  return reply;
+  return doubles_of(info, 5, [&](double* reply) {
+    reply[0] = static_cast<double>(static_cast<uint32_t>(found.f_type));
+    reply[1] = static_cast<double>(found.f_blocks) * block;
+    reply[2] = static_cast<double>(found.f_bavail) * block;
+    reply[3] = static_cast<double>(found.f_files);
+    reply[4] = static_cast<double>(found.f_ffree);
+  });
 }
 
 }  // namespace

@@ -77,6 +77,24 @@ inline Napi::Value buffer_of(Napi::Env env, const void* data, size_t length) {
   return Napi::Buffer<char>::Copy(env, static_cast<const char*>(data), length);
 }
 
+/**
+ * A new Float64Array, filled by `fill` with the address of its first number. Making one fails while a worker is being
+ * terminated; then nobody takes the answer either.
+ */
+template <typename Fill>
+Napi::Value doubles_of(const Napi::CallbackInfo& info, size_t count, Fill fill) {
+  const Napi::Env env = info.Env();
+  void* data = nullptr;
+  napi_value buffer;
+  napi_value array;
+  if (napi_create_arraybuffer(env, count * sizeof(double), &data, &buffer) != napi_ok ||
+      napi_create_typedarray(env, napi_float64_array, count, buffer, 0, &array) != napi_ok) {
+    return refused(info, ECANCELED);
+  }
+  if (count > 0) fill(static_cast<double*>(data));
+  return Napi::Value(env, array);
+}
+
 void export_attributes(Napi::Env env, Napi::Object exports);
 void export_directory(Napi::Env env, Napi::Object exports);
 void export_owners(Napi::Env env, Napi::Object exports);
