@@ -137,7 +137,7 @@ export class Filter {
   #excludes(scope: Scope, { name, type, isNodump }: Candidate): Reason | undefined {
     if (this.#patterns.rules.length > 0) {
       const kind = type === 'directory' ? 'directory' : 'other';
-      const rule = this.#patterns.excludes(inScope(scope, name), kind);
+      const rule = this.#patterns.excludes(scope.path, name, kind);
       if (rule !== undefined) return { kind: 'rule', rule, isException: false };
     }
     return isNodump && this.#isNodump ? { kind: 'nodump' } : undefined;

@@ -36,10 +36,11 @@ export class PatternSet {
 
   /**
    * The rule that excludes a path, or undefined.
-   * @param path relative, without a slash at its end; the directories above it are not excluded
+   * @param directory relative, empty for the source itself; not excluded, nor is any above it
    */
-  excludes(path: Raw, kind: 'directory' | 'other'): Rule | undefined {
-    if (this.rules.length === 0 || !this.#quick.mayMatch(path)) return undefined;
+  excludes(directory: Raw, name: Raw, kind: 'directory' | 'other'): Rule | undefined {
+    if (this.rules.length === 0 || !this.#quick.mayMatch(directory, name)) return undefined;
+    const path = directory === '' ? name : (`${directory}/${name}` as Raw);
     return this.#test(path, kind).excludedBy;
   }
 
@@ -84,9 +85,10 @@ function asked(path: Raw, kind: 'directory' | 'other'): string {
  */
 class QuickSet {
   readonly #exact = new Set<string>();
-  /** By length, so that a name is cut once for each length. */
-  readonly #suffixes = new Map<number, Set<string>>();
-  readonly #prefixes = new Map<number, Set<string>>();
+  /** By their last character. */
+  readonly #suffixes = new Map<number, string[]>();
+  /** By their first character. */
+  readonly #prefixes = new Map<number, string[]>();
   /** Of patterns with neither, such as `*.py[cod]`. */
   readonly #parts: string[] = [];
   /** Patterns that match any name below a literal directory; empty: anywhere. */
@@ -96,18 +98,14 @@ class QuickSet {
     for (const pattern of patterns) this.#add(pattern);
   }
 
-  mayMatch(path: Raw): boolean {
-    const slash = path.lastIndexOf('/');
-    const name = path.slice(slash + 1);
+  mayMatch(directory: Raw, name: Raw): boolean {
     if (this.#exact.has(name)) return true;
-    for (const [length, suffixes] of this.#suffixes) {
-      if (suffixes.has(name.slice(-length))) return true;
-    }
-    for (const [length, prefixes] of this.#prefixes) {
-      if (prefixes.has(name.slice(0, length))) return true;
-    }
+    const suffixes = this.#suffixes.get(name.charCodeAt(name.length - 1));
+    if (suffixes?.some((suffix) => name.endsWith(suffix))) return true;
+    const prefixes = this.#prefixes.get(name.charCodeAt(0));
+    if (prefixes?.some((prefix) => name.startsWith(prefix))) return true;
     if (this.#parts.some((part) => name.includes(part))) return true;
-    return this.#heads.some((head) => path.startsWith(head));
+    return this.#heads.some((head) => head === '' || `${directory}/`.startsWith(head));
   }
 
   #add(pattern: Raw): void {
@@ -123,8 +121,8 @@ class QuickSet {
     else if (wild < 0) this.#exact.add(last);
     else {
       const suffix = /[^*?\]\\]*$/.exec(last)?.[0] ?? '';
-      if (suffix !== '') put(this.#suffixes, suffix);
-      else if (wild > 0) put(this.#prefixes, last.slice(0, wild));
+      if (suffix !== '') put(this.#suffixes, suffix.length - 1, suffix);
+      else if (wild > 0) put(this.#prefixes, 0, last.slice(0, wild));
       else {
         const part = literalPart(last);
         if (part === '') this.#heads.push(literalHead(body, slash));
@@ -140,9 +138,9 @@ function literalPart(last: string): string {
   return plain.split(/[*?]+/).reduce((a, b) => (b.length > a.length ? b : a), '');
 }
 
-function put(sets: Map<number, Set<string>>, text: string): void {
-  const set = sets.get(text.length) ?? new Set();
-  sets.set(text.length, set.add(text));
+function put(lists: Map<number, string[]>, at: number, text: string): void {
+  const key = text.charCodeAt(at);
+  lists.set(key, [...(lists.get(key) ?? []), text]);
 }
 
 /** `a/b/` of `/a/b/*`: what is anchored and has no wildcard. */

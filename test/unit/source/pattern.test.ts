@@ -14,9 +14,9 @@ const ruleOf = (pattern: Raw) => ({ pattern, origin: 'source' });
 function isExcluded(patterns: PatternSet, path: Raw): boolean {
   const names = path.split('/');
   return names.some((_, index) => {
-    const part = names.slice(0, index + 1).join('/') as Raw;
+    const directory = names.slice(0, index).join('/') as Raw;
     const kind = index < names.length - 1 ? 'directory' : 'other';
-    return patterns.excludes(part, kind) !== undefined;
+    return patterns.excludes(directory, (names[index] ?? '') as Raw, kind) !== undefined;
   });
 }
 
