@@ -181,9 +181,11 @@ type Names = {
 function encodeRecords(member: Member, names: Names): string {
   const { attributes, part } = member;
   const { name, linkName, storedBytes } = names;
-  let text = '';
-  if (!isAscii(name) || !isAscii(linkName) || !isAscii(attributes.user + attributes.group))
-    text = charsetRecord([name, linkName, attributes.user, attributes.group]);
+  const { user, group } = attributes;
+  const isPlain = isAscii(name) && isAscii(linkName) && isAscii(user) && isAscii(group);
+  const fits = (value: string, lengthBytes: number) =>
+    value.length <= lengthBytes && (isPlain || isAscii(value));
+  let text = isPlain ? '' : charsetRecord([name, linkName, user, group]);
   text += paxRecord('mtime', formatMoment(attributes.mtime));
   text += paxRecord('ctime', formatMoment(attributes.ctime));
   if (names.isSparse) text += sparseRecords(name, member.lengthBytes);
@@ -192,8 +194,8 @@ function encodeRecords(member: Member, names: Names): string {
   if (storedBytes > OCTAL_12_MAX) text += paxRecord('size', String(storedBytes));
   if (attributes.uid > OCTAL_8_MAX) text += paxRecord('uid', String(attributes.uid));
   if (attributes.gid > OCTAL_8_MAX) text += paxRecord('gid', String(attributes.gid));
-  if (!fits(attributes.user, OWNER_BYTES)) text += paxRecord('uname', attributes.user);
-  if (!fits(attributes.group, OWNER_BYTES)) text += paxRecord('gname', attributes.group);
+  if (!fits(user, OWNER_BYTES)) text += paxRecord('uname', user);
+  if (!fits(group, OWNER_BYTES)) text += paxRecord('gname', group);
   if (part !== undefined) text += partRecords(part);
   if (attributes.xattrs.length === 0 || member.link !== undefined) return text;
   const xattrs = attributes.xattrs.map(xattrRecords).join('');
@@ -261,10 +263,6 @@ function makePaxBlock(): Buffer {
     minor: 0,
   });
   return block;
-}
-
-function fits(text: string, lengthBytes: number): boolean {
-  return text.length <= lengthBytes && isAscii(text);
 }
 
 function isAscii(text: string): boolean {
