@@ -17,6 +17,7 @@ export class Directories {
   readonly #parent;
   readonly #hosts;
   readonly #insertHost;
+  readonly #hostsById = new Map<number, Host>();
   readonly #byPath = new Map<string, number>();
   readonly #pathOf = new Map<number, Raw>();
 
@@ -36,6 +37,7 @@ export class Directories {
       'INSERT INTO hosts(name, directory) VALUES(?, ?) RETURNING id',
     );
     catalog.onRollback(() => {
+      this.#hostsById.clear();
       this.#byPath.clear();
       this.#pathOf.clear();
     });
@@ -117,14 +119,27 @@ export class Directories {
     return path;
   }
 
+  /** The root directory of the host a directory belongs to. */
+  root(directoryId: number): number {
+    for (let id = directoryId; ; ) {
+      const row = this.#parent.get(id);
+      assert(row, `no directory ${id}`);
+      if (row[0] === PLACE_OF_HOSTS) return id;
+      id = row[0];
+    }
+  }
+
   /** The path of an entry in a directory; `/` for the root of a host. */
   entryPath(directoryId: number, name: Raw): Raw {
     return directoryId === PLACE_OF_HOSTS ? ('/' as Raw) : joinRaw(this.path(directoryId), name);
   }
 
   #host(hostId: number): Host {
+    const known = this.#hostsById.get(hostId);
+    if (known) return known;
     const host = this.hosts().find(({ id }) => id === hostId);
     assert(host, `no host ${hostId}`);
+    this.#hostsById.set(hostId, host);
     return host;
   }
 

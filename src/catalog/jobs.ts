@@ -129,8 +129,8 @@ export class Jobs {
     );
   }
 
-  /** One transaction for all lines. */
-  log(lines: readonly LogLine[]): void {
+  /** In as few transactions as their number allows. */
+  log(lines: Iterable<LogLine>): void {
     const insert = this.#catalog.prepare(
       'INSERT INTO job_logs(job, time_ms, level, path, message, facts) VALUES(?, ?, ?, ?, ?, ?)',
     );

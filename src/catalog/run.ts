@@ -93,6 +93,19 @@ export class Run {
     return this.#directories.ensure(hostId, path);
   }
 
+  /** The place of a path's entry: its parent directory, made where there is none, and its name. */
+  place(path: Raw, hostId: number): { directoryId: number; name: Raw } {
+    if (path !== '/') this.#directories.ensure(hostId, parentOf(path));
+    const place = this.#directories.place(hostId, path);
+    assert(place);
+    return place;
+  }
+
+  /** One entry, as `known` gives it. */
+  knownAt({ directoryId, name }: { directoryId: number; name: Raw }): KnownEntry | undefined {
+    return this.known(directoryId).find((entry) => entry.name === name);
+  }
+
   /** A directory's entries as of the base, overlaid with what this run has stored by now. In order of name. */
   known(directoryId: number): KnownEntry[] {
     return this.#known.list(directoryId);
@@ -359,4 +372,8 @@ export class Run {
         .get(this.jobNumber) !== undefined
     );
   }
+}
+
+function parentOf(path: Raw): Raw {
+  return (path.slice(0, path.lastIndexOf('/')) || '/') as Raw;
 }

@@ -6,6 +6,7 @@ import { type Random, seededRandom } from '../../../src/base/random.ts';
 import type { Raw } from '../../../src/base/raw.ts';
 import { Catalog } from '../../../src/catalog/catalog.ts';
 import { Contents } from '../../../src/catalog/contents.ts';
+import { diff } from '../../../src/catalog/diff.ts';
 import { sweepRuns } from '../../../src/catalog/finish.ts';
 import { Jobs } from '../../../src/catalog/jobs.ts';
 import { Run } from '../../../src/catalog/run.ts';
@@ -103,6 +104,7 @@ function play({ seed, runs, crashes }: Story): void {
     expect(new Jobs(catalog).get(job)?.state).toBe('finished');
     checkAll(catalog, hostId, kept);
   }
+  checkDiffs(catalog, kept);
   sweepRuns(catalog);
   checkClean(catalog);
   catalog.close();
@@ -117,6 +119,26 @@ function checkAll(catalog: Catalog, hostId: number, kept: Map<number, Map<Raw, S
     expect([...found.keys()]).toEqual(inPathOrder([...found.keys()]));
   }
   expect(live).toBeGreaterThanOrEqual(Math.max(0, ...kept.keys()));
+}
+
+/** Every pair of snapshots, both ways. */
+function checkDiffs(catalog: Catalog, kept: Map<number, Map<Raw, Shown>>): void {
+  for (const [from, before] of kept)
+    for (const [to, after] of kept) {
+      const found = new Map([...diff(catalog, from, to)].map(({ path, change }) => [path, change]));
+      expect([...found.keys()]).toEqual(inPathOrder([...found.keys()]));
+      for (const path of new Set([...before.keys(), ...after.keys()])) {
+        const [old, now] = [before.get(path), after.get(path)];
+        const isModified = old?.text !== now?.text || old?.type !== now?.type;
+        if (!old) expect(found.get(path)).toBe('added');
+        else if (!now) expect(found.get(path)).toBe('deleted');
+        else if (isModified) expect(found.get(path)).toBe('modified');
+        else if (old.mode !== now.mode) expect(found.get(path)).toBe('attributes');
+        else expect(found.get(path) ?? 'attributes').toBe('attributes');
+        found.delete(path);
+      }
+      expect(found.size).toBe(0);
+    }
 }
 
 function checkClean(catalog: Catalog): void {
