@@ -84,6 +84,8 @@ export type Config = {
 };
 
 export const CONFIG_FILE = 'config.toml';
+/** Beside it, where the state directory is; src/catalog/SCHEMA.md says what is in it. */
+export const CATALOG_FILE = 'catalog.sqlite';
 
 /** `--state`, else SHELFS_STATE, else /var/lib/shelfs for root, else the user's own state directory. */
 export function stateDirectory(options: {

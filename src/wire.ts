@@ -2,35 +2,63 @@
  * Builds every long-lived object once, and is the only place that picks implementations: the machine's clock or a
  * simulated one, the kernel's SCSI devices or a virtual library.
  */
+import { strict as assert } from 'node:assert';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { type Clock, systemClock } from './base/clock.ts';
 import { CodedError } from './base/errors.ts';
-import { systemMachine } from './base/machine.ts';
+import { type Host, systemHost, systemMachine } from './base/machine.ts';
 import { type Random, systemRandom } from './base/random.ts';
-import { type Config, loadConfig } from './config.ts';
+import { type Raw, rawOf } from './base/raw.ts';
+import { Catalog, type CatalogMode } from './catalog/catalog.ts';
+import type { Medium } from './catalog/media.ts';
+import { CATALOG_FILE, type Config, loadConfig } from './config.ts';
 import { holdDrive } from './device/hold.ts';
 import { loadScsiDoor, lockFile, openScsiPort, type ScsiDoor } from './device/native.ts';
 import { type DeviceNode, resolveDevice } from './device/node.ts';
 import type { ScsiPort } from './device/port.ts';
 import { tracePort } from './device/trace.ts';
+import { readJson } from './device/virtual/json-file.ts';
 import { readBootId, VirtualLibrary } from './device/virtual/library.ts';
 import { checkMachine, type Finding } from './job/doctor.ts';
 import { type InitRequest, type InitResult, initialize } from './job/init.ts';
+import { type LabelMediaRequest, labelMedia } from './job/media.ts';
 import { Library, type LibraryDevices } from './storage/library.ts';
 
 export type WireOptions = {
   readonly stateDirectory: string;
   readonly configPath?: string | undefined;
+  /** Name and version, for labels and archives. */
+  readonly program: string;
   /** Receives one line for each SCSI command (`-vv`). */
   readonly trace?: ((line: string) => void) | undefined;
-  readonly clock?: Clock;
-  readonly random?: Random;
+  readonly clock?: Clock | undefined;
+  readonly random?: Random | undefined;
+  readonly host?: Host | undefined;
 };
 
 /** What the commands may ask for. Nothing is opened before it is asked for. */
 export interface App {
   readonly stateDirectory: string;
+  readonly program: string;
   readonly clock: Clock;
+  readonly random: Random;
+  readonly host: Host;
+  /** @throws CodedError STATE_MISSING, CONFIG_INVALID */
+  config(): Promise<Config>;
+  /**
+   * The catalog, opened once and closed by `close`. What only reads or writes it takes it from here (src/job).
+   * @throws CodedError STATE_MISSING; as `Catalog.open`
+   */
+  catalog(mode: CatalogMode): Promise<Catalog>;
+  /** Directories that are never backed up: the state, the stage, virtual cartridges. */
+  ownDirectories(): Promise<Raw[]>;
+  /** What a virtual cartridge holds, in bytes; undefined for all others. */
+  capacityOf(barcode: string): Promise<number | undefined>;
+  /** Writes the labels of registered cartridges, in turn. */
+  labelMedia(request: LabelMediaRequest, signal: AbortSignal): Promise<Medium[]>;
+  /** May be called twice. */
+  close(): void;
   init(request: InitRequest, signal: AbortSignal): Promise<InitResult>;
   library(): Promise<Library>;
   doctor(): Promise<Finding[]>;
@@ -39,18 +67,65 @@ export interface App {
 export function wire(options: WireOptions): App {
   const clock = options.clock ?? systemClock;
   const random = options.random ?? systemRandom;
+  const host = options.host ?? systemHost();
   const traced = (port: ScsiPort) => (options.trace ? tracePort(port, options.trace, clock) : port);
   let door: ScsiDoor | undefined;
   const openDoor = () => {
     door ??= loadScsiDoor();
     return door;
   };
-  return {
+  const config = () => loadConfig(options.stateDirectory, options.configPath);
+  const catalogs = new Map<CatalogMode, Catalog>();
+  const app: App = {
     stateDirectory: options.stateDirectory,
+    program: options.program,
     clock,
+    random,
+    host,
+    config,
+    catalog: async (mode) => {
+      await config();
+      const known = catalogs.get('write') ?? catalogs.get(mode);
+      if (known) return known;
+      const opened = Catalog.open(join(options.stateDirectory, CATALOG_FILE), { mode, clock });
+      catalogs.set(mode, opened);
+      return opened;
+    },
+    ownDirectories: async () => {
+      const { library } = await config();
+      const state = options.stateDirectory;
+      const own = library.kind === 'virtual' ? [state, join(state, library.directory)] : [state];
+      return own.map(rawOf);
+    },
+    capacityOf: async (barcode) => {
+      const { library } = await config();
+      return library.kind === 'virtual'
+        ? virtualCapacity(join(options.stateDirectory, library.directory), barcode)
+        : undefined;
+    },
+    labelMedia: async (request, signal) => {
+      const { backup, archive } = await config();
+      const tools = { clock, random, host: host.name, program: options.program };
+      return labelMedia(
+        {
+          ...tools,
+          catalog: await app.catalog('write'),
+          library: await app.library(),
+          pool: backup.pool,
+          blockBytes: archive.block,
+        },
+        request,
+        signal,
+      );
+    },
+    close: () => {
+      for (const catalog of catalogs.values()) catalog.close();
+      catalogs.clear();
+    },
     init: (request, signal) =>
       initialize(options.stateDirectory, request, {
         random,
+        clock,
         checkChanger: async (path) => {
           await expectKind(path, 'changer');
         },
@@ -61,20 +136,25 @@ export function wire(options: WireOptions): App {
           VirtualLibrary.create(directory, shape, random, signal),
         lock: (path) => lockFile(openDoor(), path),
       }),
-    library: async () => {
-      const config = await loadConfig(options.stateDirectory, options.configPath);
-      return new Library(await libraryDevices(config, { clock, openDoor, traced }), clock);
-    },
+    library: async () =>
+      new Library(await libraryDevices(await config(), { clock, openDoor, traced }), clock),
     doctor: async () => {
-      const config = await loadConfig(options.stateDirectory, options.configPath).catch(
-        (error: unknown) => {
-          if (error instanceof CodedError && error.code === 'STATE_MISSING') return undefined;
-          throw error;
-        },
-      );
-      return checkMachine(systemMachine, { library: config?.library, loadDoor: openDoor });
+      const found = await config().catch((error: unknown) => {
+        if (error instanceof CodedError && error.code === 'STATE_MISSING') return undefined;
+        throw error;
+      });
+      return checkMachine(systemMachine, { library: found?.library, loadDoor: openDoor });
     },
   };
+  return app;
+}
+
+/** The chip's own words, without loading it; undefined where there is no such cartridge. */
+async function virtualCapacity(directory: string, barcode: string): Promise<number | undefined> {
+  assert(/^[A-Z0-9]{8}$/.test(barcode), 'a barcode names a file here');
+  const path = join(directory, `${barcode}.json`);
+  if (!(await systemMachine.exists(path))) return undefined;
+  return (await readJson(path, z.looseObject({ capacityBytes: z.int().positive() }))).capacityBytes;
 }
 
 type Tools = {

@@ -1,6 +1,7 @@
 /** Facts about the machine: what `doctor` looks at. Questions only, nothing is changed. */
 import { constants } from 'node:fs';
 import { access, readdir, readFile } from 'node:fs/promises';
+import { hostname, release, type } from 'node:os';
 import { delimiter, join } from 'node:path';
 
 export interface Machine {
@@ -14,6 +15,19 @@ export interface Machine {
   canUse(path: string): Promise<boolean>;
   /** The full path of a program, looked for in PATH and the system's own directories. */
   findProgram(name: string): Promise<string | undefined>;
+}
+
+/** Who a job says it ran on. */
+export type Host = {
+  /** The name under which the catalog keeps this machine's files; never empty, without a slash. */
+  readonly name: string;
+  /** `Linux 6.18.0` */
+  readonly os: string;
+};
+
+export function systemHost(): Host {
+  const name = hostname().replace(/[/\0]/g, '-');
+  return { name: name || 'localhost', os: `${type()} ${release()}` };
 }
 
 /** Administrators' programs are not in every user's PATH. */

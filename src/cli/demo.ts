@@ -16,7 +16,7 @@ export const demo = (open: OpenContext) =>
       command: 'demo',
       describe: 'Everything on a virtual library, in a minute',
       builder: (yargs) => yargs,
-      run: async ({ output, signal }) => {
+      run: async ({ app: { program }, output, signal }) => {
         const directory = await mkdtemp(join(tmpdir(), 'shelfs-demo-'));
         try {
           const steps: Step[] = [];
@@ -24,11 +24,8 @@ export const demo = (open: OpenContext) =>
             steps.push({ says, shows });
             output.note(`\n# ${says}\n${shows}`);
           };
-          const status = await play(
-            wire({ stateDirectory: join(directory, 'state') }),
-            say,
-            signal,
-          );
+          const app = wire({ stateDirectory: join(directory, 'state'), program });
+          const status = await play(app, say, signal).finally(() => app.close());
           output.result(
             { steps, status },
             () => '\nThe virtual library is gone again; `shelfs init` makes one that stays.',

@@ -1,7 +1,7 @@
 /** One command line from argv to exit status, with everything of the process passed in. */
 import { CodedError, errnoOf } from '../base/errors.ts';
 import { stateDirectory } from '../config.ts';
-import { wire } from '../wire.ts';
+import { type App, type WireOptions, wire } from '../wire.ts';
 import { makeOutput, type Streams } from './output.ts';
 import { program } from './program.ts';
 
@@ -13,12 +13,15 @@ export type Surroundings = {
   readonly signal: AbortSignal;
   /** Of the package. */
   readonly version: string;
+  /** What tests put in place of the machine's. */
+  readonly replaced?: Partial<Pick<WireOptions, 'clock' | 'random' | 'host'>>;
 };
 
 /** @returns the exit status, one of EXIT_MEANINGS; bugs reject */
 export async function run(argv: readonly string[], around: Surroundings): Promise<number> {
   const { environment, isRoot, streams, signal, version } = around;
   let status = 0;
+  const apps: App[] = [];
   // Until the options are parsed, a guess decides how a failure to parse them is told.
   let output = makeOutput({ json: argv.includes('--json'), quiet: false }, streams);
   try {
@@ -27,12 +30,16 @@ export async function run(argv: readonly string[], around: Surroundings): Promis
       (args) => {
         output = makeOutput({ json: args.json ?? false, quiet: args.quiet ?? false }, streams);
         const isTracing = (args.verbose ?? 0) >= 2;
+        const app = wire({
+          stateDirectory: stateDirectory({ state: args.state, environment, isRoot }),
+          configPath: args.config,
+          program: `shelfs ${version}`,
+          trace: isTracing ? (line) => streams.stderr.write(`${line}\n`) : undefined,
+          ...around.replaced,
+        });
+        apps.push(app);
         return {
-          app: wire({
-            stateDirectory: stateDirectory({ state: args.state, environment, isRoot }),
-            configPath: args.config,
-            trace: isTracing ? (line) => streams.stderr.write(`${line}\n`) : undefined,
-          }),
+          app,
           output,
           signal,
           setExit: (wanted) => {
@@ -42,12 +49,14 @@ export async function run(argv: readonly string[], around: Surroundings): Promis
       },
       { version, print: (text) => streams.stdout.write(`${text}\n`) },
     );
-    return status;
   } catch (error) {
     const failure = asFailure(error);
     output.failure(failure);
-    return failure.failure.exit;
+    status = failure.failure.exit;
+  } finally {
+    for (const app of apps) app.close();
   }
+  return status;
 }
 
 /** What the file system refused somewhere is a failure with a sentence; everything else that is not named is a bug. */

@@ -1,11 +1,23 @@
-/** Init: makes the state directory, its config and, where no hardware is named, a virtual library. */
+/**
+ * Init: makes the state directory, its catalog, its config and, where no hardware is named, a virtual library, whose
+ * cartridges are registered as media.
+ */
 import { strict as assert } from 'node:assert';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Clock } from '../base/clock.ts';
 import { replaceFile, syncDirectory } from '../base/durable.ts';
 import { CodedError, errnoOf } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
-import { CONFIG_FILE, formatConfig, type LibraryConfig } from '../config.ts';
+import { Catalog } from '../catalog/catalog.ts';
+import { Media } from '../catalog/media.ts';
+import {
+  CATALOG_FILE,
+  CONFIG_FILE,
+  formatConfig,
+  type LibraryConfig,
+  parseConfig,
+} from '../config.ts';
 import { type Barcode, barcodeSeries } from '../domain/barcode.ts';
 import { type DriveGeneration, GENERATIONS } from '../domain/generation.ts';
 import type { LibraryShape } from '../domain/library-shape.ts';
@@ -28,11 +40,14 @@ export type InitRequest =
 export type InitResult = {
   readonly stateDirectory: string;
   readonly config: string;
+  readonly catalog: string;
+  /** Of the virtual library's cartridges. */
   readonly barcodes: readonly string[];
 };
 
 export type InitTools = {
   readonly random: Random;
+  readonly clock: Clock;
   /** @throws CodedError when it is no changer */
   checkChanger(path: string): Promise<void>;
   /** @throws CodedError when it is no tape drive */
@@ -49,6 +64,8 @@ const VIRTUAL_DIRECTORY = 'virtual';
 /** The config before it counts: written first, renamed last. While it stands alone, what lies beside it was never used. */
 const UNFINISHED = `${CONFIG_FILE}.new`;
 const LOCK = 'init.lock';
+/** With what SQLite keeps beside it while it is open, or when it was not closed. */
+const CATALOG_FILES = ['', '-wal', '-shm', '-journal'].map((ending) => `${CATALOG_FILE}${ending}`);
 
 /**
  * A directory with a config is complete: the config comes last. What an interrupted init left is cleared away by the
@@ -91,16 +108,41 @@ async function build(
   const config = join(stateDirectory, CONFIG_FILE);
   const directory = join(stateDirectory, VIRTUAL_DIRECTORY);
   await rm(directory, { recursive: true, force: true });
-  await replaceFile(unfinished, formatConfig(library), { mode: 0o600 });
-  let barcodes: readonly Barcode[] = [];
-  if (request.kind === 'virtual') {
-    const shape = virtualShape(request);
-    barcodes = shape.barcodes;
-    await tools.createLibrary(directory, shape);
-  }
+  for (const name of CATALOG_FILES) await rm(join(stateDirectory, name), { force: true });
+  const text = formatConfig(library);
+  await replaceFile(unfinished, text, { mode: 0o600 });
+  const shape = request.kind === 'virtual' ? virtualShape(request) : undefined;
+  if (shape) await tools.createLibrary(directory, shape);
+  const catalog = join(stateDirectory, CATALOG_FILE);
+  const { pool } = parseConfig(text, config).backup;
+  await createCatalog(catalog, { clock: tools.clock, shape, pool });
   await rename(unfinished, config);
   await syncDirectory(stateDirectory);
-  return { stateDirectory, config, barcodes };
+  return { stateDirectory, config, catalog, barcodes: shape?.barcodes ?? [] };
+}
+
+/** Cartridges of a virtual library are known from the beginning; of real ones `media add` tells. */
+async function createCatalog(
+  path: string,
+  options: {
+    readonly clock: Clock;
+    readonly shape: LibraryShape | undefined;
+    readonly pool: string;
+  },
+): Promise<void> {
+  const { clock, shape, pool } = options;
+  // Made by hand first: SQLite would let others read it, as far as the umask does.
+  await replaceFile(path, '', { mode: 0o600 });
+  const catalog = Catalog.create(path, clock);
+  try {
+    if (!shape) return;
+    const { generation, capacityBytes = GENERATIONS[generation].nativeBytes } = shape;
+    new Media(catalog).add(
+      shape.barcodes.map((barcode) => ({ barcode, kind: 'tape', pool, generation, capacityBytes })),
+    );
+  } finally {
+    catalog.close();
+  }
 }
 
 async function lockAlone(directory: string, tools: InitTools): Promise<{ close(): Promise<void> }> {
@@ -163,7 +205,8 @@ async function expectEmpty(directory: string): Promise<void> {
     );
   });
   const isUnfinished = names.includes(UNFINISHED) && !names.includes(CONFIG_FILE);
-  const ours = isUnfinished ? [UNFINISHED, `${UNFINISHED}.new`, LOCK, VIRTUAL_DIRECTORY] : [LOCK];
+  const unfinished = [UNFINISHED, `${UNFINISHED}.new`, LOCK, VIRTUAL_DIRECTORY, ...CATALOG_FILES];
+  const ours = isUnfinished ? [...unfinished, `${CATALOG_FILE}.new`] : [LOCK];
   if (names.every((name) => ours.includes(name))) return;
   const what = names.includes(CONFIG_FILE) ? 'holds a shelfs state already' : 'is not empty';
   throw new CodedError(

@@ -1,6 +1,163 @@
 /** The inventory of media: registered, labelled, moved, retired. */
-import type { Medium } from '../catalog/media.ts';
+import { strict as assert } from 'node:assert';
+import { CodedError } from '../base/errors.ts';
+import { printable } from '../base/text.ts';
+import { Archives } from '../catalog/archives.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import { holdsArchives } from '../catalog/label-plan.ts';
+import { Media, type Medium, type Move } from '../catalog/media.ts';
+import { type Barcode, type BarcodeFacts, barcodeSeries, parseBarcode } from '../domain/barcode.ts';
 import { type LabelTools, writeLabel } from './label.ts';
+
+/** Libraries of this size exist; more is a slip of the keyboard. */
+const COUNT_MAX = 10_000;
+
+export type AddMediaRequest = {
+  readonly barcodes: readonly string[];
+  /** A series of so many, counted up from `from`. */
+  readonly series?: { readonly from: string; readonly count: number } | undefined;
+  readonly pool: string;
+  readonly location?: string | undefined;
+};
+
+export type LabelMediaRequest = {
+  readonly barcodes: readonly string[];
+  /** Default: the medium's own, else the one of the config. */
+  readonly pool?: string | undefined;
+  readonly force: boolean;
+  /** The barcode once more, as the person typed it; needed with `force`. */
+  readonly confirm?: string | undefined;
+};
+
+export type MediumDetails = {
+  readonly medium: Medium;
+  /** Archives on it, whatever became of them. */
+  readonly archives: number;
+  readonly moves: readonly Move[];
+};
+
+/**
+ * Registers cartridges, all or none.
+ * @param capacityOf what a virtual cartridge holds; for others the generation of the barcode says it
+ * @throws CodedError USAGE naming the barcode that is none, is one of a cleaning cartridge, or is known already
+ */
+export async function addMedia(
+  catalog: Catalog,
+  request: AddMediaRequest,
+  capacityOf: (barcode: Barcode) => Promise<number | undefined>,
+): Promise<Medium[]> {
+  const { pool, location } = request;
+  const barcodes = barcodesOf(request);
+  const added = await Promise.all(
+    barcodes.map(async ({ barcode, generation }) => ({
+      barcode,
+      kind: 'tape' as const,
+      pool,
+      generation: generation.name,
+      capacityBytes: (await capacityOf(barcode)) ?? generation.nativeBytes,
+      location,
+    })),
+  );
+  const media = new Media(catalog);
+  return catalog.write(() => {
+    media.add(added);
+    return barcodes.map(({ barcode }) => known(media, barcode));
+  });
+}
+
+type DataBarcode = Extract<BarcodeFacts, { kind: 'data' }>;
+
+function barcodesOf({ barcodes, series }: AddMediaRequest): DataBarcode[] {
+  const all = barcodes.map(dataBarcode);
+  if (series) {
+    const { count } = series;
+    if (!Number.isInteger(count) || count < 1 || count > COUNT_MAX)
+      throw usage(`--count: say a whole number from 1 to ${COUNT_MAX}`);
+    const first = dataBarcode(series.from);
+    const rest = barcodeSeries(first.barcode, count);
+    if (!rest) throw usage(`${first.barcode} does not end in digits that count up ${count} times`);
+    all.push(...rest.map(dataBarcode));
+  }
+  if (all.length === 0) throw usage('say which: barcodes, or --count with --from');
+  const names = new Set<string>();
+  for (const { barcode } of all) {
+    if (names.has(barcode)) throw usage(`${barcode} is named twice`);
+    names.add(barcode);
+  }
+  return all;
+}
+
+function dataBarcode(text: string): DataBarcode {
+  const parsed = parseBarcode(text);
+  if (parsed.kind === 'data') return parsed;
+  throw usage(
+    parsed.kind === 'cleaning'
+      ? `${parsed.barcode} is a cleaning cartridge: it holds no data`
+      : `${printable(text)}: ${parsed.reason}`,
+  );
+}
+
+/**
+ * A medium by its barcode or VOLSER, in whatever case.
+ * @throws CodedError USAGE where there is none, or several share the VOLSER
+ */
+export function findMedium(catalog: Catalog, text: string): Medium {
+  const name = text.trim().toUpperCase();
+  const media = new Media(catalog);
+  const exact = media.find(name) ?? media.find(text);
+  if (exact) return exact;
+  const [first, other] = media.list().filter(({ barcode }) => barcode.slice(0, 6) === name);
+  if (first && !other) return first;
+  if (first) throw usage(`${printable(name)} is the name of several media; give the barcode`);
+  throw usage(`${printable(text)} is no medium of this catalog; \`shelfs media list\` shows them`);
+}
+
+/** In order of barcode. */
+export function listMedia(catalog: Catalog): Medium[] {
+  return new Media(catalog).list();
+}
+
+/** @throws CodedError USAGE */
+export function showMedium(catalog: Catalog, name: string): MediumDetails {
+  const media = new Media(catalog);
+  const medium = findMedium(catalog, name);
+  const archives = new Archives(catalog).onMedium(medium.id).length;
+  return { medium, archives, moves: media.moves(medium.id) };
+}
+
+/** @param location as people call the place; undefined: nobody knows @throws CodedError USAGE */
+export function moveMedia(
+  catalog: Catalog,
+  names: readonly string[],
+  location: string | undefined,
+): Medium[] {
+  const media = new Media(catalog);
+  return catalog.write(() =>
+    names.map((name) => {
+      const { id } = findMedium(catalog, name);
+      media.move(id, location);
+      return media.get(id);
+    }),
+  );
+}
+
+export type Retired = { readonly medium: Medium; readonly holdsArchives: boolean };
+
+/**
+ * Takes media out of use: nothing more is written to them, and their copies no longer count, so that the next backup
+ * stores anew what lies on them alone.
+ * @throws CodedError USAGE
+ */
+export function retireMedia(catalog: Catalog, names: readonly string[]): Retired[] {
+  const media = new Media(catalog);
+  return catalog.write(() =>
+    names.map((name) => {
+      const { id } = findMedium(catalog, name);
+      media.setState(id, 'retired');
+      return { medium: media.get(id), holdsArchives: holdsArchives(catalog, id) };
+    }),
+  );
+}
 
 /**
  * Labels a registered cartridge that is blank, for a job that needs one. One that was being labelled when something ended
@@ -14,4 +171,51 @@ export function labelMedium(
   signal: AbortSignal,
 ): Promise<Medium> {
   return writeLabel(tools, { barcode, overwrite: false }, signal);
+}
+
+/**
+ * Labels cartridges in turn; stops at the first that cannot be.
+ * @throws CodedError USAGE also where `force` goes without the barcode typed once more; as `labelMedium`
+ */
+export async function labelMedia(
+  tools: LabelTools,
+  request: LabelMediaRequest,
+  signal: AbortSignal,
+): Promise<Medium[]> {
+  const { force, confirm, pool } = request;
+  const media = request.barcodes.map((name) => findMedium(tools.catalog, name));
+  checkConfirmed(media, { force, confirm });
+  const done: Medium[] = [];
+  for (const { barcode } of media) {
+    signal.throwIfAborted();
+    done.push(await writeLabel(tools, { barcode, pool, overwrite: force }, signal));
+  }
+  return done;
+}
+
+/** What a label is written over is lost: two guards, and the second is typed for one cartridge alone. */
+function checkConfirmed(
+  media: readonly Medium[],
+  { force, confirm }: { force: boolean; confirm: string | undefined },
+): void {
+  const [medium, other] = media;
+  if (!force) {
+    if (confirm !== undefined) throw usage('--confirm goes with --force');
+    return;
+  }
+  if (other) throw usage('--force goes with one cartridge at a time');
+  if (confirm?.trim().toUpperCase() === medium?.barcode) return;
+  throw usage(
+    `what is on ${medium?.barcode} would be lost; --confirm ${medium?.barcode} says that you mean it`,
+  );
+}
+
+function known(media: Media, barcode: string): Medium {
+  const medium = media.find(barcode);
+  assert(medium, 'added a moment ago');
+  return medium;
+}
+
+function usage(sentence: string): CodedError {
+  return new CodedError('USAGE', sentence);
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { CodedError, EXIT_MEANINGS } from '../../../src/base/errors.ts';
+import { seededRandom } from '../../../src/base/random.ts';
 import { formatStatus } from '../../../src/cli/library.ts';
 import { makeOutput } from '../../../src/cli/output.ts';
 import { formatExits, program } from '../../../src/cli/program.ts';
@@ -19,12 +20,23 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     opened: 0,
     requests: [] as InitRequest[],
   };
+  const notAsked = async () => expect.fail('no command of these tests asks for it');
   const app: App = {
     stateDirectory: '/state',
+    program: 'shelfs 1.2.3',
     clock: { nowMs: () => 0, monotonicMs: () => 0, sleepMs: async () => {} },
+    random: seededRandom(1),
+    host: { name: 'here', os: 'test' },
+    config: notAsked,
+    catalog: notAsked,
+    ownDirectories: notAsked,
+    capacityOf: notAsked,
+    labelMedia: notAsked,
+    close: () => {},
     init: async (request) => {
       done.requests.push(request);
-      return { stateDirectory: '/state', config: '/state/config.toml', barcodes: [] };
+      const files = { config: '/state/config.toml', catalog: '/state/catalog.sqlite' };
+      return { stateDirectory: '/state', ...files, barcodes: [] };
     },
     library: async () => new Library({ openChanger: undefined, drives: [] }, app.clock),
     doctor: async () => [],
@@ -79,6 +91,32 @@ describe('a command line that makes no sense is USAGE, and opens nothing', () =>
     'doctor --config a --config b',
     'init --virtual 1 --virtual 2',
     'init --generation LTO-8 --generation LTO-9',
+    'source',
+    'source add',
+    'source add / --exclude',
+    'source add / --name a --name b',
+    'source explain',
+    'source test',
+    'media',
+    'media show',
+    'media move AAA001L8',
+    'media label',
+    'snapshots extra',
+    'diff',
+    'ls',
+    'ls /a /b',
+    'ls / --at',
+    'stat',
+    'versions',
+    'job',
+    'job show',
+    'job show one',
+    'job show 1.5',
+    'job cancel',
+    'jobs --limit 0',
+    'logs extra',
+    'logs --level loud',
+    'logs --job one',
   ])('shelfs %s', async (line) => {
     const error: unknown = await run(words(line)).then(
       (done) => done,

@@ -2,8 +2,11 @@ import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { systemClock } from '../../../src/base/clock.ts';
 import { CodedError } from '../../../src/base/errors.ts';
 import { seededRandom } from '../../../src/base/random.ts';
+import { Catalog } from '../../../src/catalog/catalog.ts';
+import { Media } from '../../../src/catalog/media.ts';
 import { loadConfig } from '../../../src/config.ts';
 import { parseBarcode } from '../../../src/domain/barcode.ts';
 import { GENERATIONS } from '../../../src/domain/generation.ts';
@@ -26,6 +29,7 @@ function tools(change: Partial<InitTools> = {}) {
   const shapes: LibraryShape[] = [];
   const made: InitTools = {
     random: seededRandom(1),
+    clock: systemClock,
     checkChanger: async (path) => void asked.push(`changer ${path}`),
     checkDrive: async (path) => void asked.push(`drive ${path}`),
     createLibrary: async (directory, shape) => {
@@ -39,6 +43,18 @@ function tools(change: Partial<InitTools> = {}) {
   return { made, asked, shapes };
 }
 
+const MADE = ['catalog.sqlite', 'config.toml', 'virtual'];
+
+function mediaOf(directory: string) {
+  const path = join(directory, 'catalog.sqlite');
+  const catalog = Catalog.open(path, { mode: 'read', clock: systemClock });
+  try {
+    return new Media(catalog).list();
+  } finally {
+    catalog.close();
+  }
+}
+
 async function state(): Promise<string> {
   return join(await scratchDirectory(), 'a', 'state');
 }
@@ -50,6 +66,7 @@ describe('a virtual library', () => {
     expect(await initialize(directory, VIRTUAL, made)).toEqual({
       stateDirectory: directory,
       config: join(directory, 'config.toml'),
+      catalog: join(directory, 'catalog.sqlite'),
       barcodes: ['VIR001L9', 'VIR002L9', 'VIR003L9', 'VIR004L9'],
     });
     expect(asked).toEqual([`library ${join(directory, 'virtual')}`]);
@@ -64,7 +81,8 @@ describe('a virtual library', () => {
       },
     ]);
     expect((await stat(directory)).mode & 0o777).toBe(0o700);
-    expect((await stat(join(directory, 'config.toml'))).mode & 0o777).toBe(0o600);
+    for (const name of ['config.toml', 'catalog.sqlite'])
+      expect((await stat(join(directory, name))).mode & 0o777).toBe(0o600);
     expect((await loadConfig(directory)).library).toEqual({
       kind: 'virtual',
       directory: 'virtual',
@@ -108,9 +126,25 @@ describe('a virtual library', () => {
       { numRuns: 12 },
     ));
 
+  test('its cartridges are media, blank ones', async () => {
+    const directory = await state();
+    await initialize(directory, VIRTUAL, tools().made);
+    const media = mediaOf(directory);
+    expect(media.map(({ barcode }) => barcode)).toEqual([
+      ...['VIR001L9', 'VIR002L9', 'VIR003L9', 'VIR004L9'],
+    ]);
+    for (const medium of media)
+      expect(medium).toMatchObject({
+        ...{ kind: 'tape', state: 'unlabelled', pool: 'main', generation: 'LTO-9' },
+        capacityBytes: 2e9,
+      });
+  });
+
   test('without a capacity, that of the generation', async () => {
     const { made, shapes } = tools();
-    await initialize(await state(), { ...VIRTUAL, capacityBytes: undefined }, made);
+    const directory = await state();
+    await initialize(directory, { ...VIRTUAL, capacityBytes: undefined }, made);
+    expect(mediaOf(directory)[0]).toMatchObject({ capacityBytes: 18e12 });
     expect(shapes[0]).not.toHaveProperty('capacityBytes');
   });
 });
@@ -127,7 +161,8 @@ describe('hardware', () => {
     expect(await initialize(directory, request, made)).toMatchObject({ barcodes: [] });
     expect(asked).toEqual(['changer /dev/sch0', 'drive /dev/nst0', 'drive /dev/nst1']);
     expect((await loadConfig(directory)).library).toEqual(request);
-    expect(await readdir(directory)).toEqual(['config.toml']);
+    expect((await readdir(directory)).sort()).toEqual(['catalog.sqlite', 'config.toml']);
+    expect(mediaOf(directory)).toEqual([]);
   });
 
   test('a person as the changer', async () => {
@@ -196,7 +231,7 @@ describe('what is there stays', () => {
     const directory = join(await scratchDirectory(), 'empty');
     await mkdir(directory);
     await initialize(directory, VIRTUAL, tools().made);
-    expect((await readdir(directory)).sort()).toEqual(['config.toml', 'virtual']);
+    expect((await readdir(directory)).sort()).toEqual(MADE);
   });
 });
 
@@ -216,12 +251,15 @@ describe('an init that was cut short', () => {
       } else {
         await mkdir(join(directory, 'virtual'), { recursive: true });
         await writeFile(join(directory, 'config.toml.new'), '[libra');
+        for (const name of ['catalog.sqlite', 'catalog.sqlite-wal', 'catalog.sqlite.new'])
+          await writeFile(join(directory, name), 'SQLite format 3, or the half of it');
         await writeFile(join(directory, 'virtual', 'library.json'), '{}');
       }
       const again = tools();
       await initialize(directory, VIRTUAL, again.made);
-      expect((await readdir(directory)).sort()).toEqual(['config.toml', 'virtual']);
+      expect((await readdir(directory)).sort()).toEqual(MADE);
       expect(await readdir(join(directory, 'virtual'))).toEqual([]);
+      expect(mediaOf(directory)).toHaveLength(4);
     },
   );
 
@@ -247,6 +285,6 @@ describe('an init that was cut short', () => {
     );
     expect(failures).toHaveLength(1);
     expect(failures[0]).toMatchObject({ code: 'LIBRARY_BUSY', facts: { pid: process.pid } });
-    expect((await readdir(directory)).sort()).toEqual(['config.toml', 'virtual']);
+    expect((await readdir(directory)).sort()).toEqual(MADE);
   });
 });
