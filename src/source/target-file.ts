@@ -10,14 +10,12 @@ import { CodedError, errnoOf, type FailureCode } from '../base/errors.ts';
 import { type Raw, rawText } from '../base/raw.ts';
 import type { Attributes } from '../domain/entry.ts';
 import { applyAttributes } from './apply.ts';
-import { statEntry } from './directory.ts';
+import type { ScannedEntry } from './directory.ts';
 import { type Answer, errnoName, type FsDoor, RENAME_NOREPLACE } from './door.ts';
 import type { OwnerIds } from './owner-ids.ts';
 
 /** `kept`: something of that name was there and was not to be replaced. */
 export type Placement = 'made' | 'kept';
-
-const SELF = '' as Raw;
 
 /** What it means that something beneath a target cannot be made. */
 export function targetFailure(path: Raw, errno: string, cause?: unknown): CodedError {
@@ -47,6 +45,8 @@ const CODES: Readonly<Record<string, FailureCode>> = {
 /** Names in one directory. */
 export type Spot = { readonly door: FsDoor; readonly directory: number; readonly path: Raw };
 
+export type Names = { readonly temporary: Buffer; readonly own: Buffer };
+
 /**
  * Gives what has a temporary name its own. With `keep` nothing is ever replaced; the temporary name is gone
  * afterwards in any case.
@@ -54,7 +54,7 @@ export type Spot = { readonly door: FsDoor; readonly directory: number; readonly
  */
 export function settle(
   { door, directory, path }: Spot,
-  names: { readonly temporary: Buffer; readonly own: Buffer },
+  names: Names,
   mode: 'overwrite' | 'keep',
 ): Placement {
   const { temporary, own } = names;
@@ -62,24 +62,18 @@ export function settle(
     mode === 'overwrite'
       ? door.rename(directory, temporary, directory, own, 0)
       : renameToNew(door, directory, names);
-  // Renaming one link of a file to another of the same file does nothing (rename(2)): the temporary name stays.
-  const left = door.unlink(directory, temporary, 0);
-  assert(left === 0 || errnoName(left) === 'ENOENT' || answer < 0, 'a name of ours');
   if (answer >= 0) return 'made';
-  if (mode === 'keep' && errnoName(answer) === 'EEXIST') return 'kept';
+  const left = door.unlink(directory, temporary, 0);
+  if (mode === 'keep' && errnoName(answer) === 'EEXIST' && left >= 0) return 'kept';
   throw targetFailure(path, errnoName(answer));
 }
 
-function renameToNew(
-  door: FsDoor,
-  directory: number,
-  { temporary, own }: { readonly temporary: Buffer; readonly own: Buffer },
-): Answer {
+function renameToNew(door: FsDoor, directory: number, { temporary, own }: Names): Answer {
   const answer = door.rename(directory, temporary, directory, own, RENAME_NOREPLACE);
+  if (answer >= 0 || errnoName(answer) !== 'EINVAL') return answer;
   // A file system without that flag: a second link is as safe.
-  return answer < 0 && errnoName(answer) === 'EINVAL'
-    ? door.makeLink(directory, temporary, directory, own)
-    : answer;
+  const linked = door.makeLink(directory, temporary, directory, own);
+  return linked < 0 ? linked : door.unlink(directory, temporary, 0);
 }
 
 /** Used once: bytes, attributes, then `commit` or `abandon`. Not written bytes below the size are holes. */
@@ -89,7 +83,8 @@ export class TargetFile {
   readonly descriptor: number;
   readonly #spot: Spot;
   readonly #owners: OwnerIds;
-  readonly #names: { readonly temporary: Buffer; readonly own: Buffer };
+  readonly #names: Names;
+  readonly #present: ScannedEntry;
   #isOpen = true;
 
   /** Takes both descriptors over. */
@@ -97,11 +92,14 @@ export class TargetFile {
     readonly spot: Spot;
     readonly descriptor: number;
     readonly owners: OwnerIds;
-    readonly names: { readonly temporary: Buffer; readonly own: Buffer };
+    readonly names: Names;
+    /** As it was made. */
+    readonly present: ScannedEntry;
   }) {
     this.#spot = parts.spot;
     this.#owners = parts.owners;
     this.#names = parts.names;
+    this.#present = parts.present;
     this.path = parts.spot.path;
     this.descriptor = parts.descriptor;
   }
@@ -131,16 +129,13 @@ export class TargetFile {
     this.#attempt(() => ftruncateSync(this.descriptor, sizeBytes));
   }
 
-  /** After the last byte, for writing takes set-id bits and capabilities away. @returns what could not be set */
+  /** Once, after the last byte, for writing takes set-id bits and capabilities away. @returns what could not be set */
   apply(attributes: Attributes): string[] {
     assert(attributes.type === 'file', 'a file');
     const { door } = this.#spot;
-    const present = statEntry(door, this.descriptor, SELF);
-    if (typeof present === 'number') throw targetFailure(this.path, errnoName(present));
-    return applyAttributes(
-      { door, owners: this.#owners, descriptor: this.descriptor, present },
-      attributes,
-    );
+    const { descriptor } = this;
+    const to = { door, owners: this.#owners, descriptor, present: this.#present };
+    return applyAttributes(to, attributes);
   }
 
   /** Gives it its name. @throws CodedError TARGET_EXISTS where a directory has it; the file is gone then */

@@ -17,7 +17,14 @@ import { openBeneath, PLACE, splitPath } from './beneath.ts';
 import { listDirectory, type ScannedEntry, statEntry } from './directory.ts';
 import { type Answer, AT_FDCWD, errnoName, type FsDoor, loadFsDoor, O_PATH } from './door.ts';
 import { OwnerIds, type OwnersBy } from './owner-ids.ts';
-import { type Placement, type Spot, settle, TargetFile, targetFailure } from './target-file.ts';
+import {
+  type Names,
+  type Placement,
+  type Spot,
+  settle,
+  TargetFile,
+  targetFailure,
+} from './target-file.ts';
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_DIRECTORY, O_NONBLOCK } = constants;
 const { S_IFIFO, S_IFCHR, S_IFBLK, S_IFSOCK } = constants;
@@ -44,7 +51,9 @@ export class TargetTree {
   readonly owners: OwnerIds;
   readonly #door: FsDoor;
   readonly #directory: number;
-  readonly #random: Random;
+  /** Of this restore: two at once do not use the same temporary names. */
+  readonly #tag: string;
+  #temporaries = 0;
 
   /** @throws CodedError TARGET_FAILED where there is no such directory, TARGET_UNSAFE where it is none */
   static open(path: Raw, options: TargetOptions = {}): TargetTree {
@@ -67,7 +76,11 @@ export class TargetTree {
     this.root = parts.root;
     this.#door = parts.door;
     this.#directory = parts.directory;
-    this.#random = parts.options.random ?? systemRandom;
+    const random = parts.options.random ?? systemRandom;
+    this.#tag = random
+      .below(2 ** 47)
+      .toString(16)
+      .padStart(12, '0');
     this.owners = new OwnerIds(parts.door, parts.options.owners ?? 'names');
   }
 
@@ -131,14 +144,10 @@ export class TargetTree {
         this.#door.close(spot.directory);
         throw targetFailure(path, errnoName(descriptor));
       }
-      // Swept away between its making and its lock.
-      if (this.#isOurs(descriptor)) {
-        return new TargetFile({
-          spot,
-          descriptor,
-          owners: this.owners,
-          names: { temporary, own },
-        });
+      const present = this.#lock(descriptor);
+      if (present !== undefined) {
+        const { owners } = this;
+        return new TargetFile({ spot, descriptor, owners, names: { temporary, own }, present });
       }
       this.#door.close(descriptor);
     }
@@ -251,12 +260,20 @@ export class TargetTree {
     try {
       const temporary = overwrite ? this.#temporaryName() : own;
       const answer = make(spot.directory, temporary);
-      if (answer >= 0) return overwrite ? settle(spot, { temporary, own }, 'overwrite') : 'made';
+      if (answer >= 0) return overwrite ? this.#replace(spot, { temporary, own }) : 'made';
       const errno = errnoName(answer);
       return !overwrite && errno === 'EEXIST' ? 'kept' : { errno };
     } finally {
       this.#door.close(spot.directory);
     }
+  }
+
+  #replace(spot: Spot, names: Names): Placement {
+    const placement = settle(spot, names, 'overwrite');
+    // Renaming one link of a file to another of the same file does nothing (rename(2)): the temporary name stays.
+    const left = this.#door.unlink(spot.directory, names.temporary, 0);
+    if (left < 0 && errnoName(left) !== 'ENOENT') throw targetFailure(spot.path, errnoName(left));
+    return placement;
   }
 
   /** Opens the directory a name is in; the caller closes it. */
@@ -310,19 +327,17 @@ export class TargetTree {
   }
 
   #temporaryName(): Buffer {
-    const digits = this.#random
-      .below(2 ** 47)
-      .toString(16)
-      .padStart(12, '0');
-    return Buffer.from(`${TEMPORARY}${digits}`, 'latin1');
+    this.#temporaries += 1;
+    return Buffer.from(`${TEMPORARY}${this.#tag}-${this.#temporaries}`, 'latin1');
   }
 
-  /** Locked, where the file system has locks, and still named. */
-  #isOurs(descriptor: number): boolean {
+  /** Undefined where it was swept away between its making and its lock. */
+  #lock(descriptor: number): ScannedEntry | undefined {
     const answer = this.#door.lock(descriptor);
-    if (answer < 0 && errnoName(answer) === 'EAGAIN') return false;
+    // A file system without locks is not swept either.
+    if (answer < 0 && errnoName(answer) === 'EAGAIN') return undefined;
     const entry = statEntry(this.#door, descriptor, SELF);
-    return typeof entry !== 'number' && entry.links > 0;
+    return typeof entry !== 'number' && entry.links > 0 ? entry : undefined;
   }
 
   /** A name is only a name for links and special files; a file is left alone while somebody holds its lock. */

@@ -18,8 +18,9 @@ constexpr size_t kXattrBytesMax = 65536;
  * What a call is about: a name in a directory, or where the name is empty the descriptor itself.
  *
  * The calls on extended attributes know no directory descriptor before Linux 6.13, and those on descriptors refuse one
- * that is only a place (O_PATH, EBADF). Both are reached by a path through /proc/self/fd, whose last part is then not
- * followed or, being the descriptor itself, followed.
+ * that is only a place (O_PATH, EBADF), as those on mode and times do. All are reached by a path through /proc/self/fd,
+ * whose last part is then not followed or, being the descriptor itself, followed; what a descriptor can do by itself is
+ * tried first, for it takes half the time.
  */
 struct Place {
   int directory;
@@ -83,8 +84,10 @@ Napi::Value set_xattr(const Napi::CallbackInfo& info) {
   if (!place || !attribute || !value) return refused(info, EINVAL);
   const char* path = place->path.c_str();
   const char* name = attribute->c_str();
-  return answered(info, place->is_followed ? setxattr(path, name, value->data, value->length, 0)
-                                           : lsetxattr(path, name, value->data, value->length, 0));
+  if (!place->is_followed) return answered(info, lsetxattr(path, name, value->data, value->length, 0));
+  const int result = fsetxattr(place->directory, name, value->data, value->length, 0);
+  if (result == 0 || errno != EBADF) return answered(info, result);
+  return answered(info, setxattr(path, name, value->data, value->length, 0));
 }
 
 /** removeXattr(directory, name, attribute) */
@@ -93,7 +96,11 @@ Napi::Value remove_xattr(const Napi::CallbackInfo& info) {
   const auto attribute = path_of(info[2]);
   if (!place || !attribute) return refused(info, EINVAL);
   const char* path = place->path.c_str();
-  return answered(info, place->is_followed ? removexattr(path, attribute->c_str()) : lremovexattr(path, attribute->c_str()));
+  const char* name = attribute->c_str();
+  if (!place->is_followed) return answered(info, lremovexattr(path, name));
+  const int result = fremovexattr(place->directory, name);
+  if (result == 0 || errno != EBADF) return answered(info, result);
+  return answered(info, removexattr(path, name));
 }
 
 /** changeOwner(directory, name, uid, gid) */
@@ -112,8 +119,12 @@ Napi::Value change_mode(const Napi::CallbackInfo& info) {
   const auto mode = whole(info[2], 0, 07777);
   if (!place || !mode) return refused(info, EINVAL);
   const auto bits = static_cast<mode_t>(*mode);
-  return answered(info, place->is_followed ? fchmodat(AT_FDCWD, place->path.c_str(), bits, 0)
-                                           : fchmodat(place->directory, place->name.c_str(), bits, AT_SYMLINK_NOFOLLOW));
+  if (!place->is_followed) {
+    return answered(info, fchmodat(place->directory, place->name.c_str(), bits, AT_SYMLINK_NOFOLLOW));
+  }
+  const int result = fchmod(place->directory, bits);
+  if (result == 0 || errno != EBADF) return answered(info, result);
+  return answered(info, chmod(place->path.c_str(), bits));
 }
 
 /** setTimes(directory, name, atimeSeconds, atimeNanoseconds, mtimeSeconds, mtimeNanoseconds) */
@@ -129,9 +140,12 @@ Napi::Value set_times(const Napi::CallbackInfo& info) {
     times[index].tv_sec = *seconds;
     times[index].tv_nsec = *nanoseconds;
   }
-  return answered(info, place->is_followed
-                            ? utimensat(AT_FDCWD, place->path.c_str(), times, 0)
-                            : utimensat(place->directory, place->name.c_str(), times, AT_SYMLINK_NOFOLLOW));
+  if (!place->is_followed) {
+    return answered(info, utimensat(place->directory, place->name.c_str(), times, AT_SYMLINK_NOFOLLOW));
+  }
+  const int result = futimens(place->directory, times);
+  if (result == 0 || errno != EBADF) return answered(info, result);
+  return answered(info, utimensat(AT_FDCWD, place->path.c_str(), times, 0));
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ describe('files', () => {
     const { tree, path } = openTarget();
     const file = tree.createFile(raw('a'));
     file.write(Buffer.from('hello'), 0);
-    expect(readdirSync(path)).toEqual([expect.stringMatching(/^\.shelfs-restore-[0-9a-f]{12}$/)]);
+    expect(readdirSync(path)).toEqual([expect.stringMatching(/^\.shelfs-restore-[0-9a-f]{12}-1$/)]);
     expect(lstatSync(join(path, readdirSync(path)[0] ?? '')).mode & 0o777).toBe(0o600);
     expect(file.apply(PLAIN)).toEqual([]);
     expect(file.commit(keep)).toBe('made');
