@@ -117,6 +117,10 @@ const PARSERS: ReadonlyMap<string, (fields: readonly string[]) => JournalLine | 
         counts,
       };
     },
+    media: ([, ...media]) =>
+      media.length === 0 || media.includes('')
+        ? null
+        : { kind: 'media', media: media.map(unescapeValue) },
     segments: ([, hash = '', first, ...hashes]) => {
       const index = parseCount(first);
       if (index === undefined || hashes.length === 0) return null;

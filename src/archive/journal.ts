@@ -9,7 +9,7 @@ import type { Raw } from '../base/raw.ts';
 import { rawOf } from '../base/raw.ts';
 import { HASH_BYTES } from '../domain/content.ts';
 import type { Attributes, EntryType, SourceInode } from '../domain/entry.ts';
-import { escapeField, escapeName, escapeValue } from './journal-field.ts';
+import { escapeField, escapeMedium, escapeName, escapeValue } from './journal-field.ts';
 import { formatMoment } from './moment.ts';
 import { formatWhere, type Place } from './place.ts';
 
@@ -29,6 +29,7 @@ export type JournalChange = (typeof CHANGES)[number];
 
 export const LINE_BYTES_MAX = 16 * 2 ** 20;
 const SEGMENTS_A_LINE = 1000;
+const MEDIA_A_LINE = 1000;
 
 export const TYPE_LETTERS: Readonly<Record<EntryType, string>> = {
   file: 'f',
@@ -97,7 +98,16 @@ export type JournalEnd = {
   readonly counts: Readonly<Record<string, number>>;
 };
 
-export type JournalLine = JournalStart | JournalRun | JournalEntry | JournalSegments | JournalEnd;
+/** Names of media that hold archives, so that whoever has one knows of the others. */
+export type JournalMedia = { readonly kind: 'media'; readonly media: readonly Raw[] };
+
+export type JournalLine =
+  | JournalStart
+  | JournalRun
+  | JournalEntry
+  | JournalSegments
+  | JournalMedia
+  | JournalEnd;
 
 /** The first line. */
 export function formatStart({ archive, host, created }: Omit<JournalStart, 'kind'>): string {
@@ -140,6 +150,12 @@ export function formatEntry(entry: Omit<JournalEntry, 'kind'>): string {
     formatExtra(entry),
     escapeField(path),
   ]);
+}
+
+/** One line for each thousand media; none where there are none. */
+export function* formatMedia(media: readonly Raw[]): Generator<string> {
+  for (let first = 0; first < media.length; first += MEDIA_A_LINE)
+    yield line(['media', ...media.slice(first, first + MEDIA_A_LINE).map(escapeMedium)]);
 }
 
 /** The lines that follow an entry whose content has segments; none where it has not. */

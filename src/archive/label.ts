@@ -11,7 +11,8 @@ import { firstMember, ownMember, parseJson } from './own-member.ts';
 import { readmeText } from './readme.ts';
 
 export const LABEL_BYTES_MAX = 4 * 2 ** 20;
-export const BLOCK_BYTES_MIN = 2048;
+/** The first block holds all of label.json. */
+export const BLOCK_BYTES_MIN = 4096;
 export const BLOCK_BYTES_MAX = 8 * 2 ** 20;
 /** Every adapter reads it; LTFS uses it too. */
 export const BLOCK_BYTES_DEFAULT = 512 * 1024;

@@ -51,9 +51,10 @@ target=$(cd "$target" && pwd)
 [ -z "$(ls -A "$target")" ] || die "$target is not empty"
 work=$target/.shelfs-restore
 mkdir "$work" "$work/list" "$work/stage"
-trap 'rm -rf "$work"' EXIT
+pipes=$(mktemp -d)
+trap 'rm -rf "$work" "$pipes"' EXIT
 trap 'exit 130' INT TERM
-: >"$work/lines"; : >"$work/files"; : >"$work/done"; : >"$work/failed"
+: >"$work/lines"; : >"$work/media"; : >"$work/files"; : >"$work/done"; : >"$work/failed"
 
 # ---- cartridges --------------------------------------------------------------------------------------------------
 
@@ -69,7 +70,9 @@ read_label() { # BARCODE, or nothing for the one in the drive; sets label.json, 
   else
     mt -f "$drive" rewind >&2 && mt -f "$drive" setblk 0 >&2 || return 1
     for size in 524288 1048576 2097152 8388608; do
-      dd if="$drive" bs="$size" count=1 2>/dev/null | tar -xOf - label.json >"$work/label.json" 2>/dev/null && [ -s "$work/label.json" ] && return 0
+      # A few blocks may end before the label does: tar then complains, behind what is wanted.
+      dd if="$drive" bs="$size" count=8 2>/dev/null | tar -xOf - label.json >"$work/label.json" 2>/dev/null || :
+      [ ! -s "$work/label.json" ] || return 0
       mt -f "$drive" rewind >&2 || return 1
     done
     return 1
@@ -165,24 +168,28 @@ gather() { # BARCODE
     head -n 1 "$work/journal" | grep -q "^shelfs-journal${TAB}1$TAB" || torn=torn
     echo "$1 $file $first $torn" >>"$work/files"
     [ "$torn" = no ] || continue
-    awk -F'\t' -v OFS='\t' '
+    : >"$work/media.more"
+    awk -F'\t' -v OFS='\t' -v work="$work" '
       function extra_host(text, pairs, n, i) {
         n = split(text, pairs, ";")
         for (i = 1; i <= n; i++) if (substr(pairs[i], 1, 5) == "host=") return substr(pairs[i], 6)
         return host
       }
       $1 == "shelfs-journal" { archive_host = $5; created = $6 }
+      $1 == "media" { for (i = 2; i <= NF; i++) print $i > (work "/media.more") }
       $1 == "run" { host = $4; started = $5 }
       length($1) == 1 && NF == 12 && $2 != "planned" && !($1 == "f" && $3 > 0 && $9 == "-" && $2 != "gone" && $2 != "expired") {
         print $12, started, created, sprintf("%012d", NR), extra_host($11), archive_host, $1, $2, $3, $4, $6, $7, $9, $10, $11
       }' "$work/journal" >>"$work/lines"
+    cat "$work/media.more" >>"$work/media"
   done <"$work/survey"
   echo "$1" >>"$work/done"
 }
 
 # Cartridges that journals name and nobody has looked at.
 unread() {
-  cut -f 14 "$work/lines" | tr ',;' '\n' | awk -F: '$1 != "-" { sub(/^~/, "", $1); print $1 }' | sort -u | grep -vxFf "$work/done" || :
+  { cut -f 14 "$work/lines" | tr ',;' '\n' | awk -F: '$1 != "-" { sub(/^~/, "", $1); print $1 }' | sort -u
+    cat "$work/media"; } | sort -u | grep -vxFf "$work/done" || :
 }
 
 if [ -n "$directory" ]; then
@@ -348,7 +355,7 @@ arrange -k1,1 -k2,2n -k3,3n -k4,4n "$work/tasks" | awk -F'\t' -v work="$work" '
     before[$5] = $6; where[$5] = archive }' >"$work/archives"
 
 unpack() { # LIST DIRECTORY
-  tar -x -f - -C "$2" -p --numeric-owner --xattrs --xattrs-include='*' --acls --warning=no-unknown-keyword \
+  tar -x -f - -C "$2" -p --numeric-owner --xattrs --xattrs-include='*' --acls --warning=no-unknown-keyword --warning=no-timestamp \
     --same-order --no-recursion --null --no-unquote --verbatim-files-from -T "$1"
 }
 
@@ -357,13 +364,14 @@ extract() { # FILE FIRST
   stage=$work/stage/$loaded-$1
   [ ! -e "$base.stage" ] || mkdir -p "$stage"
   if [ -e "$base.direct" ] && [ -e "$base.stage" ]; then
-    mkfifo "$work/pipe"
-    unpack "$base.stage" "$stage" <"$work/pipe" &
+    # Not below the target, whose file system may have no FIFOs.
+    mkfifo "$pipes/pipe"
+    unpack "$base.stage" "$stage" <"$pipes/pipe" &
     other=$!
     status=0
-    blocks "$1" "$2" 0 - | tee "$work/pipe" | unpack "$base.direct" "$target" || status=1
+    blocks "$1" "$2" 0 - | tee "$pipes/pipe" | unpack "$base.direct" "$target" || status=1
     wait "$other" || status=1
-    rm -f "$work/pipe"
+    rm -f "$pipes/pipe"
     return "$status"
   elif [ -e "$base.direct" ]; then blocks "$1" "$2" 0 - | unpack "$base.direct" "$target"
   else blocks "$1" "$2" 0 - | unpack "$base.stage" "$stage"; fi

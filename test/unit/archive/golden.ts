@@ -3,6 +3,7 @@
  * test/fixtures/archive/revision-1 is never written again: it stands for cartridges that are on shelves.
  */
 import { argv } from 'node:process';
+import { formatMedia } from '../../../src/archive/journal.ts';
 import type { Raw } from '../../../src/base/raw.ts';
 import { attributes, blake3, Media } from './media.ts';
 import { pattern } from './stream.ts';
@@ -68,6 +69,7 @@ export function makeGolden(directory: string): void {
   const [place = { file: 0, block: 0 }] = copies;
   const completes = { uuid, file: place.file, block: place.block, wholeBytes };
   const last = media.archive(['AAA001L9'], { completes }).run(2);
+  for (const line of formatMedia(['AAA001L9' as Raw, 'AAA002L9' as Raw])) last.line(line);
   const whole = blake3(Buffer.from('whole'));
   last.entry('/home/me/before-tear', {
     attributes: attributes({ sizeBytes: 5 }),

@@ -5,6 +5,7 @@ import {
   CHANGES,
   formatEnd,
   formatEntry,
+  formatMedia,
   formatRun,
   formatSegments,
   formatStart,
@@ -109,6 +110,7 @@ describe('what is written is read back', () => {
       START,
       formatRun(run),
       ...formatSegments(Buffer.alloc(32, 1), segments),
+      ...formatMedia(['ABC001L9' as Raw, 'a:b' as Raw]),
       formatEnd(end),
       formatEnd({ ...end, state: 'partial', snapshot: undefined, counts: {} }),
     ].join('');
@@ -118,13 +120,15 @@ describe('what is written is read back', () => {
       'run',
       'segments',
       'segments',
+      'media',
       'end',
       'end',
     ]);
     expect(lines[1]).toEqual({ kind: 'run', ...run });
     expect(lines[2]).toMatchObject({ first: 0, segments: segments.subarray(0, 32_000) });
     expect(lines[3]).toMatchObject({ first: 1000, segments: segments.subarray(32_000) });
-    expect(lines[4]).toEqual({ kind: 'end', ...end });
+    expect(lines[4]).toEqual({ kind: 'media', media: ['ABC001L9', 'a:b'] });
+    expect(lines[5]).toEqual({ kind: 'end', ...end });
   });
 
   test('names of lines not known are passed over', async () => {

@@ -1,5 +1,5 @@
 /** restore.sh on a tape drive: the kernel's st, mt and a changer, in the virtual machine. */
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,12 +24,18 @@ test('from two cartridges, loaded by barcode', (context) => {
         ...['--drives', '1', '--slots', '4', '--cartridges', '2'],
         ...['--barcodes', 'AAA001L9,AAA002L9', '--size-mb', '64', '--timeout', '300'],
         ...['--share', join(scratch, 'share'), '--'],
-        ...['sh', join(import.meta.dirname, 'tape.guest.sh'), media, join(scratch, 'share/target')],
+        ...[
+          'sh',
+          join(import.meta.dirname, 'tape.guest.sh'),
+          media,
+          join(scratch, 'share/target.tar'),
+        ],
       ],
       { encoding: 'latin1', env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } },
     );
     expect(status, stdout + stderr).toBe(0);
-    const read = (name: string) => readFileSync(join(scratch, 'share/target/home/me', name));
+    execFileSync('tar', ['-xf', join(scratch, 'share/target.tar'), '-C', scratch]);
+    const read = (name: string) => readFileSync(join(scratch, 'home/me', name));
     expect(read('big').equals(WHOLE)).toBe(true);
     expect(read('holes').equals(HOLES)).toBe(true);
     for (const name of ['renamed', 'twin', 'linked']) expect(read(name).toString()).toBe('plain');
