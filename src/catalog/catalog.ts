@@ -15,6 +15,9 @@ import { MIGRATIONS } from './schema.ts';
 import { isBusy, named } from './sqlite-error.ts';
 import { isAlive, ownProcess } from './writers.ts';
 
+/** Tables whose ids are never used again. */
+export type IdTable = 'directories' | 'inodes' | 'contents';
+
 export type CatalogMode = 'read' | 'write';
 
 /** A parameter of a statement, as SQLite takes them. */
@@ -186,23 +189,25 @@ export class Catalog {
   }
 
   /** The next id of a table; never given twice, also across crashes. Within `write` only. */
-  nextId(table: 'directories' | 'inodes' | 'contents'): number {
-    assert(this.#db.inTransaction, 'ids are given in transactions');
+  nextId(table: IdTable): number {
     let block = this.#ids.get(table);
     if (!block || block.next === block.end) {
-      const row = this.#db
-        .prepare<Bound[], number[]>(
-          'UPDATE counters SET next = next + ? WHERE name = ? RETURNING next',
-        )
-        .raw()
-        .get(ID_BLOCK, table);
-      const end = row?.[0];
-      assert(end !== undefined, `no counter of ${table}`);
-      block = { next: end - ID_BLOCK, end };
+      const next = this.nextIds(table, ID_BLOCK);
+      block = { next, end: next + ID_BLOCK };
       this.#ids.set(table, block);
     }
     block.next += 1;
     return block.next - 1;
+  }
+
+  /** The first of `count` ids in a row, of which not all need be used. Within `write` only. */
+  nextIds(table: IdTable, count: number): number {
+    assert(this.#db.inTransaction, 'ids are given in transactions');
+    const end = this.prepare<[number]>(
+      'UPDATE counters SET next = next + ? WHERE name = ? RETURNING next',
+    ).get(count, table)?.[0];
+    assert(end !== undefined, `no counter of ${table}`);
+    return end - count;
   }
 
   /** Who remembers rows across calls forgets them when a transaction was taken back: they may never have been. */
@@ -308,7 +313,7 @@ function missing(path: string): CodedError {
  * (measured: 20 us instead of 2). A parameter within a sub-select is no such reason.
  */
 function hidesParameters(sql: string): string {
-  return /\bJOIN\b/.test(sql) ? sql.replace(/\?|@\w+/g, '(SELECT $&)') : sql;
+  return /\bJOIN\b/.test(sql) ? sql.replace(/\?\d*|@\w+/g, '(SELECT $&)') : sql;
 }
 
 function wrapped<T>(path: string, work: () => T): T {

@@ -29,10 +29,10 @@ export class Moves {
          SELECT i.device, i.inode, v.dir, v.name, i.content
          FROM pending p CROSS JOIN versions v ON v.dir = p.dir AND v.name = p.name
            CROSS JOIN inodes i ON i.id = v.inode
-         WHERE p.job = ?1 AND p.change = ${CHANGES.gone} AND v.since <= ?2
-           AND (v.until IS NULL OR v.until > ?2) AND i.content IS NOT NULL`,
+         WHERE p.job = ? AND p.change = ${CHANGES.gone} AND v.since <= ?
+           AND (v.until IS NULL OR v.until > ?) AND i.content IS NOT NULL`,
       )
-      .run(options.jobNumber, options.snapshotId);
+      .run(options.jobNumber, options.snapshotId, options.snapshotId);
     this.#find = catalog.prepare<[number, Raw]>(
       'SELECT dir, name FROM temp.gone_inodes WHERE device = ? AND inode = ? AND content = ?',
     );

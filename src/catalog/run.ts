@@ -11,6 +11,7 @@ import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
 import type { Attributes, SourceInode } from '../domain/entry.ts';
 import { Archives, type FinishedArchive, type MediumEnd, type NewArchive } from './archives.ts';
+import { Bulk } from './bulk.ts';
 import type { Catalog } from './catalog.ts';
 import { CHANGES, type Change } from './change.ts';
 import { Contents, type CopyPolicy, type FoundContent } from './contents.ts';
@@ -21,7 +22,10 @@ import { Known, type KnownEntry } from './known.ts';
 import { type PendingEntry, type PendingFilter, PendingRows, WAITING } from './pending.ts';
 import { EMPTY_CONTENT } from './schema.ts';
 import { type Snapshot, Snapshots } from './snapshots.ts';
-import { Store, type StoredEntry } from './store.ts';
+import { portions, Store, type StoredEntry } from './store.ts';
+
+/** Entries between two looks at the clock. */
+const PORTION = 256;
 
 export type AddedEntry = {
   readonly directoryId: number;
@@ -48,6 +52,7 @@ export class Run {
   readonly #known: Known;
   readonly #store: Store;
   readonly #put;
+  readonly #puts: Bulk;
   readonly #findLink;
   readonly #addLink;
   readonly #setContent;
@@ -55,6 +60,8 @@ export class Run {
   readonly #liveNames;
   readonly #children;
   readonly #contentOf;
+
+  #lastSubdirectories: { directoryId: number; names: ReadonlySet<Raw> } | undefined;
 
   /** Completes what another run left half finished, so that the base is the newest there is. */
   constructor(catalog: Catalog, jobNumber: number) {
@@ -72,6 +79,7 @@ export class Run {
     this.#known = new Known(catalog, this.#inodes, { snapshotId, job: jobNumber });
     this.#store = new Store(catalog, jobNumber);
     this.#put = catalog.prepare('INSERT OR REPLACE INTO pending VALUES(?, ?, ?, ?, ?, NULL, ?)');
+    this.#puts = new Bulk(catalog, 'INSERT OR REPLACE INTO pending', 7);
     this.#findLink = catalog.prepare<[number, number | null]>(
       `SELECT l.inode, i.content FROM run_links l JOIN inodes i ON i.id = l.inode
        WHERE l.job = ? AND l.device = ? AND l.inode_number = ?`,
@@ -85,11 +93,14 @@ export class Run {
        UNION SELECT name FROM pending WHERE job = @job AND dir = @dir AND inode IS NOT NULL`,
     );
     this.#contentOf = catalog.prepare<[number | null]>('SELECT content FROM inodes WHERE id = ?');
-    this.#children = catalog.prepare<[number]>('SELECT id FROM directories WHERE parent = ?');
+    this.#children = catalog.prepare<[number, Raw]>(
+      'SELECT id, name FROM directories WHERE parent = ?',
+    );
   }
 
   /** The row of a directory's path, made where there is none. */
   directory(path: Raw, hostId: number): number {
+    this.#lastSubdirectories = undefined;
     return this.#directories.ensure(hostId, path);
   }
 
@@ -116,17 +127,23 @@ export class Run {
    * inode. What stood below a directory that is one no longer becomes gone.
    */
   add(entries: Iterable<AddedEntry>): void {
-    this.#catalog.writeEach(entries, (entry) => {
-      const { directoryId, name, attributes } = entry;
-      if (attributes.type !== 'directory') this.#goneBelow(directoryId, name);
-      this.#put.run(
-        this.jobNumber,
-        directoryId,
-        name,
-        CHANGES[entry.change],
-        this.#inodeOf(entry),
-        entry.movedFrom ?? null,
-      );
+    this.#catalog.writeEach(portions(entries, PORTION), (portion) => {
+      for (const entry of portion) {
+        const { directoryId, name, attributes } = entry;
+        if (attributes.type !== 'directory' && this.#subdirectories(directoryId).has(name))
+          this.#goneBelow(directoryId, name);
+        this.#puts.add(
+          this.jobNumber,
+          directoryId,
+          name,
+          CHANGES[entry.change],
+          this.#inodeOf(entry),
+          null,
+          entry.movedFrom ?? null,
+        );
+      }
+      this.#inodes.flush();
+      this.#puts.flush();
     });
   }
 
@@ -339,6 +356,7 @@ export class Run {
       (attributes.type === 'file' && attributes.sizeBytes === 0 ? EMPTY_CONTENT : undefined);
     if (sourceInode.links <= 1 || attributes.type === 'directory')
       return this.#inodes.add(attributes, sourceInode, contentId);
+    this.#inodes.flush();
     const key = [this.jobNumber, sourceInode.device, sourceInode.inode];
     const shared = this.#findLink.get(...key);
     if (shared) {
@@ -348,6 +366,15 @@ export class Run {
     const id = this.#inodes.add(attributes, sourceInode, contentId);
     this.#addLink.run(...key, id);
     return id;
+  }
+
+  /** Names of directories that are or were there; asked once for all entries of a directory. */
+  #subdirectories(directoryId: number): ReadonlySet<Raw> {
+    if (this.#lastSubdirectories?.directoryId !== directoryId) {
+      const names = new Set(this.#children.all(directoryId).map(([, name]) => name));
+      this.#lastSubdirectories = { directoryId, names };
+    }
+    return this.#lastSubdirectories.names;
   }
 
   /** Everything the base shows below a directory, or this run has added there. */

@@ -1,0 +1,477 @@
+/**
+ * Backup: scan, hash, pack, write, and at last the snapshot.
+ *
+ * A run keeps its number whatever happens to its process: the next one goes on with it behind the data that are there.
+ * What it has stored counts from each archive on; what it shows, only when it is finished.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Clock } from '../../base/clock.ts';
+import { CodedError } from '../../base/errors.ts';
+import type { Random } from '../../base/random.ts';
+import { type Raw, rawText } from '../../base/raw.ts';
+import { printable } from '../../base/text.ts';
+import { Archives } from '../../catalog/archives.ts';
+import type { Catalog } from '../../catalog/catalog.ts';
+import { type Job, Jobs } from '../../catalog/jobs.ts';
+import { Media, type Medium } from '../../catalog/media.ts';
+import type { PendingEntry } from '../../catalog/pending.ts';
+import { Run } from '../../catalog/run.ts';
+import { snapshotName } from '../../catalog/snapshots.ts';
+import type { Source } from '../../catalog/sources.ts';
+import type { ArchiveConfig, BackupConfig } from '../../config.ts';
+import { HashPool } from '../../hash/pool.ts';
+import { FORMAT_BOUNDS, type PlanLimits, planLimits, roundUp } from '../../pack/limits.ts';
+import { findOverlap, type Overlap } from '../../source/overlap.ts';
+import type { Library } from '../../storage/library.ts';
+import { changePolicyOf, filterOf, parseSourceOptions } from '../source-options.ts';
+import type { EntryOutcome } from './archive-writer.ts';
+import { deduplicate } from './deduplicate.ts';
+import { Digester } from './digester.ts';
+import { SLAB_BYTES } from './fragment.ts';
+import { MediaSet } from './media-set.ts';
+import { Outgoing } from './outgoing.ts';
+import { ReadAhead } from './read-ahead.ts';
+import { type BackupReport, type Damage, emptyCounts, type Listen } from './report.ts';
+import type { RunEnd } from './run-journal.ts';
+import { scan } from './scan.ts';
+import { Writer } from './write.ts';
+
+export type BackupRequest = {
+  /** In order of name; all have been locked. */
+  readonly sources: readonly Source[];
+  readonly copies: number;
+  readonly pool: string;
+  readonly allowEmpty: boolean;
+  /** Threads that hash, and as many that read; 0: all in the process itself. */
+  readonly workers: number;
+};
+
+export type BackupTools = {
+  /** Open for writing. */
+  readonly catalog: Catalog;
+  readonly library: Library;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly archive: ArchiveConfig;
+  readonly backup: BackupConfig;
+  readonly stateDirectory: string;
+  /** Directories of our own: state, virtual cartridges, mounts. */
+  readonly ownDirectories: readonly Raw[];
+  readonly program: string;
+  readonly host: { readonly name: string; readonly system: string };
+  readonly pid: number;
+  /** CPU seconds and peak resident memory of this process so far. */
+  usage(): { readonly cpuSeconds: number; readonly peakRssBytes: number };
+  /** Whether the processor has instructions for SHA-256. */
+  hasSha256(): boolean;
+  label(barcode: string, pool: string, signal: AbortSignal): Promise<Medium>;
+};
+
+/** Reasons that a report lists one by one; it counts all. */
+const DAMAGES_MAX = 1000;
+/** Archives that the clock or a warning ends early: their openings and digests, which the plan does not know of. */
+const EXTRA_ARCHIVES = 4;
+/** Slabs take a part of the memory limit; the catalog's cache, heads and the program itself the rest. */
+const SLABS_SHARE = 0.25;
+
+/** @throws CodedError as the first failure that ends the run; it can be gone on with */
+export async function backup(
+  request: BackupRequest,
+  tools: BackupTools,
+  listen: Listen,
+  signal: AbortSignal,
+): Promise<BackupReport> {
+  const overlap = findOverlap(request.sources);
+  if (overlap) throw new CodedError('USAGE', describeOverlap(overlap));
+  const { job, isResumed } = beginJob(request, tools);
+  const running = new BackupJob(job, request, tools, listen);
+  listen({
+    event: 'begin',
+    job: job.number,
+    resumed: isResumed,
+    sources: request.sources.map(({ name }) => name),
+  });
+  return running.run(isResumed, signal);
+}
+
+/** The unfinished run of the same sources, else a new one. */
+function beginJob(
+  { sources, copies, pool }: BackupRequest,
+  { catalog, random, host, pid }: BackupTools,
+): { job: Job; isResumed: boolean } {
+  const jobs = new Jobs(catalog);
+  const names = sources.map(({ name }) => name);
+  const isSame = (job: Job) => JSON.stringify(sourcesOf(job)) === JSON.stringify(names);
+  const unfinished = jobs.unfinished('backup').findLast(isSame);
+  const number =
+    unfinished?.number ??
+    jobs.add({
+      uuid: random.uuid(),
+      verb: 'backup',
+      host: host.name,
+      os: host.system,
+      pid,
+      parameters: { sources: names, copies, pool },
+    });
+  if (unfinished) jobs.resume(number, pid);
+  const job = jobs.get(number);
+  if (!job) throw new CodedError('FAILED', `job ${number} cannot be read`);
+  return { job, isResumed: unfinished !== undefined };
+}
+
+export function sourcesOf(job: Job): readonly string[] {
+  const { parameters } = job;
+  const isObject = typeof parameters === 'object' && parameters !== null;
+  const sources = isObject && 'sources' in parameters ? parameters.sources : [];
+  return Array.isArray(sources) ? sources.map(String) : [];
+}
+
+function describeOverlap({ inner, outer }: Overlap): string {
+  return `the sources ${printable(inner.name)} and ${printable(outer.name)} overlap: back them up one by one, or remove one`;
+}
+
+class BackupJob {
+  readonly #job: Job;
+  readonly #request: BackupRequest;
+  readonly #tools: BackupTools;
+  readonly #listen: Listen;
+  readonly #run: Run;
+  readonly #jobs: Jobs;
+  readonly #counts = emptyCounts();
+  readonly #damages: Damage[] = [];
+  readonly #warnings: string[] = [];
+  readonly #startMs: number;
+  readonly #startUsage;
+  /** Files to be looked at once more: they changed while they were read. */
+  #retries: PendingEntry[] = [];
+  #isLastPass = false;
+  #isPartial = false;
+  #filesTotal = 0;
+  #bytesTotal = 0;
+  #filesDone = 0;
+  #bytesDone = 0;
+
+  constructor(job: Job, request: BackupRequest, tools: BackupTools, listen: Listen) {
+    this.#job = job;
+    this.#request = request;
+    this.#tools = tools;
+    this.#listen = listen;
+    this.#jobs = new Jobs(tools.catalog);
+    this.#run = new Run(tools.catalog, job.number);
+    this.#startMs = tools.clock.monotonicMs();
+    this.#startUsage = tools.usage();
+  }
+
+  async run(isResumed: boolean, signal: AbortSignal): Promise<BackupReport> {
+    const { catalog } = this.#tools;
+    if (isResumed) this.#run.resume();
+    await this.#scanAll(signal);
+    await this.#deduplicate(signal);
+    const media = this.#mediaSet();
+    const digester = new Digester();
+    const readAhead = new ReadAhead({ workers: this.#request.workers, slabs: this.#slabs() });
+    const outgoing = new Outgoing(this.#request.sources);
+    try {
+      const limits = await this.#limits(media, signal);
+      const before = new Archives(catalog).ofJob(this.#job.number).length;
+      const writer = new Writer(
+        {
+          catalog,
+          run: this.#run,
+          job: this.#job,
+          program: this.#tools.program,
+          clock: this.#tools.clock,
+          random: this.#tools.random,
+          media,
+          readAhead,
+          digester,
+          sha256: this.#wantsSha256(),
+          spoolDirectory: this.#tools.stateDirectory,
+          limits,
+          copies: this.#request.copies,
+          archiveMsMax: this.#tools.archive.minutes * 60_000,
+          outgoing: (row) => outgoing.of(row, { isFinal: this.#isLastPass }),
+          onEntry: (outcome) => this.#onEntry(outcome),
+          onArchive: (archive) => this.#onArchive(archive),
+          warn: (message) => this.#warn(message),
+        },
+        before,
+      );
+      await this.#store(writer, outgoing, signal);
+      return await this.#finish(writer, media, signal);
+    } finally {
+      outgoing.close();
+      await readAhead.close();
+      await digester.close();
+      await media.close();
+    }
+  }
+
+  async #scanAll(signal: AbortSignal): Promise<void> {
+    const { catalog, ownDirectories } = this.#tools;
+    for (const source of this.#request.sources) {
+      const options = parseSourceOptions(source.options);
+      await scan(
+        {
+          source,
+          options,
+          filter: filterOf(catalog, source),
+          policy: changePolicyOf(options),
+          ownDirectories,
+          allowEmpty: this.#request.allowEmpty,
+        },
+        {
+          run: this.#run,
+          counts: this.#counts.files,
+          onScanned: (entries, bytes) => {
+            this.#counts.bytes.scanned += bytes;
+            this.#listen({ event: 'scan', source: source.name, entries, bytes });
+          },
+          onUnreadable: (damage) => this.#damage(damage),
+        },
+        signal,
+      );
+    }
+  }
+
+  async #deduplicate(signal: AbortSignal): Promise<void> {
+    const { files, bytes } = this.#counts;
+    const pool = new HashPool({ workers: this.#request.workers });
+    const outgoing = new Outgoing(this.#request.sources);
+    try {
+      await deduplicate(
+        {
+          catalog: this.#tools.catalog,
+          run: this.#run,
+          pool,
+          policy: { copies: this.#request.copies, poolId: this.#poolId() },
+          placeOf: (row) => outgoing.placeOf(row.path),
+          onHashed: (file) => {
+            bytes.hashed += file.bytes;
+            this.#listen({ event: 'hash', files: 1, bytes: file.bytes });
+          },
+          onFound: (file) => {
+            bytes.deduplicated += file.bytes;
+            if (file.change !== 'moved') return;
+            files.moved += 1;
+            files.new -= 1;
+            files.gone -= 1;
+          },
+        },
+        signal,
+      );
+    } finally {
+      outgoing.close();
+      await pool.close();
+    }
+  }
+
+  /** Twice at most: what changed while it was read is looked at once more. */
+  async #store(writer: Writer, outgoing: Outgoing, signal: AbortSignal): Promise<void> {
+    for (const row of this.#run.entries('unstored')) {
+      this.#filesTotal += 1;
+      this.#bytesTotal += row.isWaiting ? (row.inode?.sizeBytes ?? 0) : 0;
+      if (this.#filesTotal % 1000 === 0) await turn();
+    }
+    if (!this.#needsTape()) return;
+    const end = () => (this.#retries.length === 0 && !this.#hasLeft() ? this.#end() : undefined);
+    await writer.store(end, signal);
+    if (this.#retries.length === 0 && !this.#hasLeft()) return;
+    this.#isLastPass = true;
+    const retries = this.#retries;
+    this.#retries = [];
+    for (const row of retries) this.#lookAgain(row, outgoing);
+    await writer.store(() => this.#end(), signal);
+    if (this.#run.hasWaiting()) this.#isPartial = true;
+  }
+
+  /** Moves, deletions and attributes alone cost no tape: the next archive's journal tells of them. */
+  #needsTape(): boolean {
+    for (const { isWaiting, isFollower, inode, change } of this.#run.entries('unstored')) {
+      if (isWaiting && !isFollower) return true;
+      if (inode && inode.type !== 'directory' && change === 'new' && inode.type !== 'file')
+        return true;
+      if (inode?.type === 'file' && inode.sizeBytes === 0 && change === 'new') return true;
+    }
+    return false;
+  }
+
+  /** Rows that another one was to bring the content for, and did not: it had changed meanwhile. */
+  #hasLeft(): boolean {
+    return this.#run.hasWaiting();
+  }
+
+  #lookAgain(row: PendingEntry, outgoing: Outgoing): void {
+    const { directoryId, name } = row;
+    const found = outgoing.lookAgain(row);
+    if (!found) {
+      // Vanished: what was known of it before stays, and the next scan finds it gone.
+      this.#run.forget(directoryId, name);
+      this.#damage({ path: rawText(row.path), reason: 'it vanished while it was being backed up' });
+      this.#counts.files.unreadable += 1;
+      return;
+    }
+    const change = row.change === 'changed' ? 'changed' : 'new';
+    this.#run.add([{ directoryId, name, change, ...found }]);
+  }
+
+  async #finish(writer: Writer, media: MediaSet, signal: AbortSignal): Promise<BackupReport> {
+    if (writer.archives > 0 && !writer.journaledEnd) {
+      await writer.writeEnd(this.#end(), signal);
+    }
+    const end = writer.journaledEnd;
+    const hasChanges = this.#run.base === undefined || this.#hasRows();
+    const snapshot = hasChanges
+      ? this.#run.finish({
+          state: this.#isPartial ? 'partial' : 'finished',
+          timeMs: this.#tools.clock.nowMs(),
+          journaledSeconds: end?.seconds,
+        })
+      : undefined;
+    if (!snapshot) this.#jobs.setState(this.#job.number, 'finished');
+    const { cpuSeconds, peakRssBytes } = this.#tools.usage();
+    const report: BackupReport = {
+      job: this.#job.number,
+      snapshot: snapshot ? snapshotName(snapshot) : null,
+      state: this.#isPartial ? 'partial' : 'finished',
+      ...this.#counts,
+      media: media.used,
+      unreadable: this.#damages,
+      warnings: this.#warnings,
+      seconds: (this.#tools.clock.monotonicMs() - this.#startMs) / 1000,
+      cpuSeconds: cpuSeconds - this.#startUsage.cpuSeconds,
+      peakRssBytes,
+    };
+    this.#jobs.setReport(this.#job.number, report);
+    this.#listen({ event: 'end', ...report });
+    return report;
+  }
+
+  #hasRows(): boolean {
+    for (const _ of this.#run.entries('all')) return true;
+    return false;
+  }
+
+  #end(): RunEnd {
+    return {
+      state: this.#isPartial ? 'partial' : 'finished',
+      counts: { ...this.#counts.files },
+      seconds: this.#run.proposeSeconds(this.#tools.clock.nowMs()),
+    };
+  }
+
+  #onEntry({ entry, outcome, writtenBytes, readBytes, errno }: EntryOutcome): void {
+    const { bytes, files } = this.#counts;
+    bytes.written += writtenBytes;
+    bytes.hashed += readBytes;
+    this.#filesDone += 1;
+    this.#bytesDone += writtenBytes;
+    const path = rawText(entry.row.path);
+    if (outcome === 'unreadable') {
+      files.unreadable += 1;
+      this.#isPartial = true;
+      this.#damage({ path, reason: `it cannot be read (${errno ?? 'error'})` });
+    } else if (outcome !== 'stored' && !this.#isLastPass) this.#retries.push(entry.row);
+    else if (outcome === 'changed-while-read') {
+      this.#damage({ path, reason: 'it was changed while it was read; stored as it was read' });
+    } else if (outcome === 'changed-before') {
+      files.unreadable += 1;
+      this.#isPartial = true;
+      this.#damage({ path, reason: 'it is changed too often to be read' });
+    }
+    this.#listen({
+      event: 'progress',
+      file: path,
+      files: this.#filesDone,
+      filesTotal: this.#filesTotal,
+      bytes: this.#bytesDone,
+      bytesTotal: this.#bytesTotal,
+      seconds: (this.#tools.clock.monotonicMs() - this.#startMs) / 1000,
+      media: [],
+    });
+  }
+
+  #onArchive(archive: {
+    uuid: string;
+    media: readonly string[];
+    entries: number;
+    bytes: number;
+  }): void {
+    const { uuid, media, entries, bytes } = archive;
+    this.#listen({ event: 'archive', archive: uuid, media, entries, bytes });
+  }
+
+  #damage(damage: Damage): void {
+    if (this.#damages.length < DAMAGES_MAX) this.#damages.push(damage);
+    this.#jobs.log([
+      {
+        jobNumber: this.#job.number,
+        timeMs: this.#tools.clock.nowMs(),
+        level: 'warning',
+        path: damage.path,
+        message: damage.reason,
+      },
+    ]);
+  }
+
+  #warn(message: string): void {
+    this.#warnings.push(message);
+    this.#listen({ event: 'warning', message });
+    const timeMs = this.#tools.clock.nowMs();
+    this.#jobs.log([{ jobNumber: this.#job.number, timeMs, level: 'warning', message }]);
+  }
+
+  #mediaSet(): MediaSet {
+    const { catalog, library, backup, archive } = this.#tools;
+    const { pool } = this.#request;
+    return new MediaSet({
+      library,
+      media: new Media(catalog),
+      archives: new Archives(catalog),
+      pool,
+      blockBytes: archive.block,
+      autoLabel: backup.label === 'auto',
+      label: (barcode, signal) => this.#tools.label(barcode, pool, signal),
+      onAttach: (barcode, drive) => this.#listen({ event: 'medium', barcode, drive }),
+      warn: (message) => this.#warn(message),
+    });
+  }
+
+  #poolId(): number {
+    return new Media(this.#tools.catalog).ensurePool(this.#request.pool).id;
+  }
+
+  async #limits(media: MediaSet, signal: AbortSignal): Promise<PlanLimits> {
+    await media.rooms(signal); // registers what the library holds
+    const { archive } = this.#tools;
+    const freshRoomBytes = media.freshRoomBytes() ?? 0;
+    const blockBytes = archive.block;
+    const labelBytes = roundUp(FORMAT_BOUNDS.labelBytes, blockBytes);
+    const perArchive = FORMAT_BOUNDS.archiveBytes + blockBytes;
+    return planLimits({
+      freshRoomBytes,
+      configured: {
+        ...(archive.size !== undefined && { archiveBytes: archive.size }),
+        ...(archive.part !== undefined && { partBytes: archive.part }),
+        entriesMax: archive.entries,
+      },
+      bounds: { ...FORMAT_BOUNDS, blockBytes, labelBytes },
+      reserve: {
+        fixedBytes: EXTRA_ARCHIVES * perArchive,
+        perMediumJournalByte: 0,
+        // Rows that only the last journal tells of.
+        perRunJournalByte: 0,
+      },
+    });
+  }
+
+  #wantsSha256(): boolean {
+    const { sha256 } = this.#tools.archive;
+    return sha256 === 'always' || (sha256 === 'auto' && this.#tools.hasSha256());
+  }
+
+  #slabs(): number {
+    const slabs = Math.floor((this.#tools.backup.memory * SLABS_SHARE) / SLAB_BYTES);
+    return Math.max(4, Math.min(64, slabs));
+  }
+}

@@ -1,0 +1,119 @@
+/** From a row of the run to what an archive needs of it: where it is read, in what form, and its holes. */
+import { CodedError } from '../../base/errors.ts';
+import type { Raw } from '../../base/raw.ts';
+import type { PendingEntry } from '../../catalog/pending.ts';
+import type { Source } from '../../catalog/sources.ts';
+import type { Attributes, DataRange, SourceInode } from '../../domain/entry.ts';
+import { OwnerNames } from '../../source/attributes.ts';
+import { relativePath } from '../../source/original.ts';
+import { SourceTree } from '../../source/tree.ts';
+import { parseSourceOptions } from '../source-options.ts';
+import type { OutgoingEntry } from './feed.ts';
+import type { SourcePlace } from './fragment.ts';
+import { formOf } from './items.ts';
+
+/** Smaller files are stored whole: a header and a map take more than their holes. */
+const SPARSE_BYTES_MIN = 64 * 2 ** 10;
+
+export class Outgoing {
+  readonly #sources: readonly Source[];
+  readonly #trees = new Map<number, SourceTree>();
+  /** Inodes with several names of which one has been met in this plan. */
+  readonly #named = new Map<number, Raw>();
+
+  constructor(sources: readonly Source[]) {
+    this.#sources = sources;
+  }
+
+  /** Undefined where it is passed over: its content comes with another row's, or its source is not part of the run. */
+  of(row: PendingEntry, { isFinal }: { readonly isFinal: boolean }): OutgoingEntry | undefined {
+    const { inode } = row;
+    if (!inode || (row.isWaiting && row.isFollower)) return undefined;
+    const place = this.placeOf(row.path);
+    if (!place) return undefined;
+    const form = formOf(row, inode, this.#isFurtherName(row));
+    const ranges = form === 'data' ? this.#ranges(place, inode) : undefined;
+    return { row, inode, form, place, ranges, isFinal };
+  }
+
+  /** Where a known path is read; undefined where no source of the run has it. */
+  placeOf(path: Raw): SourcePlace | undefined {
+    for (const source of this.#sources) {
+      const relative = relativePath(source, path);
+      if (relative === undefined) continue;
+      const { followSymlinks } = parseSourceOptions(source.options);
+      return { source: source.path, followsLinks: followSymlinks, path: relative };
+    }
+    // What stands above a source has no bytes.
+    return path === '/' || this.#sources.some(({ original }) => original.startsWith(`${path}/`))
+      ? { source: '/' as Raw, followsLinks: false, path: path.slice(1) as Raw }
+      : undefined;
+  }
+
+  /** What is there now; undefined where nothing is. */
+  lookAgain(
+    row: PendingEntry,
+  ): { readonly attributes: Attributes; readonly sourceInode: SourceInode } | undefined {
+    const place = this.placeOf(row.path);
+    if (!place) return undefined;
+    const tree = this.#tree(place);
+    try {
+      const file = tree.openFile(place.path);
+      try {
+        const { entry } = file;
+        const attributes = tree.attributes(place.path, entry, new OwnerNames(tree.door));
+        const { device, inode, links } = entry;
+        return { attributes, sourceInode: { device, inode, links } };
+      } finally {
+        tree.closeFile(file);
+      }
+    } catch (error) {
+      if (error instanceof CodedError && error.failure.exit === 3) return undefined;
+      throw error;
+    }
+  }
+
+  close(): void {
+    for (const tree of this.#trees.values()) tree.close();
+    this.#trees.clear();
+  }
+
+  #isFurtherName(row: PendingEntry): boolean {
+    const { inode } = row;
+    if (!inode || inode.sourceInode.links <= 1 || !row.isWaiting) return false;
+    const first = this.#named.get(inode.inodeId);
+    if (first === undefined) this.#named.set(inode.inodeId, row.path);
+    return first !== undefined && first !== row.path;
+  }
+
+  #ranges(
+    place: SourcePlace,
+    inode: { readonly sizeBytes: number },
+  ): readonly DataRange[] | undefined {
+    if (inode.sizeBytes < SPARSE_BYTES_MIN) return undefined;
+    try {
+      const tree = this.#tree(place);
+      const file = tree.openFile(place.path);
+      try {
+        return file.entry.sizeBytes === inode.sizeBytes
+          ? tree.dataRanges(file, place.path)
+          : undefined;
+      } finally {
+        tree.closeFile(file);
+      }
+    } catch (error) {
+      // The reader meets the same and reports it.
+      if (error instanceof CodedError && error.failure.exit === 3) return undefined;
+      throw error;
+    }
+  }
+
+  #tree(place: SourcePlace): SourceTree {
+    const index = this.#sources.findIndex(({ path }) => path === place.source);
+    const known = this.#trees.get(index);
+    if (known) return known;
+    const tree = SourceTree.open(place.source, { followLinks: place.followsLinks });
+    this.#trees.set(index, tree);
+    return tree;
+  }
+}

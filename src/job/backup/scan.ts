@@ -1,0 +1,248 @@
+/**
+ * The scan of one source: each directory compared with what the catalog knows of it, and what differs recorded. Unchanged
+ * files are neither opened nor remembered.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import { CodedError } from '../../base/errors.ts';
+import { joinRaw, type Raw, rawText } from '../../base/raw.ts';
+import type { KnownEntry } from '../../catalog/known.ts';
+import type { AddedEntry, Run } from '../../catalog/run.ts';
+import type { Source } from '../../catalog/sources.ts';
+import type { Attributes } from '../../domain/entry.ts';
+import type { ChangePolicy } from '../../pack/change.ts';
+import { OwnerNames } from '../../source/attributes.ts';
+import { type ScannedEntry, statEntry } from '../../source/directory.ts';
+import { AT_FDCWD, loadFsDoor } from '../../source/door.ts';
+import type { Filter } from '../../source/filter.ts';
+import { originalPath } from '../../source/original.ts';
+import { type ScannedDirectory, scanSource } from '../../source/scan.ts';
+import { SourceTree } from '../../source/tree.ts';
+import type { SourceOptions } from '../source-options.ts';
+import { compareDirectory } from './compare.ts';
+import type { Damage, FileCounts } from './report.ts';
+
+export type ScanOrder = {
+  readonly source: Source;
+  readonly options: SourceOptions;
+  readonly filter: Filter;
+  readonly policy: ChangePolicy;
+  readonly ownDirectories: readonly Raw[];
+  readonly allowEmpty: boolean;
+};
+
+export type ScanTools = {
+  readonly run: Run;
+  readonly counts: FileCounts;
+  onScanned(entries: number, bytes: number): void;
+  onUnreadable(damage: Damage): void;
+};
+
+/** Directories between two turns of the event loop. */
+const DIRECTORIES_A_TURN = 64;
+/** Changes recorded in one transaction at least, unless the scan ends. */
+const BATCH = 512;
+
+/** @throws CodedError SOURCE_MISSING, SOURCE_UNREADABLE, SOURCE_EMPTY for the source as a whole */
+export async function scan(order: ScanOrder, tools: ScanTools, signal: AbortSignal): Promise<void> {
+  const { source, options, filter } = order;
+  const tree = SourceTree.open(source.path, { followLinks: options.followSymlinks });
+  try {
+    const scanner = new Scanner(order, tools, tree);
+    scanner.addAbove();
+    let directories = 0;
+    const walk = scanSource(tree, {
+      filter,
+      oneFileSystem: options.oneFileSystem,
+      cacheDirectories: options.cacheDirectories,
+      ownDirectories: order.ownDirectories,
+    });
+    for (const directory of walk) {
+      scanner.take(directory);
+      directories += 1;
+      if (directories % DIRECTORIES_A_TURN !== 0) continue;
+      await turn();
+      signal.throwIfAborted();
+    }
+    scanner.flush();
+  } finally {
+    tree.close();
+  }
+}
+
+class Scanner {
+  readonly #order: ScanOrder;
+  readonly #tools: ScanTools;
+  readonly #tree: SourceTree;
+  readonly #names: OwnerNames;
+  #batch: AddedEntry[] = [];
+
+  constructor(order: ScanOrder, tools: ScanTools, tree: SourceTree) {
+    this.#order = order;
+    this.#tools = tools;
+    this.#tree = tree;
+    this.#names = new OwnerNames(tree.door);
+  }
+
+  /** The directories from the root down to the source itself, so that every path has all its parents. */
+  addAbove(): void {
+    const { original, path, hostId } = this.#order.source;
+    const names = original.split('/').filter(Boolean) as Raw[];
+    for (let depth = 0; depth <= names.length; depth += 1) {
+      const known = `/${names.slice(0, depth).join('/')}` as Raw;
+      const isSource = depth === names.length;
+      // With another original path, what stands above it there says nothing of where it came from.
+      const entry = isSource
+        ? this.#tree.root
+        : known === path
+          ? undefined
+          : this.#statAbove(known);
+      if (!entry) continue;
+      const place = this.#placeOf(known, hostId);
+      const before = this.#tools.run.knownAt(place);
+      const attributes = isSource
+        ? this.#tree.attributes('' as Raw, entry, this.#names)
+        : this.#plain(entry);
+      const change = before ? 'attributes' : 'new';
+      if (before && !this.#differs(entry, before)) continue;
+      this.#add({ ...place, change, attributes, sourceInode: inodeOf(entry) });
+    }
+  }
+
+  take(directory: ScannedDirectory): void {
+    const { run, counts } = this.#tools;
+    for (const { path, failure } of directory.failures) this.#unreadable(path, failure);
+    counts.excluded += directory.excluded.length;
+    const isUnknown = directory.failures.some(({ path }) => path === directory.path);
+    // What could not be listed is not gone.
+    if (isUnknown) return;
+    const known = originalPath(this.#order.source, directory.path);
+    const directoryId = run.directory(known, this.#order.source.hostId);
+    const before = run.known(directoryId);
+    const isSource = directory.path === '';
+    if (isSource) this.#refuseEmpty(directory, before);
+    const refused = new Set(directory.failures.map(({ path }) => path));
+    let bytes = 0;
+    for (const difference of compareDirectory(directory.entries, before, this.#order.policy)) {
+      if (difference.kind === 'gone') {
+        const { name } = difference.known;
+        if (refused.has(inside(directory.path, name))) continue;
+        counts.gone += 1;
+        this.#flushBefore();
+        run.gone(directoryId, name);
+        continue;
+      }
+      const { entry } = difference;
+      bytes += entry.type === 'file' ? entry.sizeBytes : 0;
+      if (difference.kind === 'same') {
+        counts.same += 1;
+        continue;
+      }
+      const known = difference.kind === 'new' ? undefined : difference.known;
+      this.#record({ directory, directoryId, entry, kind: difference.kind, known });
+    }
+    this.#tools.onScanned(directory.entries.length, bytes);
+    if (this.#batch.length >= BATCH) this.flush();
+  }
+
+  flush(): void {
+    const batch = this.#batch;
+    this.#batch = [];
+    this.#tools.run.add(batch);
+  }
+
+  #record(found: {
+    directory: ScannedDirectory;
+    directoryId: number;
+    entry: ScannedEntry;
+    kind: 'new' | 'changed' | 'attributes';
+    known: KnownEntry | undefined;
+  }): void {
+    const { directory, directoryId, entry, kind, known } = found;
+    const path = inside(directory.path, entry.name);
+    let attributes: Attributes;
+    try {
+      attributes = this.#tree.attributes(path, entry, this.#names);
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.failure.exit !== 3) throw error;
+      // Gone since the listing: neither new nor gone yet, the next run will see.
+      if (error.code !== 'SOURCE_MISSING') this.#unreadable(path, error);
+      return;
+    }
+    this.#tools.counts[kind === 'new' ? 'new' : 'changed'] += 1;
+    const contentId = kind === 'attributes' ? known?.contentId : undefined;
+    this.#add({
+      directoryId,
+      name: entry.name,
+      change: kind,
+      attributes,
+      sourceInode: inodeOf(entry),
+      contentId,
+    });
+  }
+
+  #add(entry: AddedEntry): void {
+    this.#batch.push(entry);
+  }
+
+  /** Rows are recorded in the order they were found. */
+  #flushBefore(): void {
+    if (this.#batch.length > 0) this.flush();
+  }
+
+  #unreadable(path: Raw, failure: CodedError): void {
+    this.#tools.counts.unreadable += 1;
+    const known = originalPath(this.#order.source, path);
+    this.#tools.onUnreadable({ path: rawText(known), reason: failure.message });
+  }
+
+  /** An empty mount point looks like a tree from which everything was deleted. */
+  #refuseEmpty(directory: ScannedDirectory, before: readonly KnownEntry[]): void {
+    const isEmpty = directory.entries.length === 0 && directory.excluded.length === 0;
+    if (!isEmpty || before.length === 0 || this.#order.allowEmpty) return;
+    const name = rawText(this.#order.source.path);
+    throw new CodedError(
+      'SOURCE_EMPTY',
+      `${name} is empty, but ${before.length} entries of it are known: is its disk mounted? --allow-empty takes them for deleted`,
+      { path: name },
+    );
+  }
+
+  #placeOf(path: Raw, hostId: number): { directoryId: number; name: Raw } {
+    return this.#tools.run.place(path, hostId);
+  }
+
+  #statAbove(path: Raw): ScannedEntry | undefined {
+    const entry = statEntry(loadFsDoor(), AT_FDCWD, path);
+    return typeof entry === 'number' ? undefined : entry;
+  }
+
+  /** Directories above a source are only passed through: their owner and mode, nothing more. */
+  #plain(entry: ScannedEntry): Attributes {
+    const { mode, uid, gid, mtime, ctime } = entry;
+    return {
+      type: 'directory',
+      mode,
+      uid,
+      gid,
+      user: this.#names.user(uid),
+      group: this.#names.group(gid),
+      sizeBytes: 0,
+      mtime,
+      ctime,
+      xattrs: [],
+    };
+  }
+
+  /** Times of directories above change with every file beside the source: they alone are no reason for a version. */
+  #differs(entry: ScannedEntry, known: KnownEntry): boolean {
+    return entry.mode !== known.mode || entry.uid !== known.uid || entry.gid !== known.gid;
+  }
+}
+
+function inodeOf({ device, inode, links }: ScannedEntry) {
+  return { device, inode, links };
+}
+
+function inside(directory: Raw, name: Raw): Raw {
+  return directory === '' ? name : joinRaw(directory, name);
+}

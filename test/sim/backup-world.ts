@@ -1,0 +1,125 @@
+/** A whole product for one test: a state directory with a catalog, a virtual library, and a tree to be protected. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { systemRandom } from '../../src/base/random.ts';
+import { rawOf } from '../../src/base/raw.ts';
+import { Catalog } from '../../src/catalog/catalog.ts';
+import { Directories } from '../../src/catalog/directories.ts';
+import { Media } from '../../src/catalog/media.ts';
+import { Sources } from '../../src/catalog/sources.ts';
+import { parseConfig } from '../../src/config.ts';
+import type { Barcode } from '../../src/domain/barcode.ts';
+import { type BackupTools, backup } from '../../src/job/backup/backup.ts';
+import type { BackupEvent, BackupReport } from '../../src/job/backup/report.ts';
+import { labelMedium } from '../../src/job/media.ts';
+import { libraryOf } from './library-of.ts';
+import { scratchDirectory } from './scratch.ts';
+import { SimWorld } from './world.ts';
+
+const go = new AbortController().signal;
+const HOST = 'testhost';
+
+export type BackupWorldOptions = {
+  readonly cartridges?: number;
+  readonly capacityBytes?: number;
+  readonly drives?: number;
+  /** Lines of the config below [library]. */
+  readonly config?: string;
+};
+
+export class BackupWorld {
+  readonly sim: SimWorld;
+  readonly catalog: Catalog;
+  readonly tools: BackupTools;
+  /** The tree to be protected. */
+  readonly source: string;
+  readonly state: string;
+
+  private constructor(parts: {
+    sim: SimWorld;
+    catalog: Catalog;
+    tools: BackupTools;
+    source: string;
+    state: string;
+  }) {
+    this.sim = parts.sim;
+    this.catalog = parts.catalog;
+    this.tools = parts.tools;
+    this.source = parts.source;
+    this.state = parts.state;
+  }
+
+  static async make(options: BackupWorldOptions = {}): Promise<BackupWorld> {
+    const { cartridges = 4, capacityBytes = 200 * 2 ** 20, drives = 2 } = options;
+    const barcodes = Array.from(
+      { length: cartridges },
+      (_, index) => `BKP${String(index + 1).padStart(3, '0')}L8` as Barcode,
+    );
+    const sim = await SimWorld.make({
+      shape: { barcodes, slots: cartridges + 2, drives, capacityBytes },
+      speed: 'model',
+    });
+    const root = await scratchDirectory();
+    const state = join(root, 'state');
+    const source = join(root, 'source');
+    await mkdir(state);
+    await mkdir(source);
+    const { clock } = sim;
+    const catalog = Catalog.create(join(state, 'catalog.sqlite'), clock);
+    onTestFinished(() => catalog.close());
+    new Media(catalog).add(
+      barcodes.map((barcode) => ({
+        barcode,
+        kind: 'tape',
+        pool: 'main',
+        generation: 'LTO-8',
+        capacityBytes,
+      })),
+    );
+    const library = await libraryOf(sim);
+    const config = parseConfig(`[library]\nkind = "virtual"\n${options.config ?? ''}`, 'config');
+    const tools: BackupTools = {
+      catalog,
+      library,
+      clock,
+      random: systemRandom,
+      archive: config.archive,
+      backup: config.backup,
+      stateDirectory: state,
+      ownDirectories: [rawOf(state), rawOf(sim.directory)],
+      program: 'shelfs test',
+      host: { name: HOST, system: 'test' },
+      pid: process.pid,
+      usage: () => ({ cpuSeconds: 0, peakRssBytes: 0 }),
+      hasSha256: () => true,
+      label: (barcode, pool, signal) =>
+        labelMedium(
+          { catalog, library, clock, random: systemRandom, host: HOST, program: 'shelfs', pool },
+          barcode,
+          signal,
+        ),
+    };
+    const { id } = new Directories(catalog).ensureHost(HOST);
+    const path = rawOf(source);
+    new Sources(catalog).add({ name: 'tree', hostId: id, path, original: path, options: {} });
+    return new BackupWorld({ sim, catalog, tools, source, state });
+  }
+
+  async backup(
+    options: { copies?: number; workers?: number; events?: BackupEvent[] } = {},
+  ): Promise<BackupReport> {
+    return backup(
+      {
+        sources: new Sources(this.catalog).list(),
+        copies: options.copies ?? 1,
+        pool: 'main',
+        allowEmpty: false,
+        workers: options.workers ?? 0,
+      },
+      this.tools,
+      (event) => void options.events?.push(event),
+      go,
+    );
+  }
+}
