@@ -129,12 +129,12 @@ export function sweepRuns(catalog: Catalog): void {
 export function dropRun(catalog: Catalog, job: number): void {
   dropHelpers(catalog, job);
   deleteOfJob(catalog, 'run_links', job);
-  deleteRows(catalog, job, '1', true);
+  deleteWithInodes(catalog, job, '1');
 }
 
 /** Rows that wait for content, and their inodes: after a crash the scan finds them anew. */
 export function dropWaiting(catalog: Catalog, job: number): void {
-  deleteRows(catalog, job, WAITING, true);
+  deleteWithInodes(catalog, job, WAITING);
   dropHelpers(catalog, job);
   // Links of inodes that stay are kept: a name that the crash cut off finds its inode again.
   catalog.write(() =>
@@ -150,32 +150,53 @@ export function dropWaiting(catalog: Catalog, job: number): void {
 function sweepFinished(catalog: Catalog, job: number): void {
   dropHelpers(catalog, job);
   deleteOfJob(catalog, 'run_links', job);
-  deleteRows(catalog, job, WAITING, true);
-  // Only archives that are good carry a journal that can be read.
-  deleteRows(catalog, job, "p.archive IN (SELECT id FROM archives WHERE state = 'good')", false);
+  deleteWithInodes(catalog, job, WAITING);
+  deleteCarried(catalog, job);
 }
 
-/** In order of key, a page at a time; so it also ends when rows stay. */
-function deleteRows(catalog: Catalog, job: number, where: string, withInodes: boolean): void {
-  const page = catalog.prepare<[number, Raw, number | null, number, number]>(
-    `SELECT p.dir, p.name, p.inode, p.change, ${where} FROM pending p LEFT JOIN inodes i ON i.id = p.inode
-     WHERE p.job = ? AND (p.dir, p.name) > (?, ?) ORDER BY p.dir, p.name LIMIT 2048`,
+type Range = { job: number; dir: number; name: Raw; endDir: number; endName: Raw };
+
+const IN_RANGE =
+  'p.job = @job AND (p.dir, p.name) > (@dir, @name) AND (p.dir, p.name) <= (@endDir, @endName)';
+
+/** Rows and the inodes only they name. */
+function deleteWithInodes(catalog: Catalog, job: number, where: string): void {
+  const rows = catalog.prepare<[number, Raw, number | null, number]>(
+    `SELECT p.dir, p.name, p.inode, p.change FROM pending p LEFT JOIN inodes i ON i.id = p.inode
+     WHERE ${IN_RANGE} AND ${where}`,
   );
   const remove = catalog.prepare('DELETE FROM pending WHERE job = ? AND dir = ? AND name = ?');
   const removeInode = catalog.prepare('DELETE FROM inodes WHERE id = ?');
-  let dir = -1;
-  let name = '' as Raw;
-  catalog.writeSteps(() => {
-    const rows = page.all(job, dir, name);
-    for (const [rowDir, rowName, inode, change, isMeant] of rows) {
-      if (isMeant === 1) {
-        remove.run(job, rowDir, rowName);
-        // An unchanged file's row names the inode of an older snapshot.
-        if (withInodes && inode !== null && change !== CHANGES.again) removeInode.run(inode);
-      }
-      [dir, name] = [rowDir, rowName];
+  eachRange(catalog, job, (range) => {
+    for (const [dir, name, inode, change] of rows.all(range)) {
+      remove.run(job, dir, name);
+      // An unchanged file's row names the inode of an older snapshot.
+      if (inode !== null && change !== CHANGES.again) removeInode.run(inode);
     }
-    return rows.length > 0;
+  });
+}
+
+/** Only archives that are good carry a journal that can be read. */
+function deleteCarried(catalog: Catalog, job: number): void {
+  const remove = catalog.prepare(
+    `DELETE FROM pending AS p WHERE ${IN_RANGE} AND archive IN (SELECT id FROM archives WHERE state = 'good')`,
+  );
+  eachRange(catalog, job, (range) => remove.run(range));
+}
+
+/** A transaction each, in order of key, over all rows of a run; it also ends when rows stay. */
+function eachRange(catalog: Catalog, job: number, step: (range: Range) => void): void {
+  const next = catalog.prepare<[number, Raw]>(
+    `SELECT dir, name FROM (SELECT dir, name FROM pending WHERE job = ? AND (dir, name) > (?, ?)
+       ORDER BY dir, name LIMIT 4096) ORDER BY dir DESC, name DESC LIMIT 1`,
+  );
+  let at: [number, Raw] = [-1, '' as Raw];
+  catalog.writeSteps(() => {
+    const end = next.get(job, ...at);
+    if (!end) return false;
+    step({ job, dir: at[0], name: at[1], endDir: end[0], endName: end[1] });
+    at = end;
+    return true;
   });
 }
 

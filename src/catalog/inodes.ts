@@ -3,6 +3,7 @@ import { strict as assert } from 'node:assert';
 import { createHash } from 'node:crypto';
 import { type Raw, rawBytes, toRaw } from '../base/raw.ts';
 import type { Attributes, SourceInode, Xattr } from '../domain/entry.ts';
+import { Bulk } from './bulk.ts';
 import type { Bound, Catalog } from './catalog.ts';
 import { toMode, typeOf } from './mode.ts';
 
@@ -40,7 +41,7 @@ const CACHED = 1000;
 
 export class Inodes {
   readonly #catalog: Catalog;
-  readonly #insert;
+  readonly #bulk;
   readonly #get;
   readonly #findOwner;
   readonly #insertOwner;
@@ -54,7 +55,7 @@ export class Inodes {
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
-    this.#insert = catalog.prepare('INSERT INTO inodes VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)');
+    this.#bulk = new Bulk(catalog, 'INSERT INTO inodes', 14);
     this.#get = catalog.prepare<InodeRow>(`SELECT ${inodeColumns('i')} FROM inodes i WHERE id = ?`);
     this.#findOwner = catalog.prepare<[number]>(
       'SELECT id FROM owners WHERE uid = ? AND gid = ? AND user = ? AND group_name = ?',
@@ -75,11 +76,11 @@ export class Inodes {
     });
   }
 
-  /** Part of the caller's `write`. */
+  /** Part of the caller's `write`, which calls `flush` before it ends. */
   add(attributes: Attributes, source: SourceInode, contentId: number | undefined): number {
     const id = this.#catalog.nextId('inodes');
     const { mtime, ctime } = attributes;
-    this.#insert.run(
+    this.#bulk.add(
       id,
       toMode(attributes.type, attributes.mode),
       this.#ownerId(attributes),
@@ -96,6 +97,10 @@ export class Inodes {
       attributes.xattrs.length === 0 ? null : this.#xattrsId(attributes.xattrs),
     );
     return id;
+  }
+
+  flush(): void {
+    this.#bulk.flush();
   }
 
   get(inodeId: number): Inode {

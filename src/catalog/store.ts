@@ -3,6 +3,7 @@ import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
 import type { Content, Extent } from '../domain/content.ts';
 import type { DataRange } from '../domain/entry.ts';
+import { Bulk } from './bulk.ts';
 import type { Catalog } from './catalog.ts';
 import { CHANGES } from './change.ts';
 import { Contents, encodeRanges } from './contents.ts';
@@ -36,7 +37,13 @@ export class Store {
   readonly #completeContent;
   readonly #setContent;
   readonly #clearContent;
-  readonly #setArchive;
+  readonly #rows: Bulk;
+  readonly #staged: Bulk;
+  readonly #merge;
+  readonly #mark;
+  readonly #clearRows;
+  readonly #hasPartials;
+  #stagedRows = 0;
   readonly #findPartial;
   readonly #addPartial;
   readonly #followers;
@@ -58,12 +65,28 @@ export class Store {
       'UPDATE inodes SET content = ? WHERE id = ? AND content IS NULL',
     );
     this.#clearContent = catalog.prepare('UPDATE inodes SET content = NULL WHERE id = ?');
-    this.#setArchive = catalog.prepare(
-      'UPDATE pending SET archive = ? WHERE job = ? AND dir = ? AND name = ?',
+    catalog.prepare('CREATE TEMP TABLE IF NOT EXISTS stored_rows(dir INTEGER, name TEXT)').run();
+    this.#rows = new Bulk(catalog, 'INSERT INTO temp.stored_rows', 2);
+    this.#clearRows = catalog.prepare('DELETE FROM temp.stored_rows');
+    this.#mark = catalog.prepare(
+      `UPDATE pending SET archive = ? FROM temp.stored_rows r
+       WHERE pending.job = ? AND pending.dir = r.dir AND pending.name = r.name`,
     );
+    catalog
+      .prepare(
+        `CREATE TEMP TABLE IF NOT EXISTS stored(row INTEGER PRIMARY KEY, inode INTEGER, size INTEGER, hash BLOB,
+           segments BLOB, holes BLOB, position INTEGER, stored INTEGER, form INTEGER, content INTEGER)`,
+      )
+      .run();
+    this.#staged = new Bulk(catalog, 'INSERT INTO temp.stored', 10);
+    this.#merge = mergeStatements(catalog);
+    catalog.onRollback(() => {
+      this.#stagedRows = 0;
+    });
     this.#findPartial = catalog.prepare<[number]>(
       'SELECT content FROM run_partials WHERE job = ? AND inode = ?',
     );
+    this.#hasPartials = catalog.prepare('SELECT 1 FROM run_partials WHERE job = ? LIMIT 1');
     this.#addPartial = catalog.prepare('INSERT INTO run_partials VALUES(?, ?, ?)');
     this.#followers = catalog.prepare<[number]>(
       'SELECT inode FROM run_hashes WHERE job = ? AND hash = ?',
@@ -74,10 +97,15 @@ export class Store {
   add(archiveId: number, stored: Iterable<StoredEntry>): void {
     this.#catalog.writeEach(portions(stored, PORTION), (portion) => {
       const hasHashes = this.#hasHashes.get(this.#job) !== undefined;
-      for (const entry of portion.toSorted(bySizeAndHash))
-        this.#addOne(archiveId, entry, hasHashes);
-      for (const { directoryId, name } of portion)
-        this.#setArchive.run(archiveId, this.#job, directoryId, name);
+      const sorted = portion.toSorted(bySizeAndHash);
+      for (const [index, entry] of sorted.entries()) {
+        this.#rows.add(entry.directoryId, entry.name);
+        if (!hasHashes && !this.#isPartial(entry) && isPlain(entry, sorted[index - 1]))
+          this.#stage(entry);
+        else this.#addOne(archiveId, entry, hasHashes);
+      }
+      this.#mergeStaged(archiveId);
+      this.#markRows(archiveId);
     });
   }
 
@@ -145,6 +173,52 @@ export class Store {
       at = last;
       return true;
     });
+  }
+
+  #isPartial({ inodeId }: StoredEntry): boolean {
+    return (
+      this.#hasPartials.get(this.#job) !== undefined &&
+      this.#findPartial.get(this.#job, inodeId) !== undefined
+    );
+  }
+
+  /** By far most files: one content, new or not, in one extent. They are merged table by table, not row by row. */
+  #stage({ inodeId, content, extents, ranges }: StoredEntry): void {
+    const extent = extents?.[0];
+    assert(content && extent);
+    const { storedBytes, lengthBytes } = extent;
+    this.#staged.add(
+      this.#stagedRows,
+      inodeId,
+      content.sizeBytes,
+      content.hash,
+      content.segments ?? null,
+      ranges ? encodeRanges(ranges) : null,
+      extent.archiveOffset,
+      storedBytes === lengthBytes ? null : storedBytes,
+      extent.form === 'sparse' ? 1 : 0,
+      null,
+    );
+    this.#stagedRows += 1;
+  }
+
+  #mergeStaged(archiveId: number): void {
+    this.#staged.flush();
+    if (this.#stagedRows === 0) return;
+    const base = this.#catalog.nextIds('contents', this.#stagedRows);
+    this.#merge.findKnown.run();
+    this.#merge.number.run(base);
+    this.#merge.contents.run(base);
+    this.#merge.extents.run(archiveId);
+    this.#merge.inodes.run();
+    this.#merge.clear.run();
+    this.#stagedRows = 0;
+  }
+
+  #markRows(archiveId: number): void {
+    this.#rows.flush();
+    this.#mark.run(archiveId, this.#job);
+    this.#clearRows.run();
   }
 
   #addOne(archiveId: number, entry: StoredEntry, hasHashes: boolean): void {
@@ -218,13 +292,48 @@ export class Store {
   }
 }
 
+function mergeStatements(catalog: Catalog) {
+  return {
+    findKnown: catalog.prepare(
+      `UPDATE temp.stored SET content = (SELECT c.id FROM contents c WHERE c.size = stored.size
+         AND substr(c.hash, 1, 8) = substr(stored.hash, 1, 8) AND c.hash IS NOT NULL AND c.hash = stored.hash)`,
+    ),
+    number: catalog.prepare('UPDATE temp.stored SET content = ? + row WHERE content IS NULL'),
+    contents: catalog.prepare(
+      `INSERT INTO contents SELECT content, size, hash, segments, holes FROM temp.stored
+       WHERE content >= ? ORDER BY row`,
+    ),
+    extents: catalog.prepare(
+      `INSERT OR REPLACE INTO extents SELECT content, 0, ?, position, NULL, stored, form FROM temp.stored ORDER BY row`,
+    ),
+    inodes: catalog.prepare(
+      `UPDATE inodes SET content = s.content FROM temp.stored s
+       WHERE inodes.id = s.inode AND inodes.content IS NULL`,
+    ),
+    clear: catalog.prepare('DELETE FROM temp.stored'),
+  };
+}
+
+/** Whole, in one piece, and not the same content as the one before in sorted order. */
+function isPlain({ content, extents }: StoredEntry, before: StoredEntry | undefined): boolean {
+  const [extent] = extents ?? [];
+  return (
+    content !== undefined &&
+    extents?.length === 1 &&
+    extent?.contentOffset === 0 &&
+    extent.lengthBytes === content.sizeBytes &&
+    !(before?.content && bySizeAndHash({ content }, { content: before.content }) === 0)
+  );
+}
+
 /** What has no content comes first. */
-function bySizeAndHash(a: StoredEntry, b: StoredEntry): number {
+function bySizeAndHash(a: Pick<StoredEntry, 'content'>, b: Pick<StoredEntry, 'content'>): number {
   if (!a.content || !b.content) return Number(Boolean(a.content)) - Number(Boolean(b.content));
   return a.content.sizeBytes - b.content.sizeBytes || a.content.hash.compare(b.content.hash);
 }
 
-function* portions<Item>(items: Iterable<Item>, size: number): Generator<Item[]> {
+/** Lists of at most `size` items. */
+export function* portions<Item>(items: Iterable<Item>, size: number): Generator<Item[]> {
   let portion: Item[] = [];
   for (const item of items) {
     portion.push(item);
