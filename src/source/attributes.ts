@@ -84,8 +84,7 @@ export function readAttributesAt(
     if (typeof target === 'number') throw sourceFailure(path, target);
     return { ...attributes, target: toRaw(target) };
   }
-  if (entry.rdevMajor === undefined || entry.rdevMinor === undefined) return attributes;
-  return { ...attributes, device: { major: entry.rdevMajor, minor: entry.rdevMinor } };
+  return entry.rdev === undefined ? attributes : { ...attributes, device: entry.rdev };
 }
 
 /** In order of name, without our own. None where the file system has no such thing. */

@@ -5,7 +5,10 @@ import type { Raw } from '../base/raw.ts';
 import type { EntryType, Moment } from '../domain/entry.ts';
 import { type Answer, type FsDoor, ROW_COLUMNS } from './door.ts';
 
-/** What the kernel says of an entry without opening it. */
+/**
+ * What the kernel says of an entry without opening it. Computed when asked for, from a row it shares with its directory, so
+ * that a directory of a million files fits in memory: take out what is needed, a spread or a clone has the name alone.
+ */
 export type ScannedEntry = {
   readonly name: Raw;
   readonly type: EntryType;
@@ -24,8 +27,7 @@ export type ScannedEntry = {
   readonly inode: number;
   readonly links: number;
   /** Of a device node. */
-  readonly rdevMajor?: number;
-  readonly rdevMinor?: number;
+  readonly rdev: { readonly major: number; readonly minor: number } | undefined;
   /** As in /proc/self/mountinfo; -1 where the kernel does not say (before Linux 5.8). */
   readonly mountId: number;
   /** chattr +d: its owner wants it left out of backups. */
@@ -71,7 +73,7 @@ export function listDirectory(door: FsDoor, directory: number): DirectoryListing
   for (let index = 0, row = 0; row < rows.length; index += 1, row += ROW_COLUMNS) {
     const name = names[index] as Raw;
     const mode = rows[row] ?? 0;
-    if (mode > 0) entries.push(entryOf(name, rows, row));
+    if (mode > 0) entries.push(new RowEntry(name, rows, row));
     else if (mode !== ENOENT) refused.push({ name, answer: mode });
   }
   return { entries, refused };
@@ -81,31 +83,78 @@ export function listDirectory(door: FsDoor, directory: number): DirectoryListing
 export function statEntry(door: FsDoor, directory: number, name: Raw): ScannedEntry | Answer {
   const row = new Float64Array(ROW_COLUMNS);
   const answer = door.stat(directory, Buffer.from(name, 'latin1'), row);
-  return answer < 0 ? answer : entryOf(name, row, 0);
+  return answer < 0 ? answer : new RowEntry(name, row, 0);
 }
 
-function entryOf(name: Raw, rows: Float64Array, row: number): ScannedEntry {
-  const at = (column: number) => rows[row + column] ?? 0;
-  const mode = at(MODE);
-  const type = entryType(mode);
-  const entry: ScannedEntry = {
-    name,
-    type,
-    mode: mode & 0o7777,
-    uid: at(UID),
-    gid: at(GID),
-    sizeBytes: at(SIZE),
-    blocks512: at(BLOCKS),
-    mtime: { seconds: at(MTIME), nanoseconds: at(MTIME + 1) },
-    ctime: { seconds: at(CTIME), nanoseconds: at(CTIME + 1) },
-    device: at(DEVICE),
-    inode: at(INODE),
-    links: at(LINKS),
-    mountId: at(MOUNT),
-    isNodump: (at(ATTRIBUTES) & STATX_ATTR_NODUMP) !== 0,
-  };
-  if (type !== 'character' && type !== 'block') return entry;
-  return { ...entry, rdevMajor: at(RDEV), rdevMinor: at(RDEV + 1) };
+/** The same entry by another name: of a link followed, or of a path's last part. */
+export function renamedEntry(entry: ScannedEntry, name: Raw): ScannedEntry {
+  assert(entry instanceof RowEntry, 'made here');
+  return entry.renamed(name);
+}
+
+class RowEntry implements ScannedEntry {
+  readonly name: Raw;
+  readonly #rows: Float64Array;
+  readonly #row: number;
+
+  constructor(name: Raw, rows: Float64Array, row: number) {
+    this.name = name;
+    this.#rows = rows;
+    this.#row = row;
+  }
+
+  get type(): EntryType {
+    return entryType(this.#at(MODE));
+  }
+  get mode(): number {
+    return this.#at(MODE) & 0o7777;
+  }
+  get uid(): number {
+    return this.#at(UID);
+  }
+  get gid(): number {
+    return this.#at(GID);
+  }
+  get sizeBytes(): number {
+    return this.#at(SIZE);
+  }
+  get blocks512(): number {
+    return this.#at(BLOCKS);
+  }
+  get mtime(): Moment {
+    return { seconds: this.#at(MTIME), nanoseconds: this.#at(MTIME + 1) };
+  }
+  get ctime(): Moment {
+    return { seconds: this.#at(CTIME), nanoseconds: this.#at(CTIME + 1) };
+  }
+  get device(): number {
+    return this.#at(DEVICE);
+  }
+  get inode(): number {
+    return this.#at(INODE);
+  }
+  get links(): number {
+    return this.#at(LINKS);
+  }
+  get rdev(): { readonly major: number; readonly minor: number } | undefined {
+    const { type } = this;
+    if (type !== 'character' && type !== 'block') return undefined;
+    return { major: this.#at(RDEV), minor: this.#at(RDEV + 1) };
+  }
+  get mountId(): number {
+    return this.#at(MOUNT);
+  }
+  get isNodump(): boolean {
+    return (this.#at(ATTRIBUTES) & STATX_ATTR_NODUMP) !== 0;
+  }
+
+  renamed(name: Raw): ScannedEntry {
+    return new RowEntry(name, this.#rows, this.#row);
+  }
+
+  #at(column: number): number {
+    return this.#rows[this.#row + column] ?? 0;
+  }
 }
 
 function entryType(mode: number): EntryType {

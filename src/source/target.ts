@@ -14,7 +14,7 @@ import { type Raw, rawBytes, rawText, toRaw } from '../base/raw.ts';
 import type { Attributes } from '../domain/entry.ts';
 import { applyAttributes } from './apply.ts';
 import { openBeneath, PLACE, splitPath } from './beneath.ts';
-import { listDirectory, type ScannedEntry, statEntry } from './directory.ts';
+import { listDirectory, renamedEntry, type ScannedEntry, statEntry } from './directory.ts';
 import { type Answer, AT_FDCWD, errnoName, type FsDoor, loadFsDoor, O_PATH } from './door.ts';
 import { OwnerIds, type OwnersBy } from './owner-ids.ts';
 import {
@@ -109,8 +109,7 @@ export class TargetTree {
     const entry = statEntry(this.#door, file, SELF);
     this.#door.close(file);
     assert(typeof entry !== 'number', 'just opened');
-    const name = toRaw(splitPath(path).name);
-    return { ...entry, name };
+    return renamedEntry(entry, toRaw(splitPath(path).name));
   }
 
   /**

@@ -11,13 +11,20 @@ import { type Raw, rawBytes, rawText } from '../base/raw.ts';
 import type { Attributes, DataRange } from '../domain/entry.ts';
 import { type OwnerNames, readAttributesAt } from './attributes.ts';
 import { openBeneath, PLACE, splitPath } from './beneath.ts';
-import { type DirectoryListing, listDirectory, type ScannedEntry, statEntry } from './directory.ts';
+import {
+  type DirectoryListing,
+  listDirectory,
+  renamedEntry,
+  type ScannedEntry,
+  statEntry,
+} from './directory.ts';
 import {
   type Answer,
   AT_FDCWD,
   errnoName,
   type FsDoor,
   loadFsDoor,
+  O_PATH,
   RESOLVE_NO_MAGICLINKS,
   sourceFailure,
 } from './door.ts';
@@ -173,7 +180,7 @@ export class SourceTree {
         readAttributesAt({ directory, name: name.toString('latin1') as Raw }, entry, context),
       );
     }
-    const itself = this.#open(path, O_RDONLY | O_NONBLOCK);
+    const itself = this.#open(path, O_PATH);
     if (itself < 0) throw sourceFailure(path, itself);
     try {
       return readAttributesAt({ directory: itself, name: SELF }, entry, context);
@@ -190,7 +197,7 @@ export class SourceTree {
     if (place < 0) return place;
     const entry = statEntry(this.door, place, SELF);
     this.door.close(place);
-    return typeof entry === 'number' ? entry : { ...entry, name: link };
+    return typeof entry === 'number' ? entry : renamedEntry(entry, link);
   }
 
   close(): void {
