@@ -42,6 +42,16 @@ const CODES: Readonly<Record<string, FailureCode>> = {
   ENOSYS: 'FAILED',
 };
 
+/** Names separated by single slashes, none of them empty, `.` or `..`; no NUL. @throws CodedError TARGET_UNSAFE */
+export function checkPath(path: Raw): void {
+  const isPlain =
+    !path.includes('\0') &&
+    path.split('/').every((name) => name !== '' && name !== '.' && name !== '..');
+  if (isPlain) return;
+  const message = `${rawText(path)} is no path beneath the target`;
+  throw new CodedError('TARGET_UNSAFE', message, { path: rawText(path) });
+}
+
 /** Names in one directory. */
 export type Spot = { readonly door: FsDoor; readonly directory: number; readonly path: Raw };
 

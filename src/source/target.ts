@@ -16,8 +16,10 @@ import { applyAttributes } from './apply.ts';
 import { openBeneath, PLACE, splitPath } from './beneath.ts';
 import { listDirectory, renamedEntry, type ScannedEntry, statEntry } from './directory.ts';
 import { type Answer, AT_FDCWD, errnoName, type FsDoor, loadFsDoor, O_PATH } from './door.ts';
+import { Mounts } from './mounts.ts';
 import { OwnerIds, type OwnersBy } from './owner-ids.ts';
 import {
+  checkPath,
   type Names,
   type Placement,
   type Spot,
@@ -25,6 +27,7 @@ import {
   TargetFile,
   targetFailure,
 } from './target-file.ts';
+import { refuseTarget } from './target-place.ts';
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_DIRECTORY, O_NONBLOCK } = constants;
 const { S_IFIFO, S_IFCHR, S_IFBLK, S_IFSOCK } = constants;
@@ -37,6 +40,8 @@ export type TargetOptions = {
   readonly owners?: OwnersBy;
   readonly random?: Random;
   readonly door?: FsDoor;
+  /** Absolute paths of this program's own directories, into which nothing is restored. */
+  readonly ownDirectories?: readonly Raw[];
 };
 
 export type Replace = { readonly overwrite: boolean };
@@ -55,13 +60,23 @@ export class TargetTree {
   readonly #tag: string;
   #temporaries = 0;
 
-  /** @throws CodedError TARGET_FAILED where there is no such directory, TARGET_UNSAFE where it is none */
+  /**
+   * @throws CodedError TARGET_FAILED where there is no such directory, TARGET_UNSAFE where it is none, USAGE where nothing
+   * may be restored
+   */
   static open(path: Raw, options: TargetOptions = {}): TargetTree {
     const door = options.door ?? loadFsDoor();
     const directory = door.open(AT_FDCWD, rawBytes(path), O_RDONLY | O_DIRECTORY, 0, 0);
     if (directory < 0) throw targetFailure(path, errnoName(directory));
     const root = statEntry(door, directory, SELF);
     assert(typeof root !== 'number', 'just opened');
+    try {
+      const forbidden = { own: options.ownDirectories ?? [], mounts: new Mounts() };
+      refuseTarget(door, { path, directory, root }, forbidden);
+    } catch (error) {
+      door.close(directory);
+      throw error;
+    }
     return new TargetTree({ path, root, door, directory, options });
   }
 
@@ -364,16 +379,6 @@ function unlessRefused(
   if (placed === 'made' || placed === 'kept') return placed;
   if (REFUSALS.includes(placed.errno)) return 'refused';
   throw targetFailure(path, placed.errno);
-}
-
-/** Names separated by single slashes, none of them empty, `.` or `..`; no NUL. */
-function checkPath(path: Raw): void {
-  const isPlain =
-    !path.includes('\0') &&
-    path.split('/').every((name) => name !== '' && name !== '.' && name !== '..');
-  if (isPlain) return;
-  const message = `${rawText(path)} is no path beneath the target`;
-  throw new CodedError('TARGET_UNSAFE', message, { path: rawText(path) });
 }
 
 function nodeType(type: Attributes['type']): number {

@@ -4,6 +4,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -374,4 +375,20 @@ test('a target that is not there, or is no directory, is named', () => {
   writeFileSync(join(path, 'file'), '');
   expect(() => TargetTree.open(raw(join(path, 'none')))).toThrow(/none.*ENOENT/);
   expect(() => TargetTree.open(raw(join(path, 'file')))).toThrow(/file.*ENOTDIR/);
+});
+
+test('nothing is restored into our own directories, by whatever path, or into the kernel', () => {
+  const path = folder();
+  mkdirSync(join(path, 'state/stage/deep'), { recursive: true });
+  mkdirSync(join(path, 'free'));
+  symlinkSync('state/stage', join(path, 'alias'));
+  const ownDirectories = [raw(join(path, 'state')), raw(join(path, 'not-there'))];
+  const open = (at: string) => TargetTree.open(raw(at), { ownDirectories });
+  for (const at of ['state', 'state/stage/deep', 'alias', 'alias/deep', 'free/../state']) {
+    const attempt = () => open(join(path, at));
+    expect(attempt).toThrow(expect.objectContaining({ code: 'USAGE' }));
+    expect(attempt).toThrow(/within .*\/state, which belongs to this program/);
+  }
+  expect(() => open('/proc')).toThrow(/type proc/);
+  for (const at of ['', 'free']) open(join(path, at)).close();
 });
