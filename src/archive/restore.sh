@@ -387,6 +387,8 @@ while read -r barcode file <&3; do
   if ! extract "$file" "$first" && [ "$torn" = no ]; then
     fail "$barcode:$file" 'tar had to complain about this archive'
   fi
+  # Only files were asked for. A link in their place could lead what comes next out of the target.
+  [ -z "$(find "$target" -type l | head -n 1)" ] || die "tape file $file of $barcode holds links where its journal says files: this cartridge is not to be trusted"
 done 3<"$work/order"
 
 # ---- what only the journals know ----------------------------------------------------------------------------------

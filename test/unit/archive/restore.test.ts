@@ -1,6 +1,14 @@
 /** restore.sh of the label, run by sh on media saved as files: what a person has when shelfs is gone. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { lstatSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -228,6 +236,40 @@ describe('one cartridge', () => {
     succeed();
     expect(listing()).toEqual(['/good']);
   });
+});
+
+test('a link where the journal says a file ends the restore', () => {
+  media.label('AAA001L9');
+  const outside = join(scratch, 'outside');
+  mkdirSync(outside);
+  const first = media.archive(['AAA001L9']).run(1);
+  first.thing('/a', { type: 'symlink', mode: 0o777, target: outside as Raw });
+  first.finish();
+  const [place] = first.opening.copies;
+  const here = {
+    block: place?.block ?? 0,
+    skipBytes: 1536,
+    contentOffset: 0,
+    form: 'plain' as const,
+  };
+  const copies = [
+    [{ medium: 'AAA001L9' as Raw, file: 1, ...here, storedBytes: 4, lengthBytes: 4 }],
+  ];
+  const second = media.archive(['AAA001L9']).run(2);
+  const four = attributes({ sizeBytes: 4 });
+  second.entry('/a', {
+    change: 'changed',
+    attributes: four,
+    hash: blake3(Buffer.from('evil')),
+    copies,
+  });
+  second.finish();
+  const third = media.archive(['AAA001L9']).run(2);
+  third.file('/a/evil', Buffer.from('evil'));
+  third.end(2).finish();
+  const { status } = restore();
+  expect(status).toBe(1);
+  expect(existsSync(join(outside, 'evil'))).toBe(false);
 });
 
 describe('several cartridges', () => {
