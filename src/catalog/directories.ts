@@ -64,15 +64,20 @@ export class Directories {
 
   /** The directory of an absolute path without `.`, `..` or doubled slashes; undefined when it never was one. */
   find(hostId: number, path: Raw): number | undefined {
-    const cached = this.#byPath.get(`${hostId}:${path}`);
-    if (cached !== undefined) return cached;
-    let id = this.#host(hostId).directoryId;
-    for (const name of pathNames(path)) {
-      const child = this.#child.get(id, name)?.[0];
-      if (child === undefined) return undefined;
-      id = child;
+    const names = pathNames(path);
+    let known = names.length;
+    let id: number | undefined;
+    // The longest path above that is remembered: in a sorted walk it is the parent.
+    for (let end = path.length; known > 0; end = path.lastIndexOf('/', end - 1), known -= 1) {
+      id = this.#byPath.get(`${hostId}:${path.slice(0, end)}`);
+      if (id !== undefined) break;
     }
-    remember(this.#byPath, `${hostId}:${path}`, id);
+    id ??= this.#host(hostId).directoryId;
+    for (const name of names.slice(known)) {
+      id = this.#child.get(id, name)?.[0];
+      if (id === undefined) return undefined;
+    }
+    if (known < names.length) remember(this.#byPath, `${hostId}:${path}`, id);
     return id;
   }
 

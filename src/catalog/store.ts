@@ -74,11 +74,11 @@ export class Store {
     );
     catalog
       .prepare(
-        `CREATE TEMP TABLE IF NOT EXISTS stored(row INTEGER PRIMARY KEY, inode INTEGER, size INTEGER, hash BLOB,
+        `CREATE TEMP TABLE IF NOT EXISTS stored(row INTEGER PRIMARY KEY, dir INTEGER, name TEXT, inode INTEGER, size INTEGER, hash BLOB,
            segments BLOB, holes BLOB, position INTEGER, stored INTEGER, form INTEGER, content INTEGER)`,
       )
       .run();
-    this.#staged = new Bulk(catalog, 'INSERT INTO temp.stored', 10);
+    this.#staged = new Bulk(catalog, 'INSERT INTO temp.stored', 12);
     this.#merge = mergeStatements(catalog);
     catalog.onRollback(() => {
       this.#stagedRows = 0;
@@ -97,12 +97,19 @@ export class Store {
   add(archiveId: number, stored: Iterable<StoredEntry>): void {
     this.#catalog.writeEach(portions(stored, PORTION), (portion) => {
       const hasHashes = this.#hasHashes.get(this.#job) !== undefined;
+      const hasPartials = this.#hasPartials.get(this.#job) !== undefined;
       const sorted = portion.toSorted(bySizeAndHash);
       for (const [index, entry] of sorted.entries()) {
-        this.#rows.add(entry.directoryId, entry.name);
-        if (!hasHashes && !this.#isPartial(entry) && isPlain(entry, sorted[index - 1]))
+        if (
+          !hasHashes &&
+          isPlain(entry, sorted[index - 1]) &&
+          !(hasPartials && this.#isPartial(entry))
+        )
           this.#stage(entry);
-        else this.#addOne(archiveId, entry, hasHashes);
+        else {
+          this.#rows.add(entry.directoryId, entry.name);
+          this.#addOne(archiveId, entry, hasHashes);
+        }
       }
       this.#mergeStaged(archiveId);
       this.#markRows(archiveId);
@@ -176,19 +183,18 @@ export class Store {
   }
 
   #isPartial({ inodeId }: StoredEntry): boolean {
-    return (
-      this.#hasPartials.get(this.#job) !== undefined &&
-      this.#findPartial.get(this.#job, inodeId) !== undefined
-    );
+    return this.#findPartial.get(this.#job, inodeId) !== undefined;
   }
 
   /** By far most files: one content, new or not, in one extent. They are merged table by table, not row by row. */
-  #stage({ inodeId, content, extents, ranges }: StoredEntry): void {
+  #stage({ directoryId, name, inodeId, content, extents, ranges }: StoredEntry): void {
     const extent = extents?.[0];
     assert(content && extent);
     const { storedBytes, lengthBytes } = extent;
     this.#staged.add(
       this.#stagedRows,
+      directoryId,
+      name,
       inodeId,
       content.sizeBytes,
       content.hash,
@@ -211,6 +217,7 @@ export class Store {
     this.#merge.contents.run(base);
     this.#merge.extents.run(archiveId);
     this.#merge.inodes.run();
+    this.#merge.rows.run(archiveId, this.#job);
     this.#merge.clear.run();
     this.#stagedRows = 0;
   }
@@ -309,6 +316,10 @@ function mergeStatements(catalog: Catalog) {
     inodes: catalog.prepare(
       `UPDATE inodes SET content = s.content FROM temp.stored s
        WHERE inodes.id = s.inode AND inodes.content IS NULL`,
+    ),
+    rows: catalog.prepare(
+      `UPDATE pending SET archive = ? FROM temp.stored r
+       WHERE pending.job = ? AND pending.dir = r.dir AND pending.name = r.name`,
     ),
     clear: catalog.prepare('DELETE FROM temp.stored'),
   };
