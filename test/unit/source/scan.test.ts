@@ -1,8 +1,10 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, readSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { joinRaw, type Raw, rawBytes } from '../../../src/base/raw.ts';
+import { OwnerNames } from '../../../src/source/attributes.ts';
 import { Filter } from '../../../src/source/filter.ts';
 import { type ScanOptions, scanSource } from '../../../src/source/scan.ts';
 import { TargetTree } from '../../../src/source/target.ts';
@@ -345,4 +347,78 @@ test('deeper than any path the system takes at once', () => {
   expect(file.entry.sizeBytes).toBe(5);
   tree.closeFile(file);
   tree.close();
+});
+
+test('a link followed has the attributes and bytes of what it leads to, under its own name', () => {
+  make('d/x');
+  const elsewhere = folder();
+  writeFileSync(join(elsewhere, 'far'), 'far away', { mode: 0o604 });
+  symlinkSync(join(elsewhere, 'far'), join(root, 'd/link'));
+  symlinkSync(elsewhere, join(root, 'dir'));
+  const tree = SourceTree.open(raw(root), { followLinks: true });
+  onTestFinished(() => tree.close());
+  const names = new OwnerNames(tree.door);
+  const entries = new Map(
+    [...scanSource(tree)].flatMap(({ path, entries }) =>
+      entries.map(
+        (entry) => [path === '' ? entry.name : joinRaw(path, entry.name), entry] as const,
+      ),
+    ),
+  );
+  for (const path of ['d/link', 'dir/far'].map(raw)) {
+    const entry = entries.get(path);
+    if (entry === undefined) throw new Error(path);
+    expect(tree.attributes(path, entry, names)).toMatchObject({
+      type: 'file',
+      mode: 0o604,
+      sizeBytes: 8,
+    });
+    const file = tree.openFile(path);
+    expect(file.entry).toMatchObject({ inode: entry.inode, sizeBytes: 8 });
+    tree.closeFile(file);
+  }
+});
+
+test('a FIFO in place of a file does not hold the reader up', () => {
+  execFileSync('mkfifo', [join(root, 'f')]);
+  const tree = SourceTree.open(raw(root));
+  onTestFinished(() => tree.close());
+  expect(() => tree.openFile(raw('f'))).toThrow(/f is no longer a file \(fifo\)/);
+});
+
+test('a parent exchanged for a link all the time never leads a reader out', async () => {
+  make('outside/');
+  writeFileSync(join(root, 'outside/secret'), 'not of this source');
+  const source = join(root, 'source');
+  mkdirSync(join(source, 'd'), { recursive: true });
+  writeFileSync(join(source, 'd/secret'), 'mine');
+  const script = `
+    const { renameSync, symlinkSync, unlinkSync } = require('node:fs');
+    process.chdir(process.argv[1]);
+    process.stdout.write('x');
+    for (;;) { renameSync('d', 'e'); symlinkSync('../outside', 'd'); unlinkSync('d'); renameSync('e', 'd'); }`;
+  const child = spawn(process.execPath, ['-e', script, source], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(child.stdout, 'data');
+  const tree = SourceTree.open(raw(source));
+  let opened = 0;
+  const refused = new Set<string>();
+  for (let index = 0; index < 20_000; index += 1) {
+    try {
+      const file = tree.openFile(raw('d/secret'));
+      const bytes = Buffer.alloc(100);
+      expect(bytes.toString('latin1', 0, readSync(file.descriptor, bytes))).toBe('mine');
+      tree.closeFile(file);
+      opened += 1;
+    } catch (error) {
+      refused.add(String(Reflect.get(Object(error), 'code')));
+    }
+  }
+  child.kill('SIGKILL');
+  await once(child, 'close');
+  tree.close();
+  expect(opened).toBeGreaterThan(0);
+  expect(refused.size).toBeGreaterThan(0);
+  expect(['SOURCE_MISSING', 'SOURCE_UNREADABLE']).toEqual(expect.arrayContaining([...refused]));
 });
