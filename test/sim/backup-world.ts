@@ -8,11 +8,13 @@ import { Catalog } from '../../src/catalog/catalog.ts';
 import { Directories } from '../../src/catalog/directories.ts';
 import { Media } from '../../src/catalog/media.ts';
 import { Sources } from '../../src/catalog/sources.ts';
+import { Tree } from '../../src/catalog/tree.ts';
 import { parseConfig } from '../../src/config.ts';
 import type { Barcode } from '../../src/domain/barcode.ts';
 import { type BackupTools, backup } from '../../src/job/backup/backup.ts';
 import type { BackupEvent, BackupReport } from '../../src/job/backup/report.ts';
 import { labelMedium } from '../../src/job/media.ts';
+import { type RestoreReport, restore } from '../../src/job/restore/restore.ts';
 import { libraryOf } from './library-of.ts';
 import { scratchDirectory } from './scratch.ts';
 import { SimWorld } from './world.ts';
@@ -121,5 +123,27 @@ export class BackupWorld {
       (event) => void options.events?.push(event),
       go,
     );
+  }
+
+  /** Into a new directory. @returns where the source's tree is in it, and the report */
+  async restore(
+    options: { path?: string; at?: string; to?: string; overwrite?: boolean } = {},
+  ): Promise<{ to: string; tree: string; report: RestoreReport }> {
+    const to = options.to ?? (await scratchDirectory());
+    const tree = new Tree(this.catalog);
+    const host = tree.directories.ensureHost(HOST);
+    const report = await restore(
+      {
+        paths: [rawOf(options.path ?? '/')],
+        hostId: host.id,
+        snapshot: tree.resolveSnapshot(options.at),
+        to: rawOf(to),
+        overwrite: options.overwrite ?? false,
+      },
+      this.tools,
+      () => {},
+      go,
+    );
+    return { to, tree: join(to, this.source), report };
   }
 }

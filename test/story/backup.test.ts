@@ -1,19 +1,88 @@
-import { writeFile } from 'node:fs/promises';
+/** Backup and restore over the virtual library: what comes back is what was there. */
+import { renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { seededRandom } from '../../src/base/random.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
+import { differences, makeRichTree, randomBytes } from '../sim/rich-tree.ts';
 
-test('a small tree is stored, and a second run writes nothing', async () => {
-  const world = await BackupWorld.make();
-  await writeFile(join(world.source, 'a.txt'), 'hello');
-  await writeFile(join(world.source, 'big.bin'), Buffer.alloc(9_000_000, 'x'));
-  const first = await world.backup();
-  expect(first).toMatchObject({ state: 'finished', files: { new: 2, unreadable: 0 } });
-  expect(first.media).toEqual(['BKP001L8']);
-  const second = await world.backup();
-  expect(second).toMatchObject({
-    media: [],
-    files: { new: 0, same: 2 },
-    bytes: { hashed: 0, written: 0 },
+describe.each([
+  ['single-threaded', 0],
+  ['with workers', 2],
+])('%s', (_, workers) => {
+  test('a tree with one of everything comes back, and a second run writes nothing', async () => {
+    const world = await BackupWorld.make();
+    makeRichTree(world.source, seededRandom(1));
+    const first = await world.backup({ workers });
+    expect(first).toMatchObject({ state: 'finished', unreadable: [], media: ['BKP001L8'] });
+    const { tree, report } = await world.restore();
+    expect(report).toMatchObject({ failed: [], notSet: {} });
+    expect(differences(world.source, tree)).toBe('');
+    const second = await world.backup({ workers });
+    expect(second).toMatchObject({
+      snapshot: null,
+      media: [],
+      files: { new: 0, changed: 0, gone: 0 },
+      bytes: { hashed: 0, written: 0 },
+    });
   });
+});
+
+test('only what has changed is written, and every snapshot comes back as it was', async () => {
+  const world = await BackupWorld.make();
+  makeRichTree(world.source, seededRandom(1));
+  await world.backup();
+  const before = await world.restore();
+  world.sim.clock.sleepMs(60_000, new AbortController().signal);
+  writeFileSync(join(world.source, 'documents', 'a.txt'), 'changed');
+  writeFileSync(join(world.source, 'added'), randomBytes(seededRandom(7), 5000));
+  rmSync(join(world.source, 'sparse.img'));
+  renameSync(join(world.source, 'documents', 'large.bin'), join(world.source, 'moved.bin'));
+  rmSync(join(world.source, 'nothing in here'), { recursive: true });
+  const second = await world.backup();
+  expect(second.bytes.written).toBeLessThan(10_000);
+  expect(second.files).toMatchObject({ moved: 1, gone: 2 });
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+  const old = await world.restore({ at: '1' });
+  expect(differences(before.tree, old.tree)).toBe('');
+});
+
+test('files go over as many cartridges as they need, the large one in parts, each loaded once', async () => {
+  const world = await BackupWorld.make({ cartridges: 6, capacityBytes: 40 * 2 ** 20 });
+  const random = seededRandom(3);
+  writeFileSync(join(world.source, 'huge.bin'), randomBytes(random, 60_000_003));
+  for (let index = 0; index < 12; index += 1) {
+    writeFileSync(join(world.source, `file ${index}`), randomBytes(random, 3_000_000 + index));
+  }
+  const report = await world.backup({ workers: 1 });
+  expect(report).toMatchObject({ state: 'finished', warnings: [] });
+  expect(report.media.length).toBeGreaterThan(2);
+  const loads = (await world.sim.library.statistics()).reduce((sum, { loads }) => sum + loads, 0);
+  // Once to be labelled, once to be written: the label is written when the cartridge is first attached.
+  expect(loads).toBe(report.media.length);
+  const { tree, report: restored } = await world.restore();
+  expect(restored.failed).toEqual([]);
+  expect(restored.media.toSorted()).toEqual(report.media.toSorted());
+  expect(differences(world.source, tree)).toBe('');
+});
+
+test('two copies are the same archives on two cartridges, and either brings everything back', async () => {
+  const world = await BackupWorld.make({ cartridges: 4 });
+  makeRichTree(world.source, seededRandom(5));
+  const report = await world.backup({ copies: 2 });
+  expect(report.media).toEqual(['BKP001L8', 'BKP002L8']);
+  for (const lost of ['BKP001L8', 'BKP002L8']) {
+    const { tools } = world;
+    const { Media } = await import('../../src/catalog/media.ts');
+    const media = new Media(tools.catalog);
+    const medium = media.find(lost);
+    if (!medium) throw new Error('not there');
+    media.setState(medium.id, 'lost');
+    const { tree, report } = await world.restore();
+    expect(report.failed).toEqual([]);
+    expect(report.media).not.toContain(lost);
+    expect(differences(world.source, tree)).toBe('');
+    media.setState(medium.id, 'filling');
+  }
+  utimesSync(world.source, 1, 1);
 });

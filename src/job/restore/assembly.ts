@@ -30,18 +30,18 @@ type Incoming = {
 export class Assembly {
   readonly content: Content;
   readonly file: TargetFile;
-  readonly #hasher: ContentHasher;
+  /** May be used for another one after `isRight`. */
+  readonly hasher: ContentHasher;
   readonly #incoming = new Map<number, Incoming>();
   /** Extents that are here completely, by their offset in the content. */
   readonly #complete = new Set<number>();
   /** How far the content has been hashed while it came in; undefined where it comes out of order. */
   #hashedTo: number | undefined = 0;
 
-  /** @param hasher taken over until `finish` */
   constructor(content: Content, file: TargetFile, hasher: ContentHasher) {
     this.content = content;
     this.file = file;
-    this.#hasher = hasher;
+    this.hasher = hasher;
     hasher.reset();
   }
 
@@ -86,18 +86,18 @@ export class Assembly {
   isRight(): boolean {
     this.file.setSize(this.content.sizeBytes);
     if (this.#hashedTo === this.content.sizeBytes) {
-      return this.#hasher.finish().hash.equals(this.content.hash);
+      return this.hasher.finish().hash.equals(this.content.hash);
     }
-    this.#hasher.reset();
+    this.hasher.reset();
     const buffer = Buffer.allocUnsafe(READ_BYTES);
     for (let at = 0; at < this.content.sizeBytes; ) {
       const wanted = buffer.subarray(0, Math.min(buffer.length, this.content.sizeBytes - at));
       const count = this.file.read(wanted, at);
       if (count !== wanted.length) return false;
-      this.#hasher.update(wanted);
+      this.hasher.update(wanted);
       at += count;
     }
-    return this.#hasher.finish().hash.equals(this.content.hash);
+    return this.hasher.finish().hash.equals(this.content.hash);
   }
 
   /** @returns the data behind the map */
@@ -143,14 +143,14 @@ export class Assembly {
     if (this.#hashedTo === undefined) return;
     this.#zeros(offset);
     if (this.#hashedTo !== offset) return;
-    this.#hasher.update(bytes);
+    this.hasher.update(bytes);
     this.#hashedTo = offset + bytes.length;
   }
 
   /** Holes up to here. */
   #zeros(offset: number): void {
     if (this.#hashedTo === undefined || offset < this.#hashedTo) return;
-    this.#hasher.updateZeros(offset - this.#hashedTo);
+    this.hasher.updateZeros(offset - this.#hashedTo);
     this.#hashedTo = offset;
   }
 }
