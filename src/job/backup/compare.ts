@@ -1,7 +1,7 @@
 /** One directory against what the catalog knows of it: two lists in order of name, merged. */
 import type { Raw } from '../../base/raw.ts';
 import type { EntryType, Moment } from '../../domain/entry.ts';
-import { type ChangePolicy, changeOf } from '../../pack/change.ts';
+import { type ChangePolicy, type Compared, changeOf } from '../../pack/change.ts';
 import type { ScannedEntry } from '../../source/directory.ts';
 
 /** What the catalog tells of an entry; of what has not changed nothing else is asked. */
@@ -37,9 +37,14 @@ export function* compareDirectory<K extends Known>(
     }
     const same = known[at]?.name === entry.name ? known[at] : undefined;
     if (same) at += 1;
-    const kind = changeOf(entry, same, policy);
+    const kind = changeOf(entry.type === 'file' ? entry : withoutSize(entry), same, policy);
     if (kind === 'new' || same === undefined) yield { kind: 'new', entry };
     else yield { kind, entry, known: same };
   }
   for (const gone of known.slice(at)) yield { kind: 'gone', known: gone };
+}
+
+/** The length of a link's target, or of a directory, is no size of a content. */
+function withoutSize({ type, mode, uid, gid, mtime, ctime, inode }: ScannedEntry): Compared {
+  return { type, mode, uid, gid, sizeBytes: 0, mtime, ctime, inode };
 }

@@ -8,7 +8,7 @@ import { joinRaw, type Raw, rawText } from '../../base/raw.ts';
 import type { KnownEntry } from '../../catalog/known.ts';
 import type { AddedEntry, Run } from '../../catalog/run.ts';
 import type { Source } from '../../catalog/sources.ts';
-import type { Attributes } from '../../domain/entry.ts';
+import { type Attributes, compareMoments } from '../../domain/entry.ts';
 import type { ChangePolicy } from '../../pack/change.ts';
 import { OwnerNames } from '../../source/attributes.ts';
 import { type ScannedEntry, statEntry } from '../../source/directory.ts';
@@ -103,7 +103,12 @@ class Scanner {
         ? this.#tree.attributes('' as Raw, entry, this.#names)
         : this.#plain(entry);
       const change = before ? 'attributes' : 'new';
-      if (before && !this.#differs(entry, before)) continue;
+      if (
+        before &&
+        !(isSource ? isOtherDirectory(entry, before) : isOtherwiseOwned(entry, before))
+      ) {
+        continue;
+      }
       this.#add({ ...place, change, attributes, sourceInode: inodeOf(entry) });
     }
   }
@@ -232,11 +237,18 @@ class Scanner {
       xattrs: [],
     };
   }
+}
 
-  /** Times of directories above change with every file beside the source: they alone are no reason for a version. */
-  #differs(entry: ScannedEntry, known: KnownEntry): boolean {
-    return entry.mode !== known.mode || entry.uid !== known.uid || entry.gid !== known.gid;
-  }
+/** Times of directories above a source change with every file beside it: they alone are no reason for a version. */
+function isOtherwiseOwned(entry: ScannedEntry, known: KnownEntry): boolean {
+  return entry.mode !== known.mode || entry.uid !== known.uid || entry.gid !== known.gid;
+}
+
+function isOtherDirectory(entry: ScannedEntry, known: KnownEntry): boolean {
+  const isSameTime =
+    compareMoments(entry.mtime, known.mtime) === 0 &&
+    compareMoments(entry.ctime, known.ctime) === 0;
+  return !isSameTime || isOtherwiseOwned(entry, known);
 }
 
 function inodeOf({ device, inode, links }: ScannedEntry) {
