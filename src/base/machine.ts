@@ -1,8 +1,9 @@
 /** Facts about the machine: what `doctor` looks at. Questions only, nothing is changed. */
-import { constants } from 'node:fs';
+import { constants, readlinkSync } from 'node:fs';
 import { access, readdir, readFile } from 'node:fs/promises';
 import { hostname, release, type } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { type Raw, toRaw } from './raw.ts';
 
 export interface Machine {
   readonly nodeVersion: string;
@@ -22,12 +23,17 @@ export type Host = {
   /** The name under which the catalog keeps this machine's files; never empty, without a slash. */
   readonly name: string;
   /** `Linux 6.18.0` */
-  readonly os: string;
+  readonly system: string;
 };
 
 export function systemHost(): Host {
   const name = hostname().replace(/[/\0]/g, '-');
-  return { name: name || 'localhost', os: `${type()} ${release()}` };
+  return { name: name || 'localhost', system: `${type()} ${release()}` };
+}
+
+/** The bytes of it; what Node says is what of them is UTF-8. */
+export function workingDirectory(): Raw {
+  return toRaw(readlinkSync('/proc/self/cwd', { encoding: 'buffer' }));
 }
 
 /** Administrators' programs are not in every user's PATH. */

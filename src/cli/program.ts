@@ -6,9 +6,12 @@ import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { init } from './init.ts';
 import { library } from './library.ts';
+import { source } from './source.ts';
 
 /** Options that may be given more than once; positionals and what follows `--` are lists too. */
-const LISTS: ReadonlySet<string> = new Set(['_', '--', 'drive']);
+const LISTS: ReadonlySet<string> = new Set([
+  ...['_', '--', 'drive', 'exclude', 'preset', 'paths', 'barcodes', 'media'],
+]);
 
 /**
  * Parses and runs one command.
@@ -50,6 +53,7 @@ export async function program(
     })
     .middleware(refuseRepeated, true)
     .command(init(open))
+    .command(source(open))
     .command(library(open))
     .command(doctor(open))
     .command(demo(open))

@@ -26,7 +26,7 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     program: 'shelfs 1.2.3',
     clock: { nowMs: () => 0, monotonicMs: () => 0, sleepMs: async () => {} },
     random: seededRandom(1),
-    host: { name: 'here', os: 'test' },
+    host: { name: 'here', system: 'test' },
     config: notAsked,
     catalog: notAsked,
     ownDirectories: notAsked,

@@ -1,0 +1,279 @@
+/** `shelfs source ...`: what is protected. */
+import { readFile, stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { CommandModule } from 'yargs';
+import { CodedError } from '../base/errors.ts';
+import { workingDirectory } from '../base/machine.ts';
+import { type Raw, rawOf, rawText, toRaw } from '../base/raw.ts';
+import { formatTable, printable } from '../base/text.ts';
+import { pathArgument } from '../job/path-argument.ts';
+import { parseSourceOptions, type SourceOptions } from '../job/source-options.ts';
+import {
+  addSource,
+  listSources,
+  markPaths,
+  removeSource,
+  type SourceDetails,
+} from '../job/sources.ts';
+import { type Context, command, type GlobalArgs, type OpenContext } from './context.ts';
+import { documentPath } from './format.ts';
+import { explain, test, tree } from './source-look.ts';
+import { commandWords } from './words.ts';
+
+export const source = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs> => ({
+  command: 'source',
+  describe: 'What is protected: directories, and what of them is left out',
+  builder: (yargs) =>
+    yargs
+      .command(add(open))
+      .command(list(open))
+      .command(remove(open))
+      .command(mark(open, 'track', 'Keep paths, whatever the patterns say'))
+      .command(mark(open, 'untrack', 'Leave paths out, whatever the patterns say'))
+      .command(tree(open))
+      .command(explain(open))
+      .command(test(open))
+      .demandCommand(1, 'say what: add, list, remove, track, untrack, tree, explain or test')
+      .strict(),
+  handler: () => {},
+});
+
+type AddArgs = GlobalArgs & {
+  path: string;
+  name?: string | undefined;
+  as?: string | undefined;
+  exclude?: string[] | undefined;
+  excludeFrom?: string | undefined;
+  preset?: string[] | undefined;
+  followSymlinks?: boolean | undefined;
+  oneFileSystem?: boolean | undefined;
+  changedBy?: string | undefined;
+  rehashOnCtime?: boolean | undefined;
+  nodump?: boolean | undefined;
+  cacheDirs?: string | undefined;
+  before?: string | undefined;
+  after?: string | undefined;
+};
+
+const word = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const;
+const words = (describe: string) =>
+  ({ type: 'string', array: true, requiresArg: true, describe }) as const;
+const flag = (describe: string) => ({ type: 'boolean', describe }) as const;
+
+const add = (open: OpenContext) =>
+  command<AddArgs>(
+    {
+      command: 'add <path>',
+      describe: 'Protect a directory',
+      builder: (yargs) =>
+        yargs
+          .positional('path', { type: 'string', demandOption: true, describe: 'the directory' })
+          .options({
+            name: word('of the source; default: the last name of its path'),
+            as: word('the path its files are known by; default: where they are'),
+            exclude: words('leave out what matches, as in .gitignore; may be repeated'),
+            'exclude-from': word('file with such patterns, one a line'),
+            preset: words('leave out a list of patterns: caches, build, python, ...'),
+            'follow-symlinks': flag('store what links lead to; default: the links'),
+            'one-file-system': flag('stay out of what is mounted below'),
+            'changed-by': word('what tells a changed file; default size,mtime,ctime,inode'),
+            'rehash-on-ctime': flag('read files anew whose ctime alone has changed'),
+            nodump: flag('leave out what is flagged with chattr +d'),
+            'cache-dirs': word('leave-out: what is in directories with a CACHEDIR.TAG'),
+            before: word('program to run before; no shell, quotes as in one'),
+            after: word('program to run afterwards'),
+          }),
+      run: async ({ app, output }, args) => {
+        const here = workingDirectory();
+        const details = await addSource(
+          {
+            catalog: await app.catalog('write'),
+            hostName: app.host.name,
+            ownDirectories: await app.ownDirectories(),
+          },
+          {
+            path: pathArgument(args.path, here),
+            name: args.name,
+            original: args.as === undefined ? undefined : pathArgument(args.as, here),
+            patterns: await patternsOf(args),
+            presets: args.preset ?? [],
+            options: optionsOf(args),
+          },
+        );
+        output.result(documentSource(details), () => {
+          const { name, path } = details.source;
+          return `${printable(name)}: ${rawText(path)}\nnext: shelfs source tree ${printable(name)}`;
+        });
+      },
+    },
+    open,
+  );
+
+/** @throws CodedError USAGE */
+export function optionsOf(args: Omit<AddArgs, 'path'>): SourceOptions {
+  const { cacheDirs, changedBy, before, after } = args;
+  if (cacheDirs !== undefined && cacheDirs !== 'leave-out' && cacheDirs !== 'enter')
+    throw usage(`--cache-dirs ${printable(cacheDirs)}: say leave-out or enter`);
+  const criteria = changedBy?.split(',').map((criterion) => criterion.trim());
+  const unknown = criteria?.find((name) => !['size', 'mtime', 'ctime', 'inode'].includes(name));
+  if (unknown !== undefined)
+    throw usage(`--changed-by ${printable(unknown)}: say some of size,mtime,ctime,inode`);
+  return parseSourceOptions({
+    followSymlinks: args.followSymlinks,
+    oneFileSystem: args.oneFileSystem,
+    changedBy: criteria && [...new Set(criteria)],
+    ctimeMeans: args.rehashOnCtime ? 'content' : undefined,
+    nodump: args.nodump,
+    cacheDirectories: cacheDirs,
+    before: before === undefined ? undefined : commandWords(before),
+    after: after === undefined ? undefined : commandWords(after),
+  });
+}
+
+/** More than anybody writes by hand; each costs a test a file. */
+const PATTERN_FILE_BYTES_MAX = 1024 * 1024;
+
+/** What is typed is stronger than what a file says. */
+async function patternsOf({ exclude = [], excludeFrom }: AddArgs): Promise<Raw[]> {
+  const typed = exclude.map(rawOf);
+  if (excludeFrom === undefined) return typed;
+  const path = resolve(excludeFrom);
+  if ((await stat(path)).size > PATTERN_FILE_BYTES_MAX)
+    throw usage(`--exclude-from ${printable(excludeFrom)}: more than 1 MiB of patterns`);
+  const lines = toRaw(await readFile(path)).split(/\r?\n/) as Raw[];
+  return [...lines.filter((line) => /\S/.test(line) && !line.startsWith('#')), ...typed];
+}
+
+const list = (open: OpenContext) =>
+  command(
+    {
+      command: 'list',
+      describe: 'Sources and their rules',
+      builder: (yargs) => yargs,
+      run: async ({ app, output }) => {
+        const found = listSources(await app.catalog('read'));
+        output.result({ sources: found.map(documentSource) }, () => formatSources(found));
+      },
+    },
+    open,
+  );
+
+const remove = (open: OpenContext) =>
+  command(
+    {
+      command: 'remove <name>',
+      describe: 'Protect a source no longer; what was backed up of it stays',
+      builder: (yargs) =>
+        yargs.positional('name', {
+          type: 'string',
+          demandOption: true,
+          describe: 'of the source',
+        }),
+      run: async ({ app, output }, args) => {
+        const removed = removeSource(await app.catalog('write'), args.name);
+        output.result(documentSource(removed), () => {
+          const { name, path } = removed.source;
+          return `${printable(name)}: ${rawText(path)} is backed up no longer; what was backed up stays`;
+        });
+      },
+    },
+    open,
+  );
+
+const mark = (open: OpenContext, verb: 'track' | 'untrack', describe: string) =>
+  command(
+    {
+      command: `${verb} <paths..>`,
+      describe,
+      builder: (yargs) =>
+        yargs
+          .positional('paths', {
+            type: 'string',
+            array: true,
+            demandOption: true,
+            describe: 'within a source',
+          })
+          .option('forget', flag('take back what was said of them')),
+      run: ({ app, output }, args) =>
+        markAll({ app, output }, args.forget === true ? 'forget' : verb, args.paths),
+    },
+    open,
+  );
+
+async function markAll(
+  { app, output }: Pick<Context, 'app' | 'output'>,
+  verb: 'track' | 'untrack' | 'forget',
+  paths: readonly string[],
+): Promise<void> {
+  const here = workingDirectory();
+  const marked = markPaths(await app.catalog('write'), {
+    mark: verb,
+    paths: paths.map((path) => pathArgument(path, here)),
+    hostName: app.host.name,
+  });
+  const done = { track: 'tracked', untrack: 'untracked', forget: 'decided by patterns' }[verb];
+  output.result(
+    {
+      marked: marked.map(({ source, path }) => ({ source, mark: verb, ...documentPath(path) })),
+    },
+    () =>
+      marked
+        .map(({ source, path }) => `${rawText(path)}: ${done} in ${printable(source)}`)
+        .join('\n'),
+  );
+}
+
+export function documentSource({ source, options, rules }: SourceDetails) {
+  const { path: original, pathBase64: originalBase64 } = documentPath(source.original);
+  return {
+    name: source.name,
+    ...documentPath(source.path),
+    original,
+    ...(originalBase64 !== undefined && { originalBase64 }),
+    options,
+    rules: rules.map(({ kind, value }) => {
+      const { path, pathBase64 } = documentPath(value);
+      return { kind, value: path, ...(pathBase64 !== undefined && { valueBase64: pathBase64 }) };
+    }),
+  };
+}
+
+function formatSources(found: readonly SourceDetails[]): string {
+  if (found.length === 0) return 'no source yet; `shelfs source add PATH` makes one';
+  const rows = found.map(({ source, options, rules }) => [
+    source.name,
+    rawText(source.path),
+    source.original === source.path ? '' : rawText(source.original),
+    describeOptions(options),
+    describeRules(rules),
+  ]);
+  return formatTable(['NAME', 'PATH', 'KNOWN AS', 'OPTIONS', 'RULES'], rows);
+}
+
+function describeRules(rules: SourceDetails['rules']): string {
+  return rules
+    .map(({ kind, value }) => {
+      const text = rawText(value);
+      return kind === 'pattern' ? text : `${kind} ${text || '.'}`;
+    })
+    .join(', ');
+}
+
+function describeOptions(options: SourceOptions): string {
+  const { changedBy, before, after } = options;
+  const said = [
+    options.followSymlinks && 'follow-symlinks',
+    options.oneFileSystem && 'one-file-system',
+    changedBy.length < 4 && `changed-by ${changedBy.join(',')}`,
+    options.ctimeMeans === 'content' && 'rehash-on-ctime',
+    options.nodump && 'nodump',
+    options.cacheDirectories === 'leave-out' && 'cache-dirs leave-out',
+    before && `before ${before.join(' ')}`,
+    after && `after ${after.join(' ')}`,
+  ];
+  return said.filter((text) => typeof text === 'string').join('; ');
+}
+
+function usage(sentence: string): CodedError {
+  return new CodedError('USAGE', sentence);
+}

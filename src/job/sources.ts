@@ -1,0 +1,241 @@
+/** Sources: what is to be protected; added, removed, and single paths tracked or untracked. */
+import { realpath, stat } from 'node:fs/promises';
+import { CodedError, errnoOf } from '../base/errors.ts';
+import { type Raw, rawOf, rawPath, rawText, toRaw } from '../base/raw.ts';
+import { printable } from '../base/text.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import { Directories } from '../catalog/directories.ts';
+import { type Rule, type Source, Sources } from '../catalog/sources.ts';
+import { relativePath, within } from '../source/original.ts';
+import { findOverlap, type NamedSource } from '../source/overlap.ts';
+import { isPresetName, PRESET_NAMES } from '../source/presets.ts';
+import { parseSourceOptions, type SourceOptions } from './source-options.ts';
+
+export type AddSourceRequest = {
+  /** Absolute and normal. */
+  readonly path: Raw;
+  /** Default: the last name of the original path. */
+  readonly name?: string | undefined;
+  /** The path the files are known by; default: where they are read. */
+  readonly original?: Raw | undefined;
+  /** gitignore patterns, the later one stronger. */
+  readonly patterns: readonly Raw[];
+  readonly presets: readonly string[];
+  readonly options: SourceOptions;
+};
+
+export type SourceTools = {
+  /** Open for writing. */
+  readonly catalog: Catalog;
+  readonly hostName: string;
+  /** Absolute: never backed up. */
+  readonly ownDirectories: readonly Raw[];
+};
+
+export type SourceDetails = {
+  readonly source: Source;
+  readonly options: SourceOptions;
+  readonly rules: readonly Rule[];
+};
+
+const NAME_LENGTH_MAX = 100;
+
+/**
+ * @throws CodedError USAGE where it is no directory, overlaps another source, lies in a directory of this program, or where
+ *   name, pattern or preset make no sense; SOURCE_MISSING, SOURCE_UNREADABLE
+ */
+export async function addSource(
+  tools: SourceTools,
+  request: AddSourceRequest,
+): Promise<SourceDetails> {
+  const { catalog, hostName } = tools;
+  const { path, original = path, patterns, presets, options } = request;
+  const name = request.name ?? defaultName(original);
+  checkName(name);
+  await checkDirectory(path);
+  for (const own of tools.ownDirectories) {
+    if (within(await resolved(own), await resolved(path)) !== undefined)
+      throw usage(`${rawText(path)} belongs to shelfs itself: it is never backed up`);
+  }
+  const rules: Rule[] = [
+    ...presets.map((preset) => ({ kind: 'preset' as const, value: presetName(preset) })),
+    ...patterns.map((pattern) => ({ kind: 'pattern' as const, value: checkedPattern(pattern) })),
+  ];
+  const sources = new Sources(catalog);
+  const added: NamedSource = { name, path: await resolved(path), original };
+  const others = await Promise.all(
+    listSources(catalog).map(async ({ source }) => ({
+      ...source,
+      path: await resolved(source.path),
+    })),
+  );
+  return catalog.write(() => {
+    const { id: hostId } = new Directories(catalog).ensureHost(hostName);
+    checkOverlap(
+      others.filter((other) => other.hostId === hostId),
+      added,
+    );
+    const id = sources.add({ name, hostId, path, original, options });
+    sources.setRules(id, rules);
+    return detailsOf(sources, findSource(catalog, name));
+  });
+}
+
+/** In order of name. */
+export function listSources(catalog: Catalog): SourceDetails[] {
+  const sources = new Sources(catalog);
+  return catalog.read(() => sources.list().map((source) => detailsOf(sources, source)));
+}
+
+/** @throws CodedError USAGE where there is none of this name */
+export function findSource(catalog: Catalog, name: string): Source {
+  const sources = new Sources(catalog);
+  const found = sources.find(name);
+  if (found) return found;
+  const names = sources.list().map((source) => printable(source.name));
+  const known = names.length > 0 ? `there are ${names.join(', ')}` : 'there is none yet';
+  throw usage(`${printable(name)} is no source; ${known}`);
+}
+
+/** What was backed up of it stays in the catalog and on the media. @throws CodedError USAGE */
+export function removeSource(catalog: Catalog, name: string): SourceDetails {
+  return catalog.write(() => {
+    const sources = new Sources(catalog);
+    const details = detailsOf(sources, findSource(catalog, name));
+    sources.remove(details.source.id);
+    return details;
+  });
+}
+
+export type MarkRequest = {
+  /** `forget` takes back what was said of the path. */
+  readonly mark: 'track' | 'untrack' | 'forget';
+  /** Absolute and normal; they need not be there. */
+  readonly paths: readonly Raw[];
+  readonly hostName: string;
+};
+
+export type Marked = { readonly source: string; readonly path: Raw };
+
+/** @throws CodedError USAGE where a path is in no source, or nothing was said of it that could be forgotten */
+export function markPaths(catalog: Catalog, request: MarkRequest): Marked[] {
+  const { mark, paths, hostName } = request;
+  return catalog.write(() =>
+    paths.map((path) => {
+      const sources = new Sources(catalog);
+      const { source, relative } = sourceOf(catalog, { path, hostName });
+      const rules = sources.rules(source.id);
+      const others = rules.filter((rule) => !isMarkOf(rule, relative));
+      if (mark === 'forget') {
+        if (others.length === rules.length)
+          throw usage(`${rawText(path)} is neither tracked nor untracked`);
+        sources.setRules(source.id, others);
+      } else sources.setRules(source.id, [...others, { kind: mark, value: relative }]);
+      return { source: source.name, path };
+    }),
+  );
+}
+
+/**
+ * The source a path belongs to, by where it is read or by what it is known as.
+ * @throws CodedError USAGE where it belongs to none
+ */
+export function sourceOf(
+  catalog: Catalog,
+  { path, hostName }: { readonly path: Raw; readonly hostName: string },
+): { readonly source: Source; readonly relative: Raw } {
+  const host = new Directories(catalog).hosts().find(({ name }) => name === hostName);
+  const sources = new Sources(catalog).list().filter(({ hostId }) => hostId === host?.id);
+  for (const find of [readRelative, relativePath]) {
+    for (const source of sources) {
+      const relative = find(source, path);
+      if (relative !== undefined) return { source, relative };
+    }
+  }
+  throw usage(`${rawText(path)} is in no source; \`shelfs source list\` shows them`);
+}
+
+function readRelative(source: Source, path: Raw): Raw | undefined {
+  return within(source.path, path);
+}
+
+function isMarkOf({ kind, value }: Rule, relative: Raw): boolean {
+  return (kind === 'track' || kind === 'untrack') && value === relative;
+}
+
+function detailsOf(sources: Sources, source: Source): SourceDetails {
+  return {
+    source,
+    options: parseSourceOptions(source.options),
+    rules: sources.rules(source.id),
+  };
+}
+
+/** Symbolic links in it resolved; as it is where it is not there just now. */
+async function resolved(path: Raw): Promise<Raw> {
+  try {
+    return toRaw(await realpath(rawPath(path), { encoding: 'buffer' }));
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return path;
+  }
+}
+
+async function checkDirectory(path: Raw): Promise<void> {
+  const found = await stat(rawPath(path)).catch((cause: unknown) => {
+    const errno = errnoOf(cause);
+    if (errno === undefined) throw cause;
+    const isMissing = errno === 'ENOENT' || errno === 'ENOTDIR';
+    const what = isMissing ? 'there is no directory' : 'nothing can be read of';
+    throw new CodedError(
+      isMissing ? 'SOURCE_MISSING' : 'SOURCE_UNREADABLE',
+      `${what} ${rawText(path)} (${errno})`,
+      { cause, path: rawText(path) },
+    );
+  });
+  if (!found.isDirectory())
+    throw usage(
+      `${rawText(path)} is no directory; add the one it is in, and \`source track\` it there`,
+    );
+}
+
+function checkOverlap(others: readonly NamedSource[], added: NamedSource): void {
+  const overlap = findOverlap([...others, added]);
+  if (!overlap) return;
+  const { inner, outer, where } = overlap;
+  const name = printable(added.name);
+  const other = inner === added ? outer : inner;
+  const how = inner === added ? 'lies within' : 'contains';
+  const meaning = where === 'path' ? '' : ' as the catalog knows it (--as names another path)';
+  throw usage(
+    `${rawText(added[where])}${meaning} ${how} the source ${printable(other.name)} (${rawText(other[where])}): ${name} would be stored twice`,
+  );
+}
+
+function defaultName(original: Raw): string {
+  return rawText(original.slice(original.lastIndexOf('/') + 1) as Raw) || 'root';
+}
+
+function checkName(name: string): void {
+  if (name === printable(name) && name.length <= NAME_LENGTH_MAX && /^[^\s/-][^/]*$/u.test(name))
+    return;
+  throw usage(
+    `"${printable(name)}" is no name for a source: up to ${NAME_LENGTH_MAX} letters without a slash; say --name`,
+  );
+}
+
+function presetName(name: string): Raw {
+  if (isPresetName(name)) return rawOf(name);
+  throw usage(`--preset ${printable(name)}: say one of ${PRESET_NAMES.join(', ')}`);
+}
+
+function checkedPattern(pattern: Raw): Raw {
+  if (pattern.startsWith('#'))
+    throw usage(`--exclude "${rawText(pattern)}" is a comment; \\# begins a name with that sign`);
+  if (!/[\0\n]/.test(pattern) && /[^\s!]/.test(pattern)) return pattern;
+  throw usage(`--exclude "${rawText(pattern)}" is no pattern`);
+}
+
+function usage(sentence: string): CodedError {
+  return new CodedError('USAGE', sentence);
+}
