@@ -109,19 +109,21 @@ export class Directories {
 
   /** The path on its host; `/` for a host's root. */
   path(directoryId: number): Raw {
-    const known = this.#pathOf.get(directoryId);
-    if (known !== undefined) return known;
     const names: Raw[] = [];
+    let above: Raw | undefined;
     for (let id = directoryId; ; ) {
+      above = this.#pathOf.get(id);
+      if (above !== undefined) break;
       const row = this.#parent.get(id);
       assert(row, `no directory ${id}`);
       if (row[0] === PLACE_OF_HOSTS) break;
       names.push(row[1]);
       id = row[0];
     }
-    const path = `/${names.reverse().join('/')}` as Raw;
-    remember(this.#pathOf, directoryId, path);
-    return path;
+    if (above !== undefined && names.length === 0) return above;
+    const path = `${above === undefined || above === '/' ? '' : above}/${names.reverse().join('/')}`;
+    remember(this.#pathOf, directoryId, path as Raw);
+    return path as Raw;
   }
 
   /** The root directory of the host a directory belongs to. */

@@ -1,11 +1,14 @@
 import { expect, test } from 'vitest';
+import { systemClock } from '../../../src/base/clock.ts';
 import { rawOf } from '../../../src/base/raw.ts';
+import { Catalog } from '../../../src/catalog/catalog.ts';
 import { Contents } from '../../../src/catalog/contents.ts';
+import { diff } from '../../../src/catalog/diff.ts';
 import { Tree } from '../../../src/catalog/tree.ts';
 import { attributes, content, DIRECTORY, source, storeAll, world } from './scratch.ts';
 
 test('a first run, then one with a change and a deletion: both are seen', () => {
-  const { catalog, hostId, media, begin } = world();
+  const { path, catalog, hostId, media, begin } = world();
   const first = begin();
   const root = first.directory(rawOf('/'), hostId);
   const home = first.directory(rawOf('/home'), hostId);
@@ -33,8 +36,8 @@ test('a first run, then one with a change and a deletion: both are seen', () => 
     },
   ]);
   expect([...first.waiting()].map(({ path }) => path)).toEqual(['/home/a', '/home/b']);
-  storeAll(first, media.slice(0, 1), (path) =>
-    content(path.endsWith('a') ? '0123456789' : '12345'),
+  storeAll(first, media.slice(0, 1), (name) =>
+    content(name.endsWith('a') ? '0123456789' : '12345'),
   );
   expect([...first.waiting()]).toEqual([]);
   const tree = new Tree(catalog);
@@ -65,6 +68,12 @@ test('a first run, then one with a change and a deletion: both are seen', () => 
     '/home/b',
   ]);
   expect(tree.list(home, 2).map(({ name, inode }) => [name, inode.mode])).toEqual([['b', 0o600]]);
+  const reader = Catalog.open(path, { mode: 'read', clock: systemClock });
+  expect([...diff(reader, 1, 2)].map((found) => [found.path, found.change])).toEqual([
+    ['/home/a', 'deleted'],
+    ['/home/b', 'attributes'],
+  ]);
+  reader.close();
   const stored = tree.lookup(hostId, rawOf('/home/b'), 2)?.inode.contentId ?? 0;
   const contents = new Contents(catalog);
   expect(contents.goodCopies(stored)).toBe(1);
