@@ -17,6 +17,41 @@ const STEP_ROWS_MAX = 16_384;
 
 type Step = { rows: number };
 
+export type FinishOptions = {
+  readonly state: 'finished' | 'partial';
+  readonly timeMs: number;
+  /**
+   * The time that the end line of a good archive's journal gives the run. Where it is not the snapshot's, or none is given,
+   * the next archive must carry the run's end.
+   */
+  readonly journaledSeconds?: number | undefined;
+};
+
+/** The seconds of the next snapshot: those of the clock, but after every snapshot there is. */
+export function proposeSeconds(catalog: Catalog, timeMs: number): number {
+  const last = catalog.prepare<[number | null]>('SELECT max(seconds) FROM snapshots').get()?.[0];
+  return Math.max(Math.floor(timeMs / 1000), (last ?? Number.NEGATIVE_INFINITY) + 1);
+}
+
+/** One snapshot is applied at a time, in order of their ids: another run's is completed first. May be called twice. */
+export function beginSnapshot(catalog: Catalog, job: number, options: FinishOptions): void {
+  const begun = catalog.prepare('SELECT 1 FROM snapshots WHERE job = ?');
+  const other = catalog.prepare("SELECT 1 FROM snapshots WHERE state = 'applying'");
+  const insert = catalog.prepare(
+    `INSERT INTO snapshots SELECT coalesce(max(id), 0) + 1, ?, ?, 'applying', ?, -1, '', ? FROM snapshots`,
+  );
+  const tryBegin = () =>
+    catalog.write(() => {
+      if (begun.get(job)) return true;
+      if (other.get()) return false;
+      const seconds = proposeSeconds(catalog, options.timeMs);
+      const isPartial = options.state === 'partial' ? 1 : 0;
+      insert.run(seconds, job, isPartial, options.journaledSeconds === seconds ? 1 : 0);
+      return true;
+    });
+  while (!tryBegin()) completeSnapshots(catalog);
+}
+
 /** Completes whatever snapshot is being applied, whoever began it. */
 export function completeSnapshots(catalog: Catalog): void {
   const step: Step = { rows: 1024 };

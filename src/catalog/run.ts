@@ -16,7 +16,15 @@ import type { Catalog } from './catalog.ts';
 import { CHANGES, type Change } from './change.ts';
 import { Contents, type CopyPolicy, type FoundContent } from './contents.ts';
 import { Directories } from './directories.ts';
-import { completeSnapshots, dropRun, dropWaiting, sweepRuns } from './finish.ts';
+import {
+  beginSnapshot,
+  completeSnapshots,
+  dropRun,
+  dropWaiting,
+  type FinishOptions,
+  proposeSeconds,
+  sweepRuns,
+} from './finish.ts';
 import { Inodes } from './inodes.ts';
 import { Known, type KnownEntry } from './known.ts';
 import { type PendingEntry, type PendingFilter, PendingRows, WAITING } from './pending.ts';
@@ -290,23 +298,16 @@ export class Run {
 
   /** The seconds `finish` will give the snapshot, unless another run is finished before. */
   proposeSeconds(timeMs: number): number {
-    const last = this.#catalog.prepare<[number | null]>('SELECT max(seconds) FROM snapshots').get();
-    return Math.max(Math.floor(timeMs / 1000), (last?.[0] ?? Number.NEGATIVE_INFINITY) + 1);
+    return proposeSeconds(this.#catalog, timeMs);
   }
 
   /**
    * Makes the snapshot: ready rows become versions, waiting ones are dropped. May be called again after a crash.
-   * @param options.journaledSeconds the time that the end line of a good archive's journal gives the run; where it is not
-   *   the snapshot's, or none is given, the next archive must carry the run's end
    */
-  finish(options: {
-    state: 'finished' | 'partial';
-    timeMs: number;
-    journaledSeconds?: number | undefined;
-  }): Snapshot {
+  finish(options: FinishOptions): Snapshot {
     const isWriting = this.#archives.ofJob(this.jobNumber).some(({ state }) => state === 'writing');
     assert(!isWriting, 'an archive of this run is still being written');
-    this.#beginSnapshot(options);
+    beginSnapshot(this.#catalog, this.jobNumber, options);
     completeSnapshots(this.#catalog);
     sweepRuns(this.#catalog);
     const snapshot = new Snapshots(this.#catalog).ofJob(this.jobNumber);
@@ -319,34 +320,6 @@ export class Run {
     for (const { archiveId, state } of this.#archives.ofJob(this.jobNumber))
       if (state === 'writing') this.tearArchive(archiveId);
     dropRun(this.#catalog, this.jobNumber);
-  }
-
-  /** One snapshot is applied at a time, in order of their ids: another run's is completed first. */
-  #beginSnapshot(options: {
-    state: string;
-    timeMs: number;
-    journaledSeconds?: number | undefined;
-  }) {
-    const begun = this.#catalog.prepare('SELECT 1 FROM snapshots WHERE job = ?');
-    const other = this.#catalog.prepare("SELECT 1 FROM snapshots WHERE state = 'applying'");
-    const tryBegin = () =>
-      this.#catalog.write(() => {
-        if (begun.get(this.jobNumber)) return true;
-        if (other.get()) return false;
-        const seconds = this.proposeSeconds(options.timeMs);
-        this.#catalog
-          .prepare(
-            `INSERT INTO snapshots SELECT coalesce(max(id), 0) + 1, ?, ?, 'applying', ?, -1, '', ? FROM snapshots`,
-          )
-          .run(
-            seconds,
-            this.jobNumber,
-            options.state === 'partial' ? 1 : 0,
-            options.journaledSeconds === seconds ? 1 : 0,
-          );
-        return true;
-      });
-    while (!tryBegin()) completeSnapshots(this.#catalog);
   }
 
   #inodeOf(entry: AddedEntry): number {
