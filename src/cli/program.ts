@@ -6,6 +6,7 @@ import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { init } from './init.ts';
 import { library } from './library.ts';
+import { media } from './media.ts';
 import { source } from './source.ts';
 
 /** Options that may be given more than once; positionals and what follows `--` are lists too. */
@@ -54,6 +55,7 @@ export async function program(
     .middleware(refuseRepeated, true)
     .command(init(open))
     .command(source(open))
+    .command(media(open))
     .command(library(open))
     .command(doctor(open))
     .command(demo(open))

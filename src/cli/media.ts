@@ -1,0 +1,255 @@
+/** `shelfs media ...`: the inventory of cartridges. */
+import type { CommandModule } from 'yargs';
+import { formatSize } from '../base/bytes.ts';
+import { CodedError } from '../base/errors.ts';
+import { formatTable, printable } from '../base/text.ts';
+import {
+  addMedia,
+  listMedia,
+  type MediumDetails,
+  moveMedia,
+  retireMedia,
+  showMedium,
+} from '../job/media.ts';
+import { command, type GlobalArgs, type OpenContext } from './context.ts';
+import { countOf, documentTime, formatTime } from './format.ts';
+
+type Medium = MediumDetails['medium'];
+
+export const media = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs> => ({
+  command: 'media',
+  describe: 'The inventory of cartridges: what each holds and where it is',
+  builder: (yargs) =>
+    yargs
+      .command(list(open))
+      .command(add(open))
+      .command(show(open))
+      .command(label(open))
+      .command(move(open))
+      .command(retire(open))
+      .demandCommand(1, 'say what: list, add, show, label, move or retire')
+      .strict(),
+  handler: () => {},
+});
+
+const BARCODES = {
+  type: 'string',
+  array: true,
+  demandOption: true,
+  describe: 'such as ABC001L9, or its first six characters',
+} as const;
+const word = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const;
+
+const list = (open: OpenContext) =>
+  command(
+    {
+      command: 'list',
+      describe: 'All media: state, fill, pool and location',
+      builder: (yargs) => yargs.option('pool', word('those of this pool')),
+      run: async ({ app, output }, args) => {
+        const found = listMedia(await app.catalog('read')).filter(
+          ({ pool }) => args.pool === undefined || pool === args.pool,
+        );
+        output.result({ media: found.map(documentMedium) }, () => formatMedia(found));
+      },
+    },
+    open,
+  );
+
+const add = (open: OpenContext) =>
+  command(
+    {
+      command: 'add [barcodes..]',
+      describe: 'Register cartridges; they are labelled later',
+      builder: (yargs) =>
+        yargs
+          .positional('barcodes', { ...BARCODES, demandOption: false })
+          .option('count', {
+            type: 'number',
+            requiresArg: true,
+            describe: 'a series of so many, with --from',
+          })
+          .option('from', word('first barcode of the series; digits before the media type count'))
+          .option('pool', word('default: that of the config'))
+          .option('location', word('where they are, such as "Bank, box 2"')),
+      run: async ({ app, output }, args) => {
+        const { count, from, location } = args;
+        if ((count === undefined) !== (from === undefined))
+          throw new CodedError(
+            'USAGE',
+            '--count and --from go together: --count 10 --from BUP011L8',
+          );
+        const added = await addMedia(
+          await app.catalog('write'),
+          {
+            barcodes: args.barcodes ?? [],
+            series: count !== undefined && from !== undefined ? { count, from } : undefined,
+            pool: poolArgument(args.pool) ?? (await app.config()).backup.pool,
+            location,
+          },
+          (barcode) => app.capacityOf(barcode),
+        );
+        output.result({ media: added.map(documentMedium) }, () => formatMedia(added));
+      },
+    },
+    open,
+  );
+
+const show = (open: OpenContext) =>
+  command(
+    {
+      command: 'show <barcode>',
+      describe: 'All that is known of a medium',
+      builder: (yargs) =>
+        yargs.positional('barcode', {
+          type: 'string',
+          demandOption: true,
+          describe: BARCODES.describe,
+        }),
+      run: async ({ app, output }, args) => {
+        const found = showMedium(await app.catalog('read'), args.barcode);
+        const { medium, archives, moves } = found;
+        const document = {
+          ...documentMedium(medium),
+          label: medium.label ?? null,
+          archives,
+          moves: moves.map(({ timeMs, from, to }) => ({
+            time: documentTime(timeMs),
+            from: from ?? null,
+            to: to ?? null,
+          })),
+        };
+        output.result(document, () => formatDetails(found));
+      },
+    },
+    open,
+  );
+
+const label = (open: OpenContext) =>
+  command(
+    {
+      command: 'label <barcodes..>',
+      describe: 'Write the label onto blank cartridges',
+      builder: (yargs) =>
+        yargs
+          .positional('barcodes', BARCODES)
+          .option('pool', word('to which they belong from now on'))
+          .option('force', { type: 'boolean', describe: 'also over what stands on a cartridge' })
+          .option('confirm', word('its barcode once more, with --force')),
+      run: async ({ app, output, signal }, args) => {
+        const labelled = await app.labelMedia(
+          {
+            barcodes: args.barcodes,
+            pool: poolArgument(args.pool),
+            force: args.force ?? false,
+            confirm: args.confirm,
+          },
+          signal,
+        );
+        output.result({ media: labelled.map(documentMedium) }, () => formatMedia(labelled));
+      },
+    },
+    open,
+  );
+
+const move = (open: OpenContext) =>
+  command(
+    {
+      command: 'move <barcodes..>',
+      describe: 'Record where cartridges are from now on',
+      builder: (yargs) =>
+        yargs
+          .positional('barcodes', BARCODES)
+          .option('location', { ...word('such as "Bank, box 2"'), demandOption: true }),
+      run: async ({ app, output }, args) => {
+        const moved = moveMedia(await app.catalog('write'), args.barcodes, args.location);
+        output.result({ media: moved.map(documentMedium) }, () => formatMedia(moved));
+      },
+    },
+    open,
+  );
+
+const retire = (open: OpenContext) =>
+  command(
+    {
+      command: 'retire <barcodes..>',
+      describe: 'Take media out of use; what lies on them alone is stored anew by the next backup',
+      builder: (yargs) => yargs.positional('barcodes', BARCODES),
+      run: async ({ app, output }, args) => {
+        const retired = retireMedia(await app.catalog('write'), args.barcodes);
+        const document = retired.map(({ medium, holdsArchives }) => ({
+          ...documentMedium(medium),
+          holdsArchives,
+        }));
+        output.result({ media: document }, () =>
+          retired
+            .map(({ medium, holdsArchives }) => {
+              const copies = holdsArchives ? '; its copies no longer count' : '';
+              return `${printable(medium.barcode)}: retired${copies}`;
+            })
+            .join('\n'),
+        );
+      },
+    },
+    open,
+  );
+
+/** @throws CodedError USAGE where it could not stand in a config */
+function poolArgument(pool: string | undefined): string | undefined {
+  if (pool === undefined || /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/.test(pool)) return pool;
+  throw new CodedError(
+    'USAGE',
+    `--pool "${printable(pool)}": letters, digits, dot, dash; 32 at most`,
+  );
+}
+
+export function documentMedium(medium: Medium) {
+  const { label: _, id: __, poolId: ___, createdMs, ...facts } = medium;
+  return { ...facts, registered: documentTime(createdMs) };
+}
+
+function formatMedia(found: readonly Medium[]): string {
+  if (found.length === 0) return 'no media; `shelfs media add BARCODE` registers one';
+  const rows = found.map((medium) => [
+    medium.barcode,
+    medium.state,
+    medium.pool ?? '',
+    medium.generation ?? '',
+    formatSize(medium.capacityBytes),
+    formatFill(medium),
+    medium.location ?? '',
+  ]);
+  return formatTable(
+    ['MEDIUM', 'STATE', 'POOL', 'GENERATION', 'CAPACITY', 'FILLED', 'LOCATION'],
+    rows,
+  );
+}
+
+function formatFill({ writtenBytes, capacityBytes }: Medium): string {
+  return writtenBytes === 0 ? '' : `${((writtenBytes / capacityBytes) * 100).toFixed(1)} %`;
+}
+
+function formatDetails({ medium, archives, moves }: MediumDetails): string {
+  const { setUuid, setNumber, nextFile, nextBlock, writeGeneration } = medium;
+  const facts: [string, string | undefined][] = [
+    ['state', medium.state],
+    ['kind', medium.kind],
+    ['pool', medium.pool],
+    ['set', setUuid === undefined ? undefined : `${setNumber} of ${setUuid}`],
+    ['uuid', medium.uuid],
+    ['generation', medium.generation],
+    ['capacity', formatSize(medium.capacityBytes)],
+    ['written', formatSize(medium.writtenBytes)],
+    ['archives', countOf(archives, 'archive')],
+    ['end of data', `file ${nextFile}, block ${nextBlock}, write generation ${writeGeneration}`],
+    ['location', medium.location],
+    ['registered', formatTime(medium.createdMs)],
+  ];
+  const rows = facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
+  const parts = [formatTable([medium.barcode, ''], rows)];
+  if (moves.length > 0) {
+    const known = moves.map(({ timeMs, from, to }) => [formatTime(timeMs), from ?? '', to ?? '']);
+    parts.push(formatTable(['MOVED', 'FROM', 'TO'], known));
+  }
+  return parts.join('\n\n');
+}
