@@ -7,11 +7,12 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type Clock, systemClock } from './base/clock.ts';
 import { CodedError } from './base/errors.ts';
-import { type Host, systemHost, systemMachine } from './base/machine.ts';
+import { type Host, hasSha256Instructions, systemHost, systemMachine } from './base/machine.ts';
 import { type Random, systemRandom } from './base/random.ts';
 import { type Raw, rawOf } from './base/raw.ts';
 import { Catalog, type CatalogMode } from './catalog/catalog.ts';
 import type { Medium } from './catalog/media.ts';
+import { Tree } from './catalog/tree.ts';
 import { CATALOG_FILE, type Config, loadConfig } from './config.ts';
 import { holdDrive } from './device/hold.ts';
 import { loadScsiDoor, lockFile, openScsiPort, type ScsiDoor } from './device/native.ts';
@@ -20,9 +21,20 @@ import type { ScsiPort } from './device/port.ts';
 import { tracePort } from './device/trace.ts';
 import { readJson } from './device/virtual/json-file.ts';
 import { readBootId, VirtualLibrary } from './device/virtual/library.ts';
+import type { BackupReport, Listen } from './job/backup/report.ts';
+import { resumable, type StartRequest, type StartTools, startBackup } from './job/backup/start.ts';
 import { checkMachine, type Finding } from './job/doctor.ts';
 import { type InitRequest, type InitResult, initialize } from './job/init.ts';
-import { type LabelMediaRequest, labelMedia } from './job/media.ts';
+import { type LabelMediaRequest, labelMedia, labelMedium } from './job/media.ts';
+import {
+  planRestore,
+  type RestoreEvent,
+  type RestorePlan,
+  type RestoreReport,
+  type RestoreRequest,
+  type RestoreTools,
+  restore,
+} from './job/restore/restore.ts';
 import { Library, type LibraryDevices } from './storage/library.ts';
 
 export type WireOptions = {
@@ -35,6 +47,16 @@ export type WireOptions = {
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
   readonly host?: Host | undefined;
+};
+
+/** What a restore asks for, as the command says it. */
+export type RestoreOrder = {
+  /** Absolute and normal. */
+  readonly paths: readonly Raw[];
+  /** A snapshot or a time; undefined: the newest. */
+  readonly at: string | undefined;
+  readonly to: Raw;
+  readonly overwrite: boolean;
 };
 
 /** What the commands may ask for. Nothing is opened before it is asked for. */
@@ -57,6 +79,16 @@ export interface App {
   capacityOf(barcode: string): Promise<number | undefined>;
   /** Writes the labels of registered cartridges, in turn. */
   labelMedia(request: LabelMediaRequest, signal: AbortSignal): Promise<Medium[]>;
+  /** Backs sources up; goes on with a run of theirs that was cut short. */
+  backup(request: StartRequest, listen: Listen, signal: AbortSignal): Promise<BackupReport>;
+  /** Names of the sources of an unfinished backup. @throws CodedError USAGE */
+  unfinishedSources(jobNumber: number): Promise<readonly string[]>;
+  planRestore(request: RestoreOrder, signal: AbortSignal): Promise<RestorePlan>;
+  restore(
+    request: RestoreOrder,
+    listen: (event: RestoreEvent) => void,
+    signal: AbortSignal,
+  ): Promise<RestoreReport>;
   /** May be called twice. */
   close(): void;
   init(request: InitRequest, signal: AbortSignal): Promise<InitResult>;
@@ -118,6 +150,14 @@ export function wire(options: WireOptions): App {
         signal,
       );
     },
+    backup: async (request, listen, signal) =>
+      startBackup(request, await backupTools(app, openDoor), listen, signal),
+    unfinishedSources: async (jobNumber) =>
+      resumable({ catalog: await app.catalog('read') }, jobNumber),
+    planRestore: async (request, signal) =>
+      planRestore(...(await restoreOrder(app, request)), signal),
+    restore: async (request, listen, signal) =>
+      restore(...(await restoreOrder(app, request)), listen, signal),
     close: () => {
       for (const catalog of catalogs.values()) catalog.close();
       catalogs.clear();
@@ -147,6 +187,63 @@ export function wire(options: WireOptions): App {
     },
   };
   return app;
+}
+
+async function backupTools(app: App, openDoor: () => ScsiDoor): Promise<StartTools> {
+  const { backup, archive } = await app.config();
+  const { clock, random, host, program, stateDirectory } = app;
+  const catalog = await app.catalog('write');
+  const library = await app.library();
+  return {
+    catalog,
+    library,
+    clock,
+    random,
+    archive,
+    backup,
+    stateDirectory,
+    ownDirectories: await app.ownDirectories(),
+    program,
+    host,
+    pid: process.pid,
+    usage: () => {
+      const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
+      return { cpuSeconds: (userCPUTime + systemCPUTime) / 1e6, peakRssBytes: maxRSS * 1024 };
+    },
+    hasSha256: () => hasSha256Instructions(),
+    label: (barcode, pool, signal) =>
+      labelMedium(
+        {
+          catalog,
+          library,
+          clock,
+          random,
+          host: host.name,
+          program,
+          pool,
+          blockBytes: archive.block,
+        },
+        barcode,
+        signal,
+      ),
+    lock: (path) => lockFile(openDoor(), path),
+  };
+}
+
+async function restoreOrder(
+  app: App,
+  { paths, at, to, overwrite }: RestoreOrder,
+): Promise<[RestoreRequest, RestoreTools]> {
+  const catalog = await app.catalog('write');
+  const tree = new Tree(catalog);
+  const host = tree.directories.hosts().find(({ name }) => name === app.host.name);
+  if (!host) {
+    const sentence = `nothing of host ${app.host.name} is known; \`shelfs backup\` makes a snapshot`;
+    throw new CodedError('USAGE', sentence);
+  }
+  const request = { paths, hostId: host.id, snapshot: tree.resolveSnapshot(at), to, overwrite };
+  const { clock, random } = app;
+  return [request, { catalog, library: await app.library(), clock, random }];
 }
 
 /** The chip's own words, without loading it; undefined where there is no such cartridge. */

@@ -28,6 +28,7 @@ export const FAILURES = {
   CATALOG_NEWER: { exit: 1, errno: 'EIO', retry: 'never' }, // written by a later program than this one
   CATALOG_DAMAGED: { exit: 1, errno: 'EIO', retry: 'never' },
   CATALOG_BUSY: { exit: 11, errno: 'EBUSY', retry: 'later' }, // somebody held the write lock for minutes
+  SOURCE_BUSY: { exit: 11, errno: 'EBUSY', retry: 'later' }, // a backup of it is running
   DRIVE_BUSY: { exit: 11, errno: 'EBUSY', retry: 'later' }, // held by another process, named by pid
   LIBRARY_BUSY: { exit: 11, errno: 'EBUSY', retry: 'later' },
   MEDIUM_OFFLINE: { exit: 20, errno: 'ENOMEDIUM', retry: 'operator' }, // on the shelf; the operator declined or timed out

@@ -1,17 +1,19 @@
 /** The command line: every command, the options all of them share, and the help. */
 import yargs from 'yargs';
 import { CodedError, EXIT_MEANINGS } from '../base/errors.ts';
+import { backup } from './backup.ts';
 import type { OpenContext } from './context.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { init } from './init.ts';
 import { library } from './library.ts';
 import { media } from './media.ts';
+import { restore } from './restore.ts';
 import { source } from './source.ts';
 
 /** Options that may be given more than once; positionals and what follows `--` are lists too. */
 const LISTS: ReadonlySet<string> = new Set([
-  ...['_', '--', 'drive', 'exclude', 'preset', 'paths', 'barcodes', 'media'],
+  ...['_', '--', 'drive', 'exclude', 'preset', 'paths', 'sources', 'barcodes', 'media'],
 ]);
 
 /**
@@ -57,6 +59,8 @@ export async function program(
     .command(source(open))
     .command(media(open))
     .command(library(open))
+    .command(backup(open))
+    .command(restore(open))
     .command(doctor(open))
     .command(demo(open))
     .demandCommand(1, 'say a command; `shelfs --help` lists them')

@@ -84,6 +84,8 @@ export class Writer {
   readonly #feeder = new Feeder();
   /** Copies of the archive under way whose drives failed. */
   readonly #lost = new Map<number, CodedError>();
+  /** A wish to stop is heard between files: an archive that is begun is ended properly. */
+  readonly #steady = new AbortController().signal;
   #copies: number;
   #proofs = 0;
   #sequence: number;
@@ -122,10 +124,10 @@ export class Writer {
     const attached = this.#tools.media.attached.map(({ tape }) => tape.barcode);
     const barcodes = attached.length > 0 ? attached : rooms.slice(0, 1).map(({ key }) => key);
     const targets = await this.#tools.media.attach(barcodes, signal);
-    const writer = await this.#begin(targets, signal);
+    const writer = await this.#begin(targets);
     try {
       this.#closeRun(writer, end);
-      await this.#finish(writer, targets, signal);
+      await this.#finish(writer, targets);
     } finally {
       writer.close();
     }
@@ -133,6 +135,7 @@ export class Writer {
 
   /** One plan from the catalog to its end, or to a failure that another medium or another try can help. */
   async #plan(endOfRun: EndOfRun, signal: AbortSignal): Promise<'done' | 'again'> {
+    signal.throwIfAborted();
     const { media, limits } = this.#tools;
     const rooms = await media.rooms(signal);
     const planner = new Planner<OutgoingEntry>({ media: rooms, copies: this.#copies, limits });
@@ -141,6 +144,7 @@ export class Writer {
       let step = nextOf(steps);
       while (step) {
         assert(step.kind === 'begin', 'archives follow each other');
+        signal.throwIfAborted();
         const outcome = await this.#archive(step.media, steps, { endOfRun, signal });
         if (outcome === 'again') return 'again';
         step = outcome;
@@ -178,7 +182,7 @@ export class Writer {
         await media.detach(mediumId);
       } else await media.drop(mediumId, reason);
     }
-    const { length } = await media.rooms(new AbortController().signal);
+    const { length } = await media.rooms(this.#steady);
     if (length === 0) throw failure;
     return 'again';
   }
@@ -191,7 +195,7 @@ export class Writer {
   ): Promise<PlanStep<OutgoingEntry> | undefined | 'again'> {
     const targets = await this.#tools.media.attach(barcodes, signal);
     const before = { parts: new Map(this.#parts), unfinished: new Map(this.#unfinished) };
-    const writer = await this.#begin(targets, signal);
+    const writer = await this.#begin(targets);
     const pieces = new PieceSource(
       steps,
       (piece) => !this.#failed.has(piece.item.key.inode.inodeId),
@@ -201,7 +205,7 @@ export class Writer {
       const next = isWhole ? nextOf(steps) : undefined;
       const end = isWhole && next === undefined ? endOfRun() : undefined;
       if (end) this.#closeRun(writer, end);
-      await this.#finish(writer, targets, signal);
+      await this.#finish(writer, targets);
       if (!isWhole && writer.isNearEnd)
         for (const { mediumId } of targets) this.#tools.media.setFull(mediumId);
       return isWhole && this.#lost.size === 0 ? next : await this.#afterPart();
@@ -230,12 +234,12 @@ export class Writer {
     for await (const { item, fragment } of fragments) {
       await writer.add(item, fragment);
       this.#noteParts(item);
-      signal.throwIfAborted();
       if (writer.isInMember) {
         if (writer.isNearEnd) throw this.#endTooNear(writer, targets);
         continue;
       }
-      if (writer.isNearEnd || clock.monotonicMs() - startMs > archiveMsMax) break;
+      const isLate = clock.monotonicMs() - startMs > archiveMsMax;
+      if (writer.isNearEnd || isLate || signal.aborted) break;
     }
     return pieces.isAtEnd;
   }
@@ -250,7 +254,7 @@ export class Writer {
     return error;
   }
 
-  async #begin(targets: readonly CopyTarget[], signal: AbortSignal): Promise<ArchiveWriter> {
+  async #begin(targets: readonly CopyTarget[]): Promise<ArchiveWriter> {
     const { run, digester, sha256, spoolDirectory, job, clock, random, program } = this.#tools;
     this.#sequence += 1;
     const identity: ArchiveIdentity = {
@@ -276,18 +280,14 @@ export class Writer {
     const writer = await ArchiveWriter.begin(
       targets,
       { identity, parts: this.#parts, tools },
-      signal,
+      this.#steady,
     );
     writer.addLine(runLine(job, program));
     return writer;
   }
 
-  async #finish(
-    writer: ArchiveWriter,
-    targets: readonly CopyTarget[],
-    signal: AbortSignal,
-  ): Promise<void> {
-    const good = await writer.finish(signal);
+  async #finish(writer: ArchiveWriter, targets: readonly CopyTarget[]): Promise<void> {
+    const good = await writer.finish(this.#steady);
     const written = targets.filter(({ mediumId }) => good.includes(mediumId));
     this.#tools.onArchive({
       uuid: writer.identity.uuid,

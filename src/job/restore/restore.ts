@@ -7,7 +7,7 @@
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Clock } from '../../base/clock.ts';
-import { CodedError } from '../../base/errors.ts';
+import { CodedError, type FailureCode } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 import { type Raw, rawText } from '../../base/raw.ts';
 import { Archives } from '../../catalog/archives.ts';
@@ -61,14 +61,17 @@ export type RestoreReport = {
   readonly kept: number;
   readonly bytes: number;
   readonly media: readonly string[];
-  readonly failed: readonly {
-    readonly path: string;
-    readonly reason: string;
-    readonly code: string;
-  }[];
+  readonly failed: readonly RestoreFailure[];
   /** What could not be set, such as owners by an ordinary user: reason and how often. */
   readonly notSet: Readonly<Record<string, number>>;
   readonly seconds: number;
+};
+
+export type RestoreFailure = {
+  /** For people. */
+  readonly path: string;
+  readonly reason: string;
+  readonly code: FailureCode;
 };
 
 export type RestoreEvent =
@@ -131,7 +134,7 @@ class RestoreJob {
   /** Further names of files with several, by the first name. */
   readonly #links: { readonly first: PathEntry; readonly entry: PathEntry }[] = [];
   readonly #first = new Map<number, PathEntry>();
-  readonly #failed: { path: string; reason: string; code: string }[] = [];
+  readonly #failed: RestoreFailure[] = [];
   readonly #notSet: Record<string, number> = {};
   readonly #used: string[] = [];
   readonly #startMs: number;

@@ -32,6 +32,10 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     ownDirectories: notAsked,
     capacityOf: notAsked,
     labelMedia: notAsked,
+    backup: notAsked,
+    unfinishedSources: notAsked,
+    planRestore: notAsked,
+    restore: notAsked,
     close: () => {},
     init: async (request) => {
       done.requests.push(request);

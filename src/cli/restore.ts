@@ -1,0 +1,112 @@
+/** `shelfs restore`: brings entries back below a directory, or says first what that takes. */
+import { formatSize } from '../base/bytes.ts';
+import { FAILURES } from '../base/errors.ts';
+import { workingDirectory } from '../base/machine.ts';
+import { formatTable, printable } from '../base/text.ts';
+import { pathArgument } from '../job/path-argument.ts';
+import type { RestoreEvent, RestorePlan, RestoreReport } from '../job/restore/restore.ts';
+import { command, type OpenContext } from './context.ts';
+import { Progress } from './progress.ts';
+
+/** Failures that are shown one by one; --json has them all. */
+const FAILURES_SHOWN = 20;
+
+export const restore = (open: OpenContext) =>
+  command(
+    {
+      command: 'restore <paths..>',
+      describe: 'Bring files back below a directory, as they were at any time',
+      builder: (yargs) =>
+        yargs
+          .positional('paths', {
+            type: 'string',
+            array: true,
+            demandOption: true,
+            describe: 'what to bring back, as `shelfs ls` shows it; / is everything',
+          })
+          .option('to', {
+            type: 'string',
+            demandOption: true,
+            requiresArg: true,
+            describe: 'an existing directory; paths are kept below it',
+          })
+          .option('at', {
+            type: 'string',
+            requiresArg: true,
+            describe: 'a snapshot or a time; default: the newest snapshot',
+          })
+          .option('plan', { type: 'boolean', describe: 'only say which cartridges it takes' })
+          .option('overwrite', { type: 'boolean', describe: 'replace what is there and differs' }),
+      run: async ({ app, output, signal, setExit }, args) => {
+        const here = workingDirectory();
+        const order = {
+          paths: args.paths.map((path) => pathArgument(path, here)),
+          at: args.at,
+          to: pathArgument(args.to, here),
+          overwrite: args.overwrite ?? false,
+        };
+        if (args.plan) {
+          const plan = await app.planRestore(order, signal);
+          output.result(plan, () => formatPlan(plan));
+          return;
+        }
+        const progress = new Progress(output, app.clock);
+        let files = 0;
+        const report = await app.restore(
+          order,
+          (event) => {
+            if (event.event !== 'file') return progress.tell(event, describe(event));
+            files += 1;
+            progress.show(event, () => `${files} files  ${event.path}`);
+          },
+          signal,
+        );
+        output.event({ event: 'end', ...report });
+        progress.end(formatReport(report));
+        const [first] = report.failed;
+        if (first) setExit(FAILURES[first.code].exit);
+      },
+    },
+    open,
+  );
+
+function describe(event: RestoreEvent): string | undefined {
+  switch (event.event) {
+    case 'plan':
+      return `${event.plan.files} files, ${formatSize(event.plan.bytes)}, from ${event.plan.media.map(({ barcode }) => barcode).join(', ') || 'no media'}`;
+    case 'medium':
+      return `reading ${event.barcode}`;
+    case 'warning':
+      return `warning: ${printable(event.message)}`;
+    default:
+      return undefined;
+  }
+}
+
+function formatPlan(plan: RestorePlan): string {
+  const rows = plan.media.map(({ barcode, location, files, bytes }) => [
+    barcode,
+    location ?? '',
+    files,
+    formatSize(bytes),
+  ]);
+  const lines = [`${plan.files} files, ${formatSize(plan.bytes)}`];
+  if (rows.length > 0) lines.push(formatTable(['CARTRIDGE', 'LOCATION', 'FILES', 'SIZE'], rows));
+  if (plan.lost.length > 0) lines.push(`without a good copy: ${plan.lost.join(', ')}`);
+  return lines.join('\n');
+}
+
+function formatReport(report: RestoreReport): string {
+  const lines = [
+    `${report.restored} restored, ${report.kept} there already, ${formatSize(report.bytes)}`,
+  ];
+  for (const [what, times] of Object.entries(report.notSet)) {
+    lines.push(`${printable(what)} could not be set for ${times}`);
+  }
+  for (const { path, reason } of report.failed.slice(0, FAILURES_SHOWN)) {
+    lines.push(`${path}: ${printable(reason)}`);
+  }
+  const more = report.failed.length - FAILURES_SHOWN;
+  if (more > 0) lines.push(`and ${more} more; --json lists them`);
+  return lines.join('\n');
+}

@@ -1,0 +1,155 @@
+/** From the command to the run: which sources, locked against a second run, with their own commands before and after. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CodedError } from '../../base/errors.ts';
+import { printable } from '../../base/text.ts';
+import { Jobs } from '../../catalog/jobs.ts';
+import { type Source, Sources } from '../../catalog/sources.ts';
+import { parseSourceOptions } from '../source-options.ts';
+import { type BackupTools, backup, sourcesOf } from './backup.ts';
+import type { BackupReport, Listen } from './report.ts';
+
+export type StartRequest = {
+  /** Names; none: all. */
+  readonly sources: readonly string[];
+  readonly copies: number | undefined;
+  readonly pool: string | undefined;
+  readonly allowEmpty: boolean;
+  readonly workers: number;
+};
+
+export type StartTools = BackupTools & {
+  /** Takes a lock that ends with the process. @throws CodedError DRIVE_BUSY naming the holder's pid */
+  lock(path: string): Promise<{ close(): Promise<void> }>;
+};
+
+const LOCKS = 'locks';
+
+/**
+ * @throws CodedError USAGE where there is no such source, SOURCE_BUSY naming the process that backs one of them up; as
+ *   `backup`
+ */
+export async function startBackup(
+  request: StartRequest,
+  tools: StartTools,
+  listen: Listen,
+  signal: AbortSignal,
+): Promise<BackupReport> {
+  const sources = chooseSources(new Sources(tools.catalog), request.sources);
+  const locks = await lockAll(sources, tools);
+  try {
+    for (const source of sources) await runCommand(source, 'before', signal);
+    try {
+      return await backup(
+        {
+          sources,
+          copies: request.copies ?? tools.backup.copies,
+          pool: request.pool ?? tools.backup.pool,
+          allowEmpty: request.allowEmpty,
+          workers: request.workers,
+        },
+        tools,
+        listen,
+        signal,
+      );
+    } finally {
+      for (const source of sources) await runCommand(source, 'after', new AbortController().signal);
+    }
+  } finally {
+    for (const lock of locks) await lock.close();
+  }
+}
+
+/** The names of an unfinished run's sources. @throws CodedError USAGE where there is none of that number */
+export function resumable(
+  tools: Pick<StartTools, 'catalog'>,
+  jobNumber: number,
+): readonly string[] {
+  const job = new Jobs(tools.catalog).get(jobNumber);
+  if (job?.verb !== 'backup') throw usage(`there is no backup with number ${jobNumber}`);
+  if (job.state !== 'running' && job.state !== 'waiting') {
+    throw usage(`job ${jobNumber} is ${job.state}: there is nothing to go on with`);
+  }
+  return sourcesOf(job);
+}
+
+function chooseSources(sources: Sources, names: readonly string[]): Source[] {
+  const all = sources.list();
+  if (all.length === 0) {
+    throw usage('nothing is protected yet; `shelfs source add PATH` says what is to be');
+  }
+  if (names.length === 0) return all;
+  return [...new Set(names)].sort().map((name) => {
+    const source = all.find((candidate) => candidate.name === name);
+    if (source) return source;
+    throw usage(`there is no source ${printable(name)}; \`shelfs source list\` names them`);
+  });
+}
+
+async function lockAll(
+  sources: readonly Source[],
+  tools: StartTools,
+): Promise<{ close(): Promise<void> }[]> {
+  const directory = join(tools.stateDirectory, LOCKS);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const locks: { close(): Promise<void> }[] = [];
+  try {
+    for (const { id, name } of sources.toSorted((a, b) => a.id - b.id)) {
+      locks.push(await lockOne(join(directory, `source-${id}.lock`), name, tools));
+    }
+    return locks;
+  } catch (error) {
+    for (const lock of locks) await lock.close();
+    throw error;
+  }
+}
+
+async function lockOne(
+  path: string,
+  name: string,
+  tools: StartTools,
+): Promise<{ close(): Promise<void> }> {
+  try {
+    return await tools.lock(path);
+  } catch (cause) {
+    if (!(cause instanceof CodedError) || cause.code !== 'DRIVE_BUSY') throw cause;
+    const { pid } = cause.facts;
+    const who = pid === undefined ? 'another process' : `process ${pid}`;
+    throw new CodedError(
+      'SOURCE_BUSY',
+      `the source ${printable(name)} is being backed up by ${who} just now`,
+      { cause, ...(pid !== undefined && { pid }) },
+    );
+  }
+}
+
+/** Without a shell; what it prints goes where our messages go. */
+async function runCommand(
+  source: Source,
+  when: 'before' | 'after',
+  signal: AbortSignal,
+): Promise<void> {
+  const [program, ...words] = parseSourceOptions(source.options)[when] ?? [];
+  if (program === undefined) return;
+  const child = spawn(program, words, { stdio: ['ignore', 2, 2], signal });
+  const what = `the command ${when} source ${printable(source.name)} (${printable(program)})`;
+  let code: unknown;
+  let killedBy: unknown;
+  try {
+    [code, killedBy] = await once(child, 'close');
+  } catch (cause) {
+    signal.throwIfAborted();
+    const reason = cause instanceof Error ? cause.message : 'error';
+    throw new CodedError('FAILED', `${what} cannot be run: ${printable(reason)}`, { cause });
+  }
+  if (code === 0) return;
+  const how =
+    code === null ? `was ended by ${String(killedBy)}` : `ended with status ${String(code)}`;
+  throw new CodedError('FAILED', `${what} ${how}`);
+}
+
+function usage(sentence: string): CodedError {
+  return new CodedError('USAGE', sentence);
+}
