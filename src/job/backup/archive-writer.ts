@@ -62,6 +62,9 @@ export type EntryOutcome = {
   readonly errno: string | undefined;
 };
 
+/** Entries recorded in one transaction. */
+const STORED_BATCH = 1024;
+
 type OpenMember = { readonly dataOffset: number; readBytes: number };
 
 export class ArchiveWriter {
@@ -76,6 +79,9 @@ export class ArchiveWriter {
   readonly #parts: Map<number, Place[][]>;
   /** Members of this archive that further names of their inodes can link to. */
   readonly #linkable = new Map<number, Raw>();
+  /** What the catalog has not been told of yet, and whose contents are among it. */
+  #stored: StoredEntry[] = [];
+  readonly #unrecorded = new Set<number>();
   #member: OpenMember | undefined;
   #entries = 0;
 
@@ -182,23 +188,25 @@ export class ArchiveWriter {
     const hasBytes = fragment.bytes.length > 0;
     if (hasBytes) await this.#stream.write(fragment.bytes, () => fragment.release());
     else fragment.release();
-    let stored: StoredEntry[] = [];
     for (const [index, planned] of feed.members.entries()) {
       const result = members[index];
       assert(result, 'a result a member');
       const { form } = planned.piece.item.key;
-      if (form !== 'link' && form !== 'line') {
-        const entry = this.#addMember(feed, planned, { result, base });
-        if (entry) stored.push(entry);
-        continue;
-      }
-      // What it is a name of may be in this very fragment.
-      this.#tools.run.store(this.archiveId, stored);
-      stored = [];
-      const entry = await this.#addName(planned.piece);
-      if (entry) stored.push(entry);
+      const entry =
+        form === 'link' || form === 'line'
+          ? await this.#addName(planned.piece)
+          : this.#addMember(feed, planned, { result, base });
+      if (entry) this.#stored.push(entry);
+      if (entry?.content) this.#unrecorded.add(entry.inodeId);
     }
-    this.#tools.run.store(this.archiveId, stored);
+    if (this.#stored.length >= STORED_BATCH) this.#record();
+  }
+
+  /** Tells the catalog what the archive holds by now: many entries at a time, for each commit waits for the disk. */
+  #record(): void {
+    this.#tools.run.store(this.archiveId, this.#stored);
+    this.#stored = [];
+    this.#unrecorded.clear();
   }
 
   /**
@@ -223,6 +231,7 @@ export class ArchiveWriter {
     const totalBytes = stream.lengthBytes + archiveTail(stream.lengthBytes, this.#blockBytes);
     await stream.writeTail(Buffer.alloc(totalBytes - stream.lengthBytes));
     const written = await stream.finish();
+    this.#record();
     const good = this.#copies.filter(({ archive }) => written.has(archive));
     const [first] = [...written.values()];
     assert(first);
@@ -355,6 +364,7 @@ export class ArchiveWriter {
     const entry = piece.item.key;
     const { row, inode } = entry;
     this.#entries += 1;
+    if (this.#unrecorded.has(inode.inodeId)) this.#record();
     const link = this.#linkable.get(inode.inodeId);
     if (entry.form === 'link' && link !== undefined) {
       const path = memberPath(row.path);

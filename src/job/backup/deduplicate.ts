@@ -23,6 +23,15 @@ export type DeduplicationTools = {
   onFound(file: { readonly bytes: number; readonly change: 'moved' | 'duplicate' }): void;
 };
 
+type Hashed = {
+  readonly row: PendingEntry;
+  readonly sizeBytes: number;
+  readonly hash: Buffer;
+};
+
+/** Results recorded in one transaction. */
+const BATCH = 512;
+
 type Candidate = HashRequest & { readonly row: PendingEntry };
 
 export async function deduplicate(tools: DeduplicationTools, signal: AbortSignal): Promise<void> {
@@ -30,23 +39,41 @@ export async function deduplicate(tools: DeduplicationTools, signal: AbortSignal
   const snapshotId = run.base?.id ?? 0;
   const moves = new Moves(catalog, { jobNumber: run.jobNumber, snapshotId });
   const seen = new Set<number>();
-  for await (const { request, result } of pool.hashAll(candidates(tools, seen), signal)) {
-    const { inode, directoryId, name } = request.row;
-    if (!inode || 'errno' in result || result.changed) continue;
-    tools.onHashed({ bytes: result.sizeBytes });
-    const found = run.findContent(result.sizeBytes, result.hash, policy);
-    if (!found || found.goodCopies < policy.copies) {
-      run.setHash(inode.inodeId, result.hash);
-      continue;
-    }
-    const movedFrom = moves.from(inode.sourceInode, found.contentId);
-    const change = movedFrom === undefined ? 'duplicate' : 'moved';
+  let results: Hashed[] = [];
+  const flush = () => {
+    const batch = results;
+    results = [];
+    // One commit for many: each waits for the disk.
     catalog.write(() => {
-      run.setContent(inode.inodeId, found.contentId);
-      run.settle({ directoryId, name }, { change, movedFrom });
+      for (const hashed of batch) settle(hashed, { run, policy, moves }, tools);
     });
-    tools.onFound({ bytes: result.sizeBytes, change });
+  };
+  for await (const { request, result } of pool.hashAll(candidates(tools, seen), signal)) {
+    if ('errno' in result || result.changed) continue;
+    results.push({ row: request.row, sizeBytes: result.sizeBytes, hash: result.hash });
+    if (results.length >= BATCH) flush();
   }
+  flush();
+}
+
+function settle(
+  { row, sizeBytes, hash }: Hashed,
+  { run, policy, moves }: { run: Run; policy: CopyPolicy; moves: Moves },
+  { onHashed, onFound }: DeduplicationTools,
+): void {
+  const { inode } = row;
+  if (!inode) return;
+  onHashed({ bytes: sizeBytes });
+  const found = run.findContent(sizeBytes, hash, policy);
+  if (!found || found.goodCopies < policy.copies) {
+    run.setHash(inode.inodeId, hash);
+    return;
+  }
+  const movedFrom = moves.from(inode.sourceInode, found.contentId);
+  const change = movedFrom === undefined ? 'duplicate' : 'moved';
+  run.setContent(inode.inodeId, found.contentId);
+  run.settle(row, { change, movedFrom });
+  onFound({ bytes: sizeBytes, change });
 }
 
 /** Each inode once, whatever its names. */
