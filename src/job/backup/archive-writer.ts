@@ -199,11 +199,11 @@ export class ArchiveWriter {
       if (entry) this.#stored.push(entry);
       if (entry?.content) this.#unrecorded.add(entry.inodeId);
     }
-    if (this.#stored.length >= STORED_BATCH) this.#record();
+    if (this.#stored.length >= STORED_BATCH) this.record();
   }
 
   /** Tells the catalog what the archive holds by now: many entries at a time, for each commit waits for the disk. */
-  #record(): void {
+  record(): void {
     this.#tools.run.store(this.archiveId, this.#stored);
     this.#stored = [];
     this.#unrecorded.clear();
@@ -231,7 +231,7 @@ export class ArchiveWriter {
     const totalBytes = stream.lengthBytes + archiveTail(stream.lengthBytes, this.#blockBytes);
     await stream.writeTail(Buffer.alloc(totalBytes - stream.lengthBytes));
     const written = await stream.finish();
-    this.#record();
+    this.record();
     const good = this.#copies.filter(({ archive }) => written.has(archive));
     const [first] = [...written.values()];
     assert(first);
@@ -364,7 +364,7 @@ export class ArchiveWriter {
     const entry = piece.item.key;
     const { row, inode } = entry;
     this.#entries += 1;
-    if (this.#unrecorded.has(inode.inodeId)) this.#record();
+    if (this.#unrecorded.has(inode.inodeId)) this.record();
     const link = this.#linkable.get(inode.inodeId);
     if (entry.form === 'link' && link !== undefined) {
       const path = memberPath(row.path);

@@ -299,6 +299,8 @@ export class Writer {
 
   #closeRun(writer: ArchiveWriter, end: RunEnd): void {
     const { catalog, run, program } = this.#tools;
+    // Else what is in the archive as a member would be told of once more.
+    writer.record();
     closeRun(writer, { catalog, run, end, program });
     this.#end = end;
   }
