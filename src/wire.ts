@@ -25,6 +25,7 @@ import type { BackupReport, Listen } from './job/backup/report.ts';
 import { resumable, type StartRequest, type StartTools, startBackup } from './job/backup/start.ts';
 import { checkMachine, type Finding } from './job/doctor.ts';
 import { type InitRequest, type InitResult, initialize } from './job/init.ts';
+import { cancelJob } from './job/jobs.ts';
 import { type LabelMediaRequest, labelMedia, labelMedium } from './job/media.ts';
 import {
   planRestore,
@@ -89,6 +90,8 @@ export interface App {
     listen: (event: RestoreEvent) => void,
     signal: AbortSignal,
   ): Promise<RestoreReport>;
+  /** Ends a backup, whether its process is still there or not. */
+  cancelJob(jobNumber: number): Promise<{ readonly state: string }>;
   /** May be called twice. */
   close(): void;
   init(request: InitRequest, signal: AbortSignal): Promise<InitResult>;
@@ -158,6 +161,19 @@ export function wire(options: WireOptions): App {
       planRestore(...(await restoreOrder(app, request)), signal),
     restore: async (request, listen, signal) =>
       restore(...(await restoreOrder(app, request)), listen, signal),
+    cancelJob: async (jobNumber) => {
+      const { stateDirectory } = options;
+      const tools = {
+        catalog: await app.catalog('write'),
+        clock,
+        stateDirectory,
+        lock: (path: string) => lockFile(openDoor(), path),
+        interrupt: (pid: number) => {
+          process.kill(pid, 'SIGINT');
+        },
+      };
+      return cancelJob(tools, jobNumber);
+    },
     close: () => {
       for (const catalog of catalogs.values()) catalog.close();
       catalogs.clear();

@@ -25,6 +25,7 @@ export const FAILURES = {
   SOURCE_EMPTY: { exit: 1, errno: 'ENOENT', retry: 'never' }, // and was not before: its disk may not be mounted
   SOURCE_UNREADABLE: { exit: 3, errno: 'EACCES', retry: 'never' },
   STATE_MISSING: { exit: 10, errno: 'ENOENT', retry: 'never' },
+  PATH_UNKNOWN: { exit: 1, errno: 'ENOENT', retry: 'never' }, // the catalog shows no such path at that time
   CATALOG_NEWER: { exit: 1, errno: 'EIO', retry: 'never' }, // written by a later program than this one
   CATALOG_DAMAGED: { exit: 1, errno: 'EIO', retry: 'never' },
   CATALOG_BUSY: { exit: 11, errno: 'EBUSY', retry: 'later' }, // somebody held the write lock for minutes

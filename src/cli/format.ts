@@ -1,5 +1,6 @@
 /** How paths, times and counts are shown, and what of them a document says. */
 import { type Raw, rawBytes, rawText } from '../base/raw.ts';
+import type { Moment } from '../domain/entry.ts';
 
 /** For documents: the path itself where it is UTF-8; else as it is printed, and its bytes beside it. */
 export function documentPath(raw: Raw): { readonly path: string; readonly pathBase64?: string } {
@@ -38,4 +39,11 @@ export function documentTime(ms: number): string | undefined {
 export function countOf(number: number, noun: string): string {
   const plural = noun.endsWith('y') ? `${noun.slice(0, -1)}ies` : `${noun}s`;
   return `${number.toLocaleString('en-US')} ${number === 1 ? noun : plural}`;
+}
+
+/** ISO 8601 to the nanosecond, for documents; seconds since the epoch where Date cannot say it. */
+export function documentMoment({ seconds, nanoseconds }: Moment): string {
+  const fraction = String(nanoseconds).padStart(9, '0');
+  const whole = documentTime(seconds * 1000)?.replace(/\.\d+Z$/, '');
+  return whole === undefined ? `@${seconds}.${fraction}` : `${whole}.${fraction}Z`;
 }

@@ -2,13 +2,16 @@
 import yargs from 'yargs';
 import { CodedError, EXIT_MEANINGS } from '../base/errors.ts';
 import { backup } from './backup.ts';
+import { ls, stat, versions } from './browse.ts';
 import type { OpenContext } from './context.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { init } from './init.ts';
+import { job, jobs, logs } from './jobs.ts';
 import { library } from './library.ts';
 import { media } from './media.ts';
 import { restore } from './restore.ts';
+import { diff, snapshots } from './snapshots.ts';
 import { source } from './source.ts';
 
 /** Options that may be given more than once; positionals and what follows `--` are lists too. */
@@ -61,6 +64,14 @@ export async function program(
     .command(library(open))
     .command(backup(open))
     .command(restore(open))
+    .command(snapshots(open))
+    .command(diff(open))
+    .command(ls(open))
+    .command(stat(open))
+    .command(versions(open))
+    .command(jobs(open))
+    .command(job(open))
+    .command(logs(open))
     .command(doctor(open))
     .command(demo(open))
     .demandCommand(1, 'say a command; `shelfs --help` lists them')

@@ -88,9 +88,12 @@ function chooseSources(sources: Sources, names: readonly string[]): Source[] {
   });
 }
 
-async function lockAll(
+/**
+ * Keeps these sources from every other run. @throws CodedError SOURCE_BUSY naming the process that has one
+ */
+export async function lockAll(
   sources: readonly Source[],
-  tools: StartTools,
+  tools: Pick<StartTools, 'stateDirectory' | 'lock'>,
 ): Promise<{ close(): Promise<void> }[]> {
   const directory = join(tools.stateDirectory, LOCKS);
   await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -109,7 +112,7 @@ async function lockAll(
 async function lockOne(
   path: string,
   name: string,
-  tools: StartTools,
+  tools: Pick<StartTools, 'lock'>,
 ): Promise<{ close(): Promise<void> }> {
   try {
     return await tools.lock(path);

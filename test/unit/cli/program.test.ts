@@ -32,6 +32,7 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     ownDirectories: notAsked,
     capacityOf: notAsked,
     labelMedia: notAsked,
+    cancelJob: notAsked,
     backup: notAsked,
     unfinishedSources: notAsked,
     planRestore: notAsked,
@@ -157,16 +158,16 @@ describe('help and version', () => {
     expect(opened).toBe(0);
   });
 
-  test.each(['init', 'library', 'doctor', 'demo'])(
-    '%s is described, and opens nothing',
-    async (name) => {
-      const all = await run(['--help']);
-      expect(all.printed).toMatch(new RegExp(`shelfs ${name}\\b.*\\w`));
-      const own = await run([name, '--help']);
-      expect(own.printed).toContain(`shelfs ${name}`);
-      expect(own.opened).toBe(0);
-    },
-  );
+  test.each([
+    ...['init', 'source', 'media', 'library', 'backup', 'restore', 'snapshots', 'diff', 'ls'],
+    ...['stat', 'versions', 'jobs', 'job', 'logs', 'doctor', 'demo'],
+  ])('%s is described, and opens nothing', async (name) => {
+    const all = await run(['--help']);
+    expect(all.printed).toMatch(new RegExp(`shelfs ${name}\\b.*\\w`));
+    const own = await run([name, '--help']);
+    expect(own.printed).toContain(`shelfs ${name}`);
+    expect(own.opened).toBe(0);
+  });
 
   test('version', async () => {
     const { printed, opened } = await run(['--version']);
