@@ -47,6 +47,13 @@ export type AddedEntry = {
   readonly movedFrom?: Raw | undefined;
 };
 
+export type Outstanding = {
+  readonly rows: number;
+  readonly waitingBytes: number;
+  /** New contents, empty files, links, special files; moves, deletions, attributes and directories alone are not. */
+  readonly needsMedium: boolean;
+};
+
 export class Run {
   readonly jobNumber: number;
   /** The snapshot against which changes are found, undefined for the first run. */
@@ -189,6 +196,20 @@ export class Run {
   /** The run's rows in order of path; memory is bounded. */
   entries(filter: PendingFilter): Generator<PendingEntry> {
     return this.#rows.inOrder(filter);
+  }
+
+  /** What no archive carries yet: rows, bytes of files that wait for content, and whether anything of it is worth a tape. */
+  outstanding(): Outstanding {
+    const isNewHere = `p.change = ${CHANGES.new} AND (i.mode & 61440) <> 16384
+      AND ((i.mode & 61440) <> 32768 OR i.size = 0)`;
+    const row = this.#catalog
+      .prepare<[number, number | null, number | null]>(
+        `SELECT count(*), sum(iif(${WAITING}, i.size, 0)), max(${WAITING} OR (${isNewHere}))
+         FROM pending p LEFT JOIN inodes i ON i.id = p.inode
+         WHERE p.job = ? AND p.archive IS NULL AND p.inode IS NOT NULL`,
+      )
+      .get(this.jobNumber);
+    return { rows: row?.[0] ?? 0, waitingBytes: row?.[1] ?? 0, needsMedium: row?.[2] === 1 };
   }
 
   /** Files that need content, in order of path. */

@@ -44,9 +44,15 @@ export type ArchiveTools = {
   /** A copy's drive failed; the archive goes on with the others. */
   onCopyFailure(mediumId: number, error: CodedError): void;
   onEntry(outcome: EntryOutcome): void;
+  /** Whether these bytes need not be stored: enough good copies are there, or this archive has them. */
+  isStored(content: { sizeBytes: number; hash: Buffer }, archiveId: number): boolean;
+  /** The entries' bytes are those of contents that are stored. */
+  setDuplicates(duplicates: readonly Duplicate[]): void;
   /** Hash and places of what an inode holds, in this archive or before; undefined where it is not stored. */
   located(inodeId: number): Located | undefined;
 };
+
+export type Duplicate = { readonly entry: OutgoingEntry; readonly hash: Buffer };
 
 export type Located = {
   readonly hash: Buffer | undefined;
@@ -59,6 +65,8 @@ export type EntryOutcome = {
   readonly outcome: MemberResult['outcome'];
   readonly writtenBytes: number;
   readonly readBytes: number;
+  /** Of a file whose bytes were stored already. */
+  readonly duplicateBytes: number;
   readonly errno: string | undefined;
 };
 
@@ -82,6 +90,10 @@ export class ArchiveWriter {
   /** What the catalog has not been told of yet, and whose contents are among it. */
   #stored: StoredEntry[] = [];
   readonly #unrecorded = new Set<number>();
+  /** Hashes of small contents among them. */
+  readonly #fresh = new Set<string>();
+  /** Files whose bytes turned out to be stored: told of when the catalog knows where. */
+  #duplicates: Duplicate[] = [];
   #member: OpenMember | undefined;
   #entries = 0;
 
@@ -125,7 +137,12 @@ export class ArchiveWriter {
     );
     const copies = [];
     for (const target of targets) {
-      copies.push({ ...target, archive: await target.tape.beginArchive(signal) });
+      try {
+        copies.push({ ...target, archive: await target.tape.beginArchive(signal) });
+      } catch (error) {
+        if (error instanceof CodedError) tools.onCopyFailure(target.mediumId, error);
+        throw error;
+      }
     }
     const archiveId = tools.run.beginArchive({
       uuid: identity.uuid,
@@ -183,30 +200,110 @@ export class ArchiveWriter {
 
   /** Puts a fragment behind what is there, and records what it holds. The fragment is released. */
   async add(feed: Feed, fragment: Fragment): Promise<void> {
-    const base = this.#stream.lengthBytes;
     const { members } = fragment.result;
-    const hasBytes = fragment.bytes.length > 0;
-    if (hasBytes) await this.#stream.write(fragment.bytes, () => fragment.release());
-    else fragment.release();
+    const duplicates = feed.task.kind === 'small' ? this.#findDuplicates(feed, members) : NONE;
+    const base = this.#stream.lengthBytes;
+    await this.#write(fragment, duplicates);
+    let leftOutBytes = 0;
     for (const [index, planned] of feed.members.entries()) {
       const result = members[index];
       assert(result, 'a result a member');
-      const { form } = planned.piece.item.key;
-      const entry =
-        form === 'link' || form === 'line'
+      const entry = planned.piece.item.key;
+      if (duplicates.has(index)) {
+        this.#addDuplicate(entry, result);
+        leftOutBytes += endOf(fragment, index) - result.offset;
+        continue;
+      }
+      const stored =
+        entry.form === 'link' || entry.form === 'line'
           ? await this.#addName(planned.piece)
-          : this.#addMember(feed, planned, { result, base });
-      if (entry) this.#stored.push(entry);
-      if (entry?.content) this.#unrecorded.add(entry.inodeId);
+          : this.#addMember(feed, planned, { result, base: base - leftOutBytes });
+      if (stored) this.#stored.push(stored);
+      if (stored?.content) this.#unrecorded.add(stored.inodeId);
     }
-    if (this.#stored.length >= STORED_BATCH) this.record();
+    if (this.#stored.length + this.#duplicates.length >= STORED_BATCH) this.record();
   }
 
   /** Tells the catalog what the archive holds by now: many entries at a time, for each commit waits for the disk. */
   record(): void {
-    this.#tools.run.store(this.archiveId, this.#stored);
+    const { run } = this.#tools;
+    run.store(this.archiveId, this.#stored);
     this.#stored = [];
     this.#unrecorded.clear();
+    this.#fresh.clear();
+    const duplicates = this.#duplicates;
+    this.#duplicates = [];
+    if (duplicates.length === 0) return;
+    this.#tools.setDuplicates(duplicates);
+    for (const { entry } of duplicates) {
+      this.#addEntryLine(
+        { ...entry, row: { ...entry.row, change: 'duplicate' } },
+        this.#tools.located(entry.inode.inodeId) ?? { hash: undefined, copies: [] },
+      );
+    }
+    run.store(
+      this.archiveId,
+      duplicates.map(({ entry: { row, inode } }) => ({
+        directoryId: row.directoryId,
+        name: row.name,
+        inodeId: inode.inodeId,
+      })),
+    );
+  }
+
+  /** Small files that were read whole and turn out to be stored already, here or before: their members are left out. */
+  #findDuplicates(feed: Feed, members: readonly MemberResult[]): ReadonlySet<number> {
+    const found = new Set<number>();
+    for (const [index, { piece }] of feed.members.entries()) {
+      const result = members[index];
+      const { form, inode } = piece.item.key;
+      if (form !== 'data' || result?.outcome !== 'stored' || !result.hash) continue;
+      const hash = bufferOf(result.hash);
+      const key = hash.toString('latin1');
+      const isHere = this.#fresh.has(key);
+      if (isHere || this.#tools.isStored({ sizeBytes: inode.sizeBytes, hash }, this.archiveId)) {
+        found.add(index);
+      } else this.#fresh.add(key);
+    }
+    return found;
+  }
+
+  /** The fragment without its duplicates. */
+  async #write(fragment: Fragment, duplicates: ReadonlySet<number>): Promise<void> {
+    const { lengthBytes, members } = fragment.result;
+    const ranges: { start: number; end: number }[] = [];
+    let start = 0;
+    for (const index of duplicates) {
+      const end = members[index]?.offset ?? 0;
+      if (end > start) ranges.push({ start, end });
+      start = endOf(fragment, index);
+    }
+    if (lengthBytes > start) ranges.push({ start, end: lengthBytes });
+    let left = ranges.length;
+    if (left === 0) fragment.release();
+    const done = () => {
+      left -= 1;
+      if (left === 0) fragment.release();
+    };
+    for (const range of ranges) {
+      await this.#stream.write(fragment.bytes.subarray(range.start, range.end), done);
+    }
+  }
+
+  #addDuplicate(entry: OutgoingEntry, result: MemberResult): void {
+    assert(result.hash);
+    this.#entries += 1;
+    this.#duplicates.push({ entry, hash: Buffer.from(result.hash) });
+    this.#unrecorded.add(entry.inode.inodeId);
+    const { readBytes, outcome } = result;
+    this.#tools.onEntry({
+      entry,
+      outcome,
+      writtenBytes: 0,
+      readBytes,
+      duplicateBytes: entry.inode.sizeBytes,
+      errno: undefined,
+    });
   }
 
   /**
@@ -321,7 +418,7 @@ export class ArchiveWriter {
     const isSound = result.outcome === 'stored';
     if (!isSound || isLastOfContent) {
       const { outcome, errno } = result;
-      this.#tools.onEntry({ entry, outcome, writtenBytes, readBytes, errno });
+      this.#tools.onEntry({ entry, outcome, writtenBytes, readBytes, duplicateBytes: 0, errno });
     }
     if (!isSound && !(result.outcome === 'changed-while-read' && entry.isFinal)) {
       this.#parts.delete(entry.inode.inodeId);
@@ -381,6 +478,7 @@ export class ArchiveWriter {
       outcome: 'stored',
       writtenBytes: 0,
       readBytes: 0,
+      duplicateBytes: 0,
       errno: undefined,
     });
     return { directoryId: row.directoryId, name: row.name, inodeId: inode.inodeId };
@@ -440,6 +538,17 @@ function contentOf(result: MemberResult, sizeBytes: number): Content {
   assert(result.hash);
   const { hash, segments } = result;
   return { hash: Buffer.from(hash), sizeBytes, segments: segments && Buffer.from(segments) };
+}
+
+const NONE: ReadonlySet<number> = new Set();
+
+/** Where the member after it begins. */
+function endOf({ result }: Fragment, index: number): number {
+  return result.members[index + 1]?.offset ?? result.lengthBytes;
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function padding(lengthBytes: number, grain: number): number {

@@ -4,7 +4,6 @@
  * A run keeps its number whatever happens to its process: the next one goes on with it behind the data that are there.
  * What it has stored counts from each archive on; what it shows, only when it is finished.
  */
-import { setImmediate as turn } from 'node:timers/promises';
 import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
@@ -189,6 +188,7 @@ class BackupJob {
           spoolDirectory: this.#tools.stateDirectory,
           limits,
           copies: this.#request.copies,
+          poolId: this.#poolId(),
           archiveMsMax: this.#tools.archive.minutes * 60_000,
           outgoing: (row) => outgoing.of(row, { isFinal: this.#isLastPass }),
           onEntry: (outcome) => this.#onEntry(outcome),
@@ -268,12 +268,11 @@ class BackupJob {
 
   /** Twice at most: what changed while it was read is looked at once more. */
   async #store(writer: Writer, outgoing: Outgoing, signal: AbortSignal): Promise<void> {
-    for (const row of this.#run.entries('unstored')) {
-      this.#filesTotal += 1;
-      this.#bytesTotal += row.isWaiting ? (row.inode?.sizeBytes ?? 0) : 0;
-      if (this.#filesTotal % 1000 === 0) await turn();
-    }
-    if (!this.#needsTape()) return;
+    const { rows, waitingBytes, needsMedium } = this.#run.outstanding();
+    this.#filesTotal = rows;
+    this.#bytesTotal = waitingBytes;
+    // Moves, deletions and attributes alone cost no tape: the next archive's journal tells of them.
+    if (!needsMedium) return;
     const end = () => (this.#retries.length === 0 && !this.#hasLeft() ? this.#end() : undefined);
     await writer.store(end, signal);
     if (this.#retries.length === 0 && !this.#hasLeft()) return;
@@ -283,17 +282,6 @@ class BackupJob {
     for (const row of retries) this.#lookAgain(row, outgoing);
     await writer.store(() => this.#end(), signal);
     if (this.#run.hasWaiting()) this.#isPartial = true;
-  }
-
-  /** Moves, deletions and attributes alone cost no tape: the next archive's journal tells of them. */
-  #needsTape(): boolean {
-    for (const { isWaiting, isFollower, inode, change } of this.#run.entries('unstored')) {
-      if (isWaiting && !isFollower) return true;
-      if (inode && inode.type !== 'directory' && change === 'new' && inode.type !== 'file')
-        return true;
-      if (inode?.type === 'file' && inode.sizeBytes === 0 && change === 'new') return true;
-    }
-    return false;
   }
 
   /** Rows that another one was to bring the content for, and did not: it had changed meanwhile. */
@@ -360,12 +348,14 @@ class BackupJob {
     };
   }
 
-  #onEntry({ entry, outcome, writtenBytes, readBytes, errno }: EntryOutcome): void {
+  #onEntry(told: EntryOutcome): void {
+    const { entry, outcome, writtenBytes, readBytes, duplicateBytes, errno } = told;
     const { bytes, files } = this.#counts;
     bytes.written += writtenBytes;
     bytes.hashed += readBytes;
+    bytes.deduplicated += duplicateBytes;
     this.#filesDone += 1;
-    this.#bytesDone += writtenBytes;
+    this.#bytesDone += writtenBytes + duplicateBytes;
     const path = rawText(entry.row.path);
     if (outcome === 'unreadable') {
       files.unreadable += 1;

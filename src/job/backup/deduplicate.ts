@@ -4,13 +4,13 @@
  */
 import { joinRaw, type Raw } from '../../base/raw.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import type { CopyPolicy } from '../../catalog/contents.ts';
+import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
 import { Moves } from '../../catalog/moves.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
 import type { Run } from '../../catalog/run.ts';
 import type { HashRequest } from '../../hash/file.ts';
 import type { HashPool } from '../../hash/pool.ts';
-import type { SourcePlace } from './fragment.ts';
+import { SMALL_BYTES_MAX, type SourcePlace } from './fragment.ts';
 
 export type DeduplicationTools = {
   readonly catalog: Catalog;
@@ -78,10 +78,13 @@ function settle(
 
 /** Each inode once, whatever its names. */
 function* candidates(tools: DeduplicationTools, seen: Set<number>): Generator<Candidate> {
+  const contents = new Contents(tools.catalog);
   for (const row of tools.run.sizeCandidates()) {
     const { inode } = row;
     const place = tools.placeOf(row);
     if (!inode || !place) continue;
+    // Read whole when it is stored, and left out then where it is a duplicate: hashing it first would read it twice.
+    if (inode.sizeBytes <= SMALL_BYTES_MAX && !contents.sizeIsKnown(inode.sizeBytes)) continue;
     if (inode.sourceInode.links > 1) {
       if (seen.has(inode.inodeId)) continue;
       seen.add(inode.inodeId);

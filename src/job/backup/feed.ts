@@ -9,6 +9,7 @@ import {
   type ReadTask,
   type RunTask,
   SLAB_BYTES,
+  SMALL_BYTES_MAX,
   type SmallMember,
   type SourcePlace,
 } from './fragment.ts';
@@ -48,8 +49,6 @@ export type Feed = {
   readonly isLast: boolean;
 };
 
-/** Files up to this size are read whole, many in one task. */
-const SMALL_BYTES_MAX = 2 ** 20;
 /** FACTS: 64 to 256 small files a task keep messages rare and readers even. */
 const BATCH_FILES_MAX = 256;
 const READ_GRAIN_BYTES = 64 * 2 ** 10;

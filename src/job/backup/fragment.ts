@@ -10,6 +10,9 @@ import type { DataRange, Moment } from '../../domain/entry.ts';
 /** A fragment's room. Small enough that a few of them fit the memory limit, large enough to keep messages rare. */
 export const SLAB_BYTES = 4 * 2 ** 20;
 
+/** Files up to this size are read whole, many in one task. */
+export const SMALL_BYTES_MAX = 2 ** 20;
+
 /** What the scan saw of a file; a reader compares before and after reading. */
 export type Stamp = {
   readonly sizeBytes: number;

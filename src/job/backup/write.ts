@@ -19,6 +19,7 @@ import {
   type ArchiveIdentity,
   ArchiveWriter,
   type CopyTarget,
+  type Duplicate,
   type EntryOutcome,
 } from './archive-writer.ts';
 import type { Digester } from './digester.ts';
@@ -43,6 +44,8 @@ export type WriteTools = {
   readonly spoolDirectory: string;
   readonly limits: PlanLimits;
   readonly copies: number;
+  /** Copies of other pools do not count. */
+  readonly poolId: number;
   readonly archiveMsMax: number;
   /** What an archive has of a row; undefined where it is passed over. */
   outgoing(row: PendingEntry): OutgoingEntry | undefined;
@@ -275,6 +278,9 @@ export class Writer {
         if (outcome.outcome !== 'stored') this.#failed.add(outcome.entry.inode.inodeId);
         this.#tools.onEntry(outcome);
       },
+      isStored: (content: { sizeBytes: number; hash: Buffer }, archiveId: number) =>
+        this.#isStored(content, archiveId),
+      setDuplicates: (duplicates: readonly Duplicate[]) => this.#setDuplicates(duplicates),
       located: (inodeId: number) => locateContent(this.#contents, run.contentOf(inodeId)),
     };
     const writer = await ArchiveWriter.begin(
@@ -294,6 +300,27 @@ export class Writer {
       media: written.map(({ tape }) => tape.barcode),
       entries: writer.entries,
       bytes: writer.lengthBytes,
+    });
+  }
+
+  #isStored({ sizeBytes, hash }: { sizeBytes: number; hash: Buffer }, archiveId: number): boolean {
+    const contentId = this.#contents.find(sizeBytes, hash);
+    if (contentId === undefined) return false;
+    const { copies, poolId } = this.#tools;
+    if (this.#contents.goodCopies(contentId, poolId) >= copies) return true;
+    return this.#contents.extentsOf(contentId).some((located) => located.archiveId === archiveId);
+  }
+
+  #setDuplicates(duplicates: readonly Duplicate[]): void {
+    const { catalog, run } = this.#tools;
+    catalog.write(() => {
+      for (const { entry, hash } of duplicates) {
+        const { row, inode } = entry;
+        const contentId = this.#contents.find(inode.sizeBytes, hash);
+        assert(contentId !== undefined, 'what a duplicate is of has been recorded');
+        run.setContent(inode.inodeId, contentId);
+        run.settle(row, { change: 'duplicate' });
+      }
     });
   }
 
