@@ -36,6 +36,10 @@ export const backup = (open: OpenContext) =>
             type: 'boolean',
             describe: 'take a source that is suddenly empty for deleted',
           })
+          .option('verify', {
+            type: 'boolean',
+            describe: 'read back what was written before a cartridge leaves its drive',
+          })
           .option('hash-workers', {
             type: 'number',
             requiresArg: true,
@@ -51,6 +55,7 @@ export const backup = (open: OpenContext) =>
           copies: args.copies === undefined ? undefined : count('copies', args.copies, 4),
           pool: args.pool,
           allowEmpty: args['allow-empty'] ?? false,
+          verify: args.verify ?? false,
           workers,
         });
       },

@@ -150,6 +150,7 @@ const resume = (open: OpenContext) =>
           copies: undefined,
           pool: undefined,
           allowEmpty: false,
+      verify: false,
           workers: RESUME_WORKERS,
         });
       },

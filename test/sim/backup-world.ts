@@ -109,7 +109,7 @@ export class BackupWorld {
   }
 
   async backup(
-    options: { copies?: number; workers?: number; events?: BackupEvent[] } = {},
+    options: { copies?: number; workers?: number; verify?: boolean; events?: BackupEvent[] } = {},
   ): Promise<BackupReport> {
     return backup(
       {
@@ -117,6 +117,7 @@ export class BackupWorld {
         copies: options.copies ?? 1,
         pool: 'main',
         allowEmpty: false,
+        verify: options.verify ?? false,
         workers: options.workers ?? 0,
       },
       this.tools,

@@ -83,3 +83,43 @@ test('two copies are the same archives on two cartridges, and either brings ever
     media.setState(medium.id, 'filling');
   }
 });
+
+test('what lay on a lost cartridge is written again to another one', async () => {
+  const world = await BackupWorld.make();
+  makeRichTree(world.source, seededRandom(1));
+  await world.backup();
+  const media = new Media(world.catalog);
+  const medium = media.find('BKP001L8');
+  if (!medium) throw new Error('not there');
+  media.setState(medium.id, 'lost');
+  const second = await world.backup();
+  expect(second).toMatchObject({ media: ['BKP002L8'], files: { changed: 0 }, warnings: [] });
+  const { tree, report } = await world.restore();
+  expect(report).toMatchObject({ failed: [], media: ['BKP002L8'] });
+  expect(differences(world.source, tree)).toBe('');
+  expect(await world.backup()).toMatchObject({ media: [] });
+});
+
+test('a cartridge that does not read back what was written is found by --verify', async () => {
+  const world = await BackupWorld.make();
+  makeRichTree(world.source, seededRandom(1));
+  expect(await world.backup({ verify: true })).toMatchObject({ state: 'finished', warnings: [] });
+  writeFileSync(join(world.source, 'later'), randomBytes(seededRandom(2), 8_000_000));
+  // Some reads go to the label and to the end of the data, then sixteen to the new archive.
+  const effect = { kind: 'sense', key: 3, code: 0x1100, deferred: false } as const;
+  world.sim.faults.add({ note: 'bad block', on: 'read', atCount: 12, effect });
+  const second = await world.backup({ verify: true });
+  expect(second).toMatchObject({ state: 'partial' });
+  expect(second.warnings.join()).toMatch(/BKP001L8.*stores its files again/);
+});
+
+test('two copies in two drives take hardly longer than one', async () => {
+  const longest = async (copies: number) => {
+    const world = await BackupWorld.make({ capacityBytes: 400 * 2 ** 20 });
+    writeFileSync(join(world.source, 'a'), randomBytes(seededRandom(1), 150_000_000));
+    await world.backup({ copies, workers: 1 });
+    const drives = await world.sim.library.statistics();
+    return Math.max(...drives.map(({ modelSeconds }) => modelSeconds));
+  };
+  expect((await longest(2)) / (await longest(1))).toBeLessThanOrEqual(1.2);
+});

@@ -22,6 +22,7 @@ import type { Feed, OutgoingEntry, PlannedMember } from './feed.ts';
 import type { MemberResult } from './fragment.ts';
 import { JournalSpool } from './journal-spool.ts';
 import type { Fragment } from './read-ahead.ts';
+import type { ArchiveProof } from './verify.ts';
 
 /** A medium that takes a copy. */
 export type CopyTarget = { readonly mediumId: number; readonly tape: Tape };
@@ -308,9 +309,9 @@ export class ArchiveWriter {
 
   /**
    * Ends the archive: journal, digest, filemark, position proven, and the commit.
-   * @returns the media that hold it
+   * @returns where it lies on each medium that holds it, and what it has to read back as
    */
-  async finish(signal: AbortSignal): Promise<readonly number[]> {
+  async finish(signal: AbortSignal): Promise<ReadonlyMap<number, ArchiveProof>> {
     assert(!this.isInMember, 'a member is written to its end');
     const stream = this.#stream;
     const { uuid, createdMs } = this.identity;
@@ -348,7 +349,10 @@ export class ArchiveWriter {
         this.#tools.onCopyFailure(mediumId, error);
       }
     }
-    return good.map(({ mediumId }) => mediumId);
+    const proof = { archiveId: this.archiveId, lengthBytes, blake3 };
+    return new Map(
+      good.map(({ mediumId, archive }) => [mediumId, { ...proof, startBlock: archive.startBlock }]),
+    );
   }
 
   /**

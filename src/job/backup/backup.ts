@@ -11,6 +11,7 @@ import { type Raw, rawText } from '../../base/raw.ts';
 import { printable } from '../../base/text.ts';
 import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
+import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
 import { type Job, Jobs } from '../../catalog/jobs.ts';
 import { Media, type Medium } from '../../catalog/media.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
@@ -20,9 +21,12 @@ import type { Source } from '../../catalog/sources.ts';
 import type { ArchiveConfig, BackupConfig } from '../../config.ts';
 import { HashPool } from '../../hash/pool.ts';
 import { FORMAT_BOUNDS, type PlanLimits, planLimits, roundUp } from '../../pack/limits.ts';
+import type { ScannedEntry } from '../../source/directory.ts';
+import type { Reason } from '../../source/filter.ts';
 import { findOverlap, type Overlap } from '../../source/overlap.ts';
 import type { Library } from '../../storage/library.ts';
 import { changePolicyOf, filterOf, parseSourceOptions } from '../source-options.ts';
+import { describeReason } from '../source-survey.ts';
 import type { EntryOutcome } from './archive-writer.ts';
 import { deduplicate } from './deduplicate.ts';
 import { Digester } from './digester.ts';
@@ -41,6 +45,8 @@ export type BackupRequest = {
   readonly copies: number;
   readonly pool: string;
   readonly allowEmpty: boolean;
+  /** Read back what was written. */
+  readonly verify: boolean;
   /** Threads that hash, and as many that read; 0: all in the process itself. */
   readonly workers: number;
 };
@@ -143,8 +149,10 @@ class BackupJob {
   readonly #startUsage;
   /** Files to be looked at once more: they changed while they were read. */
   #retries: PendingEntry[] = [];
+  readonly #excludedBy = new Map<string, { entries: number; bytes: number }>();
   #isLastPass = false;
   #isPartial = false;
+  #media: MediaSet | undefined;
   #filesTotal = 0;
   #bytesTotal = 0;
   #filesDone = 0;
@@ -167,6 +175,7 @@ class BackupJob {
     await this.#scanAll(signal);
     await this.#deduplicate(signal);
     const media = this.#mediaSet();
+    this.#media = media;
     const digester = new Digester();
     const readAhead = new ReadAhead({ workers: this.#request.workers, slabs: this.#slabs() });
     const outgoing = new Outgoing(this.#request.sources);
@@ -209,6 +218,7 @@ class BackupJob {
 
   async #scanAll(signal: AbortSignal): Promise<void> {
     const { catalog, ownDirectories } = this.#tools;
+    const isWeak = new Contents(catalog).weakness(this.#policy());
     for (const source of this.#request.sources) {
       const options = parseSourceOptions(source.options);
       await scan(
@@ -219,6 +229,7 @@ class BackupJob {
           policy: changePolicyOf(options),
           ownDirectories,
           allowEmpty: this.#request.allowEmpty,
+          isWeak,
         },
         {
           run: this.#run,
@@ -227,6 +238,7 @@ class BackupJob {
             this.#counts.bytes.scanned += bytes;
             this.#listen({ event: 'scan', source: source.name, entries, bytes });
           },
+          onExcluded: (entry, reason) => this.#excluded(entry, reason),
           onUnreadable: (damage) => this.#damage(damage),
         },
         signal,
@@ -244,7 +256,7 @@ class BackupJob {
           catalog: this.#tools.catalog,
           run: this.#run,
           pool,
-          policy: { copies: this.#request.copies, poolId: this.#poolId() },
+          policy: this.#policy(),
           placeOf: (row) => outgoing.placeOf(row.path),
           onHashed: (file) => {
             bytes.hashed += file.bytes;
@@ -307,6 +319,7 @@ class BackupJob {
     if (writer.archives > 0 && !writer.journaledEnd) {
       await writer.writeEnd(this.#end(), signal);
     }
+    await media.verify(signal);
     const end = writer.journaledEnd;
     const hasChanges = this.#run.base === undefined || this.#hasRows();
     const snapshot = hasChanges
@@ -377,7 +390,7 @@ class BackupJob {
       bytes: this.#bytesDone,
       bytesTotal: this.#bytesTotal,
       seconds: (this.#tools.clock.monotonicMs() - this.#startMs) / 1000,
-      media: [],
+      media: this.#media?.fill() ?? [],
     });
   }
 
@@ -388,6 +401,7 @@ class BackupJob {
     bytes: number;
   }): void {
     const { uuid, media, entries, bytes } = archive;
+    this.#media?.grown();
     this.#listen({ event: 'archive', archive: uuid, media, entries, bytes });
   }
 
@@ -421,10 +435,25 @@ class BackupJob {
       pool,
       blockBytes: archive.block,
       autoLabel: backup.label === 'auto',
+      verify: this.#request.verify,
+      onDamage: () => {
+        this.#isPartial = true;
+      },
       label: (barcode, signal) => this.#tools.label(barcode, pool, signal),
       onAttach: (barcode, drive) => this.#listen({ event: 'medium', barcode, drive }),
       warn: (message) => this.#warn(message),
     });
+  }
+
+  #policy(): CopyPolicy {
+    return { copies: this.#request.copies, poolId: this.#poolId() };
+  }
+
+  #excluded(entry: ScannedEntry, reason: Reason): void {
+    const rule = describeReason(reason);
+    const before = this.#excludedBy.get(rule) ?? { entries: 0, bytes: 0 };
+    const bytes = entry.type === 'file' ? entry.sizeBytes : 0;
+    this.#excludedBy.set(rule, { entries: before.entries + 1, bytes: before.bytes + bytes });
   }
 
   #poolId(): number {

@@ -14,6 +14,7 @@ import type { MediumRoom } from '../../pack/place.ts';
 import type { Library } from '../../storage/library.ts';
 import { Tape } from '../../storage/tape.ts';
 import type { CopyTarget } from './archive-writer.ts';
+import { type ArchiveProof, verifyArchive } from './verify.ts';
 
 export type MediaTools = {
   readonly library: Library;
@@ -23,6 +24,10 @@ export type MediaTools = {
   readonly blockBytes: number;
   /** Registers and labels cartridges of the library that nobody knows yet. */
   readonly autoLabel: boolean;
+  /** Read back what was written before a medium leaves its drive. */
+  readonly verify: boolean;
+  /** A copy did not read back. */
+  onDamage(): void;
   /** Writes a label onto a blank cartridge. @throws CodedError MEDIUM_MISMATCH where it is not blank */
   label(barcode: string, signal: AbortSignal): Promise<Medium>;
   onAttach(barcode: string, drive: string): void;
@@ -40,6 +45,8 @@ export class MediaSet {
   /** Not to be tried again in this run. */
   readonly #dropped = new Set<string>();
   readonly #used: string[] = [];
+  readonly #filled = new Map<number, number>();
+  readonly #proofs = new Map<number, ArchiveProof[]>();
 
   constructor(tools: MediaTools) {
     this.#tools = tools;
@@ -48,6 +55,23 @@ export class MediaSet {
   /** Barcodes written to, in order of their first archive. */
   get used(): readonly string[] {
     return this.#used;
+  }
+
+  /** How full the attached ones were when their last archive ended, 0 to 1. */
+  fill(): { readonly barcode: string; readonly filled: number }[] {
+    return [...this.#attached].map(([barcode, { mediumId }]) => {
+      const known = this.#filled.get(mediumId);
+      if (known !== undefined) return { barcode, filled: known };
+      const { writtenBytes, capacityBytes } = this.#tools.media.get(mediumId);
+      const filled = writtenBytes / capacityBytes;
+      this.#filled.set(mediumId, filled);
+      return { barcode, filled };
+    });
+  }
+
+  /** An archive has been added to them. */
+  grown(): void {
+    this.#filled.clear();
   }
 
   get attached(): readonly CopyTarget[] {
@@ -79,7 +103,10 @@ export class MediaSet {
   /** Attaches the media of the next archive and lets go of all others. */
   async attach(barcodes: readonly string[], signal: AbortSignal): Promise<readonly CopyTarget[]> {
     for (const barcode of this.#attached.keys()) {
-      if (!barcodes.includes(barcode)) await this.#detach(barcode);
+      if (barcodes.includes(barcode)) continue;
+      const target = this.#attached.get(barcode);
+      if (target) await this.#verify(target, signal);
+      await this.#detach(barcode);
     }
     const targets: CopyTarget[] = [];
     for (const barcode of barcodes) {
@@ -105,6 +132,18 @@ export class MediaSet {
   /** The drive has met the end of it before the plan did. */
   setFull(mediumId: number): void {
     this.#tools.media.setState(mediumId, 'full');
+  }
+
+  /** An archive of this run, to be read back before the medium leaves its drive. */
+  keepProof(mediumId: number, proof: ArchiveProof): void {
+    const proofs = this.#proofs.get(mediumId);
+    if (proofs) proofs.push(proof);
+    else this.#proofs.set(mediumId, [proof]);
+  }
+
+  /** Reads back what was written to the attached media since they were attached, where that is wanted. */
+  async verify(signal: AbortSignal): Promise<void> {
+    for (const target of this.#attached.values()) await this.#verify(target, signal);
   }
 
   /** Lets go of a medium whose drive has to be proven again. */
@@ -170,6 +209,23 @@ export class MediaSet {
       nextBlock: block,
       writeGeneration: medium.writeGeneration,
     });
+  }
+
+  async #verify({ mediumId, tape }: CopyTarget, signal: AbortSignal): Promise<void> {
+    const proofs = this.#proofs.get(mediumId) ?? [];
+    this.#proofs.delete(mediumId);
+    if (!this.#tools.verify) return;
+    const { archives, media, warn, onDamage } = this.#tools;
+    for (const proof of proofs) {
+      const reason = await verifyArchive(tape, proof, signal);
+      archives.markCopy(proof.archiveId, mediumId, reason === undefined ? 'good' : 'bad');
+      if (reason === undefined) continue;
+      media.setState(mediumId, 'suspect');
+      warn(
+        `${tape.barcode}: archive at block ${proof.startBlock}: ${reason}; the next backup stores its files again`,
+      );
+      onDamage();
+    }
   }
 
   async #detach(barcode: string): Promise<void> {

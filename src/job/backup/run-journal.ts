@@ -1,10 +1,11 @@
 /** What closes a run's last archive: entries that no member tells of, runs before that stored nothing, and the end. */
-import { formatEnd, formatEntry, formatRun } from '../../archive/journal.ts';
-import { rawOf } from '../../base/raw.ts';
+import { formatEnd, formatEntry, formatMedia, formatRun } from '../../archive/journal.ts';
+import { type Raw, rawOf } from '../../base/raw.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { Contents } from '../../catalog/contents.ts';
 import { type Job, Jobs } from '../../catalog/jobs.ts';
 import { unjournaled } from '../../catalog/journal.ts';
+import { Media } from '../../catalog/media.ts';
 import { type PendingEntry, PendingRows } from '../../catalog/pending.ts';
 import type { Run } from '../../catalog/run.ts';
 import type { Snapshot } from '../../catalog/snapshots.ts';
@@ -18,6 +19,9 @@ export type RunEnd = {
   readonly counts: Readonly<Record<string, number>>;
   readonly seconds: number;
 };
+
+/** Tape file 0 is the label (FORMAT.md section 2). */
+const FILES_OF_LABEL = 1;
 
 /** The line that opens a run's entries. */
 export function runLine(job: Job, program: string): string {
@@ -54,8 +58,17 @@ export function closeRun(
   if (!own) return;
   sink.addLine(runLine(own, program));
   addRows(sink, run.entries('ready'), contents);
+  for (const line of formatMedia(mediaOf(catalog))) sink.addLine(line);
   sink.addLine(endLine(own, end));
   run.takeForJournal(sink.archiveId);
+}
+
+/** Media that hold archives: restore.sh asks for them. */
+function mediaOf(catalog: Catalog): Raw[] {
+  return new Media(catalog)
+    .list()
+    .filter(({ nextFile, state }) => nextFile > FILES_OF_LABEL && state !== 'lost')
+    .map(({ barcode }) => rawOf(barcode));
 }
 
 function endOf({ isPartial, seconds }: Snapshot): Omit<RunEnd, 'counts'> {

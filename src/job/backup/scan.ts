@@ -13,7 +13,7 @@ import type { ChangePolicy } from '../../pack/change.ts';
 import { OwnerNames } from '../../source/attributes.ts';
 import { type ScannedEntry, statEntry } from '../../source/directory.ts';
 import { AT_FDCWD, loadFsDoor } from '../../source/door.ts';
-import type { Filter } from '../../source/filter.ts';
+import type { Filter, Reason } from '../../source/filter.ts';
 import { originalPath } from '../../source/original.ts';
 import { type ScannedDirectory, scanSource } from '../../source/scan.ts';
 import { SourceTree } from '../../source/tree.ts';
@@ -28,12 +28,15 @@ export type ScanOrder = {
   readonly policy: ChangePolicy;
   readonly ownDirectories: readonly Raw[];
   readonly allowEmpty: boolean;
+  /** Contents with fewer good copies than the run's policy asks. */
+  isWeak(contentId: number): boolean;
 };
 
 export type ScanTools = {
   readonly run: Run;
   readonly counts: FileCounts;
   onScanned(entries: number, bytes: number): void;
+  onExcluded(entry: ScannedEntry, reason: Reason): void;
   onUnreadable(damage: Damage): void;
 };
 
@@ -117,6 +120,7 @@ class Scanner {
     const { run, counts } = this.#tools;
     for (const { path, failure } of directory.failures) this.#unreadable(path, failure);
     counts.excluded += directory.excluded.length;
+    for (const { entry, reason } of directory.excluded) this.#tools.onExcluded(entry, reason);
     const isUnknown = directory.failures.some(({ path }) => path === directory.path);
     // What could not be listed is not gone.
     if (isUnknown) return;
@@ -140,6 +144,11 @@ class Scanner {
       bytes += entry.type === 'file' ? entry.sizeBytes : 0;
       if (difference.kind === 'same') {
         counts.same += 1;
+        const { contentId, inodeId, name } = difference.known;
+        if (contentId !== undefined && this.#order.isWeak(contentId)) {
+          this.#flushBefore();
+          run.again({ directoryId, name, inodeId });
+        }
         continue;
       }
       const known = difference.kind === 'new' ? undefined : difference.known;

@@ -17,6 +17,7 @@ export type StartRequest = {
   readonly copies: number | undefined;
   readonly pool: string | undefined;
   readonly allowEmpty: boolean;
+  readonly verify: boolean;
   readonly workers: number;
 };
 
@@ -48,6 +49,7 @@ export async function startBackup(
           copies: request.copies ?? tools.backup.copies,
           pool: request.pool ?? tools.backup.pool,
           allowEmpty: request.allowEmpty,
+          verify: request.verify,
           workers: request.workers,
         },
         tools,

@@ -294,7 +294,8 @@ export class Writer {
 
   async #finish(writer: ArchiveWriter, targets: readonly CopyTarget[]): Promise<void> {
     const good = await writer.finish(this.#steady);
-    const written = targets.filter(({ mediumId }) => good.includes(mediumId));
+    for (const [mediumId, proof] of good) this.#tools.media.keepProof(mediumId, proof);
+    const written = targets.filter(({ mediumId }) => good.has(mediumId));
     this.#tools.onArchive({
       uuid: writer.identity.uuid,
       media: written.map(({ tape }) => tape.barcode),
