@@ -104,8 +104,10 @@ export function makeOutput(options: { json: boolean; quiet: boolean }, streams: 
 
 function* listDocument<Item>({ name, items, document, head, tail }: ListOf<Item>) {
   const members = (object: object) =>
-    Object.entries(object).map(
-      ([key, value]) => `${escaped(JSON.stringify(key))}: ${escaped(JSON.stringify(value))}`,
+    Object.entries(object).flatMap(([key, value]) =>
+      value === undefined
+        ? []
+        : [`${escaped(JSON.stringify(key))}: ${escaped(JSON.stringify(value))}`],
     );
   yield `{\n${members(head)
     .map((member) => `  ${member},\n`)

@@ -83,12 +83,25 @@ export class CommandLine {
 
   /** Works on the catalog as another process would. */
   withCatalog<T>(work: (catalog: Catalog) => T): T {
-    const path = join(this.state, 'catalog.sqlite');
-    const catalog = Catalog.open(path, { mode: 'write', clock: this.clock });
+    const catalog = this.#openCatalog();
     try {
       return work(catalog);
     } finally {
       catalog.close();
     }
+  }
+
+  async withCatalogAsync<T>(work: (catalog: Catalog) => Promise<T>): Promise<T> {
+    const catalog = this.#openCatalog();
+    try {
+      return await work(catalog);
+    } finally {
+      catalog.close();
+    }
+  }
+
+  #openCatalog(): Catalog {
+    const path = join(this.state, 'catalog.sqlite');
+    return Catalog.open(path, { mode: 'write', clock: this.clock });
   }
 }

@@ -96,3 +96,43 @@ describe('no control byte reaches a terminal', () => {
       }),
     ));
 });
+
+describe('lists', () => {
+  async function listed(json: boolean, items: readonly string[]) {
+    let stdout = '';
+    const streams = {
+      stdout: { write: (text: string) => (stdout += text) },
+      stderr: { write: () => {} },
+    };
+    const list = {
+      name: 'items',
+      head: { a: 1, none: undefined, 'x\x1b': ['\x9b'] },
+      items,
+      document: (text: string) => ({ text }),
+      text: (text: string) => `- ${text}`,
+      tail: () => ({ document: { count: items.length }, text: `${items.length} in all` }),
+    };
+    const output = makeOutput({ json, quiet: false }, streams);
+    await output.list(list, new AbortController().signal);
+    return stdout;
+  }
+
+  test.each([[[]], [['one']], [['one', 'two\u2028\x1b[2J']]])(
+    '%j is one document',
+    async (items) => {
+      const text = await listed(true, items);
+      expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Zl}]/u);
+      expect(JSON.parse(text)).toEqual({
+        a: 1,
+        'x\x1b': ['\x9b'],
+        items: items.map((item) => ({ text: item })),
+        count: items.length,
+      });
+    },
+  );
+
+  test('a line an item for people', async () => {
+    expect(await listed(false, ['one', 'two'])).toBe('- one\n- two\n2 in all\n');
+    expect(await listed(false, [])).toBe('0 in all\n');
+  });
+});
