@@ -21,8 +21,15 @@ import type { ScsiPort } from './device/port.ts';
 import { tracePort } from './device/trace.ts';
 import { readJson } from './device/virtual/json-file.ts';
 import { readBootId, VirtualLibrary } from './device/virtual/library.ts';
+import type { DryRunReport } from './job/backup/dry-run.ts';
 import type { BackupReport, Listen } from './job/backup/report.ts';
-import { resumable, type StartRequest, type StartTools, startBackup } from './job/backup/start.ts';
+import {
+  resumable,
+  type StartRequest,
+  type StartTools,
+  startBackup,
+  startDryRun,
+} from './job/backup/start.ts';
 import { checkMachine, type Finding } from './job/doctor.ts';
 import { type InitRequest, type InitResult, initialize } from './job/init.ts';
 import { cancelJob } from './job/jobs.ts';
@@ -82,6 +89,8 @@ export interface App {
   labelMedia(request: LabelMediaRequest, signal: AbortSignal): Promise<Medium[]>;
   /** Backs sources up; goes on with a run of theirs that was cut short. */
   backup(request: StartRequest, listen: Listen, signal: AbortSignal): Promise<BackupReport>;
+  /** What a backup would do. */
+  dryRun(request: StartRequest, signal: AbortSignal): Promise<DryRunReport>;
   /** Names of the sources of an unfinished backup. @throws CodedError USAGE */
   unfinishedSources(jobNumber: number): Promise<readonly string[]>;
   planRestore(request: RestoreOrder, signal: AbortSignal): Promise<RestorePlan>;
@@ -155,6 +164,8 @@ export function wire(options: WireOptions): App {
     },
     backup: async (request, listen, signal) =>
       startBackup(request, await backupTools(app, openDoor), listen, signal),
+    dryRun: async (request, signal) =>
+      startDryRun(request, await backupTools(app, openDoor), signal),
     unfinishedSources: async (jobNumber) =>
       resumable({ catalog: await app.catalog('read') }, jobNumber),
     planRestore: async (request, signal) =>

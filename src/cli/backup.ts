@@ -1,7 +1,8 @@
 /** `shelfs backup`: stores what is protected, and tells how far it is. */
 import { formatSize } from '../base/bytes.ts';
 import { CodedError, FAILURES } from '../base/errors.ts';
-import { printable } from '../base/text.ts';
+import { formatTable, printable } from '../base/text.ts';
+import type { DryRunReport } from '../job/backup/dry-run.ts';
 import type { BackupEvent, BackupReport } from '../job/backup/report.ts';
 import { type Context, command, type OpenContext } from './context.ts';
 import { Progress } from './progress.ts';
@@ -21,6 +22,10 @@ export const backup = (open: OpenContext) =>
             type: 'string',
             array: true,
             describe: 'names of sources; default: all',
+          })
+          .option('dry-run', {
+            type: 'boolean',
+            describe: 'only say what would be written, to how many cartridges and how long',
           })
           .option('copies', {
             type: 'number',
@@ -50,14 +55,18 @@ export const backup = (open: OpenContext) =>
         const workers = args['single-threaded']
           ? 0
           : count('hash-workers', args['hash-workers'] ?? WORKERS_DEFAULT, WORKERS_MAX);
-        await runBackup(context, {
+        const request = {
           sources: args.sources ?? [],
           copies: args.copies === undefined ? undefined : count('copies', args.copies, 4),
           pool: args.pool,
           allowEmpty: args['allow-empty'] ?? false,
           verify: args.verify ?? false,
           workers,
-        });
+        };
+        if (!args['dry-run']) return runBackup(context, request);
+        const report = await context.app.dryRun(request, context.signal);
+        context.output.result(report, () => formatDryRun(report));
+        if (report.files.unreadable > 0) context.setExit(FAILURES.SOURCE_UNREADABLE.exit);
       },
     },
     open,
@@ -131,6 +140,38 @@ function formatReport(report: BackupReport): string {
   const missing = files.unreadable - report.unreadable.length;
   if (missing > 0)
     lines.push(`and ${missing} more; \`shelfs logs --job ${report.job}\` names them`);
+  return lines.join('\n');
+}
+
+function formatDryRun(report: DryRunReport): string {
+  const { files, bytes, forecast } = report;
+  const counts = Object.entries(files)
+    .filter(([, value]) => value > 0)
+    .map(([name, value]) => `${value} ${name}`);
+  const lines = [
+    counts.join(', ') || 'no entries',
+    `${formatSize(bytes.scanned)} scanned, at most ${formatSize(forecast.storedBytes)} to be written, ${formatSize(bytes.deduplicated)} are there already`,
+  ];
+  for (const { rule, entries, bytes: left } of report.excluded) {
+    lines.push(`left out by ${printable(rule)}: ${entries} entries, ${formatSize(left)}`);
+  }
+  if (forecast.media.length > 0) {
+    const rows = forecast.media.map(({ key, writtenBytes, roomBytes }) => [
+      key.replace(/^~ /, ''),
+      formatSize(writtenBytes),
+      `${Math.floor((100 * writtenBytes) / roomBytes)} %`,
+    ]);
+    lines.push(formatTable(['CARTRIDGE', 'WRITTEN', 'OF ITS ROOM'], rows));
+    const { media, wasteBytes } = forecast.tightest;
+    lines.push(
+      `left over ${formatSize(forecast.wasteBytes)}; packed as tightly as can be: ${media} cartridges, ${formatSize(wasteBytes)}`,
+      `about ${formatDuration(forecast.hours * 3600)}`,
+    );
+  }
+  if (forecast.mediaMissing > 0) {
+    lines.push(`${forecast.mediaMissing} scratch cartridges are missing`);
+  }
+  for (const { path, reason } of report.unreadable) lines.push(`${path}: ${printable(reason)}`);
   return lines.join('\n');
 }
 

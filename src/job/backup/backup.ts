@@ -30,6 +30,7 @@ import { describeReason } from '../source-survey.ts';
 import type { EntryOutcome } from './archive-writer.ts';
 import { deduplicate } from './deduplicate.ts';
 import { Digester } from './digester.ts';
+import { type DryRunReport, entriesOf, forecastRun } from './dry-run.ts';
 import { SLAB_BYTES } from './fragment.ts';
 import { MediaSet } from './media-set.ts';
 import { Outgoing } from './outgoing.ts';
@@ -99,29 +100,46 @@ export async function backup(
   return running.run(isResumed, signal);
 }
 
+/** What a backup would do. Sources are scanned and files that may be duplicates hashed; nothing is kept or written. */
+export async function dryRun(
+  request: BackupRequest,
+  tools: BackupTools,
+  signal: AbortSignal,
+): Promise<DryRunReport> {
+  const overlap = findOverlap(request.sources);
+  if (overlap) throw new CodedError('USAGE', describeOverlap(overlap));
+  const jobs = new Jobs(tools.catalog);
+  const job = jobs.get(addJob('dry-run', request, tools));
+  if (!job) throw new CodedError('FAILED', 'the job of the dry run cannot be read');
+  return new BackupJob(job, request, tools, () => {}).dryRun(signal);
+}
+
 /** The unfinished run of the same sources, else a new one. */
-function beginJob(
-  { sources, copies, pool }: BackupRequest,
-  { catalog, random, host, pid }: BackupTools,
-): { job: Job; isResumed: boolean } {
-  const jobs = new Jobs(catalog);
-  const names = sources.map(({ name }) => name);
+function beginJob(request: BackupRequest, tools: BackupTools): { job: Job; isResumed: boolean } {
+  const jobs = new Jobs(tools.catalog);
+  const names = request.sources.map(({ name }) => name);
   const isSame = (job: Job) => JSON.stringify(sourcesOf(job)) === JSON.stringify(names);
   const unfinished = jobs.unfinished('backup').findLast(isSame);
-  const number =
-    unfinished?.number ??
-    jobs.add({
-      uuid: random.uuid(),
-      verb: 'backup',
-      host: host.name,
-      os: host.system,
-      pid,
-      parameters: { sources: names, copies, pool },
-    });
-  if (unfinished) jobs.resume(number, pid);
+  const number = unfinished?.number ?? addJob('backup', request, tools);
+  if (unfinished) jobs.resume(number, tools.pid);
   const job = jobs.get(number);
   if (!job) throw new CodedError('FAILED', `job ${number} cannot be read`);
   return { job, isResumed: unfinished !== undefined };
+}
+
+function addJob(
+  verb: 'backup' | 'dry-run',
+  { sources, copies, pool }: BackupRequest,
+  { catalog, random, host, pid }: BackupTools,
+): number {
+  return new Jobs(catalog).add({
+    uuid: random.uuid(),
+    verb,
+    host: host.name,
+    os: host.system,
+    pid,
+    parameters: { sources: sources.map(({ name }) => name), copies, pool },
+  });
 }
 
 export function sourcesOf(job: Job): readonly string[] {
@@ -213,6 +231,34 @@ class BackupJob {
       await readAhead.close();
       await digester.close();
       await media.close();
+    }
+  }
+
+  async dryRun(signal: AbortSignal): Promise<DryRunReport> {
+    const outgoing = new Outgoing(this.#request.sources);
+    try {
+      await this.#scanAll(signal);
+      await this.#deduplicate(signal);
+      const media = this.#mediaSet();
+      const limits = await this.#limits(media, signal);
+      const forecast = forecastRun({
+        entries: entriesOf(this.#run, outgoing),
+        rooms: await media.rooms(signal),
+        limits,
+        copies: this.#request.copies,
+        drives: (await this.#tools.library.status(signal)).drives.length,
+        generation: media.generation(),
+      });
+      return {
+        ...this.#counts,
+        unreadable: this.#damages,
+        excluded: [...this.#excludedBy].map(([rule, tally]) => ({ rule, ...tally })),
+        forecast,
+      };
+    } finally {
+      outgoing.close();
+      this.#run.discard();
+      this.#jobs.setState(this.#job.number, 'finished');
     }
   }
 

@@ -8,7 +8,11 @@ import { CodedError } from '../../base/errors.ts';
 import type { Archives } from '../../catalog/archives.ts';
 import type { Media, Medium } from '../../catalog/media.ts';
 import { parseBarcode } from '../../domain/barcode.ts';
-import { isDriveGeneration } from '../../domain/generation.ts';
+import {
+  type GenerationName,
+  isDriveGeneration,
+  parseGeneration,
+} from '../../domain/generation.ts';
 import { defaultMarginBytes, roomBytes } from '../../pack/limits.ts';
 import type { MediumRoom } from '../../pack/place.ts';
 import type { Library } from '../../storage/library.ts';
@@ -36,6 +40,8 @@ export type MediaTools = {
 
 /** Up to where a medium is filled, of what its makers promise: FACTS of LTO-9 (16.7 to 17.8 of 18 TB). */
 const TARGET_FILL_SHARE = 0.95;
+const GENERATION_DEFAULT: GenerationName = 'LTO-9';
+
 /** With less left than this share nothing worth a load fits. */
 const FULL_SHARE = 0.01;
 
@@ -89,6 +95,15 @@ export class MediaSet {
         state: medium.state === 'filling' ? 'appendable' : 'scratch',
         roomBytes: this.#roomOf(medium),
       }));
+  }
+
+  /** Of the pool's media; the newest there is where it has none. */
+  generation(): GenerationName {
+    const names = this.#tools.media
+      .list()
+      .filter((medium) => medium.pool === this.#tools.pool)
+      .map((medium) => parseGeneration(medium.generation ?? '')?.name);
+    return names.find((name) => name !== undefined) ?? GENERATION_DEFAULT;
   }
 
   /** Room of an empty medium of the pool; undefined where there is none to tell. */

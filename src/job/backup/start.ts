@@ -8,7 +8,8 @@ import { printable } from '../../base/text.ts';
 import { Jobs } from '../../catalog/jobs.ts';
 import { type Source, Sources } from '../../catalog/sources.ts';
 import { parseSourceOptions } from '../source-options.ts';
-import { type BackupTools, backup, sourcesOf } from './backup.ts';
+import { type BackupRequest, type BackupTools, backup, dryRun, sourcesOf } from './backup.ts';
+import type { DryRunReport } from './dry-run.ts';
 import type { BackupReport, Listen } from './report.ts';
 
 export type StartRequest = {
@@ -32,30 +33,44 @@ const LOCKS = 'locks';
  * @throws CodedError USAGE where there is no such source, SOURCE_BUSY naming the process that backs one of them up; as
  *   `backup`
  */
-export async function startBackup(
+export function startBackup(
   request: StartRequest,
   tools: StartTools,
   listen: Listen,
   signal: AbortSignal,
 ): Promise<BackupReport> {
+  return withSources(request, tools, (order) => backup(order, tools, listen, signal), signal);
+}
+
+/** Throws as `startBackup`. */
+export function startDryRun(
+  request: StartRequest,
+  tools: StartTools,
+  signal: AbortSignal,
+): Promise<DryRunReport> {
+  return withSources(request, tools, (order) => dryRun(order, tools, signal), signal);
+}
+
+/** Locked, with the commands of the sources before and after. */
+async function withSources<T>(
+  request: StartRequest,
+  tools: StartTools,
+  use: (order: BackupRequest) => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
   const sources = chooseSources(new Sources(tools.catalog), request.sources);
   const locks = await lockAll(sources, tools);
   try {
     for (const source of sources) await runCommand(source, 'before', signal);
     try {
-      return await backup(
-        {
-          sources,
-          copies: request.copies ?? tools.backup.copies,
-          pool: request.pool ?? tools.backup.pool,
-          allowEmpty: request.allowEmpty,
-          verify: request.verify,
-          workers: request.workers,
-        },
-        tools,
-        listen,
-        signal,
-      );
+      return await use({
+        sources,
+        copies: request.copies ?? tools.backup.copies,
+        pool: request.pool ?? tools.backup.pool,
+        allowEmpty: request.allowEmpty,
+        verify: request.verify,
+        workers: request.workers,
+      });
     } finally {
       for (const source of sources) await runCommand(source, 'after', new AbortController().signal);
     }

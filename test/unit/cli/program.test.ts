@@ -34,6 +34,7 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     labelMedia: notAsked,
     cancelJob: notAsked,
     backup: notAsked,
+    dryRun: notAsked,
     unfinishedSources: notAsked,
     planRestore: notAsked,
     restore: notAsked,
