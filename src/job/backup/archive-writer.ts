@@ -60,9 +60,11 @@ export type Located = {
   readonly copies: readonly (readonly Place[])[];
 };
 
-/** What became of an entry: told once, when its last byte is in the stream. */
+/** What became of an entry, or of a part of it. */
 export type EntryOutcome = {
   readonly entry: OutgoingEntry;
+  /** Nothing more of it comes. */
+  readonly isLast: boolean;
   readonly outcome: MemberResult['outcome'];
   readonly writtenBytes: number;
   readonly readBytes: number;
@@ -299,6 +301,7 @@ export class ArchiveWriter {
     const { readBytes, outcome } = result;
     this.#tools.onEntry({
       entry,
+      isLast: true,
       outcome,
       writtenBytes: 0,
       readBytes,
@@ -420,10 +423,10 @@ export class ArchiveWriter {
     this.#entries += 1;
     const writtenBytes = isLeftOut ? 0 : encoded.mapBytes + encoded.dataBytes;
     const isSound = result.outcome === 'stored';
-    if (!isSound || isLastOfContent) {
-      const { outcome, errno } = result;
-      this.#tools.onEntry({ entry, outcome, writtenBytes, readBytes, duplicateBytes: 0, errno });
-    }
+    const { outcome, errno } = result;
+    const isLast = !isSound || isLastOfContent;
+    const told = { entry, isLast, outcome, errno };
+    this.#tools.onEntry({ ...told, writtenBytes, readBytes, duplicateBytes: 0 });
     if (!isSound && !(result.outcome === 'changed-while-read' && entry.isFinal)) {
       this.#parts.delete(entry.inode.inodeId);
       return undefined;
@@ -479,6 +482,7 @@ export class ArchiveWriter {
     this.#addEntryLine(entry, located ?? { hash: undefined, copies: [] });
     this.#tools.onEntry({
       entry,
+      isLast: true,
       outcome: 'stored',
       writtenBytes: 0,
       readBytes: 0,

@@ -413,7 +413,7 @@ class BackupJob {
     bytes.written += writtenBytes;
     bytes.hashed += readBytes;
     bytes.deduplicated += duplicateBytes;
-    this.#filesDone += 1;
+    if (told.isLast) this.#filesDone += 1;
     this.#bytesDone += writtenBytes + duplicateBytes;
     const path = rawText(entry.row.path);
     if (outcome === 'unreadable') {

@@ -206,6 +206,7 @@ export class Writer {
     try {
       const isWhole = await this.#fill({ writer, targets, pieces }, signal);
       const next = isWhole ? nextOf(steps) : undefined;
+      writer.record();
       const end = isWhole && next === undefined ? endOfRun() : undefined;
       if (end) this.#closeRun(writer, end);
       await this.#finish(writer, targets);
@@ -327,8 +328,6 @@ export class Writer {
 
   #closeRun(writer: ArchiveWriter, end: RunEnd): void {
     const { catalog, run, program } = this.#tools;
-    // Else what is in the archive as a member would be told of once more.
-    writer.record();
     closeRun(writer, { catalog, run, end, program });
     this.#end = end;
   }
