@@ -11,8 +11,9 @@ import { Sources } from '../../src/catalog/sources.ts';
 import { Tree } from '../../src/catalog/tree.ts';
 import { parseConfig } from '../../src/config.ts';
 import type { Barcode } from '../../src/domain/barcode.ts';
-import { type BackupTools, backup } from '../../src/job/backup/backup.ts';
+import { type BackupRequest, type BackupTools, backup } from '../../src/job/backup/backup.ts';
 import type { BackupEvent, BackupReport } from '../../src/job/backup/report.ts';
+import { backupCopies } from '../../src/job/backup/start.ts';
 import { labelMedium } from '../../src/job/media.ts';
 import { type RestoreReport, restore } from '../../src/job/restore/restore.ts';
 import { libraryOf } from './library-of.ts';
@@ -28,6 +29,14 @@ export type BackupWorldOptions = {
   readonly drives?: number;
   /** Lines of the config below [library]. */
   readonly config?: string;
+};
+
+export type BackupOptions = {
+  readonly copies?: number;
+  readonly workers?: number;
+  readonly verify?: boolean;
+  readonly events?: BackupEvent[];
+  readonly signal?: AbortSignal;
 };
 
 export class BackupWorld {
@@ -108,22 +117,27 @@ export class BackupWorld {
     return new BackupWorld({ sim, catalog, tools, source, state });
   }
 
-  async backup(
-    options: { copies?: number; workers?: number; verify?: boolean; events?: BackupEvent[] } = {},
-  ): Promise<BackupReport> {
-    return backup(
-      {
-        sources: new Sources(this.catalog).list(),
-        copies: options.copies ?? 1,
-        pool: 'main',
-        allowEmpty: false,
-        verify: options.verify ?? false,
-        workers: options.workers ?? 0,
-      },
-      this.tools,
-      (event) => void options.events?.push(event),
-      go,
-    );
+  async backup(options: BackupOptions = {}): Promise<BackupReport> {
+    const listen = (event: BackupEvent) => void options.events?.push(event);
+    return backup(this.#order(options), this.tools, listen, options.signal ?? go);
+  }
+
+  /** As the command does it: in as many runs as the drives make needful. */
+  backupCopies(copies: number): Promise<BackupReport[]> {
+    return backupCopies(this.#order({ copies }), this.tools, () => {}, go);
+  }
+
+  #order({ copies = 1, workers = 0, verify = false }: BackupOptions): BackupRequest {
+    return {
+      sources: new Sources(this.catalog).list(),
+      copies,
+      copiesWanted: copies,
+      avoid: [],
+      pool: 'main',
+      allowEmpty: false,
+      verify,
+      workers,
+    };
   }
 
   /** Into a new directory. @returns where the source's tree is in it, and the report */

@@ -116,10 +116,25 @@ test('a cartridge that does not read back what was written is found by --verify'
 test('two copies in two drives take hardly longer than one', async () => {
   const longest = async (copies: number) => {
     const world = await BackupWorld.make({ capacityBytes: 400 * 2 ** 20 });
-    writeFileSync(join(world.source, 'a'), randomBytes(seededRandom(1), 150_000_000));
+    const chunk = randomBytes(seededRandom(1), 1_000_000);
+    writeFileSync(join(world.source, 'a'), Buffer.concat(Array(150).fill(chunk)));
     await world.backup({ copies, workers: 1 });
     const drives = await world.sim.library.statistics();
     return Math.max(...drives.map(({ modelSeconds }) => modelSeconds));
   };
   expect((await longest(2)) / (await longest(1))).toBeLessThanOrEqual(1.2);
+});
+
+test('with one drive a second copy follows the first, onto another cartridge', async () => {
+  const world = await BackupWorld.make({ drives: 1 });
+  makeRichTree(world.source, seededRandom(5));
+  const reports = await world.backupCopies(2);
+  expect(reports.map(({ media }) => media)).toEqual([['BKP001L8'], ['BKP002L8']]);
+  const media = new Media(world.catalog);
+  const first = media.find('BKP001L8');
+  if (!first) throw new Error('not there');
+  media.setState(first.id, 'lost');
+  const { tree, report } = await world.restore();
+  expect(report.failed).toEqual([]);
+  expect(differences(world.source, tree)).toBe('');
 });

@@ -43,7 +43,12 @@ import { Writer } from './write.ts';
 export type BackupRequest = {
   /** In order of name; all have been locked. */
   readonly sources: readonly Source[];
+  /** Copies written at once, each in a drive of its own. */
   readonly copies: number;
+  /** Contents with fewer good copies than this are stored, however many are there. */
+  readonly copiesWanted: number;
+  /** Barcodes of media not to be written: they hold the copies there are. */
+  readonly avoid: readonly string[];
   readonly pool: string;
   readonly allowEmpty: boolean;
   /** Read back what was written. */
@@ -215,7 +220,7 @@ class BackupJob {
           spoolDirectory: this.#tools.stateDirectory,
           limits,
           copies: this.#request.copies,
-          poolId: this.#poolId(),
+          policy: this.#policy(),
           archiveMsMax: this.#tools.archive.minutes * 60_000,
           outgoing: (row) => outgoing.of(row, { isFinal: this.#isLastPass }),
           onEntry: (outcome) => this.#onEntry(outcome),
@@ -479,6 +484,7 @@ class BackupJob {
       media: new Media(catalog),
       archives: new Archives(catalog),
       pool,
+      avoid: new Set(this.#request.avoid),
       blockBytes: archive.block,
       autoLabel: backup.label === 'auto',
       verify: this.#request.verify,
@@ -492,7 +498,7 @@ class BackupJob {
   }
 
   #policy(): CopyPolicy {
-    return { copies: this.#request.copies, poolId: this.#poolId() };
+    return { copies: this.#request.copiesWanted, poolId: this.#poolId() };
   }
 
   #excluded(entry: ScannedEntry, reason: Reason): void {

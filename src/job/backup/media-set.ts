@@ -25,6 +25,8 @@ export type MediaTools = {
   readonly media: Media;
   readonly archives: Archives;
   readonly pool: string;
+  /** Barcodes of media not to be written in this run. */
+  readonly avoid: ReadonlySet<string>;
   readonly blockBytes: number;
   /** Registers and labels cartridges of the library that nobody knows yet. */
   readonly autoLabel: boolean;
@@ -261,7 +263,8 @@ export class MediaSet {
       medium.kind === 'tape' &&
       medium.pool === this.#tools.pool &&
       states.includes(medium.state) &&
-      !this.#dropped.has(medium.barcode)
+      !this.#dropped.has(medium.barcode) &&
+      !this.#tools.avoid.has(medium.barcode)
     );
   }
 

@@ -1,4 +1,5 @@
 /** From the command to the run: which sources, locked against a second run, with their own commands before and after. */
+import { strict as assert } from 'node:assert';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
@@ -39,7 +40,39 @@ export function startBackup(
   listen: Listen,
   signal: AbortSignal,
 ): Promise<BackupReport> {
-  return withSources(request, tools, (order) => backup(order, tools, listen, signal), signal);
+  return withSources(
+    request,
+    tools,
+    async (order) => {
+      const reports = await backupCopies(order, tools, listen, signal);
+      const last = reports.at(-1);
+      assert(last, 'one run at least');
+      return last;
+    },
+    signal,
+  );
+}
+
+/**
+ * As many copies at once as there are drives. Those that are left follow in runs of their own, which read the sources
+ * again and store what has too few.
+ */
+export async function backupCopies(
+  order: BackupRequest,
+  tools: BackupTools,
+  listen: Listen,
+  signal: AbortSignal,
+): Promise<BackupReport[]> {
+  const { drives } = await tools.library.status(signal);
+  const atOnce = Math.max(1, Math.min(order.copiesWanted, drives.length));
+  const reports: BackupReport[] = [];
+  for (let done = 0; done < order.copiesWanted; done += atOnce) {
+    const copies = Math.min(atOnce, order.copiesWanted - done);
+    const avoid = reports.flatMap(({ media }) => media);
+    const run = { ...order, copies, copiesWanted: done + copies, avoid };
+    reports.push(await backup(run, tools, listen, signal));
+  }
+  return reports;
 }
 
 /** Throws as `startBackup`. */
@@ -62,10 +95,13 @@ async function withSources<T>(
   const locks = await lockAll(sources, tools);
   try {
     for (const source of sources) await runCommand(source, 'before', signal);
+    const copies = request.copies ?? tools.backup.copies;
     try {
       return await use({
         sources,
-        copies: request.copies ?? tools.backup.copies,
+        copies,
+        copiesWanted: copies,
+        avoid: [],
         pool: request.pool ?? tools.backup.pool,
         allowEmpty: request.allowEmpty,
         verify: request.verify,

@@ -8,7 +8,7 @@ import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { Contents } from '../../catalog/contents.ts';
+import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
 import type { Job } from '../../catalog/jobs.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
 import type { Run } from '../../catalog/run.ts';
@@ -44,8 +44,8 @@ export type WriteTools = {
   readonly spoolDirectory: string;
   readonly limits: PlanLimits;
   readonly copies: number;
-  /** Copies of other pools do not count. */
-  readonly poolId: number;
+  /** What counts as stored. */
+  readonly policy: CopyPolicy;
   readonly archiveMsMax: number;
   /** What an archive has of a row; undefined where it is passed over. */
   outgoing(row: PendingEntry): OutgoingEntry | undefined;
@@ -308,7 +308,7 @@ export class Writer {
   #isStored({ sizeBytes, hash }: { sizeBytes: number; hash: Buffer }, archiveId: number): boolean {
     const contentId = this.#contents.find(sizeBytes, hash);
     if (contentId === undefined) return false;
-    const { copies, poolId } = this.#tools;
+    const { copies, poolId } = this.#tools.policy;
     if (this.#contents.goodCopies(contentId, poolId) >= copies) return true;
     return this.#contents.extentsOf(contentId).some((located) => located.archiveId === archiveId);
   }
