@@ -84,14 +84,16 @@ function describe(event: RestoreEvent): string | undefined {
 }
 
 function formatPlan(plan: RestorePlan): string {
-  const rows = plan.media.map(({ barcode, location, files, bytes }) => [
+  const rows = plan.media.map(({ barcode, location, files, bytes, minutes }) => [
     barcode,
     location ?? '',
     files,
     formatSize(bytes),
+    minutes,
   ]);
   const lines = [`${plan.files} files, ${formatSize(plan.bytes)}`];
-  if (rows.length > 0) lines.push(formatTable(['CARTRIDGE', 'LOCATION', 'FILES', 'SIZE'], rows));
+  if (rows.length > 0)
+    lines.push(formatTable(['CARTRIDGE', 'LOCATION', 'FILES', 'SIZE', 'MINUTES'], rows));
   if (plan.lost.length > 0) lines.push(`without a good copy: ${plan.lost.join(', ')}`);
   return lines.join('\n');
 }

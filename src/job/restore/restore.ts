@@ -17,7 +17,9 @@ import type { Inode } from '../../catalog/inodes.ts';
 import { Media } from '../../catalog/media.ts';
 import type { Snapshot } from '../../catalog/snapshots.ts';
 import { type PathEntry, Tree } from '../../catalog/tree.ts';
+import { parseGeneration } from '../../domain/generation.ts';
 import { ContentHasher } from '../../hash/content-hasher.ts';
+import { tapeTimes } from '../../pack/forecast.ts';
 import type { ScannedEntry } from '../../source/directory.ts';
 import { TargetTree } from '../../source/target.ts';
 import type { Library } from '../../storage/library.ts';
@@ -51,6 +53,8 @@ export type RestorePlan = {
     readonly location: string | null;
     readonly files: number;
     readonly bytes: number;
+    /** To load it, go through what is wanted and put it back, by the drives' data sheets. */
+    readonly minutes: number;
   }[];
   /** Files without a good copy; printable. */
   readonly lost: readonly string[];
@@ -86,6 +90,9 @@ type Want = { readonly contentId: number; readonly names: PathEntry[] };
 type Chosen = { readonly want: Want; readonly wanted: WantedContent };
 
 const COPY_BYTES = 2 ** 20;
+/** Between two archives of one cartridge; half of an LTO-9 drive's mean locate, which is over the whole tape. */
+const LOCATE_SECONDS = 30;
+const GENERATION_DEFAULT = 'LTO-9';
 const ENTRIES_A_TURN = 1000;
 
 /** What would be read. Nothing is made. */
@@ -200,6 +207,7 @@ class RestoreJob {
       location: this.#media.find(barcode)?.location ?? null,
       files: new Set(extents.map(({ contentId }) => contentId)).size,
       bytes: extents.reduce((sum, { extent }) => sum + extent.storedBytes, 0),
+      minutes: this.#minutes(barcode, extents),
     }));
     const files = [...this.#wants.values()].reduce((sum, { names }) => sum + names.length, 0);
     const bytes = chosen.reduce((sum, { wanted }) => sum + wanted.content.sizeBytes, 0);
@@ -484,6 +492,16 @@ class RestoreJob {
       const error = cause ?? noCopy(path);
       this.#failed.push({ path: rawText(path), reason: error.message, code: error.code });
     }
+  }
+
+  /** At worst each archive is located anew; what lies between is passed over no faster than it is read. */
+  #minutes(barcode: string, extents: readonly ChosenExtent[]): number {
+    const name = parseGeneration(this.#media.find(barcode)?.generation ?? '')?.name;
+    const { rateBytes, loadSeconds, unloadSeconds } = tapeTimes(name ?? GENERATION_DEFAULT);
+    const bytes = extents.reduce((sum, { extent }) => sum + extent.storedBytes, 0);
+    const archives = new Set(extents.map(({ archiveId }) => archiveId)).size;
+    const seconds = loadSeconds + unloadSeconds + archives * LOCATE_SECONDS + bytes / rateBytes;
+    return Math.ceil(seconds / 60);
   }
 
   async #present(signal: AbortSignal): Promise<ReadonlySet<string>> {
