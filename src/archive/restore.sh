@@ -305,16 +305,23 @@ cat "$work/members" "$work/needs" | arrange -k1,1 -k2,2n -k3,3n | awk -F'\t' -v 
     split(key, at, /[:+]/)
     stage = at[1] "-" at[2] "/" name
     first = 0
-    for (i = 1; i <= uses; i++) if (total[i] == 1 && own[i] == name) { first = i; break }
+    # Attributes that were changed later may have been taken away: what tar brings is used where nothing was changed.
+    for (i = 1; i <= uses; i++)
+      if (total[i] == 1 && own[i] == name && (change[i] == "new" || change[i] == "changed")) { first = i; break }
     print at[1], at[2], at[3], at[4], (first ? "direct" : "stage"), name >> (work "/tasks")
-    if (first && (change[first] == "new" || change[first] == "changed")) print path[first] >> (work "/clean")
+    if (first) print path[first] >> (work "/clean")
     if (!first) {
       first = 1
       if (total[1] > 1) print path[1], number[1], stage >> (work "/parts")
       else print path[1], stage >> (work "/moves")
     }
-    for (i = 1; i <= uses; i++) if (i != first && number[i] == 1)
-      print path[first], path[i], (group[i] != "-" && group[i] == group[first] ? "link" : "copy") >> (work "/again")
+    # Names of one inode are linked to the first of them, which may itself be a copy of another file.
+    split("", named)
+    named[group[first]] = path[first]
+    for (i = 1; i <= uses; i++) if (i != first && number[i] == 1) {
+      if (group[i] != "-" && group[i] in named) print named[group[i]], path[i], "link" >> (work "/again")
+      else { print path[first], path[i], "copy" >> (work "/again"); named[group[i]] = path[i] }
+    }
   }
   $1 != key { flush(); key = $1; name = ""; uses = 0 }
   $2 == 0 { if (name == "") name = $4; next }
@@ -354,10 +361,16 @@ arrange -k1,1 -k2,2n -k3,3n -k4,4n "$work/tasks" | awk -F'\t' -v work="$work" '
     if ($6 != before[$5] || archive != where[$5]) printf "%s%c", decode($6), 0 > list
     before[$5] = $6; where[$5] = archive }' >"$work/archives"
 
-unpack() { # LIST DIRECTORY
-  tar -x -f - -C "$2" -p --numeric-owner --xattrs --xattrs-include='*' --acls --warning=no-unknown-keyword --warning=no-timestamp \
-    --same-order --no-recursion --null --no-unquote --verbatim-files-from -T "$1"
+unpack() { # LIST DIRECTORY OPTION...
+  list=$1 into=$2
+  shift 2
+  tar -x -f - -C "$into" -p --numeric-owner "$@" --warning=no-unknown-keyword --warning=no-timestamp \
+    --same-order --no-recursion --null --no-unquote --verbatim-files-from -T "$list"
 }
+
+# Files at their own names have the attributes of their members; all others get theirs from the journals.
+direct() { unpack "$base.direct" "$target" --xattrs --xattrs-include='*' --acls; }
+staged() { unpack "$base.stage" "$stage"; }
 
 extract() { # FILE FIRST
   base=$work/list/$loaded-$1
@@ -366,15 +379,15 @@ extract() { # FILE FIRST
   if [ -e "$base.direct" ] && [ -e "$base.stage" ]; then
     # Not below the target, whose file system may have no FIFOs.
     mkfifo "$pipes/pipe"
-    unpack "$base.stage" "$stage" <"$pipes/pipe" &
+    staged <"$pipes/pipe" &
     other=$!
     status=0
-    blocks "$1" "$2" 0 - | tee "$pipes/pipe" | unpack "$base.direct" "$target" || status=1
+    blocks "$1" "$2" 0 - | tee "$pipes/pipe" | direct || status=1
     wait "$other" || status=1
     rm -f "$pipes/pipe"
     return "$status"
-  elif [ -e "$base.direct" ]; then blocks "$1" "$2" 0 - | unpack "$base.direct" "$target"
-  else blocks "$1" "$2" 0 - | unpack "$base.stage" "$stage"; fi
+  elif [ -e "$base.direct" ]; then blocks "$1" "$2" 0 - | direct
+  else blocks "$1" "$2" 0 - | staged; fi
 }
 
 # The cartridge that is in the drive goes first.
@@ -409,7 +422,7 @@ while IFS=$TAB read -r from path how; do
   plain "$path"
   if [ ! -f "$old" ]; then fail "$path" 'the file with its bytes was not found'
   elif [ "$how" = link ]; then ln -f "$old" "$target$name" || fail "$path" 'cannot be linked'
-  else cp -p "$old" "$target$name" || fail "$path" 'cannot be copied'; fi
+  else cp "$old" "$target$name" || fail "$path" 'cannot be copied'; fi
 done <"$work/again"
 
 value_of() { # KEY of $extra; sets $value, escaped

@@ -22,6 +22,7 @@ import type { Feed, OutgoingEntry, PlannedMember } from './feed.ts';
 import type { MemberResult } from './fragment.ts';
 import { JournalSpool } from './journal-spool.ts';
 import type { Fragment } from './read-ahead.ts';
+import { lineChange } from './run-journal.ts';
 import type { ArchiveProof } from './verify.ts';
 
 /** A medium that takes a copy. */
@@ -479,7 +480,8 @@ export class ArchiveWriter {
     // Where the bytes were left out, so is the name: both are looked at again.
     const located = this.#tools.located(inode.inodeId);
     if (inode.type === 'file' && inode.sizeBytes > 0 && !located) return undefined;
-    this.#addEntryLine(entry, located ?? { hash: undefined, copies: [] });
+    const line = { ...entry, row: { ...row, change: lineChange(row) } };
+    this.#addEntryLine(line, located ?? { hash: undefined, copies: [] });
     this.#tools.onEntry({
       entry,
       isLast: true,
