@@ -99,8 +99,8 @@ export interface App {
     listen: (event: RestoreEvent) => void,
     signal: AbortSignal,
   ): Promise<RestoreReport>;
-  /** Ends a backup, whether its process is still there or not. */
-  cancelJob(jobNumber: number): Promise<{ readonly state: string }>;
+  /** Ends a backup, whether its process is still there or not. Resolves with the state it is in now. */
+  cancelJob(jobNumber: number, signal: AbortSignal): Promise<string>;
   /** May be called twice. */
   close(): void;
   init(request: InitRequest, signal: AbortSignal): Promise<InitResult>;
@@ -172,7 +172,7 @@ export function wire(options: WireOptions): App {
       planRestore(...(await restoreOrder(app, request)), signal),
     restore: async (request, listen, signal) =>
       restore(...(await restoreOrder(app, request)), listen, signal),
-    cancelJob: async (jobNumber) => {
+    cancelJob: async (jobNumber, signal) => {
       const { stateDirectory } = options;
       const tools = {
         catalog: await app.catalog('write'),
@@ -183,7 +183,7 @@ export function wire(options: WireOptions): App {
           process.kill(pid, 'SIGINT');
         },
       };
-      return cancelJob(tools, jobNumber);
+      return cancelJob(tools, jobNumber, signal);
     },
     close: () => {
       for (const catalog of catalogs.values()) catalog.close();
@@ -270,7 +270,9 @@ async function restoreOrder(
   }
   const request = { paths, hostId: host.id, snapshot: tree.resolveSnapshot(at), to, overwrite };
   const { clock, random } = app;
-  return [request, { catalog, library: await app.library(), clock, random }];
+  const library = await app.library();
+  const ownDirectories = await app.ownDirectories();
+  return [request, { catalog, library, clock, random, ownDirectories }];
 }
 
 /** The chip's own words, without loading it; undefined where there is no such cartridge. */

@@ -99,9 +99,18 @@ class BlockReader {
       if (!position.proven) return drive.locate(block, this.#signal);
       if (position.block === block) return;
       assert(position.block < block);
-      // What is only passed over may be anything, filemarks too.
-      const result = await drive.read(this.#buffer, this.#signal);
-      if (result.kind === 'end-of-data') throw tooShort(this.#tape, position.block);
+      if (!(await this.#passOver())) return drive.locate(block, this.#signal);
+    }
+  }
+
+  /** What is only passed over may be anything, filemarks too. @returns false where it cannot be read: nobody wants it */
+  async #passOver(): Promise<boolean> {
+    try {
+      const { kind } = await this.#tape.drive.read(this.#buffer, this.#signal);
+      return kind !== 'end-of-data';
+    } catch (error) {
+      if (error instanceof CodedError && error.code === 'MEDIUM_UNREADABLE') return false;
+      throw error;
     }
   }
 

@@ -6,7 +6,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { SparseMapReader } from '../../archive/sparse.ts';
-import type { Content, Extent } from '../../domain/content.ts';
+import { type Content, type Extent, HASH_BYTES, SEGMENT_BYTES } from '../../domain/content.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import type { ContentHasher } from '../../hash/content-hasher.ts';
 import type { TargetFile } from '../../source/target-file.ts';
@@ -88,16 +88,34 @@ export class Assembly {
     if (this.#hashedTo === this.content.sizeBytes) {
       return this.hasher.finish().hash.equals(this.content.hash);
     }
+    return this.#hashOf(0, this.content.sizeBytes)?.equals(this.content.hash) ?? false;
+  }
+
+  /** Where the bytes are not the content's: segment by segment where there are several. After `isRight` said no. */
+  wrongRanges(): DataRange[] {
+    const { segments, sizeBytes } = this.content;
+    if (!segments) return [{ offset: 0, lengthBytes: sizeBytes }];
+    const wrong: DataRange[] = [];
+    for (let offset = 0; offset < sizeBytes; offset += SEGMENT_BYTES) {
+      const lengthBytes = Math.min(SEGMENT_BYTES, sizeBytes - offset);
+      const at = (offset / SEGMENT_BYTES) * HASH_BYTES;
+      const expected = segments.subarray(at, at + HASH_BYTES);
+      if (!this.#hashOf(offset, lengthBytes)?.equals(expected)) wrong.push({ offset, lengthBytes });
+    }
+    return wrong.length > 0 ? wrong : [{ offset: 0, lengthBytes: sizeBytes }];
+  }
+
+  /** Of bytes of the file; undefined where they are not there. */
+  #hashOf(offset: number, lengthBytes: number): Buffer | undefined {
     this.hasher.reset();
     const buffer = Buffer.allocUnsafe(READ_BYTES);
-    for (let at = 0; at < this.content.sizeBytes; ) {
-      const wanted = buffer.subarray(0, Math.min(buffer.length, this.content.sizeBytes - at));
-      const count = this.file.read(wanted, at);
-      if (count !== wanted.length) return false;
+    for (let at = 0; at < lengthBytes; ) {
+      const wanted = buffer.subarray(0, Math.min(buffer.length, lengthBytes - at));
+      if (this.file.read(wanted, offset + at) !== wanted.length) return undefined;
       this.hasher.update(wanted);
-      at += count;
+      at += wanted.length;
     }
-    return this.hasher.finish().hash.equals(this.content.hash);
+    return this.hasher.finish().hash;
   }
 
   /** @returns the data behind the map */

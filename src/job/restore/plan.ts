@@ -2,6 +2,8 @@
 import type { ArchiveCopy, Contents, LocatedExtent } from '../../catalog/contents.ts';
 import type { Content, Extent } from '../../domain/content.ts';
 import type { DataRange } from '../../domain/entry.ts';
+import { parseGeneration } from '../../domain/generation.ts';
+import { tapeTimes } from '../../pack/forecast.ts';
 
 /** One extent on the medium chosen for it. */
 export type ChosenExtent = {
@@ -132,6 +134,23 @@ function pathOf(
     offset += next.extent.lengthBytes;
   }
   return path;
+}
+
+/** Between two archives of one cartridge; half of an LTO-9 drive's mean locate, which is over the whole tape. */
+const LOCATE_SECONDS = 30;
+const GENERATION_DEFAULT = 'LTO-9';
+
+/** At worst each archive is located anew; what lies between is passed over no faster than it is read. */
+export function readMinutes(
+  generation: string | undefined,
+  extents: readonly ChosenExtent[],
+): number {
+  const name = parseGeneration(generation ?? '')?.name ?? GENERATION_DEFAULT;
+  const { rateBytes, loadSeconds, unloadSeconds } = tapeTimes(name);
+  const bytes = extents.reduce((sum, { extent }) => sum + extent.storedBytes, 0);
+  const archives = new Set(extents.map(({ archiveId }) => archiveId)).size;
+  const seconds = loadSeconds + unloadSeconds + archives * LOCATE_SECONDS + bytes / rateBytes;
+  return Math.ceil(seconds / 60);
 }
 
 /** By medium, in the order in which they are to be loaded; within one in tape order. */

@@ -5,6 +5,7 @@
  * attributes are set; what is there already is kept, so a second run fetches only what is missing. Bytes that cannot be
  * read, or read wrong, mark the copy and are taken from another one.
  */
+import { readSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Clock } from '../../base/clock.ts';
 import { CodedError, type FailureCode } from '../../base/errors.ts';
@@ -17,16 +18,13 @@ import type { Inode } from '../../catalog/inodes.ts';
 import { Media } from '../../catalog/media.ts';
 import type { Snapshot } from '../../catalog/snapshots.ts';
 import { type PathEntry, Tree } from '../../catalog/tree.ts';
-import { parseGeneration } from '../../domain/generation.ts';
 import { ContentHasher } from '../../hash/content-hasher.ts';
-import { tapeTimes } from '../../pack/forecast.ts';
 import type { ScannedEntry } from '../../source/directory.ts';
 import { TargetTree } from '../../source/target.ts';
+import type { TargetFile } from '../../source/target-file.ts';
 import type { Library } from '../../storage/library.ts';
-import { Tape } from '../../storage/tape.ts';
-import { inTapeOrder, readPieces } from '../../storage/tape-reader.ts';
-import { Assembly } from './assembly.ts';
-import { byMedium, type ChosenExtent, CopyChooser, type WantedContent } from './plan.ts';
+import { below, Fetcher, noCopy } from './fetch.ts';
+import { byMedium, readMinutes } from './plan.ts';
 
 export type RestoreRequest = {
   /** Absolute and normal; with everything below. */
@@ -43,6 +41,8 @@ export type RestoreTools = {
   readonly library: Library;
   readonly clock: Clock;
   readonly random: Random;
+  /** Absolute paths of this program's own directories, into which nothing is restored. */
+  readonly ownDirectories: readonly Raw[];
 };
 
 export type RestorePlan = {
@@ -84,15 +84,17 @@ export type RestoreEvent =
   | { readonly event: 'file'; readonly path: string; readonly bytes: number }
   | { readonly event: 'warning'; readonly message: string };
 
-/** Names of one content: all get the same bytes. */
-type Want = { readonly contentId: number; readonly names: PathEntry[] };
+/** A further name of a file whose first name was met before. */
+type Link = { readonly first: PathEntry; readonly entry: PathEntry };
 
-type Chosen = { readonly want: Want; readonly wanted: WantedContent };
+/** The first name of a file with several. */
+type FirstName = {
+  readonly entry: PathEntry;
+  /** Something had the name before this restore. */
+  readonly isKept: boolean;
+};
 
-const COPY_BYTES = 2 ** 20;
-/** Between two archives of one cartridge; half of an LTO-9 drive's mean locate, which is over the whole tape. */
-const LOCATE_SECONDS = 30;
-const GENERATION_DEFAULT = 'LTO-9';
+const READ_BYTES = 2 ** 20;
 const ENTRIES_A_TURN = 1000;
 
 /** What would be read. Nothing is made. */
@@ -104,7 +106,7 @@ export async function planRestore(
   const job = new RestoreJob(request, tools, () => {});
   try {
     await job.collect('plan', signal);
-    return (await job.plan(signal)).plan;
+    return await job.plan(signal);
   } finally {
     job.close();
   }
@@ -132,15 +134,15 @@ class RestoreJob {
   readonly #listen: (event: RestoreEvent) => void;
   readonly #tree: Tree;
   readonly #contents: Contents;
-  readonly #archives: Archives;
   readonly #media: Media;
   readonly #target: TargetTree;
-  readonly #wants = new Map<number, Want>();
+  readonly #fetcher: Fetcher;
   /** Directories, each before what is in it. */
   readonly #directories: PathEntry[] = [];
-  /** Further names of files with several, by the first name. */
-  readonly #links: { readonly first: PathEntry; readonly entry: PathEntry }[] = [];
-  readonly #first = new Map<number, PathEntry>();
+  readonly #links: Link[] = [];
+  readonly #first = new Map<number, FirstName>();
+  /** Inodes with several names whose first name has its bytes: brought, or proven. */
+  readonly #linkable = new Set<number>();
   readonly #failed: RestoreFailure[] = [];
   readonly #notSet: Record<string, number> = {};
   readonly #used: string[] = [];
@@ -150,14 +152,28 @@ class RestoreJob {
   #bytes = 0;
 
   constructor(request: RestoreRequest, tools: RestoreTools, listen: (event: RestoreEvent) => void) {
+    const { catalog, library, random, ownDirectories } = tools;
     this.#request = request;
     this.#tools = tools;
     this.#listen = listen;
-    this.#tree = new Tree(tools.catalog);
-    this.#contents = new Contents(tools.catalog);
-    this.#archives = new Archives(tools.catalog);
-    this.#media = new Media(tools.catalog);
-    this.#target = TargetTree.open(request.to, { random: tools.random });
+    this.#tree = new Tree(catalog);
+    this.#contents = new Contents(catalog);
+    this.#media = new Media(catalog);
+    this.#target = TargetTree.open(request.to, { random, ownDirectories });
+    this.#fetcher = new Fetcher({
+      contents: this.#contents,
+      archives: new Archives(catalog),
+      media: this.#media,
+      library,
+      target: this.#target,
+      onMedium: (barcode) => {
+        if (!this.#used.includes(barcode)) this.#used.push(barcode);
+        this.#listen({ event: 'medium', barcode });
+      },
+      onWhole: (entry, file) => this.#finishFile(entry, file),
+      onFailure: (entry, error) => this.#fail(entry, error),
+      warn: (message) => this.#listen({ event: 'warning', message }),
+    });
     this.#startMs = tools.clock.monotonicMs();
   }
 
@@ -192,45 +208,28 @@ class RestoreJob {
     }
   }
 
-  async plan(signal: AbortSignal): Promise<{ plan: RestorePlan; chosen: Chosen[] }> {
-    const present = await this.#present(signal);
-    const chooser = new CopyChooser(this.#contents, (barcode) => present.has(barcode));
-    const chosen: Chosen[] = [];
-    const lost: string[] = [];
-    for (const want of this.#wants.values()) {
-      const wanted = chooser.choose(want.contentId);
-      if ('reason' in wanted) lost.push(...want.names.map(({ path }) => rawText(path)));
-      else chosen.push({ want, wanted });
-    }
+  async plan(signal: AbortSignal): Promise<RestorePlan> {
+    const { chosen, lost } = await this.#fetcher.plan(signal);
     const media = [...byMedium(chosen.map(({ wanted }) => wanted))].map(([barcode, extents]) => ({
       barcode,
       location: this.#media.find(barcode)?.location ?? null,
       files: new Set(extents.map(({ contentId }) => contentId)).size,
       bytes: extents.reduce((sum, { extent }) => sum + extent.storedBytes, 0),
-      minutes: this.#minutes(barcode, extents),
+      minutes: readMinutes(this.#media.find(barcode)?.generation, extents),
     }));
-    const files = [...this.#wants.values()].reduce((sum, { names }) => sum + names.length, 0);
+    const files = [...this.#fetcher.wants].reduce((sum, { names }) => sum + names.length, 0);
     const bytes = chosen.reduce((sum, { wanted }) => sum + wanted.content.sizeBytes, 0);
-    return { plan: { files, bytes, media, lost }, chosen };
+    const names = lost.flatMap((want) => want.names.map(({ path }) => rawText(path)));
+    return { files, bytes, media, lost: names };
   }
 
   async run(signal: AbortSignal): Promise<RestoreReport> {
-    const { plan } = await this.plan(signal);
-    this.#listen({ event: 'plan', plan });
-    const offline = new Map<string, CodedError>();
-    // Each round reads what is left from the copies that still count; one that brings nothing is the last.
-    for (let left = Number.POSITIVE_INFINITY; this.#wants.size > 0 && this.#wants.size < left; ) {
-      left = this.#wants.size;
-      const { chosen } = await this.plan(signal);
-      for (const [barcode, extents] of byMedium(chosen.map(({ wanted }) => wanted))) {
-        await this.#readMedium(barcode, { extents, chosen, offline }, signal);
-      }
-      this.#abandonOpen();
-    }
-    for (const { contentId, names } of this.#wants.values())
-      this.#giveUp(contentId, names, offline);
-    for (const { first, entry } of this.#links) {
-      this.#attempt(entry, () => this.#makeLink(first, entry));
+    this.#listen({ event: 'plan', plan: await this.plan(signal) });
+    await this.#fetcher.run(signal);
+    // Where a link cannot be made, the name gets a file of its own, and the names behind it link to that.
+    for (let links = this.#links; links.length > 0; ) {
+      links = this.#makeLinks(links);
+      await this.#fetcher.run(signal);
     }
     for (const entry of this.#directories.toReversed()) {
       this.#attempt(entry, () => this.#note(this.#target.apply(below(entry.path), entry.inode)));
@@ -259,27 +258,46 @@ class RestoreJob {
       return;
     }
     if (mode === 'make') this.#makeAbove(path);
-    const isFurther = inode.type === 'file' && inode.sourceInode.links > 1;
-    const first = isFurther ? this.#first.get(inode.inodeId) : undefined;
-    if (first) {
-      this.#links.push({ first, entry });
-      return;
+    const isThere = this.#isThere(path, inode);
+    if (inode.type === 'file' && inode.sourceInode.links > 1) {
+      const first = this.#first.get(inode.inodeId);
+      if (first && (!first.isKept || this.#isProven(first.entry, mode))) {
+        this.#links.push({ first: first.entry, entry });
+        return;
+      }
+      this.#first.set(inode.inodeId, { entry, isKept: isThere });
     }
-    if (isFurther) this.#first.set(inode.inodeId, entry);
-    if (this.#isThere(path, inode)) {
+    if (isThere) {
       this.#kept += 1;
       return;
     }
-    if (inode.type === 'file' && inode.sizeBytes > 0) {
-      if (inode.contentId === undefined) throw noCopy(entry.path);
-      const want = this.#wants.get(inode.contentId);
-      if (want) want.names.push(entry);
-      else this.#wants.set(inode.contentId, { contentId: inode.contentId, names: [entry] });
-      return;
+    if (inode.type === 'file' && inode.sizeBytes > 0) this.#want(entry);
+    else if (mode === 'make' && inode.type === 'file') this.#makeEmpty(entry);
+    else if (mode === 'make') this.#makeSpecial(path, inode);
+  }
+
+  #want(entry: PathEntry): void {
+    const { contentId } = entry.inode;
+    if (contentId === undefined) throw noCopy(entry.path);
+    this.#fetcher.want(contentId, entry);
+  }
+
+  /** Whether what was there before has the bytes of the snapshot: only then another name may be linked to it. */
+  #isProven({ path, inode }: PathEntry, mode: 'plan' | 'make'): boolean {
+    if (mode === 'plan' || this.#linkable.has(inode.inodeId)) return true;
+    const content = inode.contentId === undefined ? undefined : this.#contents.get(inode.contentId);
+    const file = this.#target.reopen(below(path));
+    if (!file) return false;
+    try {
+      const isRight =
+        content !== undefined &&
+        file.entry.sizeBytes === content.sizeBytes &&
+        hashOf(file.descriptor, content.sizeBytes)?.equals(content.hash) === true;
+      if (isRight) this.#linkable.add(inode.inodeId);
+      return isRight;
+    } finally {
+      this.#target.closeFile(file);
     }
-    if (mode === 'plan') return;
-    if (inode.type === 'file') this.#makeEmpty(path, inode);
-    else this.#makeSpecial(path, inode);
   }
 
   /** What a restore has brought before is not fetched again; anything else of that name is kept too, unless overwritten. */
@@ -294,14 +312,24 @@ class RestoreJob {
     if (slash > 0) this.#target.makeDirectory(path.slice(0, slash) as Raw);
   }
 
-  #makeEmpty(path: Raw, inode: Inode): void {
-    const file = this.#target.createFile(path);
+  #makeEmpty(entry: PathEntry): void {
+    const file = this.#target.createFile(below(entry.path));
     try {
-      this.#note(file.apply(inode));
-      this.#count(file.commit({ overwrite: this.#request.overwrite }), 0);
+      this.#finishFile(entry, file);
     } finally {
       file.abandon();
     }
+  }
+
+  /** Its bytes are there: attributes, and then its name. */
+  #finishFile({ path, inode }: PathEntry, file: TargetFile): void {
+    this.#note(file.apply(inode));
+    const placed = file.commit({ overwrite: this.#request.overwrite });
+    this.#count(placed, inode.sizeBytes);
+    if (placed !== 'made') return;
+    if (inode.sourceInode.links > 1) this.#linkable.add(inode.inodeId);
+    if (inode.sizeBytes > 0)
+      this.#listen({ event: 'file', path: rawText(path), bytes: inode.sizeBytes });
   }
 
   #makeSpecial(path: Raw, inode: Inode): void {
@@ -315,199 +343,35 @@ class RestoreJob {
     if (placed === 'made') this.#note(this.#target.apply(path, inode));
   }
 
-  #makeLink(first: PathEntry, entry: PathEntry): void {
+  /** @returns links to be made when what they are to link to has been brought */
+  #makeLinks(links: readonly Link[]): Link[] {
     const replace = { overwrite: this.#request.overwrite };
-    const link = { existing: below(first.path), path: below(entry.path) };
-    const placed = this.#target.makeLink(link, replace);
-    if (placed === 'refused') {
-      throw new CodedError('TARGET_FAILED', `${rawText(entry.path)} cannot be linked here`);
-    }
-    this.#count(placed, 0);
-  }
-
-  async #readMedium(
-    barcode: string,
-    order: {
-      extents: readonly ChosenExtent[];
-      chosen: readonly Chosen[];
-      offline: Map<string, CodedError>;
-    },
-    signal: AbortSignal,
-  ): Promise<void> {
-    const medium = this.#media.find(barcode);
-    if (medium?.uuid === undefined || order.offline.has(barcode)) return;
-    let tape: Tape;
-    try {
-      const { library } = this.#tools;
-      tape = await Tape.attach(library, { barcode, uuid: medium.uuid }, signal);
-    } catch (error) {
-      if (!(error instanceof CodedError) || error.code === 'INTERRUPTED') throw error;
-      if (error.failure.retry === 'later') throw error;
-      order.offline.set(barcode, error);
-      this.#listen({ event: 'warning', message: error.message });
-      return;
-    }
-    try {
-      this.#used.push(barcode);
-      this.#listen({ event: 'medium', barcode });
-      const byContent = new Map(order.chosen.map((chosen) => [chosen.want.contentId, chosen]));
-      await this.#readExtents(tape, order.extents, byContent, signal);
-    } finally {
-      await tape.close();
-    }
-  }
-
-  async #readExtents(
-    tape: Tape,
-    extents: readonly ChosenExtent[],
-    byContent: ReadonlyMap<number, Chosen>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const pieces = inTapeOrder(
-      extents.map((key) => ({
-        key,
-        startBlock: key.startBlock,
-        offset: key.extent.archiveOffset,
-        lengthBytes: key.extent.storedBytes,
-      })),
-    );
-    const broken = new Set<ChosenExtent>();
-    for await (const piece of readPieces(tape, pieces, signal)) {
-      const { key } = piece;
-      const chosen = byContent.get(key.contentId);
-      if (!chosen || broken.has(key) || !this.#wants.has(key.contentId)) continue;
-      if ('failure' in piece) {
-        this.#markBad(key, piece.failure.message);
-        broken.add(key);
-        continue;
-      }
-      const isRight = this.#attemptAll(chosen.want, () => {
-        const assembly = this.#assembly(chosen);
-        if (piece.at === 0) assembly.begin(key.extent);
-        assembly.take(key.extent, piece.bytes);
-        if (!assembly.hasAll(chosen.wanted.extents.map(({ extent }) => extent))) return true;
-        return this.#complete(chosen, assembly);
+    const heads = new Map<number, PathEntry>();
+    const left: Link[] = [];
+    for (const { first, entry } of links) {
+      const { inodeId } = entry.inode;
+      this.#attempt(entry, () => {
+        if (this.#linkable.has(inodeId)) {
+          const link = { existing: below(first.path), path: below(entry.path) };
+          const placed = this.#target.makeLink(link, replace);
+          if (placed === 'refused') this.#makeAnew(entry);
+          else this.#count(placed, 0);
+          return;
+        }
+        const head = heads.get(inodeId);
+        if (head) left.push({ first: head, entry });
+        else {
+          heads.set(inodeId, entry);
+          this.#makeAnew(entry);
+        }
       });
-      if (!isRight) broken.add(key);
-      signal.throwIfAborted();
     }
+    return left;
   }
 
-  readonly #open = new Map<number, Assembly>();
-  readonly #idle: ContentHasher[] = [];
-
-  #assembly({ want, wanted }: Chosen): Assembly {
-    const known = this.#open.get(want.contentId);
-    if (known) return known;
-    const [first] = want.names;
-    if (!first) throw noCopy('' as Raw);
-    const file = this.#target.createFile(below(first.path));
-    const assembly = new Assembly(wanted.content, file, this.#idle.pop() ?? new ContentHasher());
-    this.#open.set(want.contentId, assembly);
-    return assembly;
-  }
-
-  /** All bytes are here: proven, given their attributes and names; or their copies are marked. */
-  #complete({ want, wanted }: Chosen, assembly: Assembly): boolean {
-    if (!assembly.isRight()) {
-      for (const extent of wanted.extents) {
-        this.#markBad(extent, 'its bytes are not what was written');
-      }
-      this.#open.delete(want.contentId);
-      assembly.file.abandon();
-      return false;
-    }
-    const { overwrite } = this.#request;
-    const [first, ...others] = want.names;
-    for (const entry of others) {
-      this.#attempt(entry, () => this.#copy(assembly, entry));
-    }
-    this.#open.delete(want.contentId);
-    this.#idle.push(assembly.hasher);
-    this.#wants.delete(want.contentId);
-    if (!first) return true;
-    try {
-      this.#note(assembly.file.apply(first.inode));
-      this.#count(assembly.file.commit({ overwrite }), wanted.content.sizeBytes);
-      const path = rawText(first.path);
-      this.#listen({ event: 'file', path, bytes: wanted.content.sizeBytes });
-    } finally {
-      assembly.file.abandon();
-    }
-    return true;
-  }
-
-  /** A further file of the same bytes, holes left out where the first has none of them written. */
-  #copy(assembly: Assembly, entry: PathEntry): void {
-    const { sizeBytes } = assembly.content;
-    const file = this.#target.createFile(below(entry.path));
-    try {
-      const buffer = Buffer.allocUnsafe(COPY_BYTES);
-      for (let at = 0; at < sizeBytes; ) {
-        const count = assembly.file.read(
-          buffer.subarray(0, Math.min(COPY_BYTES, sizeBytes - at)),
-          at,
-        );
-        file.write(buffer.subarray(0, count), at);
-        at += count;
-      }
-      file.setSize(sizeBytes);
-      this.#note(file.apply(entry.inode));
-      this.#count(file.commit({ overwrite: this.#request.overwrite }), sizeBytes);
-    } finally {
-      file.abandon();
-    }
-  }
-
-  /** Contents of which some parts came and others did not: what came is fetched again with the next round's copies. */
-  #abandonOpen(): void {
-    for (const assembly of this.#open.values()) assembly.file.abandon();
-    this.#open.clear();
-  }
-
-  #markBad({ archiveId, mediumId, barcode, extent }: ChosenExtent, reason: string): void {
-    this.#archives.addDamage({
-      archiveId,
-      mediumId,
-      position: extent.archiveOffset,
-      lengthBytes: Math.max(1, extent.storedBytes),
-    });
-    this.#listen({
-      event: 'warning',
-      message: `${barcode}: ${reason}; another copy is used where there is one`,
-    });
-  }
-
-  #giveUp(
-    contentId: number,
-    names: readonly PathEntry[],
-    offline: ReadonlyMap<string, CodedError>,
-  ): void {
-    const located = this.#contents.extentsOf(contentId);
-    const missing = located.flatMap(({ copies }) =>
-      copies.filter(({ isGood }) => isGood).map(({ barcode }) => offline.get(barcode)),
-    );
-    const [cause] = missing.filter((error) => error !== undefined);
-    for (const { path } of names) {
-      const error = cause ?? noCopy(path);
-      this.#failed.push({ path: rawText(path), reason: error.message, code: error.code });
-    }
-  }
-
-  /** At worst each archive is located anew; what lies between is passed over no faster than it is read. */
-  #minutes(barcode: string, extents: readonly ChosenExtent[]): number {
-    const name = parseGeneration(this.#media.find(barcode)?.generation ?? '')?.name;
-    const { rateBytes, loadSeconds, unloadSeconds } = tapeTimes(name ?? GENERATION_DEFAULT);
-    const bytes = extents.reduce((sum, { extent }) => sum + extent.storedBytes, 0);
-    const archives = new Set(extents.map(({ archiveId }) => archiveId)).size;
-    const seconds = loadSeconds + unloadSeconds + archives * LOCATE_SECONDS + bytes / rateBytes;
-    return Math.ceil(seconds / 60);
-  }
-
-  async #present(signal: AbortSignal): Promise<ReadonlySet<string>> {
-    const status = await this.#tools.library.status(signal);
-    if (!status.changer) return new Set(this.#media.list().map(({ barcode }) => barcode));
-    return new Set(status.cartridges.flatMap(({ barcode }) => barcode ?? []));
+  #makeAnew(entry: PathEntry): void {
+    if (entry.inode.sizeBytes > 0) this.#want(entry);
+    else this.#makeEmpty(entry);
   }
 
   /** One entry's failure is the report's, not the restore's; a full target ends it. */
@@ -516,28 +380,12 @@ class RestoreJob {
       step();
     } catch (error) {
       if (!(error instanceof CodedError) || error.code === 'TARGET_FULL') throw error;
-      const { message, code } = error;
-      this.#failed.push({ path: rawText(entry.path), reason: message, code });
+      this.#fail(entry, error);
     }
   }
 
-  /** As `attempt`, for all names of a content: none of them is wanted any more. */
-  #attemptAll(want: Want, step: () => boolean): boolean {
-    const [first] = want.names;
-    try {
-      return step();
-    } catch (error) {
-      if (!(error instanceof CodedError) || error.code === 'TARGET_FULL') throw error;
-      this.#open.get(want.contentId)?.file.abandon();
-      this.#open.delete(want.contentId);
-      want.names.shift();
-      if (first) {
-        const { message, code } = error;
-        this.#failed.push({ path: rawText(first.path), reason: message, code });
-      }
-      if (want.names.length === 0) this.#wants.delete(want.contentId);
-      return false;
-    }
+  #fail(entry: PathEntry, { message, code }: CodedError): void {
+    this.#failed.push({ path: rawText(entry.path), reason: message, code });
   }
 
   #count(placed: 'made' | 'kept', bytes: number): void {
@@ -553,11 +401,6 @@ class RestoreJob {
   }
 }
 
-/** The path below the target; the root is the target itself. */
-function below(path: Raw): Raw {
-  return path.slice(1) as Raw;
-}
-
 function isSame(present: ScannedEntry, inode: Inode): boolean {
   return (
     present.type === inode.type &&
@@ -567,7 +410,15 @@ function isSame(present: ScannedEntry, inode: Inode): boolean {
   );
 }
 
-function noCopy(path: Raw): CodedError {
-  const name = rawText(path);
-  return new CodedError('MEDIUM_UNREADABLE', `no good copy of ${name} is left`, { path: name });
+/** Of the first bytes of an open file; undefined where it has fewer. */
+function hashOf(descriptor: number, sizeBytes: number): Buffer | undefined {
+  const hasher = new ContentHasher();
+  const buffer = Buffer.allocUnsafe(READ_BYTES);
+  for (let at = 0; at < sizeBytes; ) {
+    const count = readSync(descriptor, buffer, 0, Math.min(buffer.length, sizeBytes - at), at);
+    if (count === 0) return undefined;
+    hasher.update(buffer.subarray(0, count));
+    at += count;
+  }
+  return hasher.finish().hash;
 }
