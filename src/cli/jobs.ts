@@ -124,14 +124,10 @@ const cancel = (open: OpenContext) =>
       command: 'cancel <id>',
       describe: 'End a backup; what it has stored stays',
       builder: (yargs) => yargs.positional('id', ID),
-      run: async ({ app, output }, args) => {
+      run: async ({ app, output, signal }, args) => {
         const number = jobArgument(args.id);
-        const { state } = await app.cancelJob(number);
-        output.result({ job: number, state }, () =>
-          state === 'stopping'
-            ? `job ${number}: stops behind the file it is at`
-            : `job ${number}: ${state}`,
-        );
+        const state = await app.cancelJob(number, signal);
+        output.result({ job: number, state }, () => `job ${number}: ${state}`);
       },
     },
     open,
@@ -150,7 +146,7 @@ const resume = (open: OpenContext) =>
           copies: undefined,
           pool: undefined,
           allowEmpty: false,
-      verify: false,
+          verify: false,
           workers: RESUME_WORKERS,
         });
       },

@@ -112,46 +112,60 @@ export type CancelTools = Pick<StartTools, 'stateDirectory' | 'lock'> & {
   interrupt(pid: number): void;
 };
 
+/** How often a process that was asked to stop is looked after. */
+const STOPPING_MS = 200;
+
 /**
- * Ends a backup. One that runs is asked to stop behind the file it is at; one whose process is no more becomes a snapshot
- * of what it has stored, or nothing where it has stored nothing.
- * @throws CodedError USAGE where there is nothing to be ended; SOURCE_BUSY where another job has its sources now
+ * Ends a backup. One that runs is asked to stop behind the file it is at, and waited for. What it has stored becomes a
+ * partial snapshot; one that has stored nothing is cancelled.
+ * @throws CodedError USAGE where there is nothing to be ended; SOURCE_BUSY where another job has its sources now; the
+ *   signal's reason, which leaves the job interrupted
  */
 export async function cancelJob(
   tools: CancelTools,
   number: number,
-): Promise<{ readonly state: 'stopping' | JobState }> {
+  signal: AbortSignal,
+): Promise<JobState> {
   const { catalog, clock } = tools;
   const job = findJob(catalog, number);
   if (job.state !== 'running' && job.state !== 'waiting')
     throw usage(`job ${number} is ${job.state}: there is nothing to be cancelled`);
   if (job.verb !== 'backup') throw usage(`job ${number} is no backup: it cannot be cancelled`);
-  const names = new Set(sourcesOf(job));
-  const sources = new Sources(catalog).list().filter(({ name }) => names.has(name));
-  let locks: Awaited<ReturnType<typeof lockAll>>;
-  try {
-    locks = await lockAll(sources, tools);
-  } catch (error) {
-    const isItsOwn = error instanceof CodedError && error.facts.pid === job.pid;
-    if (!isItsOwn || !isWriting(catalog, job.pid)) throw error;
-    tools.interrupt(job.pid);
-    return { state: 'stopping' };
-  }
+  const locks = await lockStopped(tools, job, signal);
   try {
     const run = new Run(catalog, number);
-    // It was being finished when it ended, and is by now.
+    // It came to its end meanwhile, or was being finished when its process ended, and is by now.
     const { state, snapshotId } = findJob(catalog, number);
-    if (snapshotId !== undefined) return { state };
+    if (snapshotId !== undefined || (state !== 'running' && state !== 'waiting')) return state;
     run.resume();
     if (run.entries('all').next().done) {
       run.discard();
       new Jobs(catalog).setState(number, 'cancelled');
-      return { state: 'cancelled' };
-    }
-    run.finish({ state: 'partial', timeMs: clock.nowMs() });
-    return { state: 'partial' };
+    } else run.finish({ state: 'partial', timeMs: clock.nowMs() });
+    return findJob(catalog, number).state;
   } finally {
     for (const lock of locks) await lock.close();
+  }
+}
+
+/** The locks of a job's sources, when its own process has let go of them. */
+async function lockStopped(
+  tools: CancelTools,
+  job: Job,
+  signal: AbortSignal,
+): Promise<Awaited<ReturnType<typeof lockAll>>> {
+  const { catalog, clock } = tools;
+  const names = new Set(sourcesOf(job));
+  const sources = new Sources(catalog).list().filter(({ name }) => names.has(name));
+  for (let isAsked = false; ; isAsked = true) {
+    try {
+      return await lockAll(sources, tools);
+    } catch (error) {
+      const isItsOwn = error instanceof CodedError && error.facts.pid === job.pid;
+      if (!isItsOwn || !isWriting(catalog, job.pid)) throw error;
+    }
+    if (!isAsked) tools.interrupt(job.pid);
+    await clock.sleepMs(STOPPING_MS, signal);
   }
 }
 

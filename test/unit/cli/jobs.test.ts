@@ -2,7 +2,6 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { SimClock } from '../../../src/base/clock.ts';
-import { CodedError } from '../../../src/base/errors.ts';
 import { Jobs, type LogLine } from '../../../src/catalog/jobs.ts';
 import { cancelJob, watchJob } from '../../../src/job/jobs.ts';
 import { levelArgument, timeArgument } from '../../../src/job/logs.ts';
@@ -257,22 +256,26 @@ describe('cancel', () => {
       const other = new Jobs(catalog).add({ ...JOB, uuid: 'v', pid: 1, parameters });
       const interrupted: number[] = [];
       const lock = memoryLocks();
+      const held = await lock(join(line.state, 'locks', 'source-1.lock'));
+      const signal = new AbortController().signal;
       const tools = {
         ...{ catalog, clock, lock, stateDirectory: line.state },
-        interrupt: (pid: number) => void interrupted.push(pid),
+        interrupt: (pid: number) => {
+          interrupted.push(pid);
+          void clock.sleepMs(MINUTE_MS, signal).then(() => held.close());
+        },
       };
-      const held = await lock(join(line.state, 'locks', 'source-1.lock'));
-      expect(await cancelJob(tools, running)).toEqual({ state: 'stopping' });
+      await expect(cancelJob(tools, other, signal)).rejects.toMatchObject({ code: 'SOURCE_BUSY' });
+      expect(interrupted).toEqual([]);
+      expect(await cancelJob(tools, running, signal)).toBe('cancelled');
       expect(interrupted).toEqual([process.pid]);
-      await expect(cancelJob(tools, other)).rejects.toMatchObject({ code: 'SOURCE_BUSY' });
-      await held.close();
-      expect(interrupted).toHaveLength(1);
-      expect(await cancelJob(tools, other)).toEqual({ state: 'cancelled' });
+      expect(clock.nowMs()).toBeGreaterThanOrEqual(START_MS + MINUTE_MS);
+      expect(await cancelJob(tools, other, signal)).toBe('cancelled');
     });
   });
 });
 
-test('a backup by the command line, looked at, cancelled and gone on with', async () => {
+test('a backup by the command line, looked at; another one gone on with', async () => {
   const { line } = await commandLine();
   const path = join(line.directory, 'home');
   await mkdir(path);
@@ -286,12 +289,12 @@ test('a backup by the command line, looked at, cancelled and gone on with', asyn
   expect(await line.json('stat', join(path, 'letter'))).toMatchObject({
     extents: [{ copies: [{ barcode: 'VIR001L8', isGood: true }] }],
   });
-  const interrupt = AbortSignal.abort(new CodedError('INTERRUPTED', 'stopped'));
   await writeFile(join(path, 'second'), 'x');
-  const stopped = await line.sayUntil(interrupt, 'backup', '--single-threaded');
-  expect(stopped.exit).toBe(130);
+  // A process that was killed right after it had begun.
+  const parameters = { sources: ['home'], copies: 1, pool: 'main' };
+  line.withCatalog((catalog) => new Jobs(catalog).add({ ...JOB, uuid: 'u', parameters }));
   const [job] = (await line.json('jobs')).jobs;
-  expect(job).toMatchObject({ number: 2, state: 'running' });
+  expect(job).toMatchObject({ number: 2, state: 'running', isInterrupted: true });
   await line.ok('job', 'resume', '2');
   expect(await line.json('job', 'show', '2', '--files')).toMatchObject({
     state: 'finished',
