@@ -128,6 +128,35 @@ describe('formatConfig', () => {
   );
 });
 
+describe('archive and backup', () => {
+  const parse = (text: string) => parseConfig(`[library]\nkind = "virtual"\n${text}\n`, PATH);
+
+  test('sizes as people write them', () => {
+    const text =
+      '[archive]\nsize = "32GB"\npart = 1073741824\nblock = "1 MiB"\n[backup]\nmemory = "1GiB"';
+    expect(parse(text)).toMatchObject({
+      archive: { size: 32e9, part: 2 ** 30, block: 2 ** 20 },
+      backup: { memory: 2 ** 30 },
+    });
+  });
+
+  test.each([
+    ['[archive]\nsize = "much"', /archive\.size: .*is no size/],
+    ['[archive]\nblock = 1000', /archive\.block: a block has 4 KiB to 8 MiB/],
+    ['[archive]\nblock = "16MiB"', /archive\.block/],
+    ['[archive]\nminutes = 0', /archive\.minutes/],
+    ['[archive]\nsha256 = "sometimes"', /archive\.sha256/],
+    ['[backup]\npool = "a b"', /backup\.pool: letters, digits/],
+    ['[backup]\ncopies = 5', /backup\.copies/],
+    ['[backup]\nmemory = "1MiB"', /backup\.memory: at least 64 MiB/],
+    ['[backup]\ncolour = "red"', /backup: .*colour/],
+  ])('%s is refused', (text, sentence) =>
+    expect(() => parse(text)).toThrow(
+      expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringMatching(sentence) }),
+    ),
+  );
+});
+
 describe('loadConfig', () => {
   test('from the state directory, or where it is named; frozen', async () => {
     const state = await scratchDirectory();
@@ -137,8 +166,11 @@ describe('loadConfig', () => {
     expect(config).toEqual({
       stateDirectory: state,
       library: { kind: 'virtual', directory: 'virtual', speed: 'model' },
+      archive: { minutes: 15, entries: 1_000_000, block: 524_288, sha256: 'auto' },
+      backup: { pool: 'main', copies: 1, memory: 2 ** 28, label: 'auto' },
     });
-    expect(Object.isFrozen(config) && Object.isFrozen(config.library)).toBe(true);
+    for (const part of [config, config.library, config.archive, config.backup])
+      expect(Object.isFrozen(part)).toBe(true);
     expect((await loadConfig(state, join(state, 'other.toml'))).library).toMatchObject({
       speed: 'real',
     });
