@@ -109,7 +109,8 @@ export class Inodes {
     return this.fromRow(row);
   }
 
-  fromRow(row: InodeRow): Inode {
+  /** @param row what stands behind the inode's columns is of no interest */
+  fromRow(row: readonly [...InodeRow, ...unknown[]]): Inode {
     const type = typeOf(row[1]);
     const [uid, gid, user, group] = this.owner(row[2]);
     return {

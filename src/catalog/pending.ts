@@ -25,7 +25,7 @@ export type PendingEntry = {
   readonly hash: Buffer | undefined;
   /** A lower inode with the same hash is waiting too: this one takes its content and need not be read. */
   readonly isFollower: boolean;
-  /** Another content has this size: it may be a duplicate. Known after `Run.countSizes`, else false. */
+  /** Another content has this size: it may be a duplicate. Known after `Run.countSizes`; of `unstored` ones never told. */
   readonly isCandidate: boolean;
   /** The archive whose journal carries the row. */
   readonly archiveId: number | undefined;
@@ -47,18 +47,30 @@ const FILTERS: Record<PendingFilter, string> = {
 };
 
 type EntryRow = [
+  ...inode: InodeRow,
   name: Raw,
   change: number,
   archive: number | null,
   movedFrom: Raw | null,
   isWaiting: number,
+  isCandidate: number,
   hash: Buffer | null,
   isFollower: number,
-  isCandidate: number,
-  ...InodeRow,
 ];
-const EXTRA_COLUMNS = 8;
 const PAGE_ROWS = 500;
+
+/** Other files of this run that wait have the size. */
+const SIZE_IS_SHARED = 'EXISTS(SELECT 1 FROM temp.sizes s WHERE s.size = i.size AND s.count > 1)';
+/** A content that is stored has it. */
+const SIZE_IS_KNOWN =
+  'EXISTS(SELECT 1 FROM contents c WHERE c.size = i.size AND c.hash IS NOT NULL)';
+
+const HASH_COLUMNS = `h.hash, h.hash IS NOT NULL AND EXISTS(
+  SELECT 1 FROM run_hashes l JOIN inodes n ON n.id = l.inode
+  WHERE l.job = p.job AND l.hash = h.hash AND l.inode < h.inode AND n.content IS NULL)`;
+
+/** Told of each row; what nobody asks for costs as much as the rest of it. */
+type Asked = { readonly candidates: boolean };
 
 /** A run's rows in order of path. Memory is bounded; rows may change while it is read. */
 export class PendingRows {
@@ -66,9 +78,11 @@ export class PendingRows {
   readonly #directories: Directories;
   readonly #inodes: Inodes;
   readonly #catalog: Catalog;
+  readonly #hasHashes;
 
   constructor(catalog: Catalog, jobNumber: number) {
     this.#catalog = catalog;
+    this.#hasHashes = catalog.prepare('SELECT 1 FROM run_hashes WHERE job = ? LIMIT 1');
     this.#jobNumber = jobNumber;
     this.#directories = new Directories(catalog);
     this.#inodes = new Inodes(catalog);
@@ -94,34 +108,40 @@ export class PendingRows {
   }
 
   inOrder(filter: PendingFilter): Generator<PendingEntry> {
-    return this.#inOrder(FILTERS[filter]);
+    return this.#inOrder(FILTERS[filter], { candidates: filter !== 'unstored' });
+  }
+
+  /** Waiting files that may be duplicates. @param sharedFromBytes smaller ones only where a stored content has the size */
+  candidates(sharedFromBytes: number): Generator<PendingEntry> {
+    assert(Number.isSafeInteger(sharedFromBytes));
+    const isShared = `i.size >= ${sharedFromBytes} AND ${SIZE_IS_SHARED}`;
+    const where = `${WAITING} AND (${isShared} OR ${SIZE_IS_KNOWN})`;
+    return this.#inOrder(where, { candidates: true });
   }
 
   /** Those that an archive carries, stored in it or only named by its journal. */
   carriedBy(archiveId: number): Generator<PendingEntry> {
     assert(Number.isSafeInteger(archiveId));
-    return this.#inOrder(`p.archive = ${archiveId}`);
+    return this.#inOrder(`p.archive = ${archiveId}`, { candidates: false });
   }
 
-  *#inOrder(where: string): Generator<PendingEntry> {
+  *#inOrder(where: string, asked: Asked): Generator<PendingEntry> {
     const marked = this.#markDirectories(where);
     try {
-      yield* this.#walk(where, marked);
+      yield* this.#walk(marked, this.#pages(where, asked));
     } finally {
       this.#catalog.prepare(`DROP TABLE temp.${marked}`).run();
     }
   }
 
-  *#walk(where: string, marked: string): Generator<PendingEntry> {
-    const job = this.#jobNumber;
-    const entries = this.#catalog.prepare<EntryRow>(this.#select(where));
+  *#walk(marked: string, page: (dir: number, after: Raw) => EntryRow[]): Generator<PendingEntry> {
     const children = this.#catalog.prepare<[Raw, number]>(
       `SELECT name, dir FROM temp.${marked} WHERE parent = ? AND name > ? ORDER BY name LIMIT ${PAGE_ROWS}`,
     );
     const tree = {
       entries: (dir: number) =>
         mapped(
-          paged((last: EntryRow | undefined) => entries.all(job, dir, last?.[0] ?? ''), PAGE_ROWS),
+          paged((last: EntryRow | undefined) => page(dir, last?.[14] ?? ('' as Raw)), PAGE_ROWS),
           (row) => this.#entry(dir, row),
         ),
       directories: (dir: number) =>
@@ -133,33 +153,30 @@ export class PendingRows {
     for (const { entry } of inPathOrder(tree, PLACE_OF_HOSTS)) yield entry;
   }
 
-  #select(where: string): string {
-    return `SELECT p.name, p.change, p.archive, p.moved_from, ${WAITING}, h.hash,
-        h.hash IS NOT NULL AND EXISTS(
-          SELECT 1 FROM run_hashes l JOIN inodes n ON n.id = l.inode
-          WHERE l.job = p.job AND l.hash = h.hash AND l.inode < h.inode AND n.content IS NULL),
-        EXISTS(SELECT 1 FROM temp.sizes s WHERE s.size = i.size AND s.count > 1)
-          OR EXISTS(SELECT 1 FROM contents c WHERE c.size = i.size AND c.hash IS NOT NULL),
-        ${inodeColumns('i')}
-      FROM pending p LEFT JOIN inodes i ON i.id = p.inode
-        LEFT JOIN run_hashes h ON h.job = p.job AND h.inode = p.inode
-      WHERE p.job = ? AND p.dir = ? AND p.name > ? AND ${where} ORDER BY p.name LIMIT ${PAGE_ROWS}`;
+  /** Pages of a directory's rows; whether there are hashes is asked for each, for they may come meanwhile. */
+  #pages(where: string, asked: Asked): (dir: number, after: Raw) => EntryRow[] {
+    const job = this.#jobNumber;
+    const plain = this.#catalog.prepare<EntryRow>(select(where, { ...asked, hashes: false }));
+    const hashed = this.#catalog.prepare<EntryRow>(select(where, { ...asked, hashes: true }));
+    return (dir, after) =>
+      (this.#hasHashes.get(job) === undefined ? plain : hashed).all(job, dir, after);
   }
 
   #entry(directoryId: number, row: EntryRow): PendingEntry {
-    const isGone = row[EXTRA_COLUMNS] === null;
+    const isGone = row[0] === null;
+    const name = row[14];
     return {
       directoryId,
-      name: row[0],
-      path: this.#directories.entryPath(directoryId, row[0]),
-      change: changeOf(row[1]),
-      archiveId: row[2] ?? undefined,
-      movedFrom: row[3] ?? undefined,
-      isWaiting: row[4] === 1,
-      hash: row[5] ?? undefined,
-      isFollower: row[6] === 1,
-      isCandidate: row[7] === 1 && row[4] === 1,
-      inode: isGone ? undefined : this.#inodes.fromRow(inodePart(row)),
+      name,
+      path: this.#directories.entryPath(directoryId, name),
+      change: changeOf(row[15]),
+      archiveId: row[16] ?? undefined,
+      movedFrom: row[17] ?? undefined,
+      isWaiting: row[18] === 1,
+      isCandidate: row[19] === 1 && row[18] === 1,
+      hash: row[20] ?? undefined,
+      isFollower: row[21] === 1,
+      inode: isGone ? undefined : this.#inodes.fromRow(row),
     };
   }
 
@@ -194,9 +211,13 @@ export class PendingRows {
   }
 }
 
-function inodePart(row: EntryRow): InodeRow {
-  const [, , , , , , , , ...inode] = row;
-  return inode;
+function select(where: string, asked: Asked & { readonly hashes: boolean }): string {
+  const isCandidate = asked.candidates ? `${SIZE_IS_SHARED} OR ${SIZE_IS_KNOWN}` : '0';
+  return `SELECT ${inodeColumns('i')}, p.name, p.change, p.archive, p.moved_from, ${WAITING},
+      ${isCandidate}, ${asked.hashes ? HASH_COLUMNS : 'NULL, 0'}
+    FROM pending p LEFT JOIN inodes i ON i.id = p.inode
+      ${asked.hashes ? 'LEFT JOIN run_hashes h ON h.job = p.job AND h.inode = p.inode' : ''}
+    WHERE p.job = ? AND p.dir = ? AND p.name > ? AND ${where} ORDER BY p.name LIMIT ${PAGE_ROWS}`;
 }
 
 function* mapped<From, To>(items: Iterable<From>, to: (item: From) => To): Generator<To> {

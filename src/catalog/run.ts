@@ -97,10 +97,14 @@ export class Run {
     this.#puts = new Bulk(catalog, 'INSERT OR REPLACE INTO pending', 7);
     this.#findLink = catalog.prepare<[number, number | null]>(
       `SELECT l.inode, i.content FROM run_links l JOIN inodes i ON i.id = l.inode
-       WHERE l.job = ? AND l.device = ? AND l.inode_number = ?`,
+       WHERE l.job = ? AND l.device = ? AND l.inode_number = ? AND i.size = ? AND i.mtime = ? AND i.mtime_ns = ?
+         AND i.ctime = ? AND i.ctime_ns = ?`,
     );
     this.#addLink = catalog.prepare('INSERT OR REPLACE INTO run_links VALUES(?, ?, ?, ?)');
-    this.#setContent = catalog.prepare('UPDATE inodes SET content = ? WHERE id = ?');
+    // Older snapshots may show an inode that has content: it stays theirs.
+    this.#setContent = catalog.prepare(
+      'UPDATE inodes SET content = ? WHERE id = ? AND content IS NULL',
+    );
     this.#setHash = catalog.prepare('INSERT OR REPLACE INTO run_hashes VALUES(?, ?, ?)');
     this.#liveNames = catalog.prepare<[Raw]>(
       `SELECT name FROM versions WHERE dir = @dir AND since <= ${snapshotId}
@@ -176,11 +180,11 @@ export class Run {
     );
   }
 
-  /** The entry is no longer there, nor is anything below it. */
-  gone(directoryId: number, name: Raw): void {
-    this.#catalog.write(() => {
+  /** The entry is no longer there, nor is anything below it. @returns how many entries that are */
+  gone(directoryId: number, name: Raw): number {
+    return this.#catalog.write(() => {
       this.#put.run(this.jobNumber, directoryId, name, CHANGES.gone, null, null);
-      this.#goneBelow(directoryId, name);
+      return 1 + this.#goneBelow(directoryId, name);
     });
   }
 
@@ -222,10 +226,13 @@ export class Run {
     this.#rows.countSizes();
   }
 
-  /** Waiting files whose size another content has, stored or waiting: to be hashed before they are written. */
-  *sizeCandidates(): Generator<PendingEntry> {
+  /**
+   * Waiting files whose size another content has, stored or waiting: to be hashed before they are written.
+   * @param sharedFromBytes of smaller files only those whose size a stored content has
+   */
+  sizeCandidates(sharedFromBytes = 0): Generator<PendingEntry> {
     this.countSizes();
-    for (const entry of this.#rows.inOrder('waiting')) if (entry.isCandidate) yield entry;
+    return this.#rows.candidates(sharedFromBytes);
   }
 
   findContent(sizeBytes: number, hash: Buffer, policy: CopyPolicy): FoundContent | undefined {
@@ -237,7 +244,10 @@ export class Run {
     this.#catalog.write(() => this.#setContent.run(contentId, inodeId));
   }
 
-  /** What a row turned out to be, once its bytes were known: a move, or a duplicate of what is stored. */
+  /**
+   * What a row turned out to be, once its bytes were known: a move, or a duplicate of what is stored. A row that stores
+   * unchanged bytes again stays that: its inode is an older snapshot's.
+   */
   settle(
     row: { readonly directoryId: number; readonly name: Raw },
     found: { readonly change: 'moved' | 'duplicate'; readonly movedFrom?: Raw | undefined },
@@ -245,7 +255,8 @@ export class Run {
     this.#catalog.write(() =>
       this.#catalog
         .prepare(
-          'UPDATE pending SET change = ?, moved_from = ? WHERE job = ? AND dir = ? AND name = ?',
+          `UPDATE pending SET change = ?, moved_from = ? WHERE job = ? AND dir = ? AND name = ?
+             AND change <> ${CHANGES.again}`,
         )
         .run(
           CHANGES[found.change],
@@ -266,6 +277,15 @@ export class Run {
   /** Remembers the hash of a waiting inode, so that one of several with the same bytes is written. */
   setHash(inodeId: number, hash: Buffer): void {
     this.#catalog.write(() => this.#setHash.run(this.jobNumber, inodeId, hash));
+  }
+
+  /** Others with the same bytes no longer wait for this one: it could not be read. */
+  forgetHash(inodeId: number): void {
+    this.#catalog.write(() =>
+      this.#catalog
+        .prepare('DELETE FROM run_hashes WHERE job = ? AND inode = ?')
+        .run(this.jobNumber, inodeId),
+    );
   }
 
   beginArchive(archive: NewArchive): number {
@@ -352,7 +372,10 @@ export class Run {
       return this.#inodes.add(attributes, sourceInode, contentId);
     this.#inodes.flush();
     const key = [this.jobNumber, sourceInode.device, sourceInode.inode];
-    const shared = this.#findLink.get(...key);
+    // Written to between two of its names, it is another file: what was seen of the first is no longer so.
+    const { sizeBytes, mtime, ctime } = attributes;
+    const times = [mtime.seconds, mtime.nanoseconds, ctime.seconds, ctime.nanoseconds];
+    const shared = this.#findLink.get(...key, sizeBytes, ...times);
     if (shared) {
       if (contentId !== undefined && shared[1] === null) this.#setContent.run(contentId, shared[0]);
       return shared[0];
@@ -372,15 +395,19 @@ export class Run {
   }
 
   /** Everything the base shows below a directory, or this run has added there. */
-  #goneBelow(directoryId: number, name: Raw): void {
+  #goneBelow(directoryId: number, name: Raw): number {
     const top = this.#directories.child(directoryId, name);
-    if (top === undefined) return;
+    if (top === undefined) return 0;
+    let count = 0;
     const left = [top];
     for (let dir = left.pop(); dir !== undefined; dir = left.pop()) {
-      for (const [child] of this.#liveNames.all({ dir, job: this.jobNumber }))
+      for (const [child] of this.#liveNames.all({ dir, job: this.jobNumber })) {
         this.#put.run(this.jobNumber, dir, child, CHANGES.gone, null, null);
+        count += 1;
+      }
       for (const [child] of this.#children.all(dir)) left.push(child);
     }
+    return count;
   }
 
   /** Whether rows wait for content. */
