@@ -21,6 +21,7 @@ import type { Digester } from './digester.ts';
 import type { Feed, OutgoingEntry, PlannedMember } from './feed.ts';
 import type { MemberResult } from './fragment.ts';
 import { JournalSpool } from './journal-spool.ts';
+import type { Located } from './locate.ts';
 import type { Fragment } from './read-ahead.ts';
 import { lineChange } from './run-journal.ts';
 import type { ArchiveProof } from './verify.ts';
@@ -55,11 +56,6 @@ export type ArchiveTools = {
 };
 
 export type Duplicate = { readonly entry: OutgoingEntry; readonly hash: Buffer };
-
-export type Located = {
-  readonly hash: Buffer | undefined;
-  readonly copies: readonly (readonly Place[])[];
-};
 
 /** What became of an entry, or of a part of it. */
 export type EntryOutcome = {

@@ -2,7 +2,12 @@
 import { blockOf, type Place } from '../../archive/place.ts';
 import { rawOf } from '../../base/raw.ts';
 import type { Contents, LocatedExtent } from '../../catalog/contents.ts';
-import type { Located } from './archive-writer.ts';
+
+/** Hash and places of what an inode holds. */
+export type Located = {
+  readonly hash: Buffer | undefined;
+  readonly copies: readonly (readonly Place[])[];
+};
 
 /** @param contentId undefined while the content is not stored */
 export function locateContent(
