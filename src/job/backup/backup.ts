@@ -170,12 +170,13 @@ class BackupJob {
   readonly #warnings: string[] = [];
   readonly #startMs: number;
   readonly #startUsage;
-  /** Files to be looked at once more: they changed while they were read. */
-  #retries: PendingEntry[] = [];
+  /** Of rows, in passes that are not repeated: stored or given up. */
+  #settled = 0;
   readonly #excludedBy = new Map<string, { entries: number; bytes: number }>();
   #isLastPass = false;
   #isPartial = false;
   #media: MediaSet | undefined;
+  #outgoing: Outgoing;
   #filesTotal = 0;
   #bytesTotal = 0;
   #filesDone = 0;
@@ -190,6 +191,7 @@ class BackupJob {
     this.#run = new Run(tools.catalog, job.number);
     this.#startMs = tools.clock.monotonicMs();
     this.#startUsage = tools.usage();
+    this.#outgoing = new Outgoing(request.sources);
   }
 
   async run(isResumed: boolean, signal: AbortSignal): Promise<BackupReport> {
@@ -201,7 +203,6 @@ class BackupJob {
     this.#media = media;
     const digester = new Digester();
     const readAhead = new ReadAhead({ workers: this.#request.workers, slabs: this.#slabs() });
-    const outgoing = new Outgoing(this.#request.sources);
     try {
       const limits = await this.#limits(media, signal);
       const before = new Archives(catalog).ofJob(this.#job.number).length;
@@ -222,17 +223,17 @@ class BackupJob {
           copies: this.#request.copies,
           policy: this.#policy(),
           archiveMsMax: this.#tools.archive.minutes * 60_000,
-          outgoing: (row) => outgoing.of(row, { isFinal: this.#isLastPass }),
+          outgoing: (row) => this.#outgoing.of(row, { isFinal: this.#isLastPass }),
           onEntry: (outcome) => this.#onEntry(outcome),
           onArchive: (archive) => this.#onArchive(archive),
           warn: (message) => this.#warn(message),
         },
         before,
       );
-      await this.#store(writer, outgoing, signal);
+      await this.#store(writer, signal);
       return await this.#finish(writer, media, signal);
     } finally {
-      outgoing.close();
+      this.#outgoing.close();
       await readAhead.close();
       await digester.close();
       await media.close();
@@ -329,41 +330,48 @@ class BackupJob {
     }
   }
 
-  /** Twice at most: what changed while it was read is looked at once more. */
-  async #store(writer: Writer, outgoing: Outgoing, signal: AbortSignal): Promise<void> {
+  /**
+   * What changed while it was read, or could not be read, is looked at once more and then given up. Names and duplicates
+   * that waited for its bytes get a turn of their own.
+   */
+  async #store(writer: Writer, signal: AbortSignal): Promise<void> {
     const { rows, waitingBytes, needsMedium } = this.#run.outstanding();
     this.#filesTotal = rows;
     this.#bytesTotal = waitingBytes;
     // Moves, deletions and attributes alone cost no tape: the next archive's journal tells of them.
     if (!needsMedium) return;
-    const end = () => (this.#retries.length === 0 && !this.#hasLeft() ? this.#end() : undefined);
+    const end = () => (this.#run.hasWaiting() ? undefined : this.#end());
     await writer.store(end, signal);
-    if (this.#retries.length === 0 && !this.#hasLeft()) return;
     this.#isLastPass = true;
-    const retries = this.#retries;
-    this.#retries = [];
-    for (const row of retries) this.#lookAgain(row, outgoing);
-    await writer.store(() => this.#end(), signal);
+    for (let before = -1; this.#run.hasWaiting() && this.#settled > before; ) {
+      before = this.#settled;
+      this.#outgoing.close();
+      this.#outgoing = new Outgoing(this.#request.sources);
+      for (const row of this.#run.waiting()) this.#lookAgain(row);
+      await writer.store(end, signal);
+    }
     if (this.#run.hasWaiting()) this.#isPartial = true;
   }
 
-  /** Rows that another one was to bring the content for, and did not: it had changed meanwhile. */
-  #hasLeft(): boolean {
-    return this.#run.hasWaiting();
-  }
-
-  #lookAgain(row: PendingEntry, outgoing: Outgoing): void {
-    const { directoryId, name } = row;
-    const found = outgoing.lookAgain(row);
-    if (!found) {
-      // Vanished: what was known of it before stays, and the next scan finds it gone.
-      this.#run.forget(directoryId, name);
-      this.#damage({ path: rawText(row.path), reason: 'it vanished while it was being backed up' });
-      this.#counts.files.unreadable += 1;
+  #lookAgain(row: PendingEntry): void {
+    const { directoryId, name, inode } = row;
+    const found = this.#outgoing.lookAgain(row);
+    if (found === 'same') return;
+    if (inode) this.#run.forgetHash(inode.inodeId);
+    if (found === 'gone') {
+      this.#giveUp(row, 'it vanished while it was being backed up');
       return;
     }
-    const change = row.change === 'changed' ? 'changed' : 'new';
+    const change = row.change === 'new' ? 'new' : 'changed';
     this.#run.add([{ directoryId, name, change, ...found }]);
+  }
+
+  /** What was known of it before stays; the next scan finds it as it is then. */
+  #giveUp({ directoryId, name, path }: PendingEntry, reason: string): void {
+    this.#run.forget(directoryId, name);
+    this.#damage({ path: rawText(path), reason });
+    this.#counts.files.unreadable += 1;
+    this.#settled += 1;
   }
 
   async #finish(writer: Writer, media: MediaSet, signal: AbortSignal): Promise<BackupReport> {
@@ -413,26 +421,16 @@ class BackupJob {
   }
 
   #onEntry(told: EntryOutcome): void {
-    const { entry, outcome, writtenBytes, readBytes, duplicateBytes, errno } = told;
-    const { bytes, files } = this.#counts;
+    const { entry, outcome, writtenBytes, readBytes, duplicateBytes } = told;
+    const { bytes } = this.#counts;
     bytes.written += writtenBytes;
     bytes.hashed += readBytes;
     bytes.deduplicated += duplicateBytes;
     if (told.isLast) this.#filesDone += 1;
     this.#bytesDone += writtenBytes + duplicateBytes;
     const path = rawText(entry.row.path);
-    if (outcome === 'unreadable') {
-      files.unreadable += 1;
-      this.#isPartial = true;
-      this.#damage({ path, reason: `it cannot be read (${errno ?? 'error'})` });
-    } else if (outcome !== 'stored' && !this.#isLastPass) this.#retries.push(entry.row);
-    else if (outcome === 'changed-while-read') {
-      this.#damage({ path, reason: 'it was changed while it was read; stored as it was read' });
-    } else if (outcome === 'changed-before') {
-      files.unreadable += 1;
-      this.#isPartial = true;
-      this.#damage({ path, reason: 'it is changed too often to be read' });
-    }
+    if (outcome !== 'stored') this.#run.forgetHash(entry.inode.inodeId);
+    if (this.#isLastPass && told.isLast) this.#settleLast(told, path);
     this.#listen({
       event: 'progress',
       file: path,
@@ -443,6 +441,22 @@ class BackupJob {
       seconds: (this.#tools.clock.monotonicMs() - this.#startMs) / 1000,
       media: this.#media?.fill() ?? [],
     });
+  }
+
+  /** In a pass that is not repeated. */
+  #settleLast({ entry, outcome, errno }: EntryOutcome, path: string): void {
+    if (outcome === 'unreadable' || outcome === 'changed-before') {
+      this.#isPartial = true;
+      const isUnreadable = outcome === 'unreadable';
+      const reason = isUnreadable
+        ? `it cannot be read (${errno ?? 'error'})`
+        : 'it is changed too often to be read';
+      this.#giveUp(entry.row, reason);
+      return;
+    }
+    this.#settled += 1;
+    if (outcome !== 'changed-while-read') return;
+    this.#damage({ path, reason: 'it was changed while it was read; stored as it was read' });
   }
 
   #onArchive(archive: {

@@ -1,10 +1,17 @@
 /** From a row of the run to what an archive needs of it: where it is read, in what form, and its holes. */
 import { CodedError } from '../../base/errors.ts';
 import type { Raw } from '../../base/raw.ts';
+import type { Inode } from '../../catalog/inodes.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
 import type { Source } from '../../catalog/sources.ts';
-import type { Attributes, DataRange, SourceInode } from '../../domain/entry.ts';
+import {
+  type Attributes,
+  compareMoments,
+  type DataRange,
+  type SourceInode,
+} from '../../domain/entry.ts';
 import { OwnerNames } from '../../source/attributes.ts';
+import type { ScannedEntry } from '../../source/directory.ts';
 import { relativePath } from '../../source/original.ts';
 import { SourceTree } from '../../source/tree.ts';
 import { parseSourceOptions } from '../source-options.ts';
@@ -15,6 +22,9 @@ import { formOf } from './items.ts';
 /** Smaller files are stored whole: a header and a map take more than their holes. */
 const SPARSE_BYTES_MIN = 64 * 2 ** 10;
 
+type Found = { readonly attributes: Attributes; readonly sourceInode: SourceInode };
+
+/** Of one pass over the rows of a run. */
 export class Outgoing {
   readonly #sources: readonly Source[];
   readonly #trees = new Map<number, SourceTree>();
@@ -50,17 +60,16 @@ export class Outgoing {
       : undefined;
   }
 
-  /** What is there now; undefined where nothing is. */
-  lookAgain(
-    row: PendingEntry,
-  ): { readonly attributes: Attributes; readonly sourceInode: SourceInode } | undefined {
+  /** What is there now: `same` as the row says, or unreadable, which its reader will say; `gone`; or else. */
+  lookAgain(row: PendingEntry): 'same' | 'gone' | Found {
     const place = this.placeOf(row.path);
-    if (!place) return undefined;
-    const tree = this.#tree(place);
+    if (!place || !row.inode) return 'gone';
     try {
+      const tree = this.#tree(place);
       const file = tree.openFile(place.path);
       try {
         const { entry } = file;
+        if (isAsSeen(entry, row.inode)) return 'same';
         const attributes = tree.attributes(place.path, entry, new OwnerNames(tree.door));
         const { device, inode, links } = entry;
         return { attributes, sourceInode: { device, inode, links } };
@@ -68,8 +77,8 @@ export class Outgoing {
         tree.closeFile(file);
       }
     } catch (error) {
-      if (error instanceof CodedError && error.failure.exit === 3) return undefined;
-      throw error;
+      if (!(error instanceof CodedError) || error.failure.exit !== 3) throw error;
+      return error.code === 'SOURCE_MISSING' ? 'gone' : 'same';
     }
   }
 
@@ -116,4 +125,13 @@ export class Outgoing {
     this.#trees.set(index, tree);
     return tree;
   }
+}
+
+function isAsSeen(entry: ScannedEntry, { sizeBytes, mtime, ctime, sourceInode }: Inode): boolean {
+  return (
+    entry.sizeBytes === sizeBytes &&
+    entry.inode === sourceInode.inode &&
+    compareMoments(entry.mtime, mtime) === 0 &&
+    compareMoments(entry.ctime, ctime) === 0
+  );
 }

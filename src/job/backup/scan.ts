@@ -93,13 +93,9 @@ class Scanner {
     for (let depth = 0; depth <= names.length; depth += 1) {
       const known = `/${names.slice(0, depth).join('/')}` as Raw;
       const isSource = depth === names.length;
-      // With another original path, what stands above it there says nothing of where it came from.
-      const entry = isSource
-        ? this.#tree.root
-        : known === path
-          ? undefined
-          : this.#statAbove(known);
-      if (!entry) continue;
+      // Known by another path, what stands above it may be nowhere here: then it is taken to be like the source itself.
+      const isElsewhere = isSource || known === path;
+      const entry = (isElsewhere ? undefined : this.#statAbove(known)) ?? this.#tree.root;
       const place = this.#placeOf(known, hostId);
       const before = this.#tools.run.knownAt(place);
       const attributes = isSource
@@ -135,9 +131,8 @@ class Scanner {
       if (difference.kind === 'gone') {
         const { name } = difference.known;
         if (refused.has(inside(directory.path, name))) continue;
-        counts.gone += 1;
         this.#flushBefore();
-        run.gone(directoryId, name);
+        counts.gone += run.gone(directoryId, name);
         continue;
       }
       const { entry } = difference;
