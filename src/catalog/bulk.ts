@@ -11,12 +11,14 @@ export class Bulk {
   readonly #columns: number;
   #values: Value[] = [];
 
-  /** @param into for instance `INSERT INTO inodes` */
-  constructor(catalog: Catalog, into: string, columns: number) {
-    const row = `(${Array.from({ length: columns }, () => '?').join()})`;
-    this.#columns = columns;
+  /**
+   * @param into for instance `INSERT INTO inodes`
+   * @param row its values, those that are the same in all rows written out, for binding one costs 0.1 us: `(?, 1, NULL)`
+   */
+  constructor(catalog: Catalog, into: string, row: string) {
+    this.#columns = row.split('?').length - 1;
     this.#statements = ROWS.map((rows) => ({
-      values: rows * columns,
+      values: rows * this.#columns,
       run: catalog.prepare(`${into} VALUES${Array.from({ length: rows }, () => row).join()}`),
     }));
     catalog.onRollback(() => {

@@ -38,10 +38,13 @@ export const inodeColumns = (alias: string) =>
    ${alias}.content, ${alias}.target, ${alias}.xattrs`;
 
 const CACHED = 1000;
+const INSERT = 'INSERT INTO inodes';
 
 export class Inodes {
   readonly #catalog: Catalog;
-  readonly #bulk;
+  /** One name, no target, no extended attributes: nearly all. */
+  readonly #plain;
+  readonly #others;
   readonly #get;
   readonly #findOwner;
   readonly #insertOwner;
@@ -55,7 +58,8 @@ export class Inodes {
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
-    this.#bulk = new Bulk(catalog, 'INSERT INTO inodes', 14);
+    this.#plain = new Bulk(catalog, INSERT, '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, NULL, NULL)');
+    this.#others = new Bulk(catalog, INSERT, '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
     this.#get = catalog.prepare<InodeRow>(`SELECT ${inodeColumns('i')} FROM inodes i WHERE id = ?`);
     this.#findOwner = catalog.prepare<[number]>(
       'SELECT id FROM owners WHERE uid = ? AND gid = ? AND user = ? AND group_name = ?',
@@ -80,7 +84,9 @@ export class Inodes {
   add(attributes: Attributes, source: SourceInode, contentId: number | undefined): number {
     const id = this.#catalog.nextId('inodes');
     const { mtime, ctime } = attributes;
-    this.#bulk.add(
+    const target = targetOf(attributes);
+    const xattrs = attributes.xattrs.length === 0 ? null : this.#xattrsId(attributes.xattrs);
+    const columns = [
       id,
       toMode(attributes.type, attributes.mode),
       this.#ownerId(attributes),
@@ -91,16 +97,17 @@ export class Inodes {
       ctime.nanoseconds,
       source.device,
       source.inode,
-      source.links,
-      contentId ?? null,
-      targetOf(attributes),
-      attributes.xattrs.length === 0 ? null : this.#xattrsId(attributes.xattrs),
-    );
+    ];
+    const content = contentId ?? null;
+    if (source.links === 1 && target === null && xattrs === null)
+      this.#plain.add(...columns, content);
+    else this.#others.add(...columns, source.links, content, target, xattrs);
     return id;
   }
 
   flush(): void {
-    this.#bulk.flush();
+    this.#plain.flush();
+    this.#others.flush();
   }
 
   get(inodeId: number): Inode {

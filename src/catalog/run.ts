@@ -94,7 +94,12 @@ export class Run {
     this.#known = new Known(catalog, this.#inodes, { snapshotId, job: jobNumber });
     this.#store = new Store(catalog, jobNumber);
     this.#put = catalog.prepare('INSERT OR REPLACE INTO pending VALUES(?, ?, ?, ?, ?, NULL, ?)');
-    this.#puts = new Bulk(catalog, 'INSERT OR REPLACE INTO pending', 7);
+    assert(Number.isSafeInteger(jobNumber));
+    this.#puts = new Bulk(
+      catalog,
+      'INSERT OR REPLACE INTO pending',
+      `(${jobNumber}, ?, ?, ?, ?, NULL, ?)`,
+    );
     this.#findLink = catalog.prepare<[number, number | null]>(
       `SELECT l.inode, i.content FROM run_links l JOIN inodes i ON i.id = l.inode
        WHERE l.job = ? AND l.device = ? AND l.inode_number = ? AND i.size = ? AND i.mtime = ? AND i.mtime_ns = ?
@@ -151,15 +156,8 @@ export class Run {
         const { directoryId, name, attributes } = entry;
         if (attributes.type !== 'directory' && this.#subdirectories(directoryId).has(name))
           this.#goneBelow(directoryId, name);
-        this.#puts.add(
-          this.jobNumber,
-          directoryId,
-          name,
-          CHANGES[entry.change],
-          this.#inodeOf(entry),
-          null,
-          entry.movedFrom ?? null,
-        );
+        const inode = this.#inodeOf(entry);
+        this.#puts.add(directoryId, name, CHANGES[entry.change], inode, entry.movedFrom ?? null);
       }
       this.#inodes.flush();
       this.#puts.flush();

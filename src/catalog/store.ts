@@ -38,6 +38,8 @@ export class Store {
   readonly #setContent;
   readonly #clearContent;
   readonly #rows: Bulk;
+  /** Neither in segments nor with holes: nearly all. */
+  readonly #plain: Bulk;
   readonly #staged: Bulk;
   readonly #merge;
   readonly #mark;
@@ -66,7 +68,7 @@ export class Store {
     );
     this.#clearContent = catalog.prepare('UPDATE inodes SET content = NULL WHERE id = ?');
     catalog.prepare('CREATE TEMP TABLE IF NOT EXISTS stored_rows(dir INTEGER, name TEXT)').run();
-    this.#rows = new Bulk(catalog, 'INSERT INTO temp.stored_rows', 2);
+    this.#rows = new Bulk(catalog, 'INSERT INTO temp.stored_rows', '(?, ?)');
     this.#clearRows = catalog.prepare('DELETE FROM temp.stored_rows');
     this.#mark = catalog.prepare(
       `UPDATE pending SET archive = ? FROM temp.stored_rows r
@@ -78,7 +80,9 @@ export class Store {
            segments BLOB, holes BLOB, position INTEGER, stored INTEGER, form INTEGER, content INTEGER)`,
       )
       .run();
-    this.#staged = new Bulk(catalog, 'INSERT INTO temp.stored', 12);
+    const into = 'INSERT INTO temp.stored';
+    this.#plain = new Bulk(catalog, into, '(?, ?, ?, ?, ?, ?, NULL, NULL, ?, NULL, 0, NULL)');
+    this.#staged = new Bulk(catalog, into, '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)');
     this.#merge = mergeStatements(catalog);
     catalog.onRollback(() => {
       this.#stagedRows = 0;
@@ -190,29 +194,28 @@ export class Store {
   #stage({ directoryId, name, inodeId, content, extents, ranges }: StoredEntry): void {
     const extent = extents?.[0];
     assert(content && extent);
-    const { storedBytes, lengthBytes } = extent;
-    this.#staged.add(
-      this.#stagedRows,
-      directoryId,
-      name,
-      inodeId,
-      content.sizeBytes,
-      content.hash,
-      content.segments ?? null,
-      ranges ? encodeRanges(ranges) : null,
-      extent.archiveOffset,
-      storedBytes === lengthBytes ? null : storedBytes,
-      extent.form === 'sparse' ? 1 : 0,
-      null,
-    );
+    const { storedBytes, lengthBytes, archiveOffset } = extent;
+    const { sizeBytes, hash } = content;
+    const columns = [this.#stagedRows, directoryId, name, inodeId, sizeBytes, hash] as const;
+    const isPlainExtent = storedBytes === lengthBytes && extent.form === 'plain';
+    if (isPlainExtent && !content.segments && !ranges) this.#plain.add(...columns, archiveOffset);
+    else
+      this.#staged.add(
+        ...columns,
+        content.segments ?? null,
+        ranges ? encodeRanges(ranges) : null,
+        archiveOffset,
+        storedBytes === lengthBytes ? null : storedBytes,
+        extent.form === 'sparse' ? 1 : 0,
+      );
     this.#stagedRows += 1;
   }
 
   #mergeStaged(archiveId: number): void {
+    this.#plain.flush();
     this.#staged.flush();
     if (this.#stagedRows === 0) return;
     const base = this.#catalog.nextIds('contents', this.#stagedRows);
-    this.#merge.findKnown.run();
     this.#merge.number.run(base);
     this.#merge.contents.run(base);
     this.#merge.extents.run(archiveId);
@@ -301,11 +304,11 @@ export class Store {
 
 function mergeStatements(catalog: Catalog) {
   return {
-    findKnown: catalog.prepare(
-      `UPDATE temp.stored SET content = (SELECT c.id FROM contents c WHERE c.size = stored.size
-         AND substr(c.hash, 1, 8) = substr(stored.hash, 1, 8) AND c.hash IS NOT NULL AND c.hash = stored.hash)`,
+    // What is known keeps its number, which is smaller than all new ones.
+    number: catalog.prepare(
+      `UPDATE temp.stored SET content = coalesce((SELECT c.id FROM contents c WHERE c.size = stored.size
+         AND substr(c.hash, 1, 8) = substr(stored.hash, 1, 8) AND c.hash IS NOT NULL AND c.hash = stored.hash), ? + row)`,
     ),
-    number: catalog.prepare('UPDATE temp.stored SET content = ? + row WHERE content IS NULL'),
     contents: catalog.prepare(
       `INSERT INTO contents SELECT content, size, hash, segments, holes FROM temp.stored
        WHERE content >= ? ORDER BY row`,
