@@ -14,8 +14,15 @@ import type { HeldDrive, Library } from './library.ts';
 import { closeTornArchive, proven, type TapePoint } from './tape-position.ts';
 import { type CartridgeMemory, readCartridgeMemory, writeGeneration } from './write-generation.ts';
 
-/** What the catalog knows of the end of a cartridge's data. */
-export type KnownEnd = TapePoint & { readonly writeGeneration: number };
+/** What the catalog knows of the end of a cartridge's data; at file 0 nothing. */
+export type KnownEnd = TapePoint & {
+  readonly writeGeneration: number;
+  /**
+   * Sees, before anything is written, how many tape files stand behind that end, one that was never closed among them;
+   * throws where they are not ours.
+   */
+  permits?(unknownFiles: number): void;
+};
 
 export type Written = {
   readonly fileNumber: number;
@@ -104,24 +111,51 @@ export class Tape {
   }
 
   /**
-   * Finds the end of the data and compares it with what the catalog knows.
-   * @returns tape files behind the catalog's end: leftovers of a run that ended badly, or archives of a later state
+   * Finds the end of the data, compares it with what the catalog knows, and closes what a run that ended badly has left.
+   * @returns tape files behind the catalog's end: leftovers of such a run, or archives of a later state
+   * @throws CodedError MEDIUM_MISMATCH when the tape ends before, or its memory has counted more archives; nothing was
+   *   written then
    */
   async prepareToAppend(
     known: KnownEnd,
     signal: AbortSignal,
   ): Promise<{ readonly unknownFiles: number }> {
+    this.#refuseLaterState(known);
     await this.#setUp(signal);
-    const { end } = await closeTornArchive(this.drive, signal);
+    let unknownFiles = 0;
+    const { end } = await closeTornArchive(this.drive, signal, (found) => {
+      if (found.block < known.block || found.file < known.file) {
+        throw this.#mismatch(
+          `ends at file ${found.file}, block ${found.block}, but the catalog knows data up to file ${known.file}, block ${known.block}: it was overwritten or erased elsewhere`,
+        );
+      }
+      unknownFiles = found.file - known.file;
+      known.permits?.(unknownFiles);
+    });
     this.#end = end;
-    if (end.block < known.block || end.file < known.file) {
-      throw new CodedError(
-        'MEDIUM_MISMATCH',
-        `cartridge ${this.barcode} ends at file ${end.file}, block ${end.block}, but the catalog knows data up to file ${known.file}, block ${known.block}: it was overwritten or erased elsewhere; nothing was written`,
-        { volser: this.barcode.slice(0, 6) },
-      );
-    }
-    return { unknownFiles: end.file - known.file };
+    return { unknownFiles };
+  }
+
+  /**
+   * The chip counts an archive after the catalog did, so it is never ahead of the catalog that wrote it. It tells where
+   * the tape does not: an archive of a later state can stand where this one has announced its own.
+   */
+  #refuseLaterState(known: KnownEnd): void {
+    const { writeGeneration } = this.memory;
+    const isLater = writeGeneration !== undefined && writeGeneration > known.writeGeneration;
+    if (known.file === 0 || !isLater) return;
+    const more = writeGeneration - known.writeGeneration;
+    throw this.#mismatch(
+      `holds ${more} ${more === 1 ? 'archive' : 'archives'} more than this catalog knows: it was written by a later state of it, or by another; run \`shelfs recover\``,
+    );
+  }
+
+  #mismatch(what: string): CodedError {
+    return new CodedError(
+      'MEDIUM_MISMATCH',
+      `cartridge ${this.barcode} ${what}; nothing was written`,
+      { volser: this.barcode.slice(0, 6), device: this.drive.name },
+    );
   }
 
   /** Proves mode and position once more and opens an archive at the end of the data. */

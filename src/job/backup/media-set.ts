@@ -202,24 +202,25 @@ export class MediaSet {
 
   /** The end of the data is what the catalog knows, but for what a cut run of ours left behind it. */
   async #prove(tape: Tape, medium: Medium, archives: Archives, signal: AbortSignal): Promise<void> {
-    const known = {
-      file: medium.nextFile,
-      block: medium.nextBlock,
-      writeGeneration: medium.writeGeneration,
-    };
-    const { unknownFiles } = await tape.prepareToAppend(known, signal);
-    if (unknownFiles === 0) return;
-    const announced = archives
-      .onMedium(medium.id)
-      .filter(({ fileNumber }) => fileNumber >= medium.nextFile);
-    const isOurs = unknownFiles <= 1 && announced.length > 0;
-    if (!isOurs) {
+    const permits = (unknownFiles: number) => {
+      const announced = archives
+        .onMedium(medium.id)
+        .filter(({ fileNumber }) => fileNumber >= medium.nextFile);
+      if (unknownFiles === 0 || (unknownFiles === 1 && announced.length > 0)) return;
       throw new CodedError(
         'MEDIUM_MISMATCH',
         `cartridge ${medium.barcode} holds ${unknownFiles} archives more than this catalog knows: it was written by a later state of it, or by another; run \`shelfs recover\`; nothing was written`,
         { volser: medium.barcode.slice(0, 6) },
       );
-    }
+    };
+    const known = {
+      file: medium.nextFile,
+      block: medium.nextBlock,
+      writeGeneration: medium.writeGeneration,
+      permits,
+    };
+    const { unknownFiles } = await tape.prepareToAppend(known, signal);
+    if (unknownFiles === 0) return;
     const { file, block } = tape.end;
     this.#tools.media.setEnd(medium.id, {
       nextFile: file,

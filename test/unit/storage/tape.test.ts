@@ -68,7 +68,40 @@ test('a label, an archive behind it, and both read back', async () => {
   await tape.close();
   const again = await attached(library);
   expect(again.memory.writeGeneration).toBe(2);
-  expect(await again.prepareToAppend(known, go)).toEqual({ unknownFiles: 1 });
+  expect(await again.prepareToAppend({ ...known, writeGeneration: 2 }, go)).toEqual({
+    unknownFiles: 1,
+  });
+});
+
+test('archives of a later state of the catalog are refused by the count on the chip, before anything is written', async () => {
+  const { library, end } = await labelled();
+  const tape = await attached(library);
+  const known = { ...end, writeGeneration: 1 };
+  await tape.prepareToAppend(known, go);
+  await writeArchive(tape, 1);
+  await tape.close();
+  const again = await attached(library);
+  const refused = await again.prepareToAppend(known, go).catch((error: unknown) => error);
+  expect(refused).toMatchObject({ code: 'MEDIUM_MISMATCH' });
+  expect((refused as CodedError).message).toMatch(/AAA001L8.*1 archive more.*nothing was written/);
+});
+
+test('what stands behind the known end is closed only where that is permitted', async () => {
+  const { library, end } = await labelled();
+  const known = { ...end, writeGeneration: 1 };
+  const tape = await attached(library);
+  await tape.prepareToAppend(known, go);
+  await (await tape.beginArchive(go)).writeBlock(block(9), go);
+  await tape.close();
+  const again = await attached(library);
+  const permits = (unknownFiles: number) => {
+    throw new CodedError('MEDIUM_MISMATCH', `${unknownFiles} too many`);
+  };
+  for (const _ of [1, 2]) {
+    await expect(again.prepareToAppend({ ...known, permits }, go)).rejects.toThrow('1 too many');
+    await again.drive.spaceToEndOfData(go);
+    expect(again.drive.position).toMatchObject({ block: end.block + 1, file: end.file });
+  }
 });
 
 test('a cartridge with a label is labelled again only where that is permitted', async () => {
@@ -124,7 +157,7 @@ test('a reset between archives, swallowed by somebody, does not move the next ar
   expect(outcome).toMatchObject({ code: 'POSITION_LOST' });
   await tape.close();
   const again = await attached(library);
-  const { unknownFiles } = await again.prepareToAppend({ ...end, writeGeneration: 1 }, go);
+  const { unknownFiles } = await again.prepareToAppend({ ...end, writeGeneration: 2 }, go);
   expect(unknownFiles).toBe(1);
   expect(await writeArchive(again, 3)).toMatchObject({ fileNumber: 2 });
 });
