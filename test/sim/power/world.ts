@@ -58,23 +58,19 @@ export class CrashWorld {
     this.power = new PowerSwitch({ library, root: this.root, own: join(directory, 'power') }, loss);
   }
 
-  /** With an empty catalog, six cartridges of 8 MiB, two drives, and the tree as a source. */
-  static async make(paths: { library: string; loss: Loss }): Promise<CrashWorld> {
+  /** With an empty catalog, cartridges of 8 MiB, two drives, and the tree as a source. */
+  static async make(options: {
+    readonly library: string;
+    readonly loss: Loss;
+    readonly cartridges?: number;
+  }): Promise<CrashWorld> {
+    const { cartridges = 6 } = options;
     const directory = mkdtempSync(join(hasMemory() ? '/dev/shm' : tmpdir(), 'shelfs-crash-'));
-    const world = new CrashWorld(directory, paths);
+    const world = new CrashWorld(directory, options);
     mkdirSync(world.root);
     mkdirSync(world.tree);
-    const shape = [
-      '--virtual',
-      '6',
-      '--drives',
-      '2',
-      '--capacity',
-      '8MiB',
-      '--generation',
-      'LTO-8',
-    ];
-    await world.ok('init', ...shape);
+    const shape = `--virtual ${cartridges} --drives 2 --capacity 8MiB --generation LTO-8`;
+    await world.ok('init', ...shape.split(' '));
     appendFileSync(join(world.state, 'config.toml'), CONFIG);
     await world.ok('source', 'add', world.tree, '--name', 'tree');
     return world;
