@@ -27,7 +27,8 @@ EVERYTHING AT ONCE
     dd if=DRIVE bs=${blockBytes} | tar xf - restore.sh
     sh restore.sh -f DRIVE -t /where/to              all files as they were last
     sh restore.sh -f DRIVE -t /where/to /home/me     some of them
-  It asks for further cartridges by their barcode. Begin with the cartridge written last.
+  It asks for further cartridges by their barcode. Begin with the cartridge written last. sh restore.sh -h tells of more,
+  such as a command that has a changer load them.
   Tape files saved as BARCODE/0, BARCODE/1 and so on in a directory are read with -d DIRECTORY in place of -f DRIVE.
 
 ONE ARCHIVE BY HAND
@@ -36,18 +37,22 @@ ONE ARCHIVE BY HAND
     mt -f DRIVE fsf 1                                to tape file 1
     dd if=DRIVE bs=${blockBytes} | tar xvf -                list and extract; add names to extract only these
   With extended attributes and ACLs, as root: tar --xattrs --xattrs-include='*' --acls -xpvf -
-  Remarks on unknown keywords (SHELFS.part..., hdrcharset) are harmless.
+  Remarks on unknown keywords (SHELFS.part..., hdrcharset) and on implausibly old time stamps are harmless.
   "Unexpected EOF" in an archive without a digest means that writing was cut there; all before it is good.
 
 ONE FILE BY ITS JOURNAL
   A field of a journal's line says where the bytes are, for instance ${barcode}:3:1042+1536/70000@0: tape file 3, tape block
   1042, 1536 bytes into that block, 70000 bytes.
+    mt -f DRIVE setblk 0
     mt -f DRIVE seek 1042
     dd if=DRIVE bs=${blockBytes} | tail -c +1537 | head -c 70000 > file
   Bytes of names below 0x20, 0x7f and the backslash are written \\0ooo in octal: printf '%b' shows them.
 
 IS IT WHAT WAS WRITTEN
-  The digest names a length; the hash is of that many bytes from the start of the archive.
+  The digest names a length; the hash is of that many bytes from the start of the archive, here of tape file 1.
+    mt -f DRIVE rewind
+    mt -f DRIVE setblk 0
+    mt -f DRIVE fsf 1
     dd if=DRIVE bs=${blockBytes} > archive.tar
     tar xOf archive.tar --wildcards '.shelfs/archives/*/digest'
     head -c LENGTH archive.tar | sha256sum
