@@ -31,7 +31,9 @@ export type HashedFile<R extends HashRequest = HashRequest> = {
 type Flight<R> = { readonly batch: readonly R[]; readonly results: Promise<FileHash[]> };
 
 export class HashPool {
-  readonly #threads: Piscina<BatchTask, BatchReply> | undefined;
+  readonly #workers: number;
+  /** Started by the first batch: most runs find nothing to hash, and a thread costs 40 ms and 10 MiB. */
+  #threads: Piscina<BatchTask, BatchReply> | undefined;
   /** Hashers of the caller's own thread that nobody uses at the moment. */
   readonly #idle: FileHasher[] = [];
   readonly #flightsMax: number;
@@ -40,15 +42,7 @@ export class HashPool {
   constructor({ workers }: { readonly workers: number }) {
     assert(Number.isInteger(workers) && workers >= 0, `not a number of threads: ${workers}`);
     this.#flightsMax = Math.max(1, workers * BATCHES_A_WORKER);
-    if (workers === 0) return;
-    this.#threads = new Piscina<BatchTask, BatchReply>({
-      filename: workerFile(import.meta.url, 'worker').href,
-      minThreads: workers,
-      maxThreads: workers,
-      // The queue holds what is in flight; nothing else is ever queued.
-      maxQueue: Number.POSITIVE_INFINITY,
-      env: {},
-    });
+    this.#workers = workers;
   }
 
   /**
@@ -99,7 +93,7 @@ export class HashPool {
   }
 
   async #run(batch: readonly HashRequest[], stop: SharedArrayBuffer): Promise<FileHash[]> {
-    if (this.#threads === undefined) {
+    if (this.#workers === 0) {
       const hasher = this.#idle.pop() ?? new FileHasher();
       const results = await hashHere(hasher, batch, stop);
       this.#idle.push(hasher);
@@ -110,8 +104,20 @@ export class HashPool {
       ...(expected === undefined ? {} : { expected }),
       ...(ranges === undefined ? {} : { ranges }),
     }));
+    this.#threads ??= startThreads(this.#workers);
     return unpackResults(await this.#threads.run({ requests, stop }));
   }
+}
+
+function startThreads(workers: number): Piscina<BatchTask, BatchReply> {
+  return new Piscina<BatchTask, BatchReply>({
+    filename: workerFile(import.meta.url, 'worker').href,
+    minThreads: workers,
+    maxThreads: workers,
+    // The queue holds what is in flight; nothing else is ever queued.
+    maxQueue: Number.POSITIVE_INFINITY,
+    env: {},
+  });
 }
 
 async function hashHere(
