@@ -115,9 +115,9 @@ test('a cartridge that does not read back what was written is found by --verify'
 
 test('two copies in two drives take hardly longer than one', async () => {
   const longest = async (copies: number) => {
-    const world = await BackupWorld.make({ capacityBytes: 400 * 2 ** 20 });
+    const world = await BackupWorld.make({ capacityBytes: 200 * 2 ** 20 });
     const chunk = randomBytes(seededRandom(1), 1_000_000);
-    writeFileSync(join(world.source, 'a'), Buffer.concat(Array(150).fill(chunk)));
+    writeFileSync(join(world.source, 'a'), Buffer.concat(Array(40).fill(chunk)));
     await world.backup({ copies, workers: 1 });
     const drives = await world.sim.library.statistics();
     return Math.max(...drives.map(({ modelSeconds }) => modelSeconds));

@@ -24,7 +24,7 @@ export class ArchiveStream {
   #turn: 0 | 1 = 0;
   #filled = 0;
   #lengthBytes = 0;
-  #isNearEnd = false;
+  readonly #nearEnd = new Set<TapeArchive>();
   #underway: Promise<void> = Promise.resolve();
 
   constructor(
@@ -45,9 +45,9 @@ export class ArchiveStream {
     return this.#lengthBytes;
   }
 
-  /** A drive has warned: what is written is safe, but the archive has to end soon. */
-  get isNearEnd(): boolean {
-    return this.#isNearEnd;
+  /** Copies whose drives have warned: what is written is safe, but the archive has to end soon. */
+  get nearEnd(): ReadonlySet<TapeArchive> {
+    return this.#nearEnd;
   }
 
   get copies(): readonly TapeArchive[] {
@@ -120,7 +120,7 @@ export class ArchiveStream {
     this.#filled = 0;
     this.#underway = this.#onEach(async ({ archive }) => {
       const warning = await archive.writeBlock(block, this.#signal);
-      if (warning !== 'none') this.#isNearEnd = true;
+      if (warning !== 'none') this.#nearEnd.add(archive);
     });
     this.#underway.catch(() => {}); // met by the next await
   }

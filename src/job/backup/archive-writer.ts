@@ -96,6 +96,7 @@ export class ArchiveWriter {
   #duplicates: Duplicate[] = [];
   #member: OpenMember | undefined;
   #entries = 0;
+  #carried: readonly number[] = [];
 
   private constructor(
     tools: ArchiveTools,
@@ -171,7 +172,13 @@ export class ArchiveWriter {
       blockBytes,
       parts,
     });
-    await writer.#open();
+    try {
+      await writer.#open();
+    } catch (error) {
+      await writer.abandon();
+      writer.close();
+      throw error;
+    }
     return writer;
   }
 
@@ -183,14 +190,21 @@ export class ArchiveWriter {
     return this.#entries;
   }
 
-  /** A drive has warned: end the archive soon. */
-  get isNearEnd(): boolean {
-    return this.#stream.isNearEnd;
+  /** Media whose drives have warned: end the archive soon. */
+  get mediaNearEnd(): readonly number[] {
+    const { nearEnd } = this.#stream;
+    if (nearEnd.size === 0) return [];
+    return this.#copies.flatMap(({ archive, mediumId }) => (nearEnd.has(archive) ? mediumId : []));
   }
 
   /** A member has begun whose bytes are not all in the stream. */
   get isInMember(): boolean {
     return this.#member !== undefined;
+  }
+
+  /** Snapshots of earlier runs whose end the journal tells. */
+  carries(snapshotIds: readonly number[]): void {
+    this.#carried = snapshotIds;
   }
 
   /** Adds a line to the journal, its LF included. */
@@ -339,7 +353,9 @@ export class ArchiveWriter {
       blake3,
       sha256,
       copiesGood: good.map(({ mediumId }) => mediumId),
+      carriedSnapshots: this.#carried,
     });
+    this.#forgetLostParts(good);
     for (const { tape, mediumId } of good) {
       try {
         await tape.countArchive(signal);
@@ -419,12 +435,12 @@ export class ArchiveWriter {
     this.#member = undefined;
     this.#entries += 1;
     const writtenBytes = isLeftOut ? 0 : encoded.mapBytes + encoded.dataBytes;
-    const isSound = result.outcome === 'stored';
-    const { outcome, errno } = result;
+    const { outcome, errno } = this.#isInGap(piece) ? AFTER_GAP : result;
+    const isSound = outcome === 'stored';
     const isLast = !isSound || isLastOfContent;
     const told = { entry, isLast, outcome, errno };
     this.#tools.onEntry({ ...told, writtenBytes, readBytes, duplicateBytes: 0 });
-    if (!isSound && !(result.outcome === 'changed-while-read' && entry.isFinal)) {
+    if (!isSound && !(outcome === 'changed-while-read' && entry.isFinal)) {
       this.#parts.delete(entry.inode.inodeId);
       return undefined;
     }
@@ -452,12 +468,19 @@ export class ArchiveWriter {
     this.#addEntryLine(entry, {
       hash: content?.hash,
       copies: places,
-      isChangedWhileRead: result.outcome === 'changed-while-read',
+      isChangedWhileRead: outcome === 'changed-while-read',
     });
     if (content?.segments) {
       for (const line of formatSegments(content.hash, content.segments)) this.addLine(line);
     }
     return { ...stored, content, extents: [extent], ranges: content && entry.ranges };
+  }
+
+  /** The part before it failed when this one was already on its way: what is left is no content. */
+  #isInGap({ item, part }: Piece<OutgoingEntry>): boolean {
+    if (!part || part.offset === 0) return false;
+    const [places = []] = this.#parts.get(item.key.inode.inodeId) ?? [];
+    return places.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0) !== part.offset;
   }
 
   /** A further name of an inode: a tar link where its bytes are in this archive, else its line alone. */
@@ -490,6 +513,22 @@ export class ArchiveWriter {
     return { directoryId: row.directoryId, name: row.name, inodeId: inode.inodeId };
   }
 
+  /** Parts on a medium that failed in this archive are nowhere. */
+  #forgetLostParts(good: readonly { readonly archive: TapeArchive }[]): void {
+    const lost = this.#copies.filter((copy) => !good.includes(copy));
+    if (lost.length === 0) return;
+    const isLost = ({ medium, file }: Place) =>
+      lost.some(
+        ({ tape, archive }) => rawOf(tape.barcode) === medium && archive.fileNumber === file,
+      );
+    for (const [inodeId, copies] of this.#parts) {
+      this.#parts.set(
+        inodeId,
+        copies.filter((places) => !places.some(isLost)),
+      );
+    }
+  }
+
   #addEntryLine(
     entry: OutgoingEntry,
     content: {
@@ -519,15 +558,14 @@ export class ArchiveWriter {
   /** Where the content lies with this extent: a list of places for each copy. */
   #placesWith(inodeId: number, extent: Extent): Place[][] {
     const before = this.#parts.get(inodeId);
-    return this.#stream.copies.map((archive, index) => {
-      const copy = this.#copies.find((candidate) => candidate.archive === archive);
-      assert(copy);
+    // A copy that failed keeps its column until the archive ends, so that no list mixes one copy's places with another's.
+    return this.#copies.map(({ archive, tape }, index) => {
       const at = blockOf(
         { startBlock: archive.startBlock, blockBytes: this.#blockBytes },
         extent.archiveOffset,
       );
       const place: Place = {
-        medium: rawOf(copy.tape.barcode),
+        medium: rawOf(tape.barcode),
         file: archive.fileNumber,
         ...at,
         storedBytes: extent.storedBytes,
@@ -535,7 +573,7 @@ export class ArchiveWriter {
         lengthBytes: extent.lengthBytes,
         form: extent.form,
       };
-      return [...(before?.[index] ?? []), place];
+      return [...(before?.[index] ?? before?.[0] ?? []), place];
     });
   }
 }
@@ -545,6 +583,8 @@ function contentOf(result: MemberResult, sizeBytes: number): Content {
   const { hash, segments } = result;
   return { hash: Buffer.from(hash), sizeBytes, segments: segments && Buffer.from(segments) };
 }
+
+const AFTER_GAP = { outcome: 'changed-before', errno: undefined } as const;
 
 const NONE: ReadonlySet<number> = new Set();
 

@@ -348,7 +348,8 @@ class BackupJob {
       this.#outgoing.close();
       this.#outgoing = new Outgoing(this.#request.sources);
       for (const row of this.#run.waiting()) this.#lookAgain(row);
-      await writer.store(end, signal);
+      // Lines alone stand in the archive that ends the run.
+      if (this.#run.outstanding().needsMedium) await writer.store(end, signal);
     }
     if (this.#run.hasWaiting()) this.#isPartial = true;
   }

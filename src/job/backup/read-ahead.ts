@@ -6,8 +6,9 @@ import { strict as assert } from 'node:assert';
 import { Worker } from 'node:worker_threads';
 import { workerFile } from '../../base/worker-file.ts';
 import { type FragmentResult, type ReadTask, SLAB_BYTES } from './fragment.ts';
+import { packTask, transferList, unpackResult } from './fragment-codec.ts';
 import { Reader } from './reader.ts';
-import type { ReadRequest } from './reader-worker.ts';
+import type { WorkerReply, WorkerRequest } from './reader-worker.ts';
 
 export type Fragment = {
   readonly bytes: Buffer;
@@ -15,6 +16,8 @@ export type Fragment = {
   /** The slab may be filled again. Called once, when nobody looks at `bytes` any more. */
   release(): void;
 };
+
+export type ReadRequest = { readonly task: ReadTask; readonly slab: SharedArrayBuffer };
 
 /** Fills slabs; tasks given to one reader are carried out in their order. */
 export interface TaskReader {
@@ -146,16 +149,26 @@ class ReaderThread implements TaskReader {
   readonly #waiting: PromiseWithResolvers<FragmentResult>[] = [];
 
   constructor() {
-    this.#worker.on('message', (result: FragmentResult) => this.#waiting.shift()?.resolve(result));
+    this.#worker.on('message', (reply: WorkerReply) => {
+      this.#waiting.shift()?.resolve('members' in reply ? reply : unpackResult(reply));
+    });
     this.#worker.on('error', (error) => {
       for (const { reject } of this.#waiting.splice(0)) reject(error);
     });
   }
 
-  fill(request: ReadRequest): Promise<FragmentResult> {
+  fill({ task, slab }: ReadRequest): Promise<FragmentResult> {
     const answer = Promise.withResolvers<FragmentResult>();
     this.#waiting.push(answer);
-    this.#worker.postMessage(request);
+    if (task.kind === 'run') {
+      this.#worker.postMessage({ task, slab } satisfies WorkerRequest);
+    } else {
+      const packed = packTask(task);
+      this.#worker.postMessage(
+        { task: packed, slab } satisfies WorkerRequest,
+        transferList(packed),
+      );
+    }
     return answer.promise;
   }
 

@@ -1,14 +1,32 @@
 /** A reader in a thread of its own. */
 import { strict as assert } from 'node:assert';
 import { parentPort } from 'node:worker_threads';
-import type { ReadTask } from './fragment.ts';
+import type { FragmentResult, RunTask } from './fragment.ts';
+import {
+  type PackedResult,
+  type PackedTask,
+  packResult,
+  transferList,
+  unpackTask,
+} from './fragment-codec.ts';
 import { Reader } from './reader.ts';
 
-export type ReadRequest = { readonly task: ReadTask; readonly slab: SharedArrayBuffer };
+export type WorkerRequest = {
+  readonly slab: SharedArrayBuffer;
+  readonly task: RunTask | PackedTask;
+};
+
+export type WorkerReply = FragmentResult | PackedResult;
 
 assert(parentPort, 'a worker has a parent');
 const port = parentPort;
 const reader = new Reader();
-port.on('message', ({ task, slab }: ReadRequest) => {
-  port.postMessage(reader.fill(task, Buffer.from(slab)));
+port.on('message', ({ task, slab }: WorkerRequest) => {
+  const room = Buffer.from(slab);
+  if ('kind' in task) {
+    port.postMessage(reader.fill(task, room));
+    return;
+  }
+  const packed = packResult(reader.fill(unpackTask(task), room));
+  port.postMessage(packed, transferList(packed));
 });

@@ -34,7 +34,7 @@ export function runLine(job: Job, program: string): string {
   });
 }
 
-/** Adds the lines and ties their rows to the archive. */
+/** Adds the lines and ties their rows to the archive. @returns ids of the earlier snapshots whose end is among them */
 export function closeRun(
   sink: JournalSink,
   order: {
@@ -43,24 +43,27 @@ export function closeRun(
     readonly end: RunEnd;
     readonly program: string;
   },
-): void {
+): number[] {
   const { catalog, run, end, program } = order;
   const jobs = new Jobs(catalog);
   const contents = new Contents(catalog);
+  const carried: number[] = [];
   for (const snapshot of unjournaled(catalog)) {
     const job = jobs.get(snapshot.jobNumber);
     if (!job || job.number === run.jobNumber) continue;
     sink.addLine(runLine(job, program));
     addRows(sink, new PendingRows(catalog, job.number).inOrder('ready'), contents);
     sink.addLine(endLine(job, { ...endOf(snapshot), counts: {} }));
+    carried.push(snapshot.id);
   }
   const own = jobs.get(run.jobNumber);
-  if (!own) return;
+  if (!own) return carried;
   sink.addLine(runLine(own, program));
   addRows(sink, run.entries('ready'), contents);
   for (const line of formatMedia(mediaOf(catalog))) sink.addLine(line);
   sink.addLine(endLine(own, end));
   run.takeForJournal(sink.archiveId);
+  return carried;
 }
 
 /** Media that hold archives: restore.sh asks for them. */

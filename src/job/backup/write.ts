@@ -69,7 +69,6 @@ const PROOFS_MAX = 3;
 
 type Filling = {
   readonly writer: ArchiveWriter;
-  readonly targets: readonly CopyTarget[];
   readonly pieces: PieceSource;
 };
 
@@ -121,18 +120,49 @@ export class Writer {
     while ((await this.#plan(endOfRun, signal)) === 'again');
   }
 
-  /** An archive of nothing but a journal: the run stored something, and its end stands on no medium yet. */
+  /**
+   * An archive of nothing but a journal: the run stored something, and its end stands on no medium yet. Where none takes it,
+   * the next run's archive tells of this end too.
+   */
   async writeEnd(end: RunEnd, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#writeEnd(end, signal);
+      } catch (error) {
+        const { left } = await this.#helpedOrNot(error);
+        if (!left) continue;
+        if (left.code === 'INTERRUPTED') throw left;
+        this.#tools.warn(`the end of the run stands on no medium yet: ${left.message}`);
+        return;
+      }
+    }
+  }
+
+  async #writeEnd(end: RunEnd, signal: AbortSignal): Promise<void> {
     const rooms = await this.#tools.media.rooms(signal);
     const attached = this.#tools.media.attached.map(({ tape }) => tape.barcode);
     const barcodes = attached.length > 0 ? attached : rooms.slice(0, 1).map(({ key }) => key);
+    if (barcodes.length === 0) throw new CodedError('MEDIUM_FULL', 'no medium has room for it');
     const targets = await this.#tools.media.attach(barcodes, signal);
     const writer = await this.#begin(targets);
     try {
       this.#closeRun(writer, end);
       await this.#finish(writer, targets);
+    } catch (error) {
+      await this.#abandon(writer);
+      throw error;
     } finally {
       writer.close();
+    }
+  }
+
+  async #helpedOrNot(error: unknown): Promise<{ readonly left: CodedError | undefined }> {
+    try {
+      await this.#helped(error);
+      return { left: undefined };
+    } catch (left) {
+      if (left instanceof CodedError) return { left };
+      throw left;
     }
   }
 
@@ -204,23 +234,28 @@ export class Writer {
       (piece) => !this.#failed.has(piece.item.key.inode.inodeId),
     );
     try {
-      const isWhole = await this.#fill({ writer, targets, pieces }, signal);
+      const isWhole = await this.#fill({ writer, pieces }, signal);
       const next = isWhole ? nextOf(steps) : undefined;
       writer.record();
       const end = isWhole && next === undefined ? endOfRun() : undefined;
       if (end) this.#closeRun(writer, end);
       await this.#finish(writer, targets);
-      if (!isWhole && writer.isNearEnd)
-        for (const { mediumId } of targets) this.#tools.media.setFull(mediumId);
+      if (!isWhole) for (const mediumId of writer.mediaNearEnd) this.#tools.media.setFull(mediumId);
       return isWhole && this.#lost.size === 0 ? next : await this.#afterPart();
     } catch (error) {
-      await writer.abandon();
+      await this.#abandon(writer);
       this.#parts = before.parts;
       this.#unfinished = before.unfinished;
       throw error;
     } finally {
       writer.close();
     }
+  }
+
+  /** What the archive's journal says counts no more. */
+  async #abandon(writer: ArchiveWriter): Promise<void> {
+    this.#end = undefined;
+    await writer.abandon();
   }
 
   /** An archive that ended before its plan, or with fewer copies: the rest is planned anew. */
@@ -231,30 +266,33 @@ export class Writer {
   }
 
   /** @returns whether all that was planned for the archive is in it */
-  async #fill({ writer, targets, pieces }: Filling, signal: AbortSignal): Promise<boolean> {
+  async #fill({ writer, pieces }: Filling, signal: AbortSignal): Promise<boolean> {
     const { clock, readAhead, archiveMsMax } = this.#tools;
     const startMs = clock.monotonicMs();
     const fragments = readAhead.fragments(this.#feeder.tasks(pieces.take()));
+    let added = 0;
     for await (const { item, fragment } of fragments) {
       await writer.add(item, fragment);
       this.#noteParts(item);
+      if (item.isLast) added += item.members.length;
       if (writer.isInMember) {
-        if (writer.isNearEnd) throw this.#endTooNear(writer, targets);
+        if (writer.mediaNearEnd.length > 0) throw this.#endTooNear(writer);
         continue;
       }
       const isLate = clock.monotonicMs() - startMs > archiveMsMax;
-      if (writer.isNearEnd || isLate || signal.aborted) break;
+      if (writer.mediaNearEnd.length > 0 || isLate || signal.aborted) break;
     }
-    return pieces.isAtEnd;
+    // Readers run ahead: what they have taken from the plan may not be in the archive.
+    return pieces.isAtEnd && added === pieces.taken;
   }
 
   /** The drive warned in the middle of a member: the archive is given up, and the medium is full. */
-  #endTooNear(writer: ArchiveWriter, targets: readonly CopyTarget[]): CodedError {
+  #endTooNear(writer: ArchiveWriter): CodedError {
     const error = new CodedError(
       'MEDIUM_FULL',
       `the end of the tape came after ${writer.lengthBytes} bytes of an archive, before the plan expected it`,
     );
-    for (const { mediumId } of targets) this.#lost.set(mediumId, error);
+    for (const mediumId of writer.mediaNearEnd) this.#lost.set(mediumId, error);
     return error;
   }
 
@@ -328,7 +366,7 @@ export class Writer {
 
   #closeRun(writer: ArchiveWriter, end: RunEnd): void {
     const { catalog, run, program } = this.#tools;
-    closeRun(writer, { catalog, run, end, program });
+    writer.carries(closeRun(writer, { catalog, run, end, program }));
     this.#end = end;
   }
 
@@ -362,6 +400,8 @@ class PieceSource {
   readonly #steps: Steps;
   readonly #isWanted: (piece: Piece<OutgoingEntry>) => boolean;
   isAtEnd = false;
+  /** Pieces that went out. */
+  taken = 0;
 
   constructor(steps: Steps, isWanted: (piece: Piece<OutgoingEntry>) => boolean) {
     this.#steps = steps;
@@ -376,7 +416,9 @@ class PieceSource {
         this.isAtEnd = true;
         return;
       }
-      if (this.#isWanted(step)) yield step;
+      if (!this.#isWanted(step)) continue;
+      this.taken += 1;
+      yield step;
     }
   }
 }
