@@ -106,7 +106,16 @@ export class BackupWorld {
       hasSha256: () => true,
       label: (barcode, pool, signal) =>
         labelMedium(
-          { catalog, library, clock, random: systemRandom, host: HOST, program: 'shelfs', pool },
+          {
+            catalog,
+            library,
+            clock,
+            random: systemRandom,
+            host: HOST,
+            program: 'shelfs',
+            pool,
+            blockBytes: config.archive.block,
+          },
           barcode,
           signal,
         ),
