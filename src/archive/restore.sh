@@ -482,7 +482,7 @@ while IFS= read -r path; do
   plain "$path"
   [ -f "$target$name" ] || fail "$path" 'was not found in its archive'
 done <"$work/clean"
-[ ! -e "$work/no-setfattr" ] || say 'setfattr is not installed: some extended attributes of duplicates, directories and links are missing'
+[ ! -e "$work/no-setfattr" ] || say 'setfattr is not installed: extended attributes of duplicates, changed files, directories and links are missing'
 say "$(wc -l <"$work/live") entries restored to $target"
 if [ -s "$work/failed" ]; then
   say 'these are not as they should be:'
