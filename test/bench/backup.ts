@@ -57,7 +57,7 @@ export function backup(options: BackupOptions): void {
   const neededBytes = Math.max(
     3 * largeBytes,
     sizes.smallFiles * 40_000,
-    sizes.rescanFiles * 12_000,
+    sizes.rescanFiles * 7_000,
   );
   expectTmpfs(directory, neededBytes);
   const workloads = { large, small, rescan };
