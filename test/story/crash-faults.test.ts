@@ -21,8 +21,8 @@ const RUNS_MAX = 5;
 
 const CONFIG = `
 [archive]
-size = "700KB"
-part = "300KB"
+size = "300KB"
+part = "200KB"
 block = "64KiB"
 `;
 
@@ -31,7 +31,7 @@ function change(world: BackupWorld, day: number, random: Random): void {
   mkdirSync(folder);
   for (let file = 0; file < 10; file += 1)
     writeFileSync(join(folder, `${file}`), randomBytes(random, random.below(20_000)));
-  writeFileSync(join(world.source, 'large'), randomBytes(random, 800_000 + random.below(400_000)));
+  writeFileSync(join(world.source, 'large'), randomBytes(random, 500_000 + random.below(300_000)));
   if (day > 1) rmSync(join(world.source, `day ${day - 1}`, '3'));
 }
 
@@ -67,9 +67,7 @@ test.each(SEEDS)('seed %i: three faults', async (seed) => {
       expectUnchanged(before, tapes);
       checkArchives(world.catalog, tapes);
     }
-    const { tree, report } = await world.restore();
-    expect(report.failed).toEqual([]);
-    expect(differences(world.source, tree)).toBe('');
+    await expectRestored(world);
     await expectSettles(world, copies);
   } catch (error) {
     throw new Error(`seed ${seed}:\n${said.join('\n')}\n${String(error)}`, { cause: error });
@@ -80,11 +78,15 @@ test.each(SEEDS)('seed %i: three faults', async (seed) => {
 async function expectSettles(world: BackupWorld, copies: number): Promise<void> {
   const tapes = world.sim.directory;
   const before = knownPrefixes(world.catalog, tapes);
-  await world.backup({ copies });
+  const moved = await world.backup({ copies });
   const again = await world.backup({ copies });
   expect(again).toMatchObject({ snapshot: null, media: [], bytes: { written: 0, hashed: 0 } });
   expectUnchanged(before, tapes);
   checkArchives(world.catalog, tapes);
+  if (moved.media.length > 0) await expectRestored(world);
+}
+
+async function expectRestored(world: BackupWorld): Promise<void> {
   const { tree, report } = await world.restore();
   expect(report.failed).toEqual([]);
   expect(differences(world.source, tree)).toBe('');
