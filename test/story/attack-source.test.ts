@@ -1,6 +1,6 @@
 /** A source that does not hold still: what a snapshot shows was there, all of it, and what could not be had is named. */
 
-import { execFileSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import {
   appendFileSync,
   chmodSync,
@@ -16,8 +16,8 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { dirname, join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
 import { rawOf } from '../../src/base/raw.ts';
 import { Directories } from '../../src/catalog/directories.ts';
@@ -174,6 +174,43 @@ describe('a file that becomes', () => {
     },
   );
 });
+
+test('a file that cannot be read is tried twice and told of once; its twin is stored', async () => {
+  const world = await BackupWorld.make();
+  const bytes = randomBytes(seededRandom(1), LARGE);
+  for (const name of ['a', 'b', 'c']) writeFileSync(join(world.source, name), bytes);
+  // Who has a lease on a file keeps those out who do not wait for it: the hash has been made by then.
+  let holder: ChildProcess | undefined;
+  onTestFinished(() => void holder?.kill());
+  const report = await backupWhile(world, 'medium', () => {
+    holder = leaseOn(join(world.source, 'a'));
+  });
+  expect(report).toMatchObject({ state: 'partial', files: { unreadable: 1 } });
+  expect(report.unreadable).toHaveLength(1);
+  expect(report.unreadable[0]?.path).toBe(join(world.source, 'a'));
+  const { tree } = await world.restore();
+  for (const name of ['b', 'c']) expect(readFileSync(join(tree, name))).toEqual(bytes);
+  expect(existsSync(join(tree, 'a'))).toBe(false);
+  holder?.kill();
+  await new Promise((resolve) => holder?.once('exit', resolve));
+  await world.backup();
+  await expectWhole(world);
+});
+
+/** Returns when the lease is there. */
+function leaseOn(path: string): ChildProcess {
+  const script = `
+import fcntl, os, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+fd = os.open(sys.argv[1], os.O_RDWR)
+fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+open(sys.argv[2], 'w')
+signal.pause()`;
+  const ready = join(dirname(path), '..', 'ready');
+  const child = spawn('python3', ['-c', script, path, ready]);
+  while (!existsSync(ready)) execFileSync('sleep', ['0.05']);
+  return child;
+}
 
 test('parts of a file that changes between them are not put together', async () => {
   const world = await BackupWorld.make({ config: '[archive]\npart = "5MB"\nsize = "6MB"\n' });

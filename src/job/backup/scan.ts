@@ -3,6 +3,7 @@
  * files are neither opened nor remembered.
  */
 import { setImmediate as turn } from 'node:timers/promises';
+import { NAME_BYTES_MAX } from '../../archive/reader.ts';
 import { CodedError } from '../../base/errors.ts';
 import { joinRaw, type Raw, rawText } from '../../base/raw.ts';
 import type { KnownEntry } from '../../catalog/known.ts';
@@ -42,6 +43,8 @@ export type ScanTools = {
 
 /** Directories between two turns of the event loop. */
 const DIRECTORIES_A_TURN = 64;
+/** What an archive can name (FORMAT.md section 6), less the suffix of a part and the prefix of a host. */
+const PATH_BYTES_MAX = NAME_BYTES_MAX - 1024;
 /** Changes recorded in one transaction at least, unless the scan ends. */
 const BATCH = 512;
 
@@ -169,6 +172,11 @@ class Scanner {
     const { directory, directoryId, entry, kind, known } = found;
     const path = inside(directory.path, entry.name);
     let attributes: Attributes;
+    if (originalPath(this.#order.source, path).length > PATH_BYTES_MAX) {
+      const message = 'its path is longer than an archive can name';
+      this.#unreadable(path, new CodedError('SOURCE_UNREADABLE', message));
+      return;
+    }
     try {
       attributes = this.#tree.attributes(path, entry, this.#names);
     } catch (error) {
