@@ -9,7 +9,7 @@ import { unjournaled } from '../../src/catalog/journal.ts';
 import { Media } from '../../src/catalog/media.ts';
 import type { BackupEvent } from '../../src/job/backup/report.ts';
 import { BackupWorld, type BackupWorldOptions } from '../sim/backup-world.ts';
-import { checkArchives } from '../sim/check-archives.ts';
+import { checkArchives, expectUnchanged, knownPrefixes } from '../sim/check-archives.ts';
 import { randomFault } from '../sim/random-faults.ts';
 import { differences, randomBytes } from '../sim/rich-tree.ts';
 
@@ -159,6 +159,31 @@ test('storing again what a lost cartridge held never touches what older snapshot
   const { tree, report } = await world.restore();
   expect(report.failed).toEqual([]);
   expect(differences(before.tree, tree)).toBe('');
+});
+
+describe('a cartridge that is not the one its sticker says', () => {
+  test.each([
+    ['a blank one', 'BKP003L8'],
+    ['one of ours', 'BKP004L8'],
+  ])('but %s is not written, and what it holds stays', async (_, stranger) => {
+    const world = await makeWorld({ drives: 1, cartridges: 4 });
+    await world.tools.label('BKP004L8', 'main', new AbortController().signal);
+    await world.backup();
+    await world.tools.label('BKP002L8', 'main', new AbortController().signal);
+    const changer = await world.sim.openChanger();
+    const elements = await changer.elements(new AbortController().signal);
+    const address = (wanted: string) =>
+      elements.find(({ type, barcode }) => type === wanted || barcode === wanted)?.address ?? -1;
+    const [drive, elsewhere] = [address('drive'), address(stranger)];
+    // BKP002 goes back to its slot, BKP001 into the drive; then somebody exchanges it for another.
+    const swap = { kind: 'swap', elements: [drive, elsewhere] } as const;
+    world.sim.faults.add({ note: 'swap', on: 'move', atCount: 2, effect: swap });
+    const before = knownPrefixes(world.catalog, world.sim.directory);
+    writeFileSync(join(world.source, 'more'), randomBytes(seededRandom(8), 5000));
+    await backupPatiently(world, 1);
+    expectUnchanged(before, world.sim.directory);
+    await expectWhole(world);
+  });
 });
 
 /** Events of a run, one of whose files is removed as soon as a cartridge is loaded. */
