@@ -72,6 +72,7 @@ export class Run {
   readonly #addLink;
   readonly #setContent;
   readonly #setHash;
+  readonly #settle;
   readonly #liveNames;
   readonly #children;
   readonly #contentOf;
@@ -109,6 +110,10 @@ export class Run {
     // Older snapshots may show an inode that has content: it stays theirs.
     this.#setContent = catalog.prepare(
       'UPDATE inodes SET content = ? WHERE id = ? AND content IS NULL',
+    );
+    this.#settle = catalog.prepare(
+      `UPDATE pending SET change = ?, moved_from = ? WHERE job = ? AND dir = ? AND name = ?
+         AND change <> ${CHANGES.again}`,
     );
     this.#setHash = catalog.prepare('INSERT OR REPLACE INTO run_hashes VALUES(?, ?, ?)');
     this.#liveNames = catalog.prepare<[Raw]>(
@@ -250,19 +255,10 @@ export class Run {
     row: { readonly directoryId: number; readonly name: Raw },
     found: { readonly change: 'moved' | 'duplicate'; readonly movedFrom?: Raw | undefined },
   ): void {
+    const { directoryId, name } = row;
+    const change = CHANGES[found.change];
     this.#catalog.write(() =>
-      this.#catalog
-        .prepare(
-          `UPDATE pending SET change = ?, moved_from = ? WHERE job = ? AND dir = ? AND name = ?
-             AND change <> ${CHANGES.again}`,
-        )
-        .run(
-          CHANGES[found.change],
-          found.movedFrom ?? null,
-          this.jobNumber,
-          row.directoryId,
-          row.name,
-        ),
+      this.#settle.run(change, found.movedFrom ?? null, this.jobNumber, directoryId, name),
     );
   }
 
