@@ -84,6 +84,7 @@ function large(here: string, { sizes, rounds, peers }: BackupOptions): void {
   ratio('large, wall to tar', perRound(own, results[1]), TARGETS.largeToTar, 'most');
   const speed = tree.bytes / median(own?.usages.map(({ wallSeconds }) => wallSeconds) ?? []);
   ratio('large, GB/s', speed / 1e9, TARGETS.largeBytesPerSecond / 1e9, 'least');
+  printCpu('large', own, results.slice(1));
   printArchivers(own, results.slice(2));
   printRss('large', ours.ends);
 }
@@ -97,6 +98,7 @@ function small(here: string, { sizes, rounds, peers }: BackupOptions): void {
   print(tree, results);
   printOnce(tree, shelfs(here, { name: 'with SHA-256', settings: SHA256 }));
   ratio('small, wall to tar', perRound(own, results[1]), TARGETS.smallToTar, 'most');
+  printCpu('small', own, results.slice(1));
   printArchivers(own, results.slice(2));
   printRss('small', ours.ends);
 }
@@ -124,6 +126,7 @@ function rescan(here: string, { sizes, rounds, peers }: BackupOptions): void {
   const [own] = results;
   print(tree, results);
   ratio('rescan, wall to find', perRound(own, results[1]), TARGETS.rescanToFind, 'most');
+  printCpu('rescan', own, results.slice(1));
   printArchivers(own, results.slice(2));
   printRss('rescan', ours.ends.slice(1));
 }
@@ -160,11 +163,23 @@ function printRss(name: string, ends: readonly { readonly peakRssBytes: number }
 }
 
 /** The median of the rounds' own ratios: what disturbs one round disturbs both sides of it. */
-function perRound(one: Result | undefined, other: Result | undefined): number {
+function perRound(
+  one: Result | undefined,
+  other: Result | undefined,
+  figure: 'wallSeconds' | 'cpuSeconds' = 'wallSeconds',
+): number {
   const pairs = one?.usages.map(
-    ({ wallSeconds }, round) => wallSeconds / (other?.usages[round]?.wallSeconds ?? Number.NaN),
+    (usage, round) => usage[figure] / (other?.usages[round]?.[figure] ?? Number.NaN),
   );
   return median(pairs ?? []);
+}
+
+/** Beside the wall, which says little where others work on the same processors. */
+function printCpu(name: string, own: Result | undefined, peers: readonly Result[]): void {
+  for (const peer of peers) {
+    const found = perRound(own, peer, 'cpuSeconds').toFixed(2).padStart(7);
+    console.log(`  ${`${name}, cpu to ${peer.contender.name}`.padEnd(30)} ${found}`);
+  }
 }
 
 function title(name: string, { files, bytes }: Tree, rounds: number): void {
