@@ -4,6 +4,7 @@
  */
 import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { CodedError, errnoOf } from '../../base/errors.ts';
 
 const BUFFER_BYTES = 256 * 2 ** 10;
 
@@ -13,11 +14,17 @@ export class JournalSpool {
   #pendingBytes = 0;
   #lengthBytes = 0;
 
-  /** @param directory of the state: as much room is needed as the journal of one archive takes */
+  readonly #directory: string;
+
+  /**
+   * @param directory of the state: as much room is needed as the journal of one archive takes
+   * @throws CodedError FAILED where there is no room, or no permission; as all others
+   */
   constructor(directory: string, name: string) {
     const path = join(directory, name);
-    this.#fd = openSync(path, 'w+', 0o600);
-    unlinkSync(path);
+    this.#directory = directory;
+    this.#fd = this.#attempt(() => openSync(path, 'w+', 0o600));
+    this.#attempt(() => unlinkSync(path));
   }
 
   get lengthBytes(): number {
@@ -37,7 +44,7 @@ export class JournalSpool {
     this.#flush();
     const buffer = Buffer.allocUnsafe(BUFFER_BYTES);
     for (let at = 0; at < this.#lengthBytes; ) {
-      const count = readSync(this.#fd, buffer, 0, buffer.length, at);
+      const count = this.#attempt(() => readSync(this.#fd, buffer, 0, buffer.length, at));
       yield buffer.subarray(0, count);
       at += count;
     }
@@ -52,9 +59,21 @@ export class JournalSpool {
     const bytes = Buffer.from(this.#lines.join(''), 'latin1');
     for (let at = 0; at < bytes.length; ) {
       const position = this.#lengthBytes - this.#pendingBytes + at;
-      at += writeSync(this.#fd, bytes, at, bytes.length - at, position);
+      at += this.#attempt(() => writeSync(this.#fd, bytes, at, bytes.length - at, position));
     }
     this.#lines = [];
     this.#pendingBytes = 0;
+  }
+
+  #attempt<T>(step: () => T): T {
+    try {
+      return step();
+    } catch (cause) {
+      const errno = errnoOf(cause);
+      if (errno === undefined || errno.startsWith('ERR_')) throw cause;
+      const what = errno === 'ENOSPC' ? 'no room' : 'no way to write';
+      const message = `${what} for an archive's journal in ${this.#directory} (${errno})`;
+      throw new CodedError('FAILED', message, { cause, path: this.#directory });
+    }
   }
 }
