@@ -14,7 +14,9 @@ import { seededRandom } from '../../src/base/random.ts';
 import { rawOf } from '../../src/base/raw.ts';
 import { Contents } from '../../src/catalog/contents.ts';
 import { Media, type Medium } from '../../src/catalog/media.ts';
+import { Sources } from '../../src/catalog/sources.ts';
 import { Tree } from '../../src/catalog/tree.ts';
+import { backup } from '../../src/job/backup/backup.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { differences, randomBytes } from '../sim/rich-tree.ts';
 import { scratchDirectory } from '../sim/scratch.ts';
@@ -27,7 +29,23 @@ function mediumOf(world: BackupWorld, barcode: string): Medium {
   return medium;
 }
 
-/** Where a file's first extent lies on each medium: block and the byte within it. */
+async function backupInParts(world: BackupWorld, part: number): Promise<void> {
+  const request = {
+    sources: new Sources(world.catalog).list(),
+    copies: 1,
+    copiesWanted: 1,
+    avoid: [],
+    pool: 'main',
+    allowEmpty: false,
+    verify: false,
+    workers: 0,
+  };
+  const archive = { ...world.tools.archive, part, size: part + 2_000_000 };
+  const { signal } = new AbortController();
+  await backup(request, { ...world.tools, archive }, () => {}, signal);
+}
+
+/** Where a file's extents begin on each medium: block and the byte within it. */
 function placesOf(world: BackupWorld, path: string) {
   const tree = new Tree(world.catalog);
   const host = tree.directories.ensureHost('testhost');
@@ -92,6 +110,22 @@ describe('a damaged copy', () => {
     await world.backup({ copies: 2 });
     flip(world, 'BKP001L8', bytes.subarray(5000, 5100));
     flip(world, 'BKP002L8', bytes.subarray(69_000_000, 69_000_100));
+    const { tree, report } = await world.restore();
+    expect(report.failed).toEqual([]);
+    expect(differences(world.source, tree)).toBe('');
+  });
+
+  test('of a split file: another copy may be cut elsewhere', async () => {
+    const world = await BackupWorld.make();
+    writeFileSync(join(world.source, 'big'), randomBytes(seededRandom(1), 22_000_000));
+    const media = new Media(world.catalog);
+    await backupInParts(world, 8_000_000);
+    const second = placesOf(world, 'big')[1]?.block ?? -1;
+    media.setState(mediumOf(world, 'BKP001L8').id, 'lost');
+    await backupInParts(world, 5_000_000);
+    media.setState(mediumOf(world, 'BKP001L8').id, 'filling');
+    const bad = { note: 'bad', on: 'read', cartridge: 'BKP001L8', effect: BAD_BLOCK } as const;
+    world.sim.faults.add({ ...bad, atBlock: second + 3 });
     const { tree, report } = await world.restore();
     expect(report.failed).toEqual([]);
     expect(differences(world.source, tree)).toBe('');
