@@ -29,7 +29,7 @@ export async function extract(file: number, to: string): Promise<string[]> {
 export async function digestsBelow(directory: string): Promise<Map<string, string>> {
   const listed = await sh(`cd ${directory}; find . -type f -size +0 -print0 | xargs -0r md5sum -z`);
   const lines = listed.stdout.split('\0').slice(0, -1);
-  return new Map(lines.map((line) => [line.slice(36), line.slice(0, 32)]));
+  return new Map(lines.map((line) => [line.slice(34), line.slice(0, 32)]));
 }
 
 const PART = /^(.*)\.shelfs-part-(\d{4,})-of-(\d{4,})$/s;
