@@ -14,7 +14,7 @@ import { randomFault } from '../sim/random-faults.ts';
 import { differences, randomBytes } from '../sim/rich-tree.ts';
 
 const RUNS_MAX = 12;
-/** Four hundred have been gone through; a few are kept. */
+/** A failure is a seed; more of them take minutes. */
 const SEEDS = 5;
 const PART = '[archive]\npart = "2MB"\nsize = "3MB"\n';
 
