@@ -151,7 +151,7 @@ export class Archives {
         .prepare("UPDATE archive_copies SET state = 'bad' WHERE archive = ? AND state = 'writing'")
         .run(archiveId);
       const move = this.#catalog.prepare(
-        `UPDATE media SET next_file = ?, next_block = ?, write_generation = write_generation + 1
+        `UPDATE media SET next_file = ?, next_block = ?
          WHERE id = ? AND (next_file, next_block) <> (?, ?)`,
       );
       for (const end of ends)
