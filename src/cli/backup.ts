@@ -79,9 +79,10 @@ export async function runBackup(
 ): Promise<void> {
   const progress = new Progress(output, app.clock);
   const listen = (event: BackupEvent) => {
-    const text = describe(event);
-    if (event.event === 'progress') progress.show(event, () => text ?? '');
-    else progress.tell(event, text);
+    const { event: kind } = event;
+    if (kind === 'progress' || kind === 'scan' || kind === 'hash')
+      progress.show(event, () => describe(event) ?? '');
+    else progress.tell(event, describe(event));
   };
   try {
     const report = await app.backup(request, listen, signal);

@@ -4,7 +4,7 @@
  */
 import { joinRaw, type Raw } from '../../base/raw.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
+import type { CopyPolicy } from '../../catalog/contents.ts';
 import { Moves } from '../../catalog/moves.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
 import type { Run } from '../../catalog/run.ts';
@@ -78,13 +78,12 @@ function settle(
 
 /** Each inode once, whatever its names. */
 function* candidates(tools: DeduplicationTools, seen: Set<number>): Generator<Candidate> {
-  const contents = new Contents(tools.catalog);
-  for (const row of tools.run.sizeCandidates()) {
+  // Small files are read whole when they are stored, and left out then where they are duplicates: hashing them first
+  // would read them twice.
+  for (const row of tools.run.sizeCandidates(SMALL_BYTES_MAX + 1)) {
     const { inode } = row;
     const place = tools.placeOf(row);
     if (!inode || !place) continue;
-    // Read whole when it is stored, and left out then where it is a duplicate: hashing it first would read it twice.
-    if (inode.sizeBytes <= SMALL_BYTES_MAX && !contents.sizeIsKnown(inode.sizeBytes)) continue;
     if (inode.sourceInode.links > 1) {
       if (seen.has(inode.inodeId)) continue;
       seen.add(inode.inodeId);

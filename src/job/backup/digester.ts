@@ -4,23 +4,17 @@ import { Worker } from 'node:worker_threads';
 import { workerFile } from '../../base/worker-file.ts';
 import type { DigestReply, DigestRequest } from './digest-worker.ts';
 
+/** Its garbage is small and short-lived; by default it may grow to many times that before it is collected. */
+const YOUNG_GENERATION_MB = 4;
+
 export type Digests = { readonly blake3: Buffer; readonly sha256: Buffer | undefined };
 
 export class Digester {
-  readonly #worker = new Worker(workerFile(import.meta.url, 'digest-worker'));
+  #thread: Worker | undefined;
   readonly #busy = new Map<number, () => void>();
   #next = 0;
   #digests: PromiseWithResolvers<Digests> | undefined;
   #failure: Error | undefined;
-
-  constructor() {
-    this.#worker.on('message', (reply: DigestReply) => this.#take(reply));
-    this.#worker.on('error', (error: Error) => {
-      this.#failure = error;
-      this.#digests?.reject(error);
-      for (const done of this.#busy.values()) done();
-    });
-  }
 
   begin(options: { readonly sha256: boolean }): void {
     this.#send({ kind: 'begin', ...options });
@@ -48,11 +42,27 @@ export class Digester {
   }
 
   async close(): Promise<void> {
-    await this.#worker.terminate();
+    await this.#thread?.terminate();
   }
 
   #send(request: DigestRequest): void {
-    this.#worker.postMessage(request);
+    this.#worker().postMessage(request);
+  }
+
+  /** Started by the first archive: most runs of an unchanged tree write none. */
+  #worker(): Worker {
+    if (this.#thread) return this.#thread;
+    const worker = new Worker(workerFile(import.meta.url, 'digest-worker'), {
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
+    worker.on('message', (reply: DigestReply) => this.#take(reply));
+    worker.on('error', (error: Error) => {
+      this.#failure = error;
+      this.#digests?.reject(error);
+      for (const done of this.#busy.values()) done();
+    });
+    this.#thread = worker;
+    return worker;
   }
 
   #take(reply: DigestReply): void {

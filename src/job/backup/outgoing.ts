@@ -27,12 +27,16 @@ type Found = { readonly attributes: Attributes; readonly sourceInode: SourceInod
 /** Of one pass over the rows of a run. */
 export class Outgoing {
   readonly #sources: readonly Source[];
+  readonly #followsLinks: ReadonlyMap<number, boolean>;
   readonly #trees = new Map<number, SourceTree>();
   /** Inodes with several names of which one has been met in this plan. */
   readonly #named = new Map<number, Raw>();
 
   constructor(sources: readonly Source[]) {
     this.#sources = sources;
+    this.#followsLinks = new Map(
+      sources.map(({ id, options }) => [id, parseSourceOptions(options).followSymlinks]),
+    );
   }
 
   /** Undefined where it is passed over: its content comes with another row's, or its source is not part of the run. */
@@ -51,8 +55,8 @@ export class Outgoing {
     for (const source of this.#sources) {
       const relative = relativePath(source, path);
       if (relative === undefined) continue;
-      const { followSymlinks } = parseSourceOptions(source.options);
-      return { source: source.path, followsLinks: followSymlinks, path: relative };
+      const followsLinks = this.#followsLinks.get(source.id) ?? false;
+      return { source: source.path, followsLinks, path: relative };
     }
     // What stands above a source has no bytes.
     return path === '/' || this.#sources.some(({ original }) => original.startsWith(`${path}/`))

@@ -31,8 +31,13 @@ export type ReadAheadOptions = {
   readonly slabs: number;
 };
 
+/** A batch of small files leaves a megabyte of garbage; by default it may grow to many times that. */
+const YOUNG_GENERATION_MB = 8;
+
 export class ReadAhead {
-  readonly #readers: readonly TaskReader[];
+  /** Started by the first task: most runs of an unchanged tree read nothing. */
+  readonly #readers: TaskReader[] = [];
+  readonly #workers: number;
   readonly #free: SharedArrayBuffer[];
   readonly #waiting: ((slab: SharedArrayBuffer) => void)[] = [];
   /** Who reads a large file goes on with it, also in a later archive: its hash is begun there. */
@@ -41,10 +46,7 @@ export class ReadAhead {
 
   constructor({ workers, slabs }: ReadAheadOptions) {
     assert(slabs >= 2, 'one slab is written while the next is filled');
-    this.#readers =
-      workers === 0
-        ? [new ReaderHere()]
-        : Array.from({ length: workers }, () => new ReaderThread());
+    this.#workers = workers;
     this.#free = Array.from({ length: slabs }, () => new SharedArrayBuffer(SLAB_BYTES));
   }
 
@@ -118,9 +120,12 @@ export class ReadAhead {
   }
 
   #nextReader(): TaskReader {
-    const reader = this.#readers[this.#turn % this.#readers.length];
+    const index = this.#turn % Math.max(1, this.#workers);
     this.#turn += 1;
-    assert(reader);
+    const known = this.#readers[index];
+    if (known) return known;
+    const reader = this.#workers === 0 ? new ReaderHere() : new ReaderThread();
+    this.#readers.push(reader);
     return reader;
   }
 }
@@ -145,7 +150,9 @@ class ReaderHere implements TaskReader {
 }
 
 class ReaderThread implements TaskReader {
-  readonly #worker = new Worker(workerFile(import.meta.url, 'reader-worker'));
+  readonly #worker = new Worker(workerFile(import.meta.url, 'reader-worker'), {
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+  });
   readonly #waiting: PromiseWithResolvers<FragmentResult>[] = [];
 
   constructor() {
