@@ -1,6 +1,7 @@
 /** Reads source files into fragments: the same code in a worker and, single-threaded, in the process itself. */
 import { strict as assert } from 'node:assert';
 import { readSync } from 'node:fs';
+import { systemClock } from '../../base/clock.ts';
 import { CodedError, errnoOf } from '../../base/errors.ts';
 import type { Raw } from '../../base/raw.ts';
 import { compareMoments } from '../../domain/entry.ts';
@@ -20,6 +21,12 @@ import type {
 } from './fragment.ts';
 
 const TAR_RECORD_BYTES = 512;
+/**
+ * The kernel stamps files by a clock that ticks every 1 to 10 ms (before Linux 6.13); some file systems know seconds or
+ * two of them. A file changed twice within a tick looks unchanged for ever: whoever reads it in between waits for the next.
+ */
+const TICK_MS = 20;
+const COARSE_TICK_MS = 2000;
 
 export class Reader {
   readonly #hasher = new ContentHasher();
@@ -54,6 +61,17 @@ export class Reader {
     const tree = SourceTree.open(source, { followLinks: followsLinks, door: this.#door });
     this.#trees.set(source, tree);
     return tree;
+  }
+
+  /** As `isStill`, so that no later change can have the times of this one. */
+  #isStillAndSettled(fd: number, stamp: Stamp): boolean {
+    const { seconds, nanoseconds } = stamp.ctime;
+    const tickMs = nanoseconds === 0 ? COARSE_TICK_MS : TICK_MS;
+    const ageMs = systemClock.nowMs() - (seconds * 1000 + nanoseconds / 1e6);
+    if (ageMs >= 0 && ageMs < tickMs) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, tickMs - ageMs);
+    }
+    return this.#isStill(fd, stamp);
   }
 
   #isStill(fd: number, stamp: Stamp): boolean {
@@ -93,7 +111,7 @@ export class Reader {
       const into = slab.subarray(start, start + stamp.sizeBytes);
       const readBytes = readFully(file.descriptor, into, null);
       into.fill(0, readBytes);
-      const isWhole = readBytes === into.length && this.#isStill(file.descriptor, stamp);
+      const isWhole = readBytes === into.length && this.#isStillAndSettled(file.descriptor, stamp);
       this.#hasher.reset();
       this.#hasher.update(into);
       const { hash, segments } = this.#hasher.finish();
@@ -155,7 +173,7 @@ export class Reader {
     const lengthBytes = at + task.paddingBytes;
     const result: MemberResult = { ...stored(0), readBytes };
     if (!task.isLast) return { lengthBytes, members: [result] };
-    const isSound = !open.isChanged && this.#isStill(open.file.descriptor, task.stamp);
+    const isSound = !open.isChanged && this.#isStillAndSettled(open.file.descriptor, task.stamp);
     const { hash, segments } = open.hasher.finish();
     this.#closeFile(task.place);
     const outcome = isSound ? 'stored' : 'changed-while-read';
