@@ -1,73 +1,18 @@
 /**
- * Backup on the kernel's tape drivers, and the way back: by the product, by `mt` and `tar` alone, by the label's script.
+ * Backup on the kernel's tape drivers, and the way back: by the product, and by `mt` and `tar` alone.
  *
  * Cartridges are so small that a file must be split. What is compared are trees, with rsync.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { seededRandom } from '../../../src/base/random.ts';
 import type { BackupReport } from '../../../src/job/backup/report.ts';
-import { SHAPE } from '../../contract/world.ts';
 import { allocatedBlocks, changeTree, makeBytes } from '../../sim/changed-tree.ts';
-import { differences, makeRichTree } from '../../sim/rich-tree.ts';
+import { differences } from '../../sim/rich-tree.ts';
+import { Bench, CARTRIDGES, scratch, TIMEOUT_MS } from './backup-setup.ts';
 import { commandsOf, countArchives, digestsBelow, extract, isPart, joinParts } from './by-hand.ts';
-import {
-  LOADER,
-  loadByHand,
-  makeDisk,
-  makeLoader,
-  Product,
-  sh,
-  succeed,
-  TAPE,
-  takeAway,
-} from './product.ts';
-import { control } from './world.ts';
-
-/** The fourth is WORM: it is not taken for a backup by itself. */
-const CARTRIDGES = SHAPE.barcodes.slice(0, 3);
-/** Of tape blocks, unless configured. */
-const BLOCK_BYTES = 512 * 2 ** 10;
-/** Under emulation, on a machine that has other work too. */
-const TIMEOUT_MS = 600_000;
-
-let disk = '';
-let richTree = '';
-beforeAll(() => {
-  disk = makeDisk();
-  makeLoader();
-  // Made once: chance is slow here.
-  richTree = mkdtempSync(join(disk, 'rich-'));
-  makeRichTree(richTree, seededRandom(1));
-}, TIMEOUT_MS);
-
-/** @param tree what of the rich tree is to be protected */
-async function makeProduct(config: string, tree = '.'): Promise<Product> {
-  const product = await Product.make(disk, config);
-  execFileSync('cp', ['-a', `${join(richTree, tree)}/.`, product.source]);
-  await product.expect(0, 'media', 'add', ...CARTRIDGES);
-  // By their labels their true capacity is known.
-  await product.expect(0, 'media', 'label', ...CARTRIDGES);
-  return product;
-}
-
-const scratch = (product: Product, name: string) => mkdtempSync(join(product.disk, `${name}-`));
-
-/** What restore.sh of the cartridge's own label brings, given that cartridge and a loader. */
-async function restoreByScript(product: Product, barcode: string): Promise<string> {
-  const to = scratch(product, 'by-script');
-  await loadByHand(barcode);
-  const { exit, stdout, stderr } = await sh(`
-    cd ${scratch(product, 'script')}
-    mt -f ${TAPE} rewind
-    mt -f ${TAPE} setblk 0
-    dd if=${TAPE} bs=${BLOCK_BYTES} | tar xf - restore.sh
-    sh restore.sh -f ${TAPE} -l ${LOADER} -t ${to}`);
-  expect(exit, stdout + stderr).toBe(0);
-  return join(to, product.source);
-}
+import { loadByHand, type Product, sh, succeed, TAPE } from './product.ts';
 
 describe('a tree on several cartridges, changed between two runs', () => {
   let product: Product;
@@ -75,7 +20,7 @@ describe('a tree on several cartridges, changed between two runs', () => {
   const reports: BackupReport[] = [];
 
   beforeAll(async () => {
-    product = await makeProduct('[archive]\nsha256 = "always"\n');
+    product = await new Bench().makeProduct('[archive]\nsha256 = "always"\n');
     makeBytes(join(product.source, 'huge.bin'), 25_000_003);
     reports.push(await product.backup('tree', '--hash-workers', '1'));
     before = join(product.disk, 'before');
@@ -195,107 +140,6 @@ describe('a tree on several cartridges, changed between two runs', () => {
       expect(said).toContain(`${blake3}  -`);
       expect(said).toContain(`${sha256}  -`);
       rmSync(at, { recursive: true });
-    },
-    TIMEOUT_MS,
-  );
-
-  test(
-    'restore.sh from the label brings the whole tree, holes too',
-    async () => {
-      const tree = await restoreByScript(product, reports[1]?.media.at(-1) ?? '');
-      expect(differences(product.source, tree)).toBe('');
-      expect(allocatedBlocks(tree)).toEqual(allocatedBlocks(product.source));
-    },
-    TIMEOUT_MS,
-  );
-});
-
-describe('two copies in two drives', () => {
-  let product: Product;
-  let report: BackupReport;
-
-  beforeAll(async () => {
-    product = await makeProduct('[archive]\nsha256 = "never"\n', 'documents');
-    const said = await product.expect(0, 'backup', '--copies', '2', '--single-threaded');
-    const drives = said.filter(({ event }) => event === 'medium').map(({ drive }) => drive);
-    expect(new Set(drives).size).toBe(2);
-    report = said.at(-1) as unknown as BackupReport;
-    expect(report).toMatchObject({ state: 'finished', unreadable: [], warnings: [] });
-    expect(report.media).toHaveLength(2);
-  }, TIMEOUT_MS);
-
-  test.each([0, 1])(
-    'cartridge %i alone brings everything back by restore.sh',
-    async (index) => {
-      const [one = '', other = ''] = index === 0 ? report.media : report.media.toReversed();
-      await loadByHand(one);
-      await takeAway(other);
-      const tree = await restoreByScript(product, one);
-      expect(differences(product.source, tree)).toBe('');
-      rmSync(tree, { recursive: true });
-    },
-    TIMEOUT_MS,
-  );
-});
-
-/** Tape file by tape file as the drive gives them, below a new directory; by no program of ours. */
-async function dump(product: Product, barcode: string): Promise<string> {
-  const to = scratch(product, barcode);
-  await loadByHand(barcode);
-  await succeed('mt', '-f', TAPE, 'rewind');
-  await succeed('mt', '-f', TAPE, 'setblk', '0');
-  for (let file = 0; ; file += 1) {
-    const path = join(to, String(file));
-    await succeed('dd', `if=${TAPE}`, `of=${path}`, `bs=${BLOCK_BYTES}`, 'status=none');
-    if (statSync(path).size > 0) continue;
-    // Behind the last filemark there is nothing to read.
-    rmSync(path);
-    return to;
-  }
-}
-
-/** All that lay on the cartridge lies there still, each tape file as it was but for what came behind. */
-function expectUntouched(before: string, after: string): void {
-  const names = readdirSync(before);
-  expect(names.length).toBeGreaterThan(1);
-  for (const name of names) execFileSync('cmp', [join(before, name), join(after, name)]);
-}
-
-/** In the middle of an archive, at the drive that writes it. */
-const FAULTS = [
-  { name: 'a power cycle of the drive', command: 'power DRIVE' },
-  { name: 'a reset by another host', command: 'reset DRIVE' },
-  { name: 'a block that cannot be written', command: 'fail DRIVE w 1 3 0c 00' },
-] as const;
-
-describe('a drive that fails in the middle of an archive', () => {
-  test(
-    'costs no byte that was there, and the next run completes what it cost',
-    async () => {
-      const product = await makeProduct(
-        '[archive]\nsha256 = "never"\nsize = "4MB"\n',
-        'documents/deep',
-      );
-      const [barcode] = (await product.backup()).media;
-      if (barcode === undefined) throw new Error('nothing was written');
-      let there = await dump(product, barcode);
-      for (const [index, { name, command }] of FAULTS.entries()) {
-        makeBytes(join(product.source, `new ${index}.bin`), 3_000_000);
-        makeBytes(join(product.source, `newer ${index}.bin`), 1_500_000);
-        const { exit, stderr, stdout } = await product.backupWith({ atBlock: 4, command });
-        expect(await control('faults')).toBe('');
-        expect([0, 23], `${name}: ${stderr}`).toContain(exit);
-        if (exit === 0) expect(stdout, name).toMatch(/"event":"warning"/);
-        const next = await product.backup();
-        expect(next, name).toMatchObject({ state: 'finished', unreadable: [] });
-        const now = await dump(product, barcode);
-        expectUntouched(there, now);
-        rmSync(there, { recursive: true });
-        there = now;
-      }
-      const { tree, report } = await product.restore();
-      expect(report).toMatchObject({ failed: [], notSet: {} });
-      expect(differences(product.source, tree)).toBe('');
     },
     TIMEOUT_MS,
   );
