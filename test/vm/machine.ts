@@ -51,7 +51,7 @@ export async function runInMachine(
         '--size-mb',
         String(SHAPE.capacityBytes / 2 ** 20),
         '--timeout',
-        '1800',
+        '3600',
         '--share',
         shared,
         '--',
