@@ -215,7 +215,7 @@ describe('the command line on the kernel’s devices', () => {
       23,
       /is a tape drive, not a changer/,
     );
-    expect(await readdir(mine)).toEqual(['config.toml']);
+    expect((await readdir(mine)).toSorted()).toEqual(['catalog.sqlite', 'config.toml']);
   });
 
   test('an empty drive and no changer', async () => {
