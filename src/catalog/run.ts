@@ -72,6 +72,7 @@ export class Run {
   readonly #addLink;
   readonly #setContent;
   readonly #setHash;
+  readonly #findHash;
   readonly #settle;
   readonly #liveNames;
   readonly #children;
@@ -116,6 +117,7 @@ export class Run {
          AND change <> ${CHANGES.again}`,
     );
     this.#setHash = catalog.prepare('INSERT OR REPLACE INTO run_hashes VALUES(?, ?, ?)');
+    this.#findHash = catalog.prepare('SELECT 1 FROM run_hashes WHERE job = ? AND hash = ? LIMIT 1');
     this.#liveNames = catalog.prepare<[Raw]>(
       `SELECT name FROM versions WHERE dir = @dir AND since <= ${snapshotId}
          AND (until IS NULL OR until > ${snapshotId})
@@ -271,6 +273,11 @@ export class Run {
   /** Remembers the hash of a waiting inode, so that one of several with the same bytes is written. */
   setHash(inodeId: number, hash: Buffer): void {
     this.#catalog.write(() => this.#setHash.run(this.jobNumber, inodeId, hash));
+  }
+
+  /** Whether a waiting inode has this hash: it will be written, and others with the same bytes take its content. */
+  hasHash(hash: Buffer): boolean {
+    return this.#findHash.get(this.jobNumber, hash) !== undefined;
   }
 
   /** Others with the same bytes no longer wait for this one: it could not be read. */

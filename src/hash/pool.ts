@@ -99,10 +99,11 @@ export class HashPool {
       this.#idle.push(hasher);
       return results;
     }
-    const requests = batch.map(({ path, expected, ranges }) => ({
+    const requests = batch.map(({ path, expected, ranges, sampleBytes }) => ({
       path,
       ...(expected === undefined ? {} : { expected }),
       ...(ranges === undefined ? {} : { ranges }),
+      ...(sampleBytes === undefined ? {} : { sampleBytes }),
     }));
     this.#threads ??= startThreads(this.#workers);
     return unpackResults(await this.#threads.run({ requests, stop }));
@@ -161,7 +162,10 @@ async function* batches<R extends HashRequest>(
   let bytes = 0;
   for await (const request of requests) {
     batch.push(request);
-    bytes += request.expected?.sizeBytes ?? 0;
+    bytes += Math.min(
+      request.expected?.sizeBytes ?? 0,
+      2 * (request.sampleBytes ?? Number.POSITIVE_INFINITY),
+    );
     if (batch.length < BATCH_FILES_MAX && bytes < BATCH_BYTES) continue;
     yield batch;
     batch = [];

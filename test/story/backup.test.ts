@@ -138,3 +138,24 @@ test('with one drive a second copy follows the first, onto another cartridge', a
   expect(report.failed).toEqual([]);
   expect(differences(world.source, tree)).toBe('');
 });
+
+test('large files of one size are read once, but for those that begin and end alike', async () => {
+  const world = await BackupWorld.make();
+  const random = seededRandom(11);
+  const sizeBytes = 5 * 2 ** 20;
+  const one = randomBytes(random, sizeBytes);
+  writeFileSync(join(world.source, 'a'), one);
+  writeFileSync(join(world.source, 'b, the same'), one);
+  writeFileSync(join(world.source, 'c, another'), randomBytes(random, sizeBytes));
+  const inMiddle = Buffer.from(one);
+  inMiddle[sizeBytes / 2] = (one[sizeBytes / 2] ?? 0) ^ 1;
+  writeFileSync(join(world.source, 'd, another in its middle'), inMiddle);
+  const report = await world.backup({ workers: 1 });
+  expect(report.bytes).toMatchObject({
+    written: 3 * sizeBytes,
+    deduplicated: sizeBytes,
+    // a, b and d before they are written, and what is written.
+    hashed: 6 * sizeBytes,
+  });
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+});

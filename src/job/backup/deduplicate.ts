@@ -1,13 +1,15 @@
 /**
- * Finds out which files need not be stored: those whose size another content has are hashed first, and only they. A file
- * that changes meanwhile is left to the writing, which looks at it again.
+ * Finds out which files need not be stored: those whose size another content has are hashed first, and only they. Of large
+ * ones that share a size only among themselves, a camera's clips or a scanner's slices, samples are enough to tell most
+ * apart. A file that changes meanwhile is left to the writing, which looks at it again.
  */
 import { joinRaw, type Raw } from '../../base/raw.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import type { CopyPolicy } from '../../catalog/contents.ts';
+import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
 import { Moves } from '../../catalog/moves.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
 import type { Run } from '../../catalog/run.ts';
+import { Samples } from '../../catalog/samples.ts';
 import type { HashRequest } from '../../hash/file.ts';
 import type { HashPool } from '../../hash/pool.ts';
 import { SMALL_BYTES_MAX, type SourcePlace } from './fragment.ts';
@@ -31,41 +33,70 @@ type Hashed = {
 
 /** Results recorded in one transaction. */
 const BATCH = 512;
+/** From so many bytes on a file is sampled first, from its start and its end. */
+const SAMPLED_BYTES_MIN = 4 * 2 ** 20;
+const SAMPLE_BYTES = 256 * 2 ** 10;
 
 type Candidate = HashRequest & { readonly row: PendingEntry };
 
 export async function deduplicate(tools: DeduplicationTools, signal: AbortSignal): Promise<void> {
-  const { catalog, run, pool, policy } = tools;
+  const { catalog, run, pool } = tools;
   const snapshotId = run.base?.id ?? 0;
   const moves = new Moves(catalog, { jobNumber: run.jobNumber, snapshotId });
-  const seen = new Set<number>();
+  const samples = new Samples(catalog);
+  const contents = new Contents(catalog);
   let results: Hashed[] = [];
   const flush = () => {
     const batch = results;
     results = [];
     // One commit for many: each waits for the disk.
     catalog.write(() => {
-      for (const hashed of batch) settle(hashed, { run, policy, moves }, tools);
+      for (const hashed of batch) settle(hashed, moves, tools);
     });
   };
-  for await (const { request, result } of pool.hashAll(candidates(tools, seen), signal)) {
-    if ('errno' in result || result.changed) continue;
-    results.push({ row: request.row, sizeBytes: result.sizeBytes, hash: result.hash });
-    if (results.length >= BATCH) flush();
-  }
+  const hashAll = async (requests: Iterable<Candidate>) => {
+    for await (const { request, result } of pool.hashAll(requests, signal)) {
+      const { inode } = request.row;
+      if ('errno' in result || result.changed || !inode) continue;
+      const { sizeBytes, hash } = result;
+      if (request.sampleBytes === undefined) results.push({ row: request.row, sizeBytes, hash });
+      else samples.add(inode.inodeId, sizeBytes, hash);
+      if (results.length >= BATCH) flush();
+    }
+  };
+  await hashAll(sampled(candidates(tools), contents));
+  if (samples.haveShared()) await hashAll(sharing(candidates(tools), samples));
   flush();
+}
+
+/** Those whose size no stored content has are sampled first: only files of this run can be the same. */
+function* sampled(all: Iterable<Candidate>, contents: Contents): Generator<Candidate> {
+  for (const candidate of all) {
+    const sizeBytes = candidate.row.inode?.sizeBytes ?? 0;
+    const isSampled = sizeBytes >= SAMPLED_BYTES_MIN && !contents.sizeIsKnown(sizeBytes);
+    yield isSampled ? { ...candidate, sampleBytes: SAMPLE_BYTES } : candidate;
+  }
+}
+
+/** Those whose samples are the same as another's. */
+function* sharing(all: Iterable<Candidate>, samples: Samples): Generator<Candidate> {
+  for (const candidate of all) {
+    const { inode } = candidate.row;
+    if (inode && samples.isShared(inode.inodeId)) yield candidate;
+  }
 }
 
 function settle(
   { row, sizeBytes, hash }: Hashed,
-  { run, policy, moves }: { run: Run; policy: CopyPolicy; moves: Moves },
-  { onHashed, onFound }: DeduplicationTools,
+  moves: Moves,
+  { run, policy, onHashed, onFound }: DeduplicationTools,
 ): void {
   const { inode } = row;
   if (!inode) return;
   onHashed({ bytes: sizeBytes });
   const found = run.findContent(sizeBytes, hash, policy);
   if (!found || found.goodCopies < policy.copies) {
+    if (run.hasHash(hash)) onFound({ bytes: sizeBytes, change: 'duplicate' });
     run.setHash(inode.inodeId, hash);
     return;
   }
@@ -77,7 +108,8 @@ function settle(
 }
 
 /** Each inode once, whatever its names. */
-function* candidates(tools: DeduplicationTools, seen: Set<number>): Generator<Candidate> {
+function* candidates(tools: DeduplicationTools): Generator<Candidate> {
+  const seen = new Set<number>();
   // Small files are read whole when they are stored, and left out then where they are duplicates: hashing them first
   // would read them twice.
   for (const row of tools.run.sizeCandidates(SMALL_BYTES_MAX + 1)) {

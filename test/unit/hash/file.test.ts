@@ -230,3 +230,19 @@ test('ranges that overlap are a bug of ours', async () => {
   ]);
   expect(() => hash(request)).toThrow('ranges ascend');
 });
+
+test('a sample is of the start and the end alone', async () => {
+  const path = join(await scratchDirectory(), 'sampled');
+  const bytes = Buffer.alloc(1000, 'abcdefg');
+  writeFileSync(path, bytes);
+  const sampleOf = (sampleBytes: number) => hash({ path: rawOf(path), sampleBytes });
+  const ends = Buffer.concat([bytes.subarray(0, 100), bytes.subarray(900)]);
+  expect(sampleOf(100)).toEqual({
+    hash: blake3(ends),
+    sizeBytes: 1000,
+    segments: undefined,
+    changed: false,
+  });
+  // Where the samples would meet, it is the whole.
+  expect(sampleOf(500)).toMatchObject({ hash: blake3(bytes) });
+});
