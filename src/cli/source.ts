@@ -1,15 +1,14 @@
 /** `shelfs source ...`: what is protected. */
-import { readFile, stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { CodedError } from '../base/errors.ts';
 import { workingDirectory } from '../base/machine.ts';
-import { type Raw, rawOf, rawText, toRaw } from '../base/raw.ts';
+import { rawText } from '../base/raw.ts';
 import { formatTable, printable } from '../base/text.ts';
 import { pathArgument } from '../job/path-argument.ts';
 import { parseSourceOptions, type SourceOptions } from '../job/source-options.ts';
 import {
   addSource,
+  globalRules,
   listSources,
   markPaths,
   removeSource,
@@ -18,6 +17,14 @@ import {
 import { type Context, command, type GlobalArgs, type OpenContext } from './context.ts';
 import { documentPath } from './format.ts';
 import { explain, test, tree } from './source-look.ts';
+import {
+  describeRules,
+  documentRule,
+  RULE_OPTIONS,
+  type RuleArgs,
+  rules,
+  ruleWords,
+} from './source-rules.ts';
 import { commandWords } from './words.ts';
 
 export const source = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs> => ({
@@ -28,23 +35,21 @@ export const source = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs>
       .command(add(open))
       .command(list(open))
       .command(remove(open))
+      .command(rules(open))
       .command(mark(open, 'track', 'Keep paths, whatever the patterns say'))
       .command(mark(open, 'untrack', 'Leave paths out, whatever the patterns say'))
       .command(tree(open))
       .command(explain(open))
       .command(test(open))
-      .demandCommand(1, 'say what: add, list, remove, track, untrack, tree, explain or test')
+      .demandCommand(1, 'say what: add, list, remove, rules, track, untrack, tree, explain or test')
       .strict(),
   handler: () => {},
 });
 
-type AddArgs = GlobalArgs & {
+type AddArgs = RuleArgs & {
   path: string;
   name?: string | undefined;
   as?: string | undefined;
-  exclude?: string[] | undefined;
-  excludeFrom?: string | undefined;
-  preset?: string[] | undefined;
   followSymlinks?: boolean | undefined;
   oneFileSystem?: boolean | undefined;
   changedBy?: string | undefined;
@@ -56,8 +61,6 @@ type AddArgs = GlobalArgs & {
 };
 
 const word = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const;
-const words = (describe: string) =>
-  ({ type: 'string', array: true, requiresArg: true, describe }) as const;
 const flag = (describe: string) => ({ type: 'boolean', describe }) as const;
 
 const add = (open: OpenContext) =>
@@ -71,9 +74,7 @@ const add = (open: OpenContext) =>
           .options({
             name: word('of the source; default: the last name of its path'),
             as: word('the path its files are known by; default: where they are'),
-            exclude: words('leave out what matches, as in .gitignore; may be repeated'),
-            'exclude-from': word('file with such patterns, one a line'),
-            preset: words('leave out a list of patterns: caches, build, python, ...'),
+            ...RULE_OPTIONS,
             'follow-symlinks': flag('store what links lead to; default: the links'),
             'one-file-system': flag('stay out of what is mounted below'),
             'changed-by': word('what tells a changed file; default size,mtime,ctime,inode'),
@@ -95,8 +96,7 @@ const add = (open: OpenContext) =>
             path: pathArgument(args.path, here),
             name: args.name,
             original: args.as === undefined ? undefined : pathArgument(args.as, here),
-            patterns: await patternsOf(args),
-            presets: args.preset ?? [],
+            ...(await ruleWords(args)),
             options: optionsOf(args),
           },
         );
@@ -130,20 +130,6 @@ export function optionsOf(args: Omit<AddArgs, 'path'>): SourceOptions {
   });
 }
 
-/** More than anybody writes by hand; each costs a test a file. */
-const PATTERN_FILE_BYTES_MAX = 1024 * 1024;
-
-/** What is typed is stronger than what a file says. */
-async function patternsOf({ exclude = [], excludeFrom }: AddArgs): Promise<Raw[]> {
-  const typed = exclude.map(rawOf);
-  if (excludeFrom === undefined) return typed;
-  const path = resolve(excludeFrom);
-  if ((await stat(path)).size > PATTERN_FILE_BYTES_MAX)
-    throw usage(`--exclude-from ${printable(excludeFrom)}: more than 1 MiB of patterns`);
-  const lines = toRaw(await readFile(path)).split(/\r?\n/) as Raw[];
-  return [...lines.filter((line) => /\S/.test(line) && !line.startsWith('#')), ...typed];
-}
-
 const list = (open: OpenContext) =>
   command(
     {
@@ -151,8 +137,18 @@ const list = (open: OpenContext) =>
       describe: 'Sources and their rules',
       builder: (yargs) => yargs,
       run: async ({ app, output }) => {
-        const found = listSources(await app.catalog('read'));
-        output.result({ sources: found.map(documentSource) }, () => formatSources(found));
+        const catalog = await app.catalog('read');
+        const [found, global] = [listSources(catalog), globalRules(catalog)];
+        const document = {
+          sources: found.map(documentSource),
+          globalRules: global.map(documentRule),
+        };
+        output.result(document, () =>
+          [
+            formatSources(found),
+            ...(global.length > 0 ? [`all sources: ${describeRules(global)}`] : []),
+          ].join('\n'),
+        );
       },
     },
     open,
@@ -231,10 +227,7 @@ export function documentSource({ source, options, rules }: SourceDetails) {
     original,
     ...(originalBase64 !== undefined && { originalBase64 }),
     options,
-    rules: rules.map(({ kind, value }) => {
-      const { path, pathBase64 } = documentPath(value);
-      return { kind, value: path, ...(pathBase64 !== undefined && { valueBase64: pathBase64 }) };
-    }),
+    rules: rules.map(documentRule),
   };
 }
 
@@ -248,15 +241,6 @@ function formatSources(found: readonly SourceDetails[]): string {
     describeRules(rules),
   ]);
   return formatTable(['NAME', 'PATH', 'KNOWN AS', 'OPTIONS', 'RULES'], rows);
-}
-
-function describeRules(rules: SourceDetails['rules']): string {
-  return rules
-    .map(({ kind, value }) => {
-      const text = rawText(value);
-      return kind === 'pattern' ? text : `${kind} ${text || '.'}`;
-    })
-    .join(', ');
 }
 
 function describeOptions(options: SourceOptions): string {

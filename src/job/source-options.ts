@@ -79,19 +79,27 @@ export function filterOf(catalog: Catalog, source: Source): Filter {
   }
   for (const { kind, value } of own) if (isMark(kind)) marks.set(value, kind);
   return new Filter({
-    rules: [...patternsOf(globals, 'global'), ...patternsOf(own, 'source')],
+    rules: [
+      ...patternsOf(globals, { pattern: 'global', preset: 'global ' }),
+      ...patternsOf(own, { pattern: 'source', preset: '' }),
+    ],
     marks,
     nodump: parseSourceOptions(source.options).nodump,
   });
 }
 
 /** Presets first, so that a pattern of the same level may undo a part of one. */
-function patternsOf(rules: readonly SourceRule[], origin: string): Rule[] {
+function patternsOf(
+  rules: readonly SourceRule[],
+  origin: { readonly pattern: string; readonly preset: string },
+): Rule[] {
+  const presets = rules
+    .filter(({ kind }) => kind === 'preset')
+    .flatMap(({ value }) => presetOf(value));
+  const patterns = rules.filter(({ kind }) => kind === 'pattern');
   return [
-    ...rules.filter(({ kind }) => kind === 'preset').flatMap(({ value }) => presetOf(value)),
-    ...rules
-      .filter(({ kind }) => kind === 'pattern')
-      .map(({ value }) => ({ pattern: value, origin })),
+    ...presets.map((rule) => ({ ...rule, origin: `${origin.preset}${rule.origin}` })),
+    ...patterns.map(({ value }) => ({ pattern: value, origin: origin.pattern })),
   ];
 }
 

@@ -1,26 +1,23 @@
 /** Sources: what is to be protected; added, removed, and single paths tracked or untracked. */
 import { realpath, stat } from 'node:fs/promises';
 import { CodedError, errnoOf } from '../base/errors.ts';
-import { type Raw, rawOf, rawPath, rawText, toRaw } from '../base/raw.ts';
+import { type Raw, rawPath, rawText, toRaw } from '../base/raw.ts';
 import { printable } from '../base/text.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { Directories } from '../catalog/directories.ts';
 import { type Rule, type Source, Sources } from '../catalog/sources.ts';
 import { relativePath, within } from '../source/original.ts';
 import { findOverlap, type NamedSource } from '../source/overlap.ts';
-import { isPresetName, PRESET_NAMES } from '../source/presets.ts';
 import { parseSourceOptions, type SourceOptions } from './source-options.ts';
+import { type RuleWords, rulesOf, withoutRules, withRules } from './source-rules.ts';
 
-export type AddSourceRequest = {
+export type AddSourceRequest = RuleWords & {
   /** Absolute and normal. */
   readonly path: Raw;
   /** Default: the last name of the original path. */
   readonly name?: string | undefined;
   /** The path the files are known by; default: where they are read. */
   readonly original?: Raw | undefined;
-  /** gitignore patterns, the later one stronger. */
-  readonly patterns: readonly Raw[];
-  readonly presets: readonly string[];
   readonly options: SourceOptions;
 };
 
@@ -57,10 +54,7 @@ export async function addSource(
     if (within(await resolved(own), await resolved(path)) !== undefined)
       throw usage(`${rawText(path)} belongs to shelfs itself: it is never backed up`);
   }
-  const rules: Rule[] = [
-    ...presets.map((preset) => ({ kind: 'preset' as const, value: presetName(preset) })),
-    ...patterns.map((pattern) => ({ kind: 'pattern' as const, value: checkedPattern(pattern) })),
-  ];
+  const rules = rulesOf({ patterns, presets });
   const sources = new Sources(catalog);
   const added: NamedSource = { name, path: await resolved(path), original };
   const others = await Promise.all(
@@ -104,6 +98,35 @@ export function removeSource(catalog: Catalog, name: string): SourceDetails {
     const details = detailsOf(sources, findSource(catalog, name));
     sources.remove(details.source.id);
     return details;
+  });
+}
+
+export type RuleChange = RuleWords & {
+  readonly verb: 'add' | 'remove';
+  /** The name of a source; undefined: the rules of all. */
+  readonly source: string | undefined;
+};
+
+/** The rules of all sources, in the order they apply; those of a source come behind them. */
+export function globalRules(catalog: Catalog): Rule[] {
+  return new Sources(catalog).rules(undefined);
+}
+
+/**
+ * Holds from the next scan on. What is added is stronger than what was there.
+ * @returns the rules there are now
+ * @throws CodedError USAGE where nothing is named, or nothing of that name is there
+ */
+export function changeRules(catalog: Catalog, change: RuleChange): Rule[] {
+  const named = rulesOf(change);
+  if (named.length === 0) throw usage('say which: --exclude, --exclude-from or --preset');
+  return catalog.write(() => {
+    const sources = new Sources(catalog);
+    const id = change.source === undefined ? undefined : findSource(catalog, change.source).id;
+    const before = sources.rules(id);
+    const rules = change.verb === 'add' ? withRules(before, named) : withoutRules(before, named);
+    sources.setRules(id, rules);
+    return rules;
   });
 }
 
@@ -222,18 +245,6 @@ function checkName(name: string): void {
   throw usage(
     `"${printable(name)}" is no name for a source: up to ${NAME_LENGTH_MAX} letters without a slash; say --name`,
   );
-}
-
-function presetName(name: string): Raw {
-  if (isPresetName(name)) return rawOf(name);
-  throw usage(`--preset ${printable(name)}: say one of ${PRESET_NAMES.join(', ')}`);
-}
-
-function checkedPattern(pattern: Raw): Raw {
-  if (pattern.startsWith('#'))
-    throw usage(`--exclude "${rawText(pattern)}" is a comment; \\# begins a name with that sign`);
-  if (!/[\0\n]/.test(pattern) && /[^\s!]/.test(pattern)) return pattern;
-  throw usage(`--exclude "${rawText(pattern)}" is no pattern`);
 }
 
 function usage(sentence: string): CodedError {

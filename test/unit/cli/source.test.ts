@@ -56,7 +56,7 @@ describe('add and list', () => {
         { kind: 'pattern', value: '!keep.tmp' },
       ],
     });
-    expect(await line.json('source', 'list')).toEqual({ sources: [added] });
+    expect(await line.json('source', 'list')).toEqual({ sources: [added], globalRules: [] });
     const text = await line.ok('source', 'list');
     expect(text).toContain('*.\\xff');
     expect(text).toMatch(/before snap -n a b; after snap --drop/);
@@ -98,7 +98,7 @@ describe('add and list', () => {
     const failed = await line.fails('source', 'add', join(line.directory, path), ...rest);
     expect(failed.stderr).toMatch(sentence);
     expect(failed.exit).toBe(exit);
-    expect(await line.json('source', 'list')).toEqual({ sources: [] });
+    expect(await line.json('source', 'list')).toMatchObject({ sources: [] });
   });
 
   test.each([
@@ -133,7 +133,7 @@ describe('add and list', () => {
     const { line, path } = await home();
     await line.ok('source', 'add', path);
     expect(await line.ok('source', 'remove', 'home')).toMatch(/what was backed up stays/);
-    expect(await line.json('source', 'list')).toEqual({ sources: [] });
+    expect(await line.json('source', 'list')).toMatchObject({ sources: [] });
     expect((await line.fails('source', 'remove', 'home')).exit).toBe(2);
   });
 });
@@ -285,5 +285,101 @@ describe('track and untrack', () => {
       pathBase64: Buffer.from(`${path}/caf\xe9.o`, 'latin1').toString('base64'),
       verdict: 'excluded',
     });
+  });
+});
+
+describe('rules of all sources', () => {
+  test('stand before those of a source; explain, tree and a dry run name them', async () => {
+    const { line, path } = await home();
+    await line.ok('source', 'add', path, '--exclude', '!main.o');
+    const global = ['--preset', 'caches', '--exclude', '*.o', '--exclude', '*.txt'];
+    expect(await line.ok('source', 'rules', 'add', ...global)).toBe(
+      'all sources: preset caches, *.o, *.txt\n',
+    );
+    const explained = async (...below: string[]) => {
+      const { verdict, reason } = await line.json('source', 'explain', join(path, ...below));
+      return [verdict, reason];
+    };
+    expect(await explained('me', 'letter.txt')).toEqual(['excluded', 'global: *.txt']);
+    expect(await explained('me', '.cache', 'deep')).toEqual([
+      'excluded',
+      'global preset caches: .cache/',
+    ]);
+    expect(await explained('me', 'project', 'main.o')).toEqual(['kept', 'source: !main.o']);
+    expect(await line.ok('source', 'tree')).toMatch(/global: \*\.txt$/m);
+    const { excluded } = await line.json('backup', '--dry-run');
+    expect(excluded.map(({ rule }: { rule: string }) => rule).toSorted()).toEqual([
+      'global preset caches: .cache/',
+      'global: *.txt',
+    ]);
+  });
+
+  test('for a source that comes later too, and gone when they are removed', async () => {
+    const { line, path } = await home();
+    const patterns = join(line.directory, 'patterns');
+    await writeFile(patterns, Buffer.from('*.\xff\n*.txt\n', 'latin1'));
+    await line.ok('source', 'rules', 'add', '--exclude-from', patterns);
+    await line.ok('source', 'add', path);
+    const verdict = async () =>
+      (await line.json('source', 'explain', join(path, 'me', 'letter.txt'))).verdict;
+    expect(await verdict()).toBe('excluded');
+    expect(await line.json('source', 'rules', 'list')).toEqual({
+      globalRules: [
+        {
+          kind: 'pattern',
+          value: '*.\\xff',
+          valueBase64: Buffer.from('*.\xff', 'latin1').toString('base64'),
+        },
+        { kind: 'pattern', value: '*.txt' },
+      ],
+      sources: [{ name: 'home', rules: [] }],
+    });
+    expect(await line.ok('source', 'list')).toMatch(/^all sources: \*\.\\xff, \*\.txt$/m);
+    expect(await line.ok('source', 'rules', 'remove', '--exclude-from', patterns)).toBe(
+      'all sources: no rules\n',
+    );
+    expect(await verdict()).toBe('kept');
+    expect(await line.ok('source', 'rules', 'list')).toMatch(/no rules yet/);
+  });
+
+  test('one source alone; a rule named again becomes the strongest', async () => {
+    const { line, path } = await home();
+    await line.ok('source', 'add', path, '--preset', 'build', '--exclude', '*.txt');
+    const change = (...words: string[]) =>
+      line.json('source', 'rules', ...words, '--source', 'home');
+    await line.ok('source', 'untrack', join(path, 'me', '.cache'));
+    await change('add', '--exclude', '!letter.txt');
+    const again = await change('add', '--exclude', '*.txt');
+    expect(again).toEqual({
+      source: 'home',
+      rules: [
+        { kind: 'preset', value: 'build' },
+        { kind: 'untrack', value: 'me/.cache' },
+        { kind: 'pattern', value: '!letter.txt' },
+        { kind: 'pattern', value: '*.txt' },
+      ],
+    });
+    const { rules } = await change('remove', '--exclude', '*.txt', '--preset', 'build');
+    expect(rules.map(({ value }: { value: string }) => value)).toEqual([
+      'me/.cache',
+      '!letter.txt',
+    ]);
+    expect((await line.json('source', 'rules', 'list')).globalRules).toEqual([]);
+    expect(await line.ok('source', 'rules', 'list')).toMatch(/^home +untrack +me\/\.cache$/m);
+  });
+
+  test.each([
+    [['add'], /say which: --exclude/],
+    [['add', '--preset', 'everything'], /say one of caches, build/],
+    [['add', '--exclude', '#note'], /is a comment/],
+    [['add', '--exclude', '*.o', '--source', 'nobody'], /nobody is no source/],
+    [['remove', '--exclude', '*.iso', '--exclude', '*.o'], /no pattern "\*\.o" there; nothing/],
+    [['remove', '--preset', 'build'], /no preset "build" there/],
+  ])('%j is refused, and changes nothing', async (words, sentence) => {
+    const { line } = await home();
+    await line.ok('source', 'rules', 'add', '--exclude', '*.iso');
+    const { exit, stderr } = await line.fails('source', 'rules', ...words);
+    expect([exit, stderr]).toEqual([2, expect.stringMatching(sentence)]);
+    expect((await line.json('source', 'rules', 'list')).globalRules).toHaveLength(1);
   });
 });
