@@ -6,6 +6,7 @@ import type { Library } from './library.ts';
 import { type Beginning, readBeginning } from './tape.ts';
 import { proven, type TapePoint } from './tape-position.ts';
 import { readCartridgeMemory, writeGeneration, writeHostAttributes } from './write-generation.ts';
+import { WRITING_MODE } from './writing-mode.ts';
 
 export type Labelled = {
   /** Where the first archive will begin. */
@@ -30,14 +31,7 @@ export async function labelTape(
     const memory = await readCartridgeMemory(drive.unit, signal);
     const found = await readBeginning(drive, signal);
     if (found.kind !== 'blank') permits(found);
-    const mode = {
-      blockLengthBytes: 0,
-      buffered: true,
-      compression: false,
-      appendOnly: true,
-      programmableEarlyWarningMb: 0,
-    };
-    await drive.setMode(mode, signal);
+    await drive.setMode(WRITING_MODE, signal);
     if (found.kind === 'blank') await drive.spaceToEndOfData(signal);
     else await drive.rewind(signal);
     if (proven(drive).block !== 0) {

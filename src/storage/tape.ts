@@ -13,6 +13,7 @@ import type { Drive, EndWarning } from '../device/drive.ts';
 import type { HeldDrive, Library } from './library.ts';
 import { closeTornArchive, proven, type TapePoint } from './tape-position.ts';
 import { type CartridgeMemory, readCartridgeMemory, writeGeneration } from './write-generation.ts';
+import { WRITING_MODE } from './writing-mode.ts';
 
 /** What the catalog knows of the end of a cartridge's data; at file 0 nothing. */
 export type KnownEnd = TapePoint & {
@@ -221,18 +222,8 @@ export class Tape {
     return this.#held.close();
   }
 
-  /** Data go out as they are: the drive's own compression would make its capacity a guess. */
   async #setUp(signal: AbortSignal): Promise<void> {
-    await this.drive.setMode(
-      {
-        blockLengthBytes: 0,
-        buffered: true,
-        compression: false,
-        appendOnly: true,
-        programmableEarlyWarningMb: 0,
-      },
-      signal,
-    );
+    await this.drive.setMode(WRITING_MODE, signal);
   }
 }
 

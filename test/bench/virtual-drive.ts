@@ -8,6 +8,7 @@ import { seededRandom } from '../../src/base/random.ts';
 import { Drive } from '../../src/device/drive.ts';
 import { VirtualLibrary } from '../../src/device/virtual/library.ts';
 import type { Barcode } from '../../src/domain/barcode.ts';
+import { WRITING_MODE } from '../../src/storage/writing-mode.ts';
 import { compare, report } from './measure.ts';
 
 const go = new AbortController().signal;
@@ -61,14 +62,7 @@ async function loadedDrive(directory: string): Promise<Drive> {
   await library.insertByHand(barcodes[0] ?? '', 256);
   const drive = await Drive.open(await library.openDrive(0), systemClock, go);
   await drive.waitReady(go);
-  const mode = {
-    blockLengthBytes: 0,
-    buffered: true,
-    compression: false,
-    appendOnly: true,
-    programmableEarlyWarningMb: 0,
-  };
-  await drive.setMode(mode, go);
+  await drive.setMode(WRITING_MODE, go);
   return drive;
 }
 

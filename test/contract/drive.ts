@@ -3,21 +3,14 @@ import { AssertionError } from 'node:assert';
 import { describe, expect, test } from 'vitest';
 import { attributeCount, attributeText, MAM } from '../../src/device/attribute.ts';
 import type { Drive } from '../../src/device/drive.ts';
-import { readMode } from '../../src/device/drive-mode.ts';
+import { readMode, type WantedMode } from '../../src/device/drive-mode.ts';
 import { readHealth } from '../../src/device/health.ts';
 import { readMemory, writeMemory } from '../../src/device/memory.ts';
+import { WRITING_MODE } from '../../src/storage/writing-mode.ts';
 import { SHAPE, type World, type WorldMaker } from './world.ts';
 
 const go = new AbortController().signal;
 const KIB = 1024;
-
-const MODE = {
-  blockLengthBytes: 0,
-  buffered: true,
-  compression: false,
-  appendOnly: true,
-  programmableEarlyWarningMb: 0,
-};
 
 export function describeDrive(maker: WorldMaker): void {
   describe(`drive: ${maker.name}`, () => {
@@ -53,7 +46,7 @@ export function describeDrive(maker: WorldMaker): void {
           [false, true, 0],
         ] as const) {
           const wanted = {
-            ...MODE,
+            ...WRITING_MODE,
             compression,
             appendOnly,
             programmableEarlyWarningMb: megabytes,
@@ -345,7 +338,7 @@ export function describeDrive(maker: WorldMaker): void {
         await expectThreeFiles(drive);
         await drive.spaceToEndOfData(go);
         await expect(drive.write(pattern(10), go)).rejects.toThrow(AssertionError);
-        await drive.setMode(MODE, go);
+        await drive.setMode(WRITING_MODE, go);
         await world.hand.reset(0, { swallowed: true });
         await expect(drive.writeFilemarks(1, { immediate: false }, go)).rejects.toMatchObject({
           code: 'POSITION_LOST',
@@ -482,7 +475,7 @@ export function describeDrive(maker: WorldMaker): void {
         await reload();
         await drive.read(Buffer.alloc(10), go);
         expect(await reference()).toBe(written);
-        await drive.setMode(MODE, go);
+        await drive.setMode(WRITING_MODE, go);
         await drive.spaceToEndOfData(go);
         await drive.write(pattern(10), go);
         await drive.writeFilemarks(1, { immediate: false }, go);
@@ -493,7 +486,7 @@ export function describeDrive(maker: WorldMaker): void {
 }
 
 /** Drive 0 with a cartridge loaded from a slot, ready and set up, at the beginning. */
-async function loaded(world: World, slot: number, mode: Partial<typeof MODE> = {}): Promise<Drive> {
+async function loaded(world: World, slot: number, mode: Partial<WantedMode> = {}): Promise<Drive> {
   const changer = await world.openChanger();
   const elements = await changer.elements(go);
   const from = elements.filter(({ type }) => type === 'slot')[slot];
@@ -502,7 +495,7 @@ async function loaded(world: World, slot: number, mode: Partial<typeof MODE> = {
   await changer.move(from?.address ?? -1, to?.address ?? -1, go);
   await drive.waitReady(go);
   expect(drive.position).toEqual({ proven: false });
-  await drive.setMode({ ...MODE, ...mode }, go);
+  await drive.setMode({ ...WRITING_MODE, ...mode }, go);
   await drive.rewind(go);
   return drive;
 }
@@ -510,7 +503,7 @@ async function loaded(world: World, slot: number, mode: Partial<typeof MODE> = {
 /** The first cartridge, at the end of its data, of which there are none. */
 async function blankTape(
   maker: WorldMaker,
-  mode: Partial<typeof MODE> = {},
+  mode: Partial<WantedMode> = {},
 ): Promise<{ world: World; drive: Drive }> {
   const world = await maker.make();
   const drive = await loaded(world, 0, mode);

@@ -4,17 +4,10 @@
  */
 import { expect } from 'vitest';
 import type { Drive } from '../../src/device/drive.ts';
+import { WRITING_MODE } from '../../src/storage/writing-mode.ts';
 
 const go = new AbortController().signal;
 const BLOCKS_PER_ARCHIVE = 3;
-
-export const JOB_MODE = {
-  blockLengthBytes: 0,
-  buffered: true,
-  compression: false,
-  appendOnly: true,
-  programmableEarlyWarningMb: 0,
-} as const;
 
 export type Ended = {
   /** Names of the archives that counted, in order. */
@@ -36,7 +29,7 @@ export class ArchiveJob {
     const counted: number[] = [];
     try {
       await drive.waitReady(go);
-      await drive.setMode(JOB_MODE, go);
+      await drive.setMode(WRITING_MODE, go);
       await drive.spaceToEndOfData(go);
       await closeTornArchive(drive);
       while (!isDone()) {

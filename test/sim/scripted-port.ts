@@ -114,11 +114,3 @@ export function takesMode(port: ScriptedPort): ScriptedPort {
     .on(0x55, GOOD)
     .on(0x5a, ({ cdb }) => (cdb[2] === 0 ? { data: header } : refusal(5, 0x2400)));
 }
-
-export const PLAIN_MODE = {
-  blockLengthBytes: 0,
-  buffered: true,
-  compression: false,
-  appendOnly: true,
-  programmableEarlyWarningMb: 0,
-} as const;

@@ -8,6 +8,7 @@ import type { Finding } from '../../../src/job/doctor.ts';
 import type { InitRequest } from '../../../src/job/init.ts';
 import { Library } from '../../../src/storage/library.ts';
 import type { App } from '../../../src/wire.ts';
+import { libraryOf } from '../../sim/library-of.ts';
 import { SimWorld } from '../../sim/world.ts';
 
 /** What a command line does, with an application that only writes down what was asked of it. */
@@ -227,26 +228,7 @@ describe('commands', () => {
 describe('library, on a simulated one', () => {
   async function simulated() {
     const world = await SimWorld.make();
-    const serials = await world.library.driveSerials();
-    const library = new Library(
-      {
-        openChanger: async () => world.library.openChanger(),
-        drives: serials.map((serial, index) => ({
-          name: `virtual drive ${index}`,
-          serial,
-          hold: async () => {
-            const port = await world.library.openDrive(index);
-            return {
-              port,
-              takeTape: async () => {},
-              letGoOfTape: async () => {},
-              close: () => port.close(),
-            };
-          },
-        })),
-      },
-      world.clock,
-    );
+    const library = await libraryOf(world);
     return {
       world,
       library,

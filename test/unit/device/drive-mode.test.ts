@@ -5,6 +5,7 @@ import { readMode, setMode, type WantedMode } from '../../../src/device/drive-mo
 import { LogicalUnit, UNIT_ATTENTIONS_MAX } from '../../../src/device/logical-unit.ts';
 import { defaultMode, type ModeState, modeSense } from '../../../src/device/virtual/drive-pages.ts';
 import { isRefusal, modeSelect } from '../../../src/device/virtual/mode-select.ts';
+import { WRITING_MODE } from '../../../src/storage/writing-mode.ts';
 import {
   descriptorRefusal,
   GOOD,
@@ -17,13 +18,7 @@ import {
 const go = new AbortController().signal;
 const SENSE = 0x5a;
 const SELECT = 0x55;
-const WANTED: WantedMode = {
-  blockLengthBytes: 0,
-  buffered: true,
-  compression: false,
-  appendOnly: true,
-  programmableEarlyWarningMb: 5,
-};
+const WANTED: WantedMode = { ...WRITING_MODE, programmableEarlyWarningMb: 5 };
 
 /** A drive that keeps its mode as ours does; `stubborn` settings are taken without a word and stay as they were. */
 function drive(stubborn: Partial<ModeState> = {}, absent: readonly number[] = []) {

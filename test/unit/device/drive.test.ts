@@ -5,10 +5,10 @@ import { Drive } from '../../../src/device/drive.ts';
 import { readHealth } from '../../../src/device/health.ts';
 import { UNIT_ATTENTIONS_MAX } from '../../../src/device/logical-unit.ts';
 import { readMemory } from '../../../src/device/memory.ts';
+import { WRITING_MODE } from '../../../src/storage/writing-mode.ts';
 import {
   descriptorRefusal,
   GOOD,
-  PLAIN_MODE,
   positionData,
   refusal,
   type Script,
@@ -43,7 +43,7 @@ async function atEnd(script: (port: ScriptedPort) => ScriptedPort = (port) => po
         .on(WRITE, GOOD),
     ),
   );
-  await made.drive.setMode(PLAIN_MODE, go);
+  await made.drive.setMode(WRITING_MODE, go);
   await made.drive.spaceToEndOfData(go);
   expect(made.drive.position).toEqual({ proven: true, block: 12, file: 3, atEndOfData: true });
   return made;
@@ -349,7 +349,7 @@ describe('no write at a position that is not proven', () => {
     const { drive, port } = await make((port) =>
       port.on(0x01, GOOD).on(POSITION, positionData(0, 0)).on(0x82, GOOD),
     );
-    await drive.setMode(PLAIN_MODE, go);
+    await drive.setMode(WRITING_MODE, go);
     await drive.rewind(go);
     await drive.allowOverwrite(go);
     port.on(WRITE, { status: 0x08 }, GOOD);
@@ -370,7 +370,7 @@ describe('no write at a position that is not proven', () => {
     await drive.spaceToEndOfData(go);
     await expect(drive.write(Buffer.alloc(9), go)).rejects.toThrow(AssertionError);
     expect(port.sentWith(WRITE)).toEqual([]);
-    await drive.setMode(PLAIN_MODE, go);
+    await drive.setMode(WRITING_MODE, go);
     expect(await drive.write(Buffer.alloc(9), go)).toBe('none');
   });
 
@@ -398,7 +398,7 @@ describe('no write at a position that is not proven', () => {
     const { drive, port } = await make((port) =>
       port.on(0x01, GOOD).on(POSITION, positionData(0, 0)).on(WRITE, GOOD),
     );
-    await drive.setMode(PLAIN_MODE, go);
+    await drive.setMode(WRITING_MODE, go);
     await drive.rewind(go);
     await drive.allowOverwrite(go);
     await drive.write(Buffer.alloc(10), go);

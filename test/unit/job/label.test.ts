@@ -7,6 +7,7 @@ import { Media } from '../../../src/catalog/media.ts';
 import { type LabelTools, writeLabel } from '../../../src/job/label.ts';
 import { labelMedium } from '../../../src/job/media.ts';
 import { readBeginning, Tape } from '../../../src/storage/tape.ts';
+import { WRITING_MODE } from '../../../src/storage/writing-mode.ts';
 import { SHAPE } from '../../contract/world.ts';
 import { libraryOf } from '../../sim/library-of.ts';
 import { scratchDirectory } from '../../sim/scratch.ts';
@@ -54,16 +55,7 @@ type Bench = Awaited<ReturnType<typeof bench>>;
 /** Writes these blocks at the start of a cartridge, or behind its label. */
 async function writeBlocks({ library }: Bench, barcode: string, blocks: readonly Buffer[]) {
   const { drive, close } = await library.attach(barcode, go);
-  await drive.setMode(
-    {
-      blockLengthBytes: 0,
-      buffered: true,
-      compression: false,
-      appendOnly: true,
-      programmableEarlyWarningMb: 0,
-    },
-    go,
-  );
+  await drive.setMode(WRITING_MODE, go);
   await drive.spaceToEndOfData(go);
   for (const block of blocks) await drive.write(block, go);
   await drive.writeFilemarks(1, { immediate: false }, go);

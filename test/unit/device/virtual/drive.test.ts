@@ -14,7 +14,7 @@ import { parseSense } from '../../../../src/device/sense.ts';
 import { FaultPlan } from '../../../../src/device/virtual/faults.ts';
 import { VirtualLibrary } from '../../../../src/device/virtual/library.ts';
 import type { Barcode } from '../../../../src/domain/barcode.ts';
-import { JOB_MODE } from '../../../sim/archive-job.ts';
+import { WRITING_MODE } from '../../../../src/storage/writing-mode.ts';
 import { memoryLocks } from '../../../sim/locks.ts';
 import { scratchDirectory } from '../../../sim/scratch.ts';
 
@@ -430,7 +430,7 @@ class Play {
       case 'erase':
         return this.#append([], () => drive.eraseShort(go));
       case 'label':
-        await drive.setMode(JOB_MODE, go);
+        await drive.setMode(WRITING_MODE, go);
         await drive.rewind(go);
         await drive.allowOverwrite(go);
         await drive.write(Buffer.alloc(100, done.byte), go);
@@ -443,7 +443,7 @@ class Play {
         await drive.rewind(go);
         return this.#stand(0);
       case 'end':
-        await drive.setMode(JOB_MODE, go);
+        await drive.setMode(WRITING_MODE, go);
         await drive.spaceToEndOfData(go);
         return this.#stand(this.records.length, { atEnd: true });
       case 'prove': {
@@ -644,7 +644,7 @@ describe('crashes, through the drive', () => {
     const port = await library.openDrive(0);
     const drive = await Drive.open(port, clock, go);
     await drive.waitReady(go);
-    await drive.setMode(JOB_MODE, go);
+    await drive.setMode(WRITING_MODE, go);
     await drive.spaceToEndOfData(go);
     let records: (Buffer | null)[] = [];
     let confirmed: Records = [];
@@ -680,7 +680,7 @@ describe('crashes, through the drive', () => {
     await drive.waitReady(go);
     expect(await drive.provePosition(go)).toMatchObject({ block: 0 });
     const records = await readAll(drive);
-    await drive.setMode(JOB_MODE, go);
+    await drive.setMode(WRITING_MODE, go);
     await drive.spaceToEndOfData(go);
     await drive.write(Buffer.from('after'), go);
     await drive.writeFilemarks(1, { immediate: false }, go);

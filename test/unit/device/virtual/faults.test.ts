@@ -11,7 +11,7 @@ import {
   type FaultOperation,
   FaultPlan,
 } from '../../../../src/device/virtual/faults.ts';
-import { JOB_MODE } from '../../../sim/archive-job.ts';
+import { WRITING_MODE } from '../../../../src/storage/writing-mode.ts';
 import { SimWorld } from '../../../sim/world.ts';
 
 const go = new AbortController().signal;
@@ -94,7 +94,7 @@ async function ready(...faults: readonly Fault[]) {
   await changer.move(1024, 256, go);
   const drive = await world.openDrive(0);
   await drive.waitReady(go);
-  await drive.setMode(JOB_MODE, go);
+  await drive.setMode(WRITING_MODE, go);
   await drive.spaceToEndOfData(go);
   for (const byte of [1, 2]) await drive.write(Buffer.alloc(100, byte), go);
   await drive.writeFilemarks(1, { immediate: false }, go);
@@ -184,7 +184,7 @@ describe('effects on a drive', () => {
       expect(drive.position.proven).toBe(false);
       await drive.spaceToEndOfData(go);
       expect(drive.position).toMatchObject({ block: 3, file: 1 });
-      await drive.setMode(JOB_MODE, go);
+      await drive.setMode(WRITING_MODE, go);
       await drive.write(Buffer.alloc(10, 4), go);
       expect(await blocks(drive)).toEqual([...KEPT, 4]);
     },

@@ -16,7 +16,7 @@ import { createCartridge, VirtualLibrary } from '../../../../src/device/virtual/
 import type { LockFile } from '../../../../src/device/virtual/state.ts';
 import type { Barcode } from '../../../../src/domain/barcode.ts';
 import type { LibraryShape } from '../../../../src/domain/library-shape.ts';
-import { JOB_MODE } from '../../../sim/archive-job.ts';
+import { WRITING_MODE } from '../../../../src/storage/writing-mode.ts';
 import { memoryLocks } from '../../../sim/locks.ts';
 import { scratchDirectory } from '../../../sim/scratch.ts';
 
@@ -193,7 +193,7 @@ describe('two processes', () => {
     await a.changer.move(SLOT, DRIVE, go);
     const drive = await a.open(0);
     await drive.waitReady(go);
-    await drive.setMode(JOB_MODE, go);
+    await drive.setMode(WRITING_MODE, go);
     await drive.spaceToEndOfData(go);
     await drive.write(Buffer.from('kept'), go);
     await a.close(0);
@@ -286,7 +286,7 @@ describe('two processes', () => {
     await a.changer.move(SLOT, DRIVE, go);
     const drive = await a.open(0);
     await drive.waitReady(go);
-    await drive.setMode(JOB_MODE, go);
+    await drive.setMode(WRITING_MODE, go);
     await drive.spaceToEndOfData(go);
     const moving = a.changer.move(DRIVE, SLOT + 3, go);
     const outcomes = await Promise.allSettled([
@@ -363,7 +363,7 @@ describe('a process that is killed', () => {
     const port = await killed.openDrive(0);
     const drive = await Drive.open(port, clock, go);
     await drive.waitReady(go);
-    await drive.setMode(JOB_MODE, go);
+    await drive.setMode(WRITING_MODE, go);
     await drive.spaceToEndOfData(go);
     await drive.preventRemoval(true, go);
     await drive.write(Buffer.from('confirmed'), go);
@@ -420,7 +420,7 @@ describe('a process that is killed', () => {
     await a.changer.move(SLOT, DRIVE, go);
     const drive = await a.open(0);
     await drive.waitReady(go);
-    await drive.setMode(JOB_MODE, go);
+    await drive.setMode(WRITING_MODE, go);
     await drive.spaceToEndOfData(go);
     await drive.write(Buffer.from('one'), go);
     await drive.write(Buffer.from('two'), go);
@@ -460,7 +460,7 @@ test('statistics of every drive, also of those nobody has opened', async () => {
   await a.changer.move(SLOT, DRIVE + 1, go);
   const drive = await a.open(1);
   await drive.waitReady(go);
-  await drive.setMode(JOB_MODE, go);
+  await drive.setMode(WRITING_MODE, go);
   await drive.spaceToEndOfData(go);
   await drive.write(Buffer.alloc(1000), go);
   await a.close(1);
