@@ -4,26 +4,24 @@
  */
 import { strict as assert } from 'node:assert';
 import { archiveTail, DIGEST_MEMBER_BYTES, encodeDigest } from '../../archive/digest.ts';
-import { formatEntry, formatSegments, formatStart } from '../../archive/journal.ts';
+import { formatSegments, formatStart } from '../../archive/journal.ts';
 import { encodeMember, memberPath } from '../../archive/member.ts';
 import { encodeOpening } from '../../archive/opening.ts';
 import { ownHead, ownPath } from '../../archive/own-member.ts';
-import { blockOf, type Place } from '../../archive/place.ts';
+import type { Place } from '../../archive/place.ts';
 import { CodedError } from '../../base/errors.ts';
 import { type Raw, rawOf } from '../../base/raw.ts';
-import type { Run } from '../../catalog/run.ts';
-import type { StoredEntry } from '../../catalog/store.ts';
 import type { Content, Extent } from '../../domain/content.ts';
 import type { Piece } from '../../pack/item.ts';
-import type { Tape, TapeArchive } from '../../storage/tape.ts';
+import type { Tape } from '../../storage/tape.ts';
+import { type ArchiveCopy, ArchiveLines } from './archive-lines.ts';
 import { ArchiveStream } from './archive-stream.ts';
 import type { Digester } from './digester.ts';
 import type { Feed, OutgoingEntry, PlannedMember } from './feed.ts';
 import type { MemberResult } from './fragment.ts';
 import { JournalSpool } from './journal-spool.ts';
-import type { Located } from './locate.ts';
 import type { Fragment } from './read-ahead.ts';
-import { lineChange } from './run-journal.ts';
+import { Recorder, type RecorderTools } from './recorder.ts';
 import type { ArchiveProof } from './verify.ts';
 
 /** A medium that takes a copy. */
@@ -38,8 +36,7 @@ export type ArchiveIdentity = {
   readonly program: string;
 };
 
-export type ArchiveTools = {
-  readonly run: Run;
+export type ArchiveTools = RecorderTools & {
   readonly digester: Digester;
   readonly sha256: boolean;
   /** Where the journal waits until it is written. */
@@ -47,15 +44,7 @@ export type ArchiveTools = {
   /** A copy's drive failed; the archive goes on with the others. */
   onCopyFailure(mediumId: number, error: CodedError): void;
   onEntry(outcome: EntryOutcome): void;
-  /** Whether these bytes need not be stored: enough good copies are there, or this archive has them. */
-  isStored(content: { sizeBytes: number; hash: Buffer }, archiveId: number): boolean;
-  /** The entries' bytes are those of contents that are stored. */
-  setDuplicates(duplicates: readonly Duplicate[]): void;
-  /** Hash and places of what an inode holds, in this archive or before; undefined where it is not stored. */
-  located(inodeId: number): Located | undefined;
 };
-
-export type Duplicate = { readonly entry: OutgoingEntry; readonly hash: Buffer };
 
 /** What became of an entry, or of a part of it. */
 export type EntryOutcome = {
@@ -70,30 +59,21 @@ export type EntryOutcome = {
   readonly errno: string | undefined;
 };
 
-/** Entries recorded in one transaction. */
-const STORED_BATCH = 1024;
-
+/** A member of several fragments, while it is written. */
 type OpenMember = { readonly dataOffset: number; readBytes: number };
 
 export class ArchiveWriter {
   readonly archiveId: number;
   readonly identity: ArchiveIdentity;
   readonly #tools: ArchiveTools;
-  readonly #copies: readonly (CopyTarget & { readonly archive: TapeArchive })[];
+  readonly #copies: readonly ArchiveCopy[];
   readonly #stream: ArchiveStream;
   readonly #journal: JournalSpool;
+  readonly #lines: ArchiveLines;
+  readonly #recorder: Recorder;
   readonly #blockBytes: number;
-  /** Of large files begun in earlier archives or in this one: where their parts lie. */
-  readonly #parts: Map<number, Place[][]>;
   /** Members of this archive that further names of their inodes can link to. */
   readonly #linkable = new Map<number, Raw>();
-  /** What the catalog has not been told of yet, and whose contents are among it. */
-  #stored: StoredEntry[] = [];
-  readonly #unrecorded = new Set<number>();
-  /** Hashes of small contents among them. */
-  readonly #fresh = new Set<string>();
-  /** Files whose bytes turned out to be stored: told of when the catalog knows where. */
-  #duplicates: Duplicate[] = [];
   #member: OpenMember | undefined;
   #entries = 0;
   #carried: readonly number[] = [];
@@ -103,7 +83,7 @@ export class ArchiveWriter {
     parts: {
       identity: ArchiveIdentity;
       archiveId: number;
-      copies: readonly (CopyTarget & { readonly archive: TapeArchive })[];
+      copies: readonly ArchiveCopy[];
       stream: ArchiveStream;
       blockBytes: number;
       parts: Map<number, Place[][]>;
@@ -115,8 +95,9 @@ export class ArchiveWriter {
     this.#copies = parts.copies;
     this.#stream = parts.stream;
     this.#blockBytes = parts.blockBytes;
-    this.#parts = parts.parts;
     this.#journal = new JournalSpool(tools.spoolDirectory, `journal-${parts.identity.uuid}`);
+    this.#lines = new ArchiveLines(this.#journal, parts);
+    this.#recorder = new Recorder(tools, parts.archiveId);
   }
 
   /**
@@ -136,7 +117,7 @@ export class ArchiveWriter {
       targets.every(({ tape }) => tape.blockBytes === blockBytes),
       'copies have equal blocks',
     );
-    const copies = [];
+    const copies: ArchiveCopy[] = [];
     for (const target of targets) {
       try {
         copies.push({ ...target, archive: await target.tape.beginArchive(signal) });
@@ -214,72 +195,47 @@ export class ArchiveWriter {
 
   /** Puts a fragment behind what is there, and records what it holds. The fragment is released. */
   async add(feed: Feed, fragment: Fragment): Promise<void> {
+    if (feed.task.kind === 'small') await this.#addSmall(feed, fragment);
+    else await this.#addRun(feed, fragment);
+    if (this.#recorder.isFull) this.record();
+  }
+
+  /** Tells the catalog what the archive holds by now. */
+  record(): void {
+    for (const { entry } of this.#recorder.flush())
+      this.#lines.addDuplicate(entry, this.#recorder.located(entry.inode.inodeId));
+  }
+
+  async #addSmall(feed: Feed, fragment: Fragment): Promise<void> {
     const { members } = fragment.result;
-    const duplicates = feed.task.kind === 'small' ? this.#findDuplicates(feed, members) : NONE;
-    const base = this.#stream.lengthBytes;
+    const duplicates = this.#findDuplicates(feed, members);
+    let base = this.#stream.lengthBytes;
     await this.#write(fragment, duplicates);
-    let leftOutBytes = 0;
     for (const [index, planned] of feed.members.entries()) {
       const result = members[index];
       assert(result, 'a result a member');
       const entry = planned.piece.item.key;
       if (duplicates.has(index)) {
         this.#addDuplicate(entry, result);
-        leftOutBytes += endOf(fragment, index) - result.offset;
-        continue;
-      }
-      const stored =
-        entry.form === 'link' || entry.form === 'line'
-          ? await this.#addName(planned.piece)
-          : this.#addMember(feed, planned, { result, base: base - leftOutBytes });
-      if (stored) this.#stored.push(stored);
-      if (stored?.content) this.#unrecorded.add(stored.inodeId);
+        base -= endOf(fragment, index) - result.offset;
+      } else if (entry.form === 'link' || entry.form === 'line') await this.#addName(entry);
+      else this.#addWhole(planned, result, base);
     }
-    if (this.#stored.length + this.#duplicates.length >= STORED_BATCH) this.record();
-  }
-
-  /** Tells the catalog what the archive holds by now: many entries at a time, for each commit waits for the disk. */
-  record(): void {
-    const { run } = this.#tools;
-    run.store(this.archiveId, this.#stored);
-    this.#stored = [];
-    this.#unrecorded.clear();
-    this.#fresh.clear();
-    const duplicates = this.#duplicates;
-    this.#duplicates = [];
-    if (duplicates.length === 0) return;
-    this.#tools.setDuplicates(duplicates);
-    for (const { entry } of duplicates) {
-      this.#addEntryLine(
-        { ...entry, row: { ...entry.row, change: 'duplicate' } },
-        this.#tools.located(entry.inode.inodeId) ?? { hash: undefined, copies: [] },
-      );
-    }
-    run.store(
-      this.archiveId,
-      duplicates.map(({ entry: { row, inode } }) => ({
-        directoryId: row.directoryId,
-        name: row.name,
-        inodeId: inode.inodeId,
-      })),
-    );
   }
 
   /** Small files that were read whole and turn out to be stored already, here or before: their members are left out. */
   #findDuplicates(feed: Feed, members: readonly MemberResult[]): ReadonlySet<number> {
-    const found = new Set<number>();
+    let found: Set<number> | undefined;
     for (const [index, { piece }] of feed.members.entries()) {
       const result = members[index];
       const { form, inode } = piece.item.key;
       if (form !== 'data' || result?.outcome !== 'stored' || !result.hash) continue;
-      const hash = bufferOf(result.hash);
-      const key = hash.toString('latin1');
-      const isHere = this.#fresh.has(key);
-      if (isHere || this.#tools.isStored({ sizeBytes: inode.sizeBytes, hash }, this.archiveId)) {
-        found.add(index);
-      } else this.#fresh.add(key);
+      const content = { sizeBytes: inode.sizeBytes, hash: bufferOf(result.hash) };
+      if (!this.#recorder.hasOrTakes(content)) continue;
+      found ??= new Set();
+      found.add(index);
     }
-    return found;
+    return found ?? NONE;
   }
 
   /** The fragment without its duplicates. */
@@ -304,21 +260,12 @@ export class ArchiveWriter {
     }
   }
 
-  #addDuplicate(entry: OutgoingEntry, result: MemberResult): void {
-    assert(result.hash);
+  #addDuplicate(entry: OutgoingEntry, { hash, readBytes, outcome }: MemberResult): void {
+    assert(hash);
     this.#entries += 1;
-    this.#duplicates.push({ entry, hash: Buffer.from(result.hash) });
-    this.#unrecorded.add(entry.inode.inodeId);
-    const { readBytes, outcome } = result;
-    this.#tools.onEntry({
-      entry,
-      isLast: true,
-      outcome,
-      writtenBytes: 0,
-      readBytes,
-      duplicateBytes: entry.inode.sizeBytes,
-      errno: undefined,
-    });
+    this.#recorder.addDuplicate({ entry, hash: bufferOf(hash) });
+    const duplicateBytes = entry.inode.sizeBytes;
+    this.#tools.onEntry({ ...TOLD, entry, outcome, readBytes, duplicateBytes });
   }
 
   /**
@@ -355,7 +302,7 @@ export class ArchiveWriter {
       copiesGood: good.map(({ mediumId }) => mediumId),
       carriedSnapshots: this.#carried,
     });
-    this.#forgetLostParts(good);
+    this.#lines.forgetFailed(good);
     for (const { tape, mediumId } of good) {
       try {
         await tape.countArchive(signal);
@@ -415,80 +362,110 @@ export class ArchiveWriter {
     this.addLine(formatStart({ archive: uuid, host: rawOf(host), created }));
   }
 
-  #addMember(
-    feed: Feed,
-    planned: PlannedMember,
-    { result, base }: { result: MemberResult; base: number },
-  ): StoredEntry | undefined {
+  /** A member that is whole in its fragment. @param base of the fragment in the stream */
+  #addWhole({ piece, encoded }: PlannedMember, result: MemberResult, base: number): void {
+    const entry = piece.item.key;
+    const { outcome, readBytes, errno } = result;
+    const { row, inode } = entry;
+    assert(encoded);
+    this.#entries += 1;
+    const isLeftOut = outcome === 'changed-before' || outcome === 'unreadable';
+    const writtenBytes = isLeftOut ? 0 : encoded.dataBytes;
+    this.#tools.onEntry({ ...TOLD, entry, outcome, writtenBytes, readBytes, errno });
+    if (!counts(outcome, entry)) return;
+    const stored = { directoryId: row.directoryId, name: row.name, inodeId: inode.inodeId };
+    if (encoded.dataBytes === 0) {
+      this.#lines.addEmpty(entry);
+      this.#recorder.add(stored);
+      return;
+    }
+    const extent: Extent = {
+      contentOffset: 0,
+      lengthBytes: inode.sizeBytes,
+      archiveOffset: base + result.offset + encoded.head.length,
+      storedBytes: encoded.dataBytes,
+      form: 'plain',
+    };
+    const content = contentOf(result, inode.sizeBytes);
+    const isChangedWhileRead = outcome === 'changed-while-read';
+    this.#lines.addStored(entry, extent, { hash: content.hash, isChangedWhileRead });
+    if (inode.sourceInode.links > 1) this.#linkable.set(inode.inodeId, memberPath(row.path));
+    this.#recorder.add({ ...stored, content, extents: [extent] });
+  }
+
+  /** A run of a large member; its last one makes it an entry. */
+  async #addRun(feed: Feed, fragment: Fragment): Promise<void> {
+    const [planned] = feed.members;
+    const [result] = fragment.result.members;
+    assert(planned?.encoded && result);
+    const { head, mapBytes } = planned.encoded;
+    const dataOffset = this.#stream.lengthBytes + result.offset + head.length - mapBytes;
+    await this.#write(fragment, NONE);
+    if (feed.isFirst) this.#member = { dataOffset, readBytes: 0 };
+    assert(this.#member);
+    this.#member.readBytes += result.readBytes;
+    if (feed.isLast) this.#endMember(planned, result, this.#member);
+  }
+
+  #endMember(planned: PlannedMember, result: MemberResult, member: OpenMember): void {
     const { piece, encoded, isLastOfContent } = planned;
     assert(encoded);
     const entry = piece.item.key;
-    const isLeftOut = result.outcome === 'changed-before' || result.outcome === 'unreadable';
-    if (feed.isFirst) {
-      const dataOffset = base + result.offset + encoded.head.length - encoded.mapBytes;
-      this.#member = { dataOffset, readBytes: 0 };
-    }
-    assert(this.#member);
-    this.#member.readBytes += result.readBytes;
-    if (!feed.isLast) return undefined;
-    const { dataOffset, readBytes } = this.#member;
+    const { row, inode } = entry;
     this.#member = undefined;
     this.#entries += 1;
-    const writtenBytes = isLeftOut ? 0 : encoded.mapBytes + encoded.dataBytes;
+    const isLeftOut = result.outcome === 'changed-before' || result.outcome === 'unreadable';
+    const storedBytes = encoded.mapBytes + encoded.dataBytes;
     const { outcome, errno } = this.#isInGap(piece) ? AFTER_GAP : result;
-    const isSound = outcome === 'stored';
-    const isLast = !isSound || isLastOfContent;
-    const told = { entry, isLast, outcome, errno };
-    this.#tools.onEntry({ ...told, writtenBytes, readBytes, duplicateBytes: 0 });
-    if (!isSound && !(outcome === 'changed-while-read' && entry.isFinal)) {
-      this.#parts.delete(entry.inode.inodeId);
-      return undefined;
-    }
-    const { row, inode } = entry;
-    const stored = { directoryId: row.directoryId, name: row.name, inodeId: inode.inodeId };
-    if (encoded.mapBytes + encoded.dataBytes === 0 && inode.sizeBytes === 0) {
-      this.#addEntryLine(entry, { hash: undefined, copies: [] });
-      return stored;
+    this.#tools.onEntry({
+      ...TOLD,
+      entry,
+      isLast: outcome !== 'stored' || isLastOfContent,
+      outcome,
+      writtenBytes: isLeftOut ? 0 : storedBytes,
+      readBytes: member.readBytes,
+      errno,
+    });
+    if (!counts(outcome, entry)) {
+      this.#lines.forgetParts(inode.inodeId);
+      return;
     }
     const extent: Extent = {
       contentOffset: piece.part?.offset ?? 0,
       lengthBytes: piece.part?.lengthBytes ?? inode.sizeBytes,
-      archiveOffset: dataOffset,
-      storedBytes: encoded.mapBytes + encoded.dataBytes,
+      archiveOffset: member.dataOffset,
+      storedBytes,
       form: entry.ranges === undefined ? 'plain' : 'sparse',
     };
-    const places = this.#placesWith(inode.inodeId, extent);
-    const content = isLastOfContent ? contentOf(result, inode.sizeBytes) : undefined;
-    if (content) {
-      this.#parts.delete(inode.inodeId);
-      if (inode.sourceInode.links > 1 && !piece.part) {
-        this.#linkable.set(inode.inodeId, memberPath(row.path));
-      }
-    } else this.#parts.set(inode.inodeId, places);
-    this.#addEntryLine(entry, {
-      hash: content?.hash,
-      copies: places,
-      isChangedWhileRead: outcome === 'changed-while-read',
-    });
-    if (content?.segments) {
+    const stored = { directoryId: row.directoryId, name: row.name, inodeId: inode.inodeId };
+    const isChangedWhileRead = outcome === 'changed-while-read';
+    if (!isLastOfContent) {
+      this.#lines.addPart(entry, extent, isChangedWhileRead);
+      this.#recorder.add({ ...stored, extents: [extent] });
+      return;
+    }
+    const content = contentOf(result, inode.sizeBytes);
+    this.#lines.addStored(entry, extent, { hash: content.hash, isChangedWhileRead });
+    if (inode.sourceInode.links > 1 && !piece.part) {
+      this.#linkable.set(inode.inodeId, memberPath(row.path));
+    }
+    if (content.segments) {
       for (const line of formatSegments(content.hash, content.segments)) this.addLine(line);
     }
-    return { ...stored, content, extents: [extent], ranges: content && entry.ranges };
+    this.#recorder.add({ ...stored, content, extents: [extent], ranges: entry.ranges });
   }
 
   /** The part before it failed when this one was already on its way: what is left is no content. */
   #isInGap({ item, part }: Piece<OutgoingEntry>): boolean {
     if (!part || part.offset === 0) return false;
-    const [places = []] = this.#parts.get(item.key.inode.inodeId) ?? [];
-    return places.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0) !== part.offset;
+    return !this.#lines.reach(item.key.inode.inodeId, part.offset);
   }
 
   /** A further name of an inode: a tar link where its bytes are in this archive, else its line alone. */
-  async #addName(piece: Piece<OutgoingEntry>): Promise<StoredEntry | undefined> {
-    const entry = piece.item.key;
+  async #addName(entry: OutgoingEntry): Promise<void> {
     const { row, inode } = entry;
     this.#entries += 1;
-    if (this.#unrecorded.has(inode.inodeId)) this.record();
+    if (this.#recorder.isUnrecorded(inode.inodeId)) this.record();
     const link = this.#linkable.get(inode.inodeId);
     if (entry.form === 'link' && link !== undefined) {
       const path = memberPath(row.path);
@@ -497,91 +474,33 @@ export class ArchiveWriter {
       );
     }
     // Where the bytes were left out, so is the name: both are looked at again.
-    const located = this.#tools.located(inode.inodeId);
-    if (inode.type === 'file' && inode.sizeBytes > 0 && !located) return undefined;
-    const line = { ...entry, row: { ...row, change: lineChange(row) } };
-    this.#addEntryLine(line, located ?? { hash: undefined, copies: [] });
-    this.#tools.onEntry({
-      entry,
-      isLast: true,
-      outcome: 'stored',
-      writtenBytes: 0,
-      readBytes: 0,
-      duplicateBytes: 0,
-      errno: undefined,
-    });
-    return { directoryId: row.directoryId, name: row.name, inodeId: inode.inodeId };
-  }
-
-  /** Parts on a medium that failed in this archive are nowhere. */
-  #forgetLostParts(good: readonly { readonly archive: TapeArchive }[]): void {
-    const lost = this.#copies.filter((copy) => !good.includes(copy));
-    if (lost.length === 0) return;
-    const isLost = ({ medium, file }: Place) =>
-      lost.some(
-        ({ tape, archive }) => rawOf(tape.barcode) === medium && archive.fileNumber === file,
-      );
-    for (const [inodeId, copies] of this.#parts) {
-      this.#parts.set(
-        inodeId,
-        copies.filter((places) => !places.some(isLost)),
-      );
-    }
-  }
-
-  #addEntryLine(
-    entry: OutgoingEntry,
-    content: {
-      hash: Buffer | undefined;
-      copies: readonly (readonly Place[])[];
-      isChangedWhileRead?: boolean;
-    },
-  ): void {
-    const { row, inode } = entry;
-    const { isChangedWhileRead } = content;
-    this.addLine(
-      formatEntry({
-        // Bytes whose copies were lost, written again: for a reader of journals they lie elsewhere now.
-        change: row.change === 'again' ? 'changed' : row.change,
-        path: row.path,
-        attributes: inode,
-        hash: content.hash,
-        copies: content.copies,
-        inode: inode.sourceInode,
-        group: inode.sourceInode.links > 1 ? inode.inodeId : undefined,
-        from: row.movedFrom,
-        isChangedWhileRead: isChangedWhileRead || undefined,
-      }),
-    );
-  }
-
-  /** Where the content lies with this extent: a list of places for each copy. */
-  #placesWith(inodeId: number, extent: Extent): Place[][] {
-    const before = this.#parts.get(inodeId);
-    // A copy that failed keeps its column until the archive ends, so that no list mixes one copy's places with another's.
-    return this.#copies.map(({ archive, tape }, index) => {
-      const at = blockOf(
-        { startBlock: archive.startBlock, blockBytes: this.#blockBytes },
-        extent.archiveOffset,
-      );
-      const place: Place = {
-        medium: rawOf(tape.barcode),
-        file: archive.fileNumber,
-        ...at,
-        storedBytes: extent.storedBytes,
-        contentOffset: extent.contentOffset,
-        lengthBytes: extent.lengthBytes,
-        form: extent.form,
-      };
-      return [...(before?.[index] ?? before?.[0] ?? []), place];
-    });
+    const located = this.#recorder.located(inode.inodeId);
+    if (inode.type === 'file' && inode.sizeBytes > 0 && !located) return;
+    this.#lines.addName(entry, located);
+    this.#tools.onEntry({ ...TOLD, entry });
+    const { directoryId, name } = row;
+    this.#recorder.add({ directoryId, name, inodeId: inode.inodeId });
   }
 }
 
-function contentOf(result: MemberResult, sizeBytes: number): Content {
-  assert(result.hash);
-  const { hash, segments } = result;
-  return { hash: Buffer.from(hash), sizeBytes, segments: segments && Buffer.from(segments) };
+/** Of an entry that took nothing, and nothing of which is to come. */
+const TOLD = {
+  isLast: true,
+  outcome: 'stored',
+  writtenBytes: 0,
+  readBytes: 0,
+  duplicateBytes: 0,
+  errno: undefined,
+} as const;
+
+/** What was changed while it was read counts only where it is not tried again. */
+function counts(outcome: MemberResult['outcome'], { isFinal }: OutgoingEntry): boolean {
+  return outcome === 'stored' || (outcome === 'changed-while-read' && isFinal);
+}
+
+function contentOf({ hash, segments }: MemberResult, sizeBytes: number): Content {
+  assert(hash);
+  return { hash: bufferOf(hash), sizeBytes, segments: segments && bufferOf(segments) };
 }
 
 const AFTER_GAP = { outcome: 'changed-before', errno: undefined } as const;

@@ -4,6 +4,7 @@
  * A run keeps its number whatever happens to its process: the next one goes on with it behind the data that are there.
  * What it has stored counts from each archive on; what it shows, only when it is finished.
  */
+import { strict as assert } from 'node:assert';
 import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
@@ -31,7 +32,8 @@ import type { EntryOutcome } from './archive-writer.ts';
 import { deduplicate } from './deduplicate.ts';
 import { Digester } from './digester.ts';
 import { type DryRunReport, entriesOf, forecastRun } from './dry-run.ts';
-import { SLAB_BYTES } from './fragment.ts';
+import type { Feed } from './feed.ts';
+import { type ReadTask, SLAB_BYTES } from './fragment.ts';
 import { MediaSet } from './media-set.ts';
 import { Outgoing } from './outgoing.ts';
 import { ReadAhead } from './read-ahead.ts';
@@ -225,6 +227,7 @@ class BackupJob {
           archiveMsMax: this.#tools.archive.minutes * 60_000,
           outgoing: (row) => this.#outgoing.of(row, { isFinal: this.#isLastPass }),
           onEntry: (outcome) => this.#onEntry(outcome),
+          onProgress: (feed) => this.#onProgress(feed),
           onArchive: (archive) => this.#onArchive(archive),
           warn: (message) => this.#warn(message),
         },
@@ -428,13 +431,17 @@ class BackupJob {
     bytes.hashed += readBytes;
     bytes.deduplicated += duplicateBytes;
     if (told.isLast) this.#filesDone += 1;
-    this.#bytesDone += writtenBytes + duplicateBytes;
-    const path = rawText(entry.row.path);
     if (outcome !== 'stored') this.#run.forgetHash(entry.inode.inodeId);
-    if (this.#isLastPass && told.isLast) this.#settleLast(told, path);
+    if (this.#isLastPass && told.isLast) this.#settleLast(told);
+  }
+
+  #onProgress({ task, members }: Feed): void {
+    const last = members.at(-1);
+    assert(last, 'a fragment has a member');
+    this.#bytesDone += contentBytes(task);
     this.#listen({
       event: 'progress',
-      file: path,
+      file: rawText(last.piece.item.key.row.path),
       files: this.#filesDone,
       filesTotal: this.#filesTotal,
       bytes: this.#bytesDone,
@@ -445,7 +452,7 @@ class BackupJob {
   }
 
   /** In a pass that is not repeated. */
-  #settleLast({ entry, outcome, errno }: EntryOutcome, path: string): void {
+  #settleLast({ entry, outcome, errno }: EntryOutcome): void {
     if (outcome === 'unreadable' || outcome === 'changed-before') {
       this.#isPartial = true;
       const isUnreadable = outcome === 'unreadable';
@@ -457,6 +464,7 @@ class BackupJob {
     }
     this.#settled += 1;
     if (outcome !== 'changed-while-read') return;
+    const path = rawText(entry.row.path);
     this.#damage({ path, reason: 'it was changed while it was read; stored as it was read' });
   }
 
@@ -560,4 +568,10 @@ class BackupJob {
     const slabs = Math.floor((this.#tools.backup.memory * SLABS_SHARE) / SLAB_BYTES);
     return Math.max(4, Math.min(64, slabs));
   }
+}
+
+/** Of files' contents that a task covers, holes included. */
+function contentBytes(task: ReadTask): number {
+  if (task.kind === 'run') return task.hashTo - task.hashFrom;
+  return task.members.reduce((sum, { stamp }) => sum + (stamp?.sizeBytes ?? 0), 0);
 }

@@ -8,7 +8,7 @@ import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
+import type { CopyPolicy } from '../../catalog/contents.ts';
 import type { Job } from '../../catalog/jobs.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
 import type { Run } from '../../catalog/run.ts';
@@ -19,13 +19,11 @@ import {
   type ArchiveIdentity,
   ArchiveWriter,
   type CopyTarget,
-  type Duplicate,
   type EntryOutcome,
 } from './archive-writer.ts';
 import type { Digester } from './digester.ts';
 import { type Feed, Feeder, type OutgoingEntry } from './feed.ts';
 import { planItem } from './items.ts';
-import { locateContent } from './locate.ts';
 import { AttachFailure, type MediaSet } from './media-set.ts';
 import type { ReadAhead } from './read-ahead.ts';
 import { closeRun, type RunEnd, runLine } from './run-journal.ts';
@@ -50,6 +48,8 @@ export type WriteTools = {
   /** What an archive has of a row; undefined where it is passed over. */
   outgoing(row: PendingEntry): OutgoingEntry | undefined;
   onEntry(outcome: EntryOutcome): void;
+  /** A fragment is in the archive. */
+  onProgress(feed: Feed): void;
   onArchive(archive: WrittenArchive): void;
   warn(message: string): void;
 };
@@ -76,7 +76,6 @@ type Steps = Generator<PlanStep<OutgoingEntry>, void>;
 
 export class Writer {
   readonly #tools: WriteTools;
-  readonly #contents: Contents;
   /** Where the parts lie of files whose last part is not written yet. */
   #parts = new Map<number, Place[][]>();
   /** The same files, with the parts that are left, should the plan begin anew. */
@@ -96,7 +95,6 @@ export class Writer {
   /** @param sequenceBefore archives of the run that a cut process has written */
   constructor(tools: WriteTools, sequenceBefore: number) {
     this.#tools = tools;
-    this.#contents = new Contents(tools.catalog);
     this.#copies = tools.copies;
     this.#sequence = sequenceBefore;
   }
@@ -274,6 +272,7 @@ export class Writer {
     for await (const { item, fragment } of fragments) {
       await writer.add(item, fragment);
       this.#noteParts(item);
+      this.#tools.onProgress(item);
       if (item.isLast) added += item.members.length;
       if (writer.isInMember) {
         if (writer.mediaNearEnd.length > 0) throw this.#endTooNear(writer);
@@ -297,7 +296,8 @@ export class Writer {
   }
 
   async #begin(targets: readonly CopyTarget[]): Promise<ArchiveWriter> {
-    const { run, digester, sha256, spoolDirectory, job, clock, random, program } = this.#tools;
+    const { catalog, run, policy, digester, sha256, spoolDirectory } = this.#tools;
+    const { job, clock, random, program } = this.#tools;
     this.#sequence += 1;
     const identity: ArchiveIdentity = {
       uuid: random.uuid(),
@@ -308,7 +308,9 @@ export class Writer {
       program,
     };
     const tools = {
+      catalog,
       run,
+      policy,
       digester,
       sha256,
       spoolDirectory,
@@ -317,10 +319,6 @@ export class Writer {
         if (outcome.outcome !== 'stored') this.#failed.add(outcome.entry.inode.inodeId);
         this.#tools.onEntry(outcome);
       },
-      isStored: (content: { sizeBytes: number; hash: Buffer }, archiveId: number) =>
-        this.#isStored(content, archiveId),
-      setDuplicates: (duplicates: readonly Duplicate[]) => this.#setDuplicates(duplicates),
-      located: (inodeId: number) => locateContent(this.#contents, run.contentOf(inodeId)),
     };
     const writer = await ArchiveWriter.begin(
       targets,
@@ -340,27 +338,6 @@ export class Writer {
       media: written.map(({ tape }) => tape.barcode),
       entries: writer.entries,
       bytes: writer.lengthBytes,
-    });
-  }
-
-  #isStored({ sizeBytes, hash }: { sizeBytes: number; hash: Buffer }, archiveId: number): boolean {
-    const contentId = this.#contents.find(sizeBytes, hash);
-    if (contentId === undefined) return false;
-    const { copies, poolId } = this.#tools.policy;
-    if (this.#contents.goodCopies(contentId, poolId) >= copies) return true;
-    return this.#contents.extentsOf(contentId).some((located) => located.archiveId === archiveId);
-  }
-
-  #setDuplicates(duplicates: readonly Duplicate[]): void {
-    const { catalog, run } = this.#tools;
-    catalog.write(() => {
-      for (const { entry, hash } of duplicates) {
-        const { row, inode } = entry;
-        const contentId = this.#contents.find(inode.sizeBytes, hash);
-        assert(contentId !== undefined, 'what a duplicate is of has been recorded');
-        run.setContent(inode.inodeId, contentId);
-        run.settle(row, { change: 'duplicate' });
-      }
     });
   }
 

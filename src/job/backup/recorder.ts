@@ -1,0 +1,125 @@
+/**
+ * Tells the catalog what an archive holds while it is written: many entries at a time, for each commit waits for the disk.
+ * They count when the archive is committed.
+ */
+import { strict as assert } from 'node:assert';
+import type { Catalog } from '../../catalog/catalog.ts';
+import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
+import type { Run } from '../../catalog/run.ts';
+import type { StoredEntry } from '../../catalog/store.ts';
+import type { OutgoingEntry } from './feed.ts';
+import { type Located, locateContent } from './locate.ts';
+
+export type RecorderTools = {
+  readonly catalog: Catalog;
+  readonly run: Run;
+  /** What counts as stored. */
+  readonly policy: CopyPolicy;
+};
+
+/** A file that was read whole before it was found to be stored already. */
+export type Duplicate = { readonly entry: OutgoingEntry; readonly hash: Buffer };
+
+/** Entries recorded in one transaction. */
+const BATCH = 1024;
+
+export class Recorder {
+  readonly #tools: RecorderTools;
+  readonly #archiveId: number;
+  readonly #contents: Contents;
+  #stored: StoredEntry[] = [];
+  #duplicates: Duplicate[] = [];
+  /** Inodes whose contents are among them. */
+  readonly #unrecorded = new Set<number>();
+  /** Hashes of small contents among them. */
+  readonly #fresh = new Set<string>();
+
+  constructor(tools: RecorderTools, archiveId: number) {
+    this.#tools = tools;
+    this.#archiveId = archiveId;
+    this.#contents = new Contents(tools.catalog);
+  }
+
+  /** So many wait that a commit is worth its time. */
+  get isFull(): boolean {
+    return this.#stored.length + this.#duplicates.length >= BATCH;
+  }
+
+  add(stored: StoredEntry): void {
+    this.#stored.push(stored);
+    if (stored.content) this.#unrecorded.add(stored.inodeId);
+  }
+
+  addDuplicate(duplicate: Duplicate): void {
+    this.#duplicates.push(duplicate);
+    this.#unrecorded.add(duplicate.entry.inode.inodeId);
+  }
+
+  /**
+   * Whether a small content need not be stored: enough good copies are there, or this archive has it. One that is asked for
+   * is taken to be stored from then on.
+   */
+  hasOrTakes(content: { readonly sizeBytes: number; readonly hash: Buffer }): boolean {
+    const key = content.hash.toString('latin1');
+    if (this.#fresh.has(key) || this.#isStored(content)) return true;
+    this.#fresh.add(key);
+    return false;
+  }
+
+  /** Whether `flush` has to come before `located` knows of this inode. */
+  isUnrecorded(inodeId: number): boolean {
+    return this.#unrecorded.has(inodeId);
+  }
+
+  /** Hash and places of what an inode holds, in this archive or before; undefined where it is not stored. */
+  located(inodeId: number): Located | undefined {
+    return locateContent(this.#contents, this.#tools.run.contentOf(inodeId));
+  }
+
+  /** Records what has come by now. @returns the duplicates among it: the catalog knows by now what they are duplicates of */
+  flush(): readonly Duplicate[] {
+    this.#recordStored();
+    const duplicates = this.#duplicates;
+    this.#duplicates = [];
+    if (duplicates.length > 0) this.#setDuplicates(duplicates);
+    this.#unrecorded.clear();
+    return duplicates;
+  }
+
+  #recordStored(): void {
+    this.#tools.run.store(this.#archiveId, this.#stored);
+    this.#stored = [];
+    this.#fresh.clear();
+  }
+
+  #isStored({ sizeBytes, hash }: { sizeBytes: number; hash: Buffer }): boolean {
+    const contentId = this.#contents.find(sizeBytes, hash);
+    if (contentId === undefined) return false;
+    const { copies, poolId } = this.#tools.policy;
+    if (this.#contents.goodCopies(contentId, poolId) >= copies) return true;
+    return this.#contents
+      .extentsOf(contentId)
+      .some(({ archiveId }) => archiveId === this.#archiveId);
+  }
+
+  #setDuplicates(duplicates: readonly Duplicate[]): void {
+    const { catalog, run } = this.#tools;
+    catalog.write(() => {
+      for (const { entry, hash } of duplicates) {
+        const { row, inode } = entry;
+        const contentId = this.#contents.find(inode.sizeBytes, hash);
+        assert(contentId !== undefined, 'what a duplicate is of has been recorded');
+        run.setContent(inode.inodeId, contentId);
+        run.settle(row, { change: 'duplicate' });
+      }
+    });
+    run.store(
+      this.#archiveId,
+      duplicates.map(({ entry: { row, inode } }) => ({
+        directoryId: row.directoryId,
+        name: row.name,
+        inodeId: inode.inodeId,
+      })),
+    );
+  }
+}
