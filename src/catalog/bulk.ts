@@ -3,8 +3,8 @@ import type { Catalog } from './catalog.ts';
 
 type Value = number | string | Buffer | null;
 
-/** Rows a statement, largest first; more than 16 gain nothing. */
-const ROWS = [16, 4, 1] as const;
+/** Rows a statement, largest first; more than 32 gain nothing. */
+const ROWS = [32, 4, 1] as const;
 
 export class Bulk {
   readonly #statements;
@@ -33,10 +33,13 @@ export class Bulk {
   }
 
   flush(): void {
+    const values = this.#values;
     let at = 0;
-    for (const { values, run } of this.#statements)
-      for (; this.#values.length - at >= values; at += values)
-        run.run(...this.#values.slice(at, at + values));
+    for (const statement of this.#statements)
+      for (; values.length - at >= statement.values; at += statement.values)
+        statement.run.run(
+          values.length === statement.values ? values : values.slice(at, at + statement.values),
+        );
     this.#values = [];
   }
 }

@@ -26,6 +26,7 @@ export type Bound =
   | string
   | Buffer
   | null
+  | readonly (number | string | Buffer | null)[]
   | Readonly<Record<string, number | string | null>>;
 
 /** Who waits for the write lock asks once a millisecond, for ten minutes. */
@@ -49,6 +50,7 @@ export class Catalog {
   readonly #db: Database.Database;
   readonly #ids = new Map<string, { next: number; end: number }>();
   readonly #onRollback: (() => void)[] = [];
+  readonly #parts = new Map<unknown, unknown>();
   #isMarked = false;
 
   private constructor(db: Database.Database, path: string, options: OpenOptions) {
@@ -213,6 +215,15 @@ export class Catalog {
   /** Who remembers rows across calls forgets them when a transaction was taken back: they may never have been. */
   onRollback(forget: () => void): void {
     this.#onRollback.push(forget);
+  }
+
+  /** The one object of a class that all who share this connection share. */
+  part<Part>(make: new (catalog: Catalog) => Part): Part {
+    const known = this.#parts.get(make);
+    if (known instanceof make) return known;
+    const part = new make(this);
+    this.#parts.set(make, part);
+    return part;
   }
 
   #begin(): void {

@@ -3,6 +3,7 @@ import { strict as assert } from 'node:assert';
 import type { Content, Extent } from '../domain/content.ts';
 import type { DataRange } from '../domain/entry.ts';
 import type { Catalog } from './catalog.ts';
+import { type ContentKey, ContentKeys } from './content-keys.ts';
 import { EMPTY_CONTENT } from './schema.ts';
 
 /** One copy of an archive on one medium. */
@@ -70,46 +71,48 @@ FROM extents e JOIN contents c ON c.id = e.content JOIN archives a ON a.id = e.a
 WHERE e.content = ? ORDER BY e.content_offset, a.id, good DESC, m.id`;
 
 export class Contents {
-  readonly #bySize;
-  readonly #byHash;
+  readonly #keys;
   readonly #get;
   readonly #located;
+  readonly #inArchive;
   readonly #catalog: Catalog;
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
-    this.#bySize = catalog.prepare<[number]>(
-      'SELECT 1 FROM contents WHERE size = ? AND hash IS NOT NULL LIMIT 1',
-    );
-    this.#byHash = catalog.prepare<[number]>(
-      `SELECT id FROM contents WHERE size = ? AND substr(hash, 1, 8) = substr(?, 1, 8)
-         AND hash IS NOT NULL AND hash = ?`,
-    );
+    this.#keys = catalog.part(ContentKeys);
     this.#get = catalog.prepare<[number, Buffer | null, Buffer | null, Buffer | null]>(
       'SELECT size, hash, segments, holes FROM contents WHERE id = ?',
     );
     this.#located = catalog.prepare<LocatedRow>(LOCATED);
+    this.#inArchive = catalog.prepare('SELECT 1 FROM extents WHERE content = ? AND archive = ?');
   }
 
   /** Whether some content has this size: only then a file may be a duplicate. */
   sizeIsKnown(sizeBytes: number): boolean {
-    return this.#bySize.get(sizeBytes) !== undefined;
+    return this.#keys.sizeIsKnown(sizeBytes);
   }
 
   find(sizeBytes: number, hash: Buffer): number | undefined {
-    return this.#byHash.get(sizeBytes, hash, hash)?.[0];
+    return this.#keys.find(sizeBytes, hash)[0];
   }
 
   /** The content of these bytes with its number of good copies, by the run's policy; undefined where it was never seen. */
-  findStored(
-    key: { sizeBytes: number; hash: Buffer },
-    policy: CopyPolicy,
-  ): FoundContent | undefined {
-    return this.#catalog.read(() => {
-      const contentId = this.find(key.sizeBytes, key.hash);
-      if (contentId === undefined) return undefined;
-      return { contentId, goodCopies: this.goodCopies(contentId, policy.poolId) };
-    });
+  findStored(key: ContentKey, policy: CopyPolicy): FoundContent | undefined {
+    return this.#catalog.read(() => this.#best(this.#keys.find(key.sizeBytes, key.hash), policy));
+  }
+
+  /**
+   * As `findStored`, of each in turn, at a fifth of its cost. @param keys a hundred or so: they share one view of the catalog
+   */
+  findStoredEach(keys: readonly ContentKey[], policy: CopyPolicy): (FoundContent | undefined)[] {
+    return this.#catalog.read(() =>
+      this.#keys.findEach(keys).map((found) => this.#best(found, policy)),
+    );
+  }
+
+  /** Whether a content has bytes in this archive. */
+  isIn(contentId: number, archiveId: number): boolean {
+    return this.#inArchive.get(contentId, archiveId) !== undefined;
   }
 
   /** Undefined while a split file is not complete. `holes`: where its data lie, undefined when there are no holes. */
@@ -159,6 +162,16 @@ export class Contents {
       .get({ pool, copies: policy.copies });
     if (!isAnyWeak) return () => false;
     return (contentId) => this.goodCopies(contentId, policy.poolId) < policy.copies;
+  }
+
+  /** Of several contents with the same bytes the one with most good copies. */
+  #best(found: readonly number[], policy: CopyPolicy): FoundContent | undefined {
+    let best: FoundContent | undefined;
+    for (const contentId of found) {
+      const goodCopies = this.goodCopies(contentId, policy.poolId);
+      if (!best || goodCopies > best.goodCopies) best = { contentId, goodCopies };
+    }
+    return best;
   }
 
   /** The smallest number of distinct media that hold any one byte well; of one pool, where given. */

@@ -38,6 +38,7 @@ export const inodeColumns = (alias: string) =>
    ${alias}.content, ${alias}.target, ${alias}.xattrs`;
 
 const CACHED = 1000;
+const NO_XATTRS: readonly Xattr[] = [];
 const INSERT = 'INSERT INTO inodes';
 
 export class Inodes {
@@ -120,7 +121,7 @@ export class Inodes {
   fromRow(row: readonly [...InodeRow, ...unknown[]]): Inode {
     const type = typeOf(row[1]);
     const [uid, gid, user, group] = this.owner(row[2]);
-    return {
+    const inode = {
       inodeId: row[0],
       type,
       mode: row[1] & 0o7777,
@@ -133,10 +134,11 @@ export class Inodes {
       ctime: { seconds: row[6], nanoseconds: row[7] },
       sourceInode: { device: row[8], inode: row[9], links: row[10] },
       contentId: row[11] ?? undefined,
-      ...(type === 'symlink' && row[12] !== null ? { target: row[12] } : {}),
-      ...(type === 'character' || type === 'block' ? { device: deviceOf(row[12]) } : {}),
-      xattrs: row[13] === null ? [] : this.#xattrsOf(row[13]),
+      xattrs: row[13] === null ? NO_XATTRS : this.#xattrsOf(row[13]),
     };
+    const target = row[12];
+    if (target === null) return inode;
+    return type === 'symlink' ? { ...inode, target } : { ...inode, device: deviceOf(target) };
   }
 
   /** uid, gid, user, group. */
@@ -184,8 +186,8 @@ function targetOf({ target, device }: Attributes): string | null {
   return target ?? (device ? `${device.major},${device.minor}` : null);
 }
 
-function deviceOf(target: string | null): { major: number; minor: number } {
-  const [major, minor] = (target ?? '').split(',').map(Number);
+function deviceOf(target: string): { major: number; minor: number } {
+  const [major, minor] = target.split(',').map(Number);
   assert(major !== undefined && minor !== undefined, 'a device node without its numbers');
   return { major, minor };
 }

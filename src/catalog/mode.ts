@@ -32,3 +32,5 @@ export function typeOf(mode: number): EntryType {
 
 /** SQL for "the inode of this alias is a regular file"; 32768 is 0100000. */
 export const isFileSql = (alias: string) => `(${alias}.mode & 61440) = 32768`;
+
+export const isFile = (mode: number) => (mode & 0o170000) === TYPE_BITS.file;

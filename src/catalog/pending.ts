@@ -5,8 +5,7 @@ import type { Catalog } from './catalog.ts';
 import { CHANGES, type Change, changeOf } from './change.ts';
 import { Directories, PLACE_OF_HOSTS } from './directories.ts';
 import { type Inode, type InodeRow, Inodes, inodeColumns } from './inodes.ts';
-import { isFileSql } from './mode.ts';
-import { inPathOrder, paged } from './order.ts';
+import { isFile, isFileSql } from './mode.ts';
 
 /** `p` is a row of pending, `i` its inode by LEFT JOIN. SCHEMA.md section 5 defines it. */
 export const WAITING = `(coalesce(${isFileSql('i')}, 0) AND (i.content IS NULL
@@ -37,12 +36,14 @@ export type PendingFilter =
   | 'all'
   | 'waiting' // needs content
   | 'ready' // content is stored, or it needs none
+  | 'unjournaled' // ready, and no archive's journal carries it: what the journal that ends a run has to tell
   | 'unstored'; // in no archive yet, as a member or in its journal, and not gone: what a plan is made of
 
 const FILTERS: Record<PendingFilter, string> = {
   all: '1',
   waiting: WAITING,
   ready: `NOT ${WAITING}`,
+  unjournaled: `p.archive IS NULL AND NOT ${WAITING}`,
   unstored: `p.archive IS NULL AND p.inode IS NOT NULL`,
 };
 
@@ -50,9 +51,8 @@ type EntryRow = [
   ...inode: InodeRow,
   name: Raw,
   change: number,
-  archive: number | null,
   movedFrom: Raw | null,
-  isWaiting: number,
+  archive: number | null,
   isCandidate: number,
   hash: Buffer | null,
   isFollower: number,
@@ -62,8 +62,7 @@ const PAGE_ROWS = 500;
 /** Other files of this run that wait have the size. */
 const SIZE_IS_SHARED = 'EXISTS(SELECT 1 FROM temp.sizes s WHERE s.size = i.size AND s.count > 1)';
 /** A content that is stored has it. */
-const SIZE_IS_KNOWN =
-  'EXISTS(SELECT 1 FROM contents c WHERE c.size = i.size AND c.hash IS NOT NULL)';
+const SIZE_IS_KNOWN = 'EXISTS(SELECT 1 FROM content_keys k WHERE k.size = i.size)';
 
 const HASH_COLUMNS = `h.hash, h.hash IS NOT NULL AND EXISTS(
   SELECT 1 FROM run_hashes l JOIN inodes n ON n.id = l.inode
@@ -71,6 +70,22 @@ const HASH_COLUMNS = `h.hash, h.hash IS NOT NULL AND EXISTS(
 
 /** Told of each row; what nobody asks for costs as much as the rest of it. */
 type Asked = { readonly candidates: boolean };
+
+/** The key of the last of the next `rows` rows of a run, in order of key; undefined where there is none. */
+export function endOfPage(
+  catalog: Catalog,
+  page: { readonly job: number; readonly after: readonly [number, Raw]; readonly rows: number },
+): [number, Raw] | undefined {
+  const { job, after, rows } = page;
+  const from = 'SELECT dir, name FROM pending WHERE job = ? AND (dir, name) > (?, ?)';
+  const full = catalog
+    .prepare<[number, Raw]>(`${from} ORDER BY dir, name LIMIT 1 OFFSET ?`)
+    .get(job, ...after, rows - 1);
+  if (full) return full;
+  return catalog
+    .prepare<[number, Raw]>(`${from} ORDER BY dir DESC, name DESC LIMIT 1`)
+    .get(job, ...after);
+}
 
 /** A run's rows in order of path. Memory is bounded; rows may change while it is read. */
 export class PendingRows {
@@ -94,16 +109,17 @@ export class PendingRows {
   /**
    * Counts the sizes of waiting files, into a temporary table on disk; later rows know then who may be a duplicate.
    * Zero takes part in nothing: the empty content is known from the beginning.
+   * @param fromBytes smaller ones are not counted
    */
-  countSizes(): void {
+  countSizes(fromBytes: number): void {
     this.#catalog.read(() => {
       this.#catalog.prepare('DELETE FROM temp.sizes').run();
       this.#catalog
         .prepare(
           `INSERT INTO temp.sizes SELECT i.size, count(*) FROM pending p CROSS JOIN inodes i ON i.id = p.inode
-             WHERE p.job = ? AND ${WAITING} GROUP BY i.size`,
+             WHERE p.job = ? AND i.size >= ? AND ${WAITING} GROUP BY i.size`,
         )
-        .run(this.#jobNumber);
+        .run(this.#jobNumber, fromBytes);
     });
   }
 
@@ -134,23 +150,39 @@ export class PendingRows {
     }
   }
 
+  /** As `inPathOrder`, page by page: each row's share of it counts here. */
   *#walk(marked: string, page: (dir: number, after: Raw) => EntryRow[]): Generator<PendingEntry> {
     const children = this.#catalog.prepare<[Raw, number]>(
       `SELECT name, dir FROM temp.${marked} WHERE parent = ? AND name > ? ORDER BY name LIMIT ${PAGE_ROWS}`,
     );
-    const tree = {
-      entries: (dir: number) =>
-        mapped(
-          paged((last: EntryRow | undefined) => page(dir, last?.[14] ?? ('' as Raw)), PAGE_ROWS),
-          (row) => this.#entry(dir, row),
-        ),
-      directories: (dir: number) =>
-        mapped(
-          paged((last: [Raw, number] | undefined) => children.all(dir, last?.[0] ?? ''), PAGE_ROWS),
-          ([name, id]) => ({ name, id }),
-        ),
-    };
-    for (const { entry } of inPathOrder(tree, PLACE_OF_HOSTS)) yield entry;
+    const open = (dir: number): Level => ({
+      dir,
+      prefix: this.#prefix(dir),
+      rows: new Page((last) => page(dir, last?.[14] ?? ('' as Raw))),
+      directories: new Page((last) => children.all(dir, last?.[0] ?? '')),
+    });
+    const levels = [open(PLACE_OF_HOSTS)];
+    for (let level = levels.at(-1); level; level = levels.at(-1)) {
+      const { rows, directories, dir, prefix } = level;
+      const directory = directories.next;
+      let row = rows.next;
+      for (; row && (!directory || row[14] <= directory[0]); row = rows.next) {
+        rows.advance();
+        yield this.#entry(row, dir, prefix);
+      }
+      if (!directory) levels.pop();
+      else {
+        directories.advance();
+        levels.push(open(directory[1]));
+      }
+    }
+  }
+
+  /** What stands before a name in its path; undefined where the entry is the root of a host. */
+  #prefix(dir: number): string | undefined {
+    if (dir === PLACE_OF_HOSTS) return undefined;
+    const path = this.#directories.path(dir);
+    return path === '/' ? path : `${path}/`;
   }
 
   /** Pages of a directory's rows; whether there are hashes is asked for each, for they may come meanwhile. */
@@ -162,20 +194,24 @@ export class PendingRows {
       (this.#hasHashes.get(job) === undefined ? plain : hashed).all(job, dir, after);
   }
 
-  #entry(directoryId: number, row: EntryRow): PendingEntry {
+  #entry(row: EntryRow, directoryId: number, prefix: string | undefined): PendingEntry {
     const isGone = row[0] === null;
     const name = row[14];
+    const isWaiting =
+      !isGone &&
+      isFile(row[1]) &&
+      (row[11] === null || (row[15] === CHANGES.again && row[17] === null));
     return {
       directoryId,
       name,
-      path: this.#directories.entryPath(directoryId, name),
+      path: (prefix === undefined ? '/' : prefix + name) as Raw,
       change: changeOf(row[15]),
-      archiveId: row[16] ?? undefined,
-      movedFrom: row[17] ?? undefined,
-      isWaiting: row[18] === 1,
-      isCandidate: row[19] === 1 && row[18] === 1,
-      hash: row[20] ?? undefined,
-      isFollower: row[21] === 1,
+      archiveId: row[17] ?? undefined,
+      movedFrom: row[16] ?? undefined,
+      isWaiting,
+      isCandidate: isWaiting && row[18] === 1,
+      hash: row[19] ?? undefined,
+      isFollower: row[20] === 1,
       inode: isGone ? undefined : this.#inodes.fromRow(row),
     };
   }
@@ -211,15 +247,43 @@ export class PendingRows {
   }
 }
 
+/** What nobody asks for is left out behind the last column that somebody does. */
 function select(where: string, asked: Asked & { readonly hashes: boolean }): string {
   const isCandidate = asked.candidates ? `${SIZE_IS_SHARED} OR ${SIZE_IS_KNOWN}` : '0';
-  return `SELECT ${inodeColumns('i')}, p.name, p.change, p.archive, p.moved_from, ${WAITING},
-      ${isCandidate}, ${asked.hashes ? HASH_COLUMNS : 'NULL, 0'}
+  const hashes = asked.hashes ? `, ${HASH_COLUMNS}` : '';
+  const more = asked.candidates || asked.hashes ? `, ${isCandidate}${hashes}` : '';
+  return `SELECT ${inodeColumns('i')}, p.name, p.change, p.moved_from, p.archive${more}
     FROM pending p LEFT JOIN inodes i ON i.id = p.inode
       ${asked.hashes ? 'LEFT JOIN run_hashes h ON h.job = p.job AND h.inode = p.inode' : ''}
     WHERE p.job = ? AND p.dir = ? AND p.name > ? AND ${where} ORDER BY p.name LIMIT ${PAGE_ROWS}`;
 }
 
-function* mapped<From, To>(items: Iterable<From>, to: (item: From) => To): Generator<To> {
-  for (const item of items) yield to(item);
+type Level = {
+  readonly dir: number;
+  readonly prefix: string | undefined;
+  readonly rows: Page<EntryRow>;
+  readonly directories: Page<[name: Raw, id: number]>;
+};
+
+/** Rows in order, a page of them in memory. */
+class Page<Row> {
+  readonly #read: (last: Row | undefined) => readonly Row[];
+  #rows: readonly Row[];
+  #at = 0;
+
+  constructor(read: (last: Row | undefined) => readonly Row[]) {
+    this.#read = read;
+    this.#rows = read(undefined);
+  }
+
+  get next(): Row | undefined {
+    return this.#rows[this.#at];
+  }
+
+  advance(): void {
+    this.#at += 1;
+    if (this.#at < PAGE_ROWS || this.#at < this.#rows.length) return;
+    this.#rows = this.#read(this.#rows.at(-1));
+    this.#at = 0;
+  }
 }

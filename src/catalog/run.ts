@@ -14,6 +14,7 @@ import { Archives, type FinishedArchive, type MediumEnd, type NewArchive } from 
 import { Bulk } from './bulk.ts';
 import type { Catalog } from './catalog.ts';
 import { CHANGES, type Change } from './change.ts';
+import { type ContentKey, ContentKeys } from './content-keys.ts';
 import { Contents, type CopyPolicy, type FoundContent } from './contents.ts';
 import { Directories } from './directories.ts';
 import {
@@ -66,6 +67,7 @@ export class Run {
   readonly #rows: PendingRows;
   readonly #known: Known;
   readonly #store: Store;
+  readonly #keys: ContentKeys;
   readonly #put;
   readonly #puts: Bulk;
   readonly #findLink;
@@ -91,6 +93,7 @@ export class Run {
     this.#directories = new Directories(catalog);
     this.#inodes = new Inodes(catalog);
     this.#contents = new Contents(catalog);
+    this.#keys = catalog.part(ContentKeys);
     this.#archives = new Archives(catalog);
     this.#rows = new PendingRows(catalog, jobNumber);
     this.#known = new Known(catalog, this.#inodes, { snapshotId, job: jobNumber });
@@ -228,7 +231,7 @@ export class Run {
 
   /** Counts sizes anew; call it when everything is added. */
   countSizes(): void {
-    this.#rows.countSizes();
+    this.#rows.countSizes(0);
   }
 
   /**
@@ -236,12 +239,32 @@ export class Run {
    * @param sharedFromBytes of smaller files only those whose size a stored content has
    */
   sizeCandidates(sharedFromBytes = 0): Generator<PendingEntry> {
-    this.countSizes();
+    // What a process that ended badly has stored is to be found by its size too.
+    this.#keys.flush();
+    this.#rows.countSizes(sharedFromBytes);
     return this.#rows.candidates(sharedFromBytes);
   }
 
   findContent(sizeBytes: number, hash: Buffer, policy: CopyPolicy): FoundContent | undefined {
     return this.#contents.findStored({ sizeBytes, hash }, policy);
+  }
+
+  /**
+   * Of each in turn, whether its bytes need not be stored: the policy's copies are there, or this archive has them. Some
+   * tens to hundreds at a time; who then stores what is missing pays for no second look-up.
+   */
+  areStored(
+    contents: readonly ContentKey[],
+    where: { readonly policy: CopyPolicy; readonly archiveId: number },
+  ): boolean[] {
+    const { policy, archiveId } = where;
+    return this.#contents
+      .findStoredEach(contents, policy)
+      .map(
+        (found) =>
+          found !== undefined &&
+          (found.goodCopies >= policy.copies || this.#contents.isIn(found.contentId, archiveId)),
+      );
   }
 
   /** The inode's bytes are this content: all its names become ready. */
@@ -318,6 +341,7 @@ export class Run {
   ): void {
     if (finished.stored) this.store(archiveId, finished.stored);
     this.#archives.commit(archiveId, finished);
+    this.#keys.flush();
   }
 
   /** The archive will never be good. Its entries are waiting again, its journal's rows are in no journal. */

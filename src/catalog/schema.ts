@@ -86,7 +86,10 @@ CREATE TABLE drives(
 const CONTENTS = `
 CREATE TABLE contents(
   id INTEGER PRIMARY KEY, size INTEGER NOT NULL, hash BLOB, segments BLOB, holes BLOB) STRICT;
-CREATE INDEX contents_by_size ON contents(size, substr(hash, 1, 8)) WHERE hash IS NOT NULL;
+CREATE TABLE content_keys(
+  size INTEGER NOT NULL, key INTEGER NOT NULL, content INTEGER NOT NULL,
+  PRIMARY KEY(size, key, content)) WITHOUT ROWID, STRICT;
+CREATE TABLE unkeyed(first INTEGER PRIMARY KEY, last INTEGER NOT NULL) STRICT;
 CREATE TABLE extents(
   content INTEGER NOT NULL, content_offset INTEGER NOT NULL, archive INTEGER NOT NULL,
   position INTEGER NOT NULL, length INTEGER, stored INTEGER, form INTEGER NOT NULL,
@@ -108,6 +111,7 @@ CREATE TABLE damages(
   PRIMARY KEY(archive, medium, position)) WITHOUT ROWID, STRICT;
 INSERT INTO contents(id, size, hash)
   VALUES(1, 0, x'af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262');
+INSERT INTO content_keys VALUES(0, 192497376163321, 1);
 INSERT INTO counters VALUES('directories', 1), ('inodes', 1), ('contents', 2);`;
 
 /** Migration N, counted from 1, is at index N - 1. One that was released is never changed again. */

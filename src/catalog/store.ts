@@ -6,8 +6,9 @@ import type { DataRange } from '../domain/entry.ts';
 import { Bulk } from './bulk.ts';
 import type { Catalog } from './catalog.ts';
 import { CHANGES } from './change.ts';
+import { ContentKeys } from './content-keys.ts';
 import { Contents, encodeRanges } from './contents.ts';
-import { WAITING } from './pending.ts';
+import { endOfPage, WAITING } from './pending.ts';
 
 /** One row of the run that an archive holds, as a member or only in its journal. */
 export type StoredEntry = {
@@ -25,27 +26,33 @@ export type StoredEntry = {
   readonly ranges?: readonly DataRange[] | undefined;
 };
 
-/** Sorted portions meet the index on (size, hash) from left to right, which halves its cost. */
-const PORTION = 1024;
+/** Entries between two looks at the clock. */
+const PORTION = 4096;
+/** Rows of a run between two transactions, when all of them are looked at. */
+const PAGE_ROWS = 16_384;
+/** Shorter runs of ids are set one by one. */
+const RANGE_MIN = 3;
+
+type Whole = StoredEntry & { readonly content: Content };
 
 export class Store {
   readonly #catalog: Catalog;
   readonly #job: number;
   readonly #contents: Contents;
+  readonly #keys: ContentKeys;
   readonly #insertContent;
   readonly #insertExtent;
   readonly #completeContent;
   readonly #setContent;
+  readonly #setContents;
   readonly #clearContent;
-  readonly #rows: Bulk;
   /** Neither in segments nor with holes: nearly all. */
-  readonly #plain: Bulk;
-  readonly #staged: Bulk;
-  readonly #merge;
+  readonly #plainContents: Bulk;
+  readonly #plainExtents: Bulk;
   readonly #mark;
-  readonly #clearRows;
+  readonly #countRange;
+  readonly #markRange;
   readonly #hasPartials;
-  #stagedRows = 0;
   readonly #findPartial;
   readonly #addPartial;
   readonly #followers;
@@ -55,6 +62,7 @@ export class Store {
     this.#catalog = catalog;
     this.#job = jobNumber;
     this.#contents = new Contents(catalog);
+    this.#keys = catalog.part(ContentKeys);
     this.#insertContent = catalog.prepare('INSERT INTO contents VALUES(?, ?, ?, ?, ?)');
     this.#insertExtent = catalog.prepare(
       'INSERT OR REPLACE INTO extents VALUES(?, ?, ?, ?, ?, ?, ?)',
@@ -66,27 +74,22 @@ export class Store {
     this.#setContent = catalog.prepare(
       'UPDATE inodes SET content = ? WHERE id = ? AND content IS NULL',
     );
-    this.#clearContent = catalog.prepare('UPDATE inodes SET content = NULL WHERE id = ?');
-    catalog.prepare('CREATE TEMP TABLE IF NOT EXISTS stored_rows(dir INTEGER, name TEXT)').run();
-    this.#rows = new Bulk(catalog, 'INSERT INTO temp.stored_rows', '(?, ?)');
-    this.#clearRows = catalog.prepare('DELETE FROM temp.stored_rows');
-    this.#mark = catalog.prepare(
-      `UPDATE pending SET archive = ? FROM temp.stored_rows r
-       WHERE pending.job = ? AND pending.dir = r.dir AND pending.name = r.name`,
+    this.#setContents = catalog.prepare(
+      'UPDATE inodes SET content = id + ? WHERE id BETWEEN ? AND ? AND content IS NULL',
     );
-    catalog
-      .prepare(
-        `CREATE TEMP TABLE IF NOT EXISTS stored(row INTEGER PRIMARY KEY, dir INTEGER, name TEXT, inode INTEGER, size INTEGER, hash BLOB,
-           segments BLOB, holes BLOB, position INTEGER, stored INTEGER, form INTEGER, content INTEGER)`,
-      )
-      .run();
-    const into = 'INSERT INTO temp.stored';
-    this.#plain = new Bulk(catalog, into, '(?, ?, ?, ?, ?, ?, NULL, NULL, ?, NULL, 0, NULL)');
-    this.#staged = new Bulk(catalog, into, '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)');
-    this.#merge = mergeStatements(catalog);
-    catalog.onRollback(() => {
-      this.#stagedRows = 0;
-    });
+    this.#clearContent = catalog.prepare('UPDATE inodes SET content = NULL WHERE id = ?');
+    this.#plainContents = new Bulk(catalog, 'INSERT INTO contents', '(?, ?, ?, NULL, NULL)');
+    this.#plainExtents = new Bulk(
+      catalog,
+      'INSERT OR REPLACE INTO extents',
+      '(?, 0, ?, ?, NULL, NULL, 0)',
+    );
+    this.#mark = catalog.prepare(
+      'UPDATE pending SET archive = ? WHERE job = ? AND dir = ? AND name = ?',
+    );
+    const range = 'job = ? AND dir = ? AND name BETWEEN ? AND ? AND inode BETWEEN ? AND ?';
+    this.#countRange = catalog.prepare<[number]>(`SELECT count(*) FROM pending WHERE ${range}`);
+    this.#markRange = catalog.prepare(`UPDATE pending SET archive = ? WHERE ${range}`);
     this.#findPartial = catalog.prepare<[number]>(
       'SELECT content FROM run_partials WHERE job = ? AND inode = ?',
     );
@@ -98,39 +101,30 @@ export class Store {
     this.#hasHashes = catalog.prepare('SELECT 1 FROM run_hashes WHERE job = ? LIMIT 1');
   }
 
+  /** In the order in which the archive holds them: what follows each other costs a fifth. */
   add(archiveId: number, stored: Iterable<StoredEntry>): void {
     this.#catalog.writeEach(portions(stored, PORTION), (portion) => {
-      const hasHashes = this.#hasHashes.get(this.#job) !== undefined;
       const hasPartials = this.#hasPartials.get(this.#job) !== undefined;
-      const sorted = portion.toSorted(bySizeAndHash);
-      for (const [index, entry] of sorted.entries()) {
-        if (
-          !hasHashes &&
-          isPlain(entry, sorted[index - 1]) &&
-          !(hasPartials && this.#isPartial(entry))
-        )
-          this.#stage(entry);
-        else {
-          this.#rows.add(entry.directoryId, entry.name);
-          this.#addOne(archiveId, entry, hasHashes);
-        }
-      }
-      this.#mergeStaged(archiveId);
-      this.#markRows(archiveId);
+      const whole: Whole[] = [];
+      for (const entry of portion)
+        if (isWhole(entry) && !(hasPartials && this.#isPartial(entry))) whole.push(entry);
+        else this.#addOne(archiveId, entry);
+      this.#addWhole(archiveId, whole);
+      this.#markRows(archiveId, portion);
     });
+    if (this.#keys.isFull) this.#keys.flush();
   }
 
   /** See `Run.takeForJournal`. */
   takeForJournal(archiveId: number): void {
+    const take = this.#catalog.prepare(
+      `UPDATE pending AS p SET archive = @archiveId WHERE job = @job AND (dir, name) > (@dir, @after)
+         AND (dir, name) <= (@lastDir, @lastName) AND archive IS NULL AND NOT EXISTS(
+           SELECT 1 FROM inodes i WHERE i.id = p.inode AND ${WAITING})`,
+    );
     for (const job of this.#jobsWithRows())
       this.#eachPage(job, (dir, after, last) => {
-        this.#catalog
-          .prepare(
-            `UPDATE pending AS p SET archive = @archiveId WHERE job = @job AND (dir, name) > (@dir, @after)
-               AND (dir, name) <= (@lastDir, @lastName) AND archive IS NULL AND NOT EXISTS(
-                 SELECT 1 FROM inodes i WHERE i.id = p.inode AND ${WAITING})`,
-          )
-          .run({ archiveId, job, dir, after, lastDir: last[0], lastName: last[1] });
+        take.run({ archiveId, job, dir, after, lastDir: last[0], lastName: last[1] });
       });
   }
 
@@ -172,13 +166,9 @@ export class Store {
   }
 
   #eachPage(job: number, step: (dir: number, name: Raw, last: [number, Raw]) => void): void {
-    const next = this.#catalog.prepare<[number, Raw]>(
-      `SELECT dir, name FROM (SELECT dir, name FROM pending WHERE job = ? AND (dir, name) > (?, ?)
-         ORDER BY dir, name LIMIT 4096) ORDER BY dir DESC, name DESC LIMIT 1`,
-    );
     let at: [number, Raw] = [-1, '' as Raw];
     this.#catalog.writeSteps(() => {
-      const last = next.get(job, ...at);
+      const last = endOfPage(this.#catalog, { job, after: at, rows: PAGE_ROWS });
       if (!last) return false;
       step(...at, last);
       at = last;
@@ -190,48 +180,102 @@ export class Store {
     return this.#findPartial.get(this.#job, inodeId) !== undefined;
   }
 
-  /** By far most files: one content, new or not, in one extent. They are merged table by table, not row by row. */
-  #stage({ directoryId, name, inodeId, content, extents, ranges }: StoredEntry): void {
-    const extent = extents?.[0];
-    assert(content && extent);
-    const { storedBytes, lengthBytes, archiveOffset } = extent;
-    const { sizeBytes, hash } = content;
-    const columns = [this.#stagedRows, directoryId, name, inodeId, sizeBytes, hash] as const;
-    const isPlainExtent = storedBytes === lengthBytes && extent.form === 'plain';
-    if (isPlainExtent && !content.segments && !ranges) this.#plain.add(...columns, archiveOffset);
-    else
-      this.#staged.add(
-        ...columns,
-        content.segments ?? null,
-        ranges ? encodeRanges(ranges) : null,
-        archiveOffset,
-        storedBytes === lengthBytes ? null : storedBytes,
-        extent.form === 'sparse' ? 1 : 0,
-      );
-    this.#stagedRows += 1;
+  /** By far most files: one content, new or not, in one extent. */
+  #addWhole(archiveId: number, whole: readonly Whole[]): void {
+    if (whole.length === 0) return;
+    const ids = this.#contentsOf(whole);
+    for (const [index, { content, extents }] of whole.entries()) {
+      const id = ids[index];
+      const [extent] = extents ?? [];
+      assert(id !== undefined && extent);
+      if (extent.storedBytes === extent.lengthBytes && extent.form === 'plain')
+        this.#plainExtents.add(id, archiveId, extent.archiveOffset);
+      else this.#addExtent(id, archiveId, extent, content.sizeBytes);
+    }
+    this.#plainExtents.flush();
+    this.#fillInodes(whole, ids);
+    if (this.#hasHashes.get(this.#job) === undefined) return;
+    for (const [index, { content, inodeId }] of whole.entries())
+      this.#fillFollowers(content.hash, inodeId, ids[index] ?? 0);
   }
 
-  #mergeStaged(archiveId: number): void {
-    this.#plain.flush();
-    this.#staged.flush();
-    if (this.#stagedRows === 0) return;
-    const base = this.#catalog.nextIds('contents', this.#stagedRows);
-    this.#merge.number.run(base);
-    this.#merge.contents.run(base);
-    this.#merge.extents.run(archiveId);
-    this.#merge.inodes.run();
-    this.#merge.rows.run(archiveId, this.#job);
-    this.#merge.clear.run();
-    this.#stagedRows = 0;
+  /** The content's row of each, made where there is none. New ones ascend as the entries do. */
+  #contentsOf(whole: readonly Whole[]): number[] {
+    const found = this.#keys.findEach(whole.map(({ content }) => content));
+    if (found.every(([id]) => id !== undefined)) return found.map(([id]) => id ?? 0);
+    const base = this.#catalog.nextIds('contents', whole.length);
+    this.#keys.beginRange(base, base + whole.length - 1);
+    const added: Content[] = [];
+    const ids = whole.map(({ content, ranges }, index) => {
+      const known =
+        found[index]?.[0] ??
+        this.#keys
+          .waiting(content, base)
+          .find((id) => added[id - base]?.hash.equals(content.hash) === true);
+      if (known !== undefined) return known;
+      const id = base + added.length;
+      added.push(content);
+      this.#keys.add(id, content);
+      const { sizeBytes, hash, segments } = content;
+      if (!segments && !ranges) this.#plainContents.add(id, sizeBytes, hash);
+      else {
+        const holes = ranges ? encodeRanges(ranges) : null;
+        this.#insertContent.run(id, sizeBytes, hash, segments ?? null, holes);
+      }
+      return id;
+    });
+    this.#plainContents.flush();
+    return ids;
   }
 
-  #markRows(archiveId: number): void {
-    this.#rows.flush();
-    this.#mark.run(archiveId, this.#job);
-    this.#clearRows.run();
+  /** Inodes and contents were numbered in the same order, so most lie in ranges. */
+  #fillInodes(whole: readonly Whole[], ids: readonly number[]): void {
+    for (let first = 0; first < whole.length; ) {
+      const inodeId = whole[first]?.inodeId ?? 0;
+      const id = ids[first] ?? 0;
+      let end = first + 1;
+      while (whole[end]?.inodeId === inodeId + end - first && ids[end] === id + end - first)
+        end += 1;
+      if (end - first >= RANGE_MIN)
+        this.#setContents.run(id - inodeId, inodeId, inodeId + end - first - 1);
+      else
+        for (let index = first; index < end; index += 1)
+          this.#setContent.run(ids[index] ?? 0, whole[index]?.inodeId ?? 0);
+      first = end;
+    }
   }
 
-  #addOne(archiveId: number, entry: StoredEntry, hasHashes: boolean): void {
+  #markRows(archiveId: number, entries: readonly StoredEntry[]): void {
+    for (let at = 0; at < entries.length; ) {
+      const end = endOfRange(entries, at);
+      if (end - at < RANGE_MIN || !this.#markTogether(archiveId, entries, { at, end }))
+        for (const { directoryId, name } of entries.slice(at, end))
+          this.#mark.run(archiveId, this.#job, directoryId, name);
+      at = end;
+    }
+  }
+
+  /** Not where another row lies between them: a further name of one of their inodes. */
+  #markTogether(
+    archiveId: number,
+    entries: readonly StoredEntry[],
+    { at, end }: { at: number; end: number },
+  ): boolean {
+    const [first, last] = [entries[at], entries[end - 1]];
+    assert(first && last);
+    const names = [first.directoryId, first.name, last.name];
+    const range = [this.#job, ...names, first.inodeId, last.inodeId];
+    if (this.#countRange.get(range)?.[0] !== end - at) return false;
+    this.#markRange.run([archiveId, ...range]);
+    return true;
+  }
+
+  #fillFollowers(hash: Buffer, leader: number, contentId: number): void {
+    for (const [follower] of this.#followers.all(this.#job, hash))
+      if (follower !== leader) this.#setContent.run(contentId, follower);
+  }
+
+  #addOne(archiveId: number, entry: StoredEntry): void {
     const { content, extents = [], inodeId } = entry;
     if (!content && extents.length === 0) return;
     const partial = this.#findPartial.get(this.#job, inodeId)?.[0];
@@ -242,9 +286,7 @@ export class Store {
     for (const extent of extents) this.#addExtent(id, archiveId, extent, size);
     if (!content) return;
     this.#setContent.run(id, inodeId);
-    if (!hasHashes) return;
-    for (const [follower] of this.#followers.all(this.#job, content.hash))
-      if (follower !== inodeId) this.#setContent.run(id, follower);
+    this.#fillFollowers(content.hash, inodeId, id);
   }
 
   /** The row of a complete content: one that is known, the one its parts began, or a new one. */
@@ -259,10 +301,12 @@ export class Store {
     const holes = ranges ? encodeRanges(ranges) : null;
     if (partial !== undefined) {
       this.#completeContent.run(hash, segments, holes, partial);
+      this.#keys.addAtOnce(partial, content);
       return partial;
     }
     const id = this.#catalog.nextId('contents');
     this.#insertContent.run(id, sizeBytes, hash, segments, holes);
+    this.#keys.addAtOnce(id, content);
     return id;
   }
 
@@ -302,48 +346,32 @@ export class Store {
   }
 }
 
-function mergeStatements(catalog: Catalog) {
-  return {
-    // What is known keeps its number, which is smaller than all new ones.
-    number: catalog.prepare(
-      `UPDATE temp.stored SET content = coalesce((SELECT c.id FROM contents c WHERE c.size = stored.size
-         AND substr(c.hash, 1, 8) = substr(stored.hash, 1, 8) AND c.hash IS NOT NULL AND c.hash = stored.hash), ? + row)`,
-    ),
-    contents: catalog.prepare(
-      `INSERT INTO contents SELECT content, size, hash, segments, holes FROM temp.stored
-       WHERE content >= ? ORDER BY row`,
-    ),
-    extents: catalog.prepare(
-      `INSERT OR REPLACE INTO extents SELECT content, 0, ?, position, NULL, stored, form FROM temp.stored ORDER BY row`,
-    ),
-    inodes: catalog.prepare(
-      `UPDATE inodes SET content = s.content FROM temp.stored s
-       WHERE inodes.id = s.inode AND inodes.content IS NULL`,
-    ),
-    rows: catalog.prepare(
-      `UPDATE pending SET archive = ? FROM temp.stored r
-       WHERE pending.job = ? AND pending.dir = r.dir AND pending.name = r.name`,
-    ),
-    clear: catalog.prepare('DELETE FROM temp.stored'),
-  };
-}
-
-/** Whole, in one piece, and not the same content as the one before in sorted order. */
-function isPlain({ content, extents }: StoredEntry, before: StoredEntry | undefined): boolean {
+/** One content in one piece. */
+function isWhole(entry: StoredEntry): entry is Whole {
+  const { content, extents } = entry;
   const [extent] = extents ?? [];
   return (
     content !== undefined &&
     extents?.length === 1 &&
     extent?.contentOffset === 0 &&
-    extent.lengthBytes === content.sizeBytes &&
-    !(before?.content && bySizeAndHash({ content }, { content: before.content }) === 0)
+    extent.lengthBytes === content.sizeBytes
   );
 }
 
-/** What has no content comes first. */
-function bySizeAndHash(a: Pick<StoredEntry, 'content'>, b: Pick<StoredEntry, 'content'>): number {
-  if (!a.content || !b.content) return Number(Boolean(a.content)) - Number(Boolean(b.content));
-  return a.content.sizeBytes - b.content.sizeBytes || a.content.hash.compare(b.content.hash);
+/** The end of what has names in order and inodes in a row, in one directory. */
+function endOfRange(entries: readonly StoredEntry[], first: number): number {
+  const from = entries[first];
+  assert(from);
+  let { name } = from;
+  for (let end = first + 1; ; end += 1) {
+    const next = entries[end];
+    const isNext =
+      next?.directoryId === from.directoryId &&
+      next.inodeId === from.inodeId + end - first &&
+      next.name > name;
+    if (!next || !isNext) return end;
+    name = next.name;
+  }
 }
 
 /** Lists of at most `size` items. */

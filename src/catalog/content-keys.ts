@@ -1,0 +1,253 @@
+/**
+ * From size and hash to content. SCHEMA.md section 6: keys reach their table late and in order; until then their contents
+ * are found in memory. One for a catalog (`Catalog.part`), because all who share its connection must find the same.
+ */
+import { strict as assert } from 'node:assert';
+import { Bulk } from './bulk.ts';
+import type { Catalog } from './catalog.ts';
+import { FreshContents } from './fresh-contents.ts';
+
+export type ContentKey = { readonly sizeBytes: number; readonly hash: Buffer };
+
+/** So many wait at most: 10 MiB. */
+const FRESH_MAX = 262_144;
+/** Asked in one statement. */
+const ASKED = [64, 8, 1] as const;
+/** Written between two looks at the clock. */
+const PORTION = 1024;
+
+const NONE: readonly number[] = [];
+
+export class ContentKeys {
+  readonly #catalog: Catalog;
+  readonly #asked;
+  readonly #findOne;
+  readonly #hashOf;
+  readonly #rows: Bulk;
+  readonly #addRange;
+  readonly #version;
+  readonly #fresh = new FreshContents();
+  /** First ids of the ranges whose contents are in memory. */
+  #ranges: number[] = [];
+  #isLoaded = false;
+  /**
+   * What the table does not have is remembered as minus this, so that storing what was just asked for need not ask again.
+   * Another process' commit makes it the next number.
+   */
+  #epoch = 1;
+  #seenVersion = 0;
+
+  constructor(catalog: Catalog) {
+    this.#catalog = catalog;
+    this.#asked = ASKED.map((count) => ({
+      count,
+      find: catalog.prepare<[number, number]>(
+        `WITH asked(number, size, key) AS (VALUES ${Array.from({ length: count }, () => '(?, ?, ?)').join()})
+         SELECT a.number, k.content FROM asked a, content_keys k WHERE k.size = a.size AND k.key = a.key`,
+      ),
+    }));
+    this.#findOne = catalog.prepare<[number]>(
+      'SELECT content FROM content_keys WHERE size = ? AND key = ?',
+    );
+    this.#hashOf = catalog.prepare<[Buffer | null]>('SELECT hash FROM contents WHERE id = ?');
+    this.#rows = new Bulk(catalog, 'INSERT OR IGNORE INTO content_keys', '(?, ?, ?)');
+    this.#addRange = catalog.prepare('INSERT INTO unkeyed VALUES(?, ?)');
+    this.#version = catalog.prepare<[number]>('PRAGMA data_version');
+    catalog.onRollback(() => this.#forget());
+  }
+
+  /** Contents of these bytes, lowest id first. */
+  find(sizeBytes: number, hash: Buffer): readonly number[] {
+    this.#load();
+    const key = keyOf(hash);
+    const found = this.#inMemory(sizeBytes, key, hash);
+    const [content, ...more] = this.#findOne.all(sizeBytes, key).flat();
+    if (content === undefined) return found;
+    return [content, ...more].reduce((all, id) => this.#with(all, id, hash), found);
+  }
+
+  /** Of each in turn. Much cheaper than one by one. */
+  findEach(asked: readonly ContentKey[]): (readonly number[])[] {
+    if (asked.length === 0) return [];
+    this.#load();
+    // Before the table is asked: who commits between the two is noticed by the next call.
+    this.#noteVersion();
+    const keys = asked.map(({ hash }) => keyOf(hash));
+    const unknown: number[] = [];
+    const found = asked.map(({ sizeBytes, hash }, number) => {
+      const key = keys[number] ?? 0;
+      const at = this.#fresh.find(sizeBytes, key);
+      if (at < 0) {
+        unknown.push(number);
+        return NONE;
+      }
+      if (this.#fresh.valueOf(at) !== -this.#epoch) unknown.push(number);
+      return this.#inMemory(sizeBytes, key, hash);
+    });
+    for (const [number, content] of this.#ask(asked, keys, unknown)) {
+      const hash = asked[number]?.hash;
+      if (hash) found[number] = this.#with(found[number] ?? NONE, content, hash);
+    }
+    return found;
+  }
+
+  /** Whether a content has this size; one whose key waits is none yet. */
+  sizeIsKnown(sizeBytes: number): boolean {
+    const statement = this.#catalog.prepare('SELECT 1 FROM content_keys WHERE size = ? LIMIT 1');
+    return statement.get(sizeBytes) !== undefined;
+  }
+
+  /** New contents with ids in a row, of which not all need be used. Part of the caller's `write`, as are their rows. */
+  beginRange(first: number, last: number): void {
+    this.#load();
+    this.#addRange.run(first, last);
+    this.#ranges.push(first);
+  }
+
+  /** A content whose id lies in a range. */
+  add(contentId: number, { sizeBytes, hash }: ContentKey): void {
+    const key = keyOf(hash);
+    for (let at = this.#fresh.find(sizeBytes, key); at >= 0; ) {
+      if (this.#fresh.valueOf(at) < 0) {
+        this.#fresh.setValue(at, contentId);
+        return;
+      }
+      at = this.#fresh.find(sizeBytes, key, at);
+    }
+    this.#fresh.add(sizeBytes, key, contentId);
+  }
+
+  /** Ids from `from` on, of contents in memory that may have these bytes: their keys are equal, their hashes need not be. */
+  waiting({ sizeBytes, hash }: ContentKey, from: number): readonly number[] {
+    const key = keyOf(hash);
+    let found = NONE;
+    for (let at = this.#fresh.find(sizeBytes, key); at >= 0; ) {
+      const content = this.#fresh.valueOf(at);
+      if (content >= from) found = [...found, content];
+      at = this.#fresh.find(sizeBytes, key, at);
+    }
+    return found;
+  }
+
+  /** A content that lies in no range: its key is written at once. Part of the caller's `write`. */
+  addAtOnce(contentId: number, { sizeBytes, hash }: ContentKey): void {
+    this.#rows.add(sizeBytes, keyOf(hash), contentId);
+    this.#rows.flush();
+    // It may have been asked for, and remembered as absent.
+    this.add(contentId, { sizeBytes, hash });
+  }
+
+  get isFull(): boolean {
+    return this.#fresh.count >= FRESH_MAX;
+  }
+
+  /** Writes the keys that wait, in order. Cut short, they are read and written again. */
+  flush(): void {
+    this.#load();
+    if (this.#ranges.length > 0) {
+      this.#catalog.writeEach(portionsOf(this.#fresh.inOrder()), (portion) => {
+        for (const [sizeBytes, key, content] of portion)
+          if (content > 0) this.#rows.add(sizeBytes, key, content);
+        this.#rows.flush();
+      });
+      const remove = this.#catalog.prepare('DELETE FROM unkeyed WHERE first = ?');
+      this.#catalog.write(() => {
+        for (const first of this.#ranges) remove.run(first);
+      });
+      this.#ranges = [];
+    }
+    this.#fresh.clear();
+  }
+
+  #ask(
+    asked: readonly ContentKey[],
+    keys: readonly number[],
+    numbers: readonly number[],
+  ): [number, number][] {
+    const hits: [number, number][] = [];
+    let at = 0;
+    for (const { count, find } of this.#asked)
+      for (; numbers.length - at >= count; at += count) {
+        const bound: number[] = [];
+        for (let index = at; index < at + count; index += 1) {
+          const number = numbers[index] ?? 0;
+          bound.push(number, asked[number]?.sizeBytes ?? 0, keys[number] ?? 0);
+        }
+        hits.push(...find.all(bound));
+      }
+    if (this.isFull) return hits;
+    const known = new Set(hits.map(([number]) => number));
+    for (const number of numbers)
+      if (!known.has(number)) this.#noteAbsent(asked[number]?.sizeBytes ?? 0, keys[number] ?? 0);
+    return hits;
+  }
+
+  #with(found: readonly number[], content: number, hash: Buffer): readonly number[] {
+    if (found.includes(content) || !this.#isContent(content, hash)) return found;
+    return [...found, content].sort((a, b) => a - b);
+  }
+
+  #noteAbsent(sizeBytes: number, key: number): void {
+    const at = this.#fresh.find(sizeBytes, key);
+    if (at < 0) this.#fresh.add(sizeBytes, key, -this.#epoch);
+    else if (this.#fresh.valueOf(at) < 0) this.#fresh.setValue(at, -this.#epoch);
+  }
+
+  #inMemory(sizeBytes: number, key: number, hash: Buffer): readonly number[] {
+    let found = NONE;
+    for (let at = this.#fresh.find(sizeBytes, key); at >= 0; ) {
+      const content = this.#fresh.valueOf(at);
+      if (content > 0 && this.#isContent(content, hash)) found = [...found, content];
+      at = this.#fresh.find(sizeBytes, key, at);
+    }
+    return found;
+  }
+
+  #isContent(contentId: number, hash: Buffer): boolean {
+    return this.#hashOf.get(contentId)?.[0]?.equals(hash) ?? false;
+  }
+
+  #noteVersion(): void {
+    const version = this.#version.get()?.[0] ?? 0;
+    if (version !== this.#seenVersion) this.#epoch += 1;
+    this.#seenVersion = version;
+  }
+
+  /** Ranges that a process left behind, or that a transaction taken back made us forget. */
+  #load(): void {
+    if (this.#isLoaded) return;
+    this.#isLoaded = true;
+    const ranges = this.#catalog.prepare<[number, number]>('SELECT first, last FROM unkeyed').all();
+    const contents = this.#catalog.prepare<[number, number, Buffer]>(
+      'SELECT id, size, hash FROM contents WHERE id BETWEEN ? AND ? AND hash IS NOT NULL',
+    );
+    for (const [first, last] of ranges) {
+      this.#ranges.push(first);
+      for (const [id, sizeBytes, hash] of contents.all(first, last))
+        this.add(id, { sizeBytes, hash });
+    }
+  }
+
+  #forget(): void {
+    this.#fresh.clear();
+    this.#ranges = [];
+    this.#isLoaded = false;
+  }
+}
+
+/** The first six bytes. */
+function keyOf(hash: Buffer): number {
+  assert(hash.length === 32, 'a hash has 32 bytes');
+  return hash.readUIntBE(0, 6);
+}
+
+function* portionsOf<Item>(items: Iterable<Item>): Generator<Item[]> {
+  let portion: Item[] = [];
+  for (const item of items) {
+    portion.push(item);
+    if (portion.length < PORTION) continue;
+    yield portion;
+    portion = [];
+  }
+  if (portion.length > 0) yield portion;
+}
