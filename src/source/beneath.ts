@@ -15,7 +15,8 @@ import {
   RESOLVE_NO_SYMLINKS,
 } from './door.ts';
 
-const RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+/** How names beneath a directory are resolved: by openat2(2), whatever the names say. */
+export const RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 
 /** linux/limits.h: PATH_MAX counts the closing NUL. */
 const PORTION_BYTES_MAX = 4095;

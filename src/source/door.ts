@@ -25,6 +25,11 @@ export type FsDoor = {
    * each; column 0 is -errno where an entry could not be looked at.
    */
   scan(directory: number): { readonly names: string; readonly rows: Float64Array } | Answer;
+  /**
+   * Reads many small files in one call, each behind its head; what could not be read as it was seen takes no room.
+   * @returns bytes filled, a multiple of 512
+   */
+  readFiles(batch: FileBatch, into: Uint8Array, results: FileResults): Answer;
   /** Offset and length in turn; EINVAL where the file system knows of no holes. Moves the file's position. */
   dataRanges(file: number, from: number, rangesMax: number): Float64Array | Answer;
   readLink(directory: number, name: Uint8Array): Buffer | Answer;
@@ -66,6 +71,43 @@ export type FsDoor = {
   /** syncfs(2) */
   syncFileSystem(file: number): Answer;
 };
+
+/** What `readFiles` is to read, in columns. Together with padding it has to fit. */
+export type FileBatch = {
+  /** SOURCE_NUMBERS each: its open directory or an errno below zero, flags to open a file with, RESOLVE_*. */
+  readonly sources: Int32Array;
+  /** Of each file in `sources`; NOTHING_TO_READ: its head is all there is. */
+  readonly sourceOf: Uint8Array;
+  /** Relative to the source, one character a byte, each ended by NUL. */
+  readonly paths: string;
+  readonly heads: Uint8Array;
+  /** Where each head ends in `heads`. */
+  readonly headEnds: Uint32Array;
+  /** STAMP_NUMBERS each: size, mtime and its nanoseconds, ctime and its nanoseconds, inode. */
+  readonly stamps: Float64Array;
+};
+
+/** Filled by `readFiles`, an element a file. */
+export type FileResults = {
+  /** READ, OTHER_THAN_SEEN, CHANGED_WHILE_READ, NO_FILE, or an errno below zero. */
+  readonly answers: Int32Array;
+  /** Where its head begins. */
+  readonly offsets: Uint32Array;
+  readonly readBytes: Uint32Array;
+};
+
+export const SOURCE_NUMBERS = 3;
+export const STAMP_NUMBERS = 6;
+export const NOTHING_TO_READ = 255;
+
+/** Read whole, and the same before and after. */
+export const READ = 0;
+/** Not what the stamp says: nothing was read. */
+export const OTHER_THAN_SEEN = 1;
+/** Changed between two looks; what it has become too short for is zeros. */
+export const CHANGED_WHILE_READ = 2;
+/** A directory, a FIFO, a device. */
+export const NO_FILE = 3;
 
 /** Columns of a row of `stat` and `scan`; column names say what linux/stat.h says of statx. */
 export const ROW_COLUMNS = 16;
@@ -109,16 +151,25 @@ export function errnoName(answer: Answer): string {
   return getSystemErrorName(answer);
 }
 
+/**
+ * What was listed is not there any more: gone, or exchanged, a directory for something else (ENOTDIR), anything for a
+ * symbolic link (ELOOP), a file for a socket (ENXIO).
+ */
+export function isMissing(answer: Answer): boolean {
+  return MISSING.has(errnoName(answer));
+}
+
+const MISSING: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ESTALE', 'ELOOP', 'ENXIO']);
+
 /** What it means that something of a source cannot be read. */
 export function sourceFailure(path: Raw, answer: Answer): CodedError {
   const errno = errnoName(answer);
   const name = rawText(path);
-  const code: FailureCode =
-    errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ESTALE'
-      ? 'SOURCE_MISSING'
-      : errno === 'ENOSYS'
-        ? 'FAILED'
-        : 'SOURCE_UNREADABLE';
+  const code: FailureCode = isMissing(answer)
+    ? 'SOURCE_MISSING'
+    : errno === 'ENOSYS'
+      ? 'FAILED'
+      : 'SOURCE_UNREADABLE';
   const sentences: Partial<Record<FailureCode, string>> = {
     SOURCE_MISSING: `${name} is not there any more (${errno})`,
     FAILED: `this kernel has no openat2 (${errno}); Linux 5.6 or newer is needed, also inside a container`,

@@ -10,7 +10,7 @@ import { CodedError, errnoOf } from '../base/errors.ts';
 import { type Raw, rawBytes, rawText } from '../base/raw.ts';
 import type { Attributes, DataRange } from '../domain/entry.ts';
 import { type OwnerNames, readAttributesAt } from './attributes.ts';
-import { openBeneath, PLACE, splitPath } from './beneath.ts';
+import { openBeneath, PLACE, RESOLVE, splitPath } from './beneath.ts';
 import {
   type DirectoryListing,
   listDirectory,
@@ -30,8 +30,14 @@ import {
 } from './door.ts';
 import { dataRangesOf } from './holes.ts';
 
-const { O_RDONLY, O_DIRECTORY, O_NONBLOCK, O_NOATIME } = constants;
+const { O_RDONLY, O_DIRECTORY, O_NONBLOCK, O_NOATIME, O_NOCTTY, O_NOFOLLOW } = constants;
 const SELF = '' as Raw;
+
+/** Never waits, also where a FIFO or a device took the file's place. */
+const FILE_FLAGS = O_RDONLY | O_NONBLOCK | O_NOCTTY;
+
+/** How files of a source are opened natively (FileBatch in door.ts). */
+export type SourceAccess = readonly [directory: number, flags: number, resolve: number];
 
 /** An open file of a source. */
 export type SourceFile = {
@@ -39,6 +45,8 @@ export type SourceFile = {
   /** As it was when opened: what is read belongs to this, not to what a listing said before. */
   readonly entry: ScannedEntry;
 };
+
+type OpenOptions = { readonly followLinks?: boolean; readonly door?: FsDoor };
 
 export class SourceTree {
   readonly door: FsDoor;
@@ -53,25 +61,24 @@ export class SourceTree {
   /**
    * @throws CodedError SOURCE_MISSING where there is no such directory, SOURCE_UNREADABLE
    */
-  static open(
-    path: Raw,
-    options: { readonly followLinks?: boolean; readonly door?: FsDoor } = {},
-  ): SourceTree {
+  static open(path: Raw, options: OpenOptions = {}): SourceTree {
+    const tree = SourceTree.tryOpen(path, options);
+    if (typeof tree === 'number') throw sourceFailure(path, tree);
+    return tree;
+  }
+
+  /** As `open`, with an errno below zero where it cannot be opened. */
+  static tryOpen(path: Raw, options: OpenOptions = {}): SourceTree | Answer {
     const door = options.door ?? loadFsDoor();
     const directory = door.open(AT_FDCWD, rawBytes(path), O_RDONLY | O_DIRECTORY, 0, 0);
-    if (directory < 0) throw sourceFailure(path, directory);
+    if (directory < 0) return directory;
     const root = statEntry(door, directory, SELF);
     if (typeof root === 'number') {
       door.close(directory);
-      throw sourceFailure(path, root);
+      return root;
     }
-    return new SourceTree({
-      door,
-      path,
-      root,
-      directory,
-      followsLinks: options.followLinks === true,
-    });
+    const followsLinks = options.followLinks === true;
+    return new SourceTree({ door, path, root, directory, followsLinks });
   }
 
   private constructor(parts: {
@@ -121,16 +128,23 @@ export class SourceTree {
     }
   }
 
+  /** For calls of the door that open many files: as `openFile` does it. Holds while the tree is open. */
+  get access(): SourceAccess {
+    const flags = FILE_FLAGS | O_NOATIME;
+    return this.followsLinks
+      ? [this.#directory, flags, RESOLVE_NO_MAGICLINKS]
+      : [this.#directory, flags | O_NOFOLLOW, RESOLVE];
+  }
+
   /**
-   * Opens a regular file for reading, without touching its access time where that is allowed. Never waits, also where a
-   * FIFO took the file's place.
+   * Opens a regular file for reading, without touching its access time where that is allowed. Never waits.
    * @throws CodedError SOURCE_MISSING, also where it is no regular file any more; SOURCE_UNREADABLE
    */
   openFile(path: Raw): SourceFile {
-    const flags = O_RDONLY | O_NONBLOCK;
-    let descriptor = this.#open(path, flags | O_NOATIME);
+    let descriptor = this.#open(path, FILE_FLAGS | O_NOATIME);
     // Only the owner and root may leave the access time alone (open(2)).
-    if (descriptor < 0 && errnoName(descriptor) === 'EPERM') descriptor = this.#open(path, flags);
+    if (descriptor < 0 && errnoName(descriptor) === 'EPERM')
+      descriptor = this.#open(path, FILE_FLAGS);
     if (descriptor < 0) throw sourceFailure(path, descriptor);
     const entry = statEntry(this.door, descriptor, SELF);
     if (typeof entry !== 'number' && entry.type === 'file') return { descriptor, entry };
@@ -142,7 +156,7 @@ export class SourceTree {
 
   /** Whether a file begins with these bytes; false where it cannot be read. */
   startsWith(path: Raw, expected: Buffer): boolean {
-    const descriptor = this.#open(path, O_RDONLY | O_NONBLOCK);
+    const descriptor = this.#open(path, FILE_FLAGS);
     if (descriptor < 0) return false;
     try {
       const found = Buffer.alloc(expected.length);

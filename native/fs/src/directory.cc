@@ -13,11 +13,6 @@
 
 #include "door.h"
 
-namespace {
-
-/** Columns of a row; src/source/door.ts names them. */
-constexpr size_t kColumns = 16;
-
 /**
  * An inode number as a double. Network and overlay file systems use all 64 bits; rounding would make neighbours equal, so
  * numbers above 2^53 are mixed (the finalizer of MurmurHash3) and cut.
@@ -31,6 +26,11 @@ double inode_number(uint64_t inode) {
   inode ^= inode >> 33;
   return static_cast<double>(inode >> 11);
 }
+
+namespace {
+
+/** Columns of a row; src/source/door.ts names them. */
+constexpr size_t kColumns = 16;
 
 /** Mode is -errno where the entry could not be looked at, everything else then 0. */
 void stat_into(int directory, const char* name, double* row) {

@@ -49,20 +49,34 @@ inline std::optional<uint32_t> unsigned32(const Napi::Value& value) {
   return static_cast<uint32_t>(*number);
 }
 
-struct Bytes {
-  const char* data;
+template <typename T>
+struct Numbers {
+  T* data;
   size_t length;
 };
 
-/** The bytes of a Uint8Array, whatever kind of buffer is behind it. */
-inline std::optional<Bytes> bytes_of(const Napi::Value& value) {
+/** What is in a typed array of just this type, whatever kind of buffer is behind it: also one shared between threads. */
+template <typename T>
+std::optional<Numbers<T>> numbers_of(const Napi::Value& value, napi_typedarray_type expected) {
   napi_typedarray_type type;
   size_t length;
   void* data;
   if (!value.IsTypedArray()) return std::nullopt;
   if (napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) != napi_ok) return std::nullopt;
-  if (type != napi_uint8_array) return std::nullopt;
-  return Bytes{static_cast<const char*>(data), length};
+  if (type != expected) return std::nullopt;
+  return Numbers<T>{static_cast<T*>(data), length};
+}
+
+struct Bytes {
+  const char* data;
+  size_t length;
+};
+
+/** The bytes of a Uint8Array. */
+inline std::optional<Bytes> bytes_of(const Napi::Value& value) {
+  const auto numbers = numbers_of<const char>(value, napi_uint8_array);
+  if (!numbers) return std::nullopt;
+  return Bytes{numbers->data, numbers->length};
 }
 
 /** A name or path: bytes without a NUL, perhaps none. */
@@ -72,6 +86,29 @@ inline std::optional<std::string> path_of(const Napi::Value& value) {
   if (bytes->length > 0 && std::memchr(bytes->data, 0, bytes->length) != nullptr) return std::nullopt;
   return std::string(bytes->length > 0 ? bytes->data : "", bytes->length);
 }
+
+/** A string of one character a byte (latin1), NULs and all; what is beyond a byte of a character is lost. */
+inline std::optional<std::string> latin1_of(const Napi::Value& value) {
+  size_t length;
+  if (!value.IsString()) return std::nullopt;
+  if (napi_get_value_string_latin1(value.Env(), value, nullptr, 0, &length) != napi_ok) return std::nullopt;
+  std::string text(length + 1, 0);
+  if (napi_get_value_string_latin1(value.Env(), value, text.data(), text.size(), &length) != napi_ok) return std::nullopt;
+  text.resize(length);
+  return text;
+}
+
+/** Calls a system call again that a signal broke off. */
+template <typename Call>
+auto uninterrupted(Call call) {
+  for (;;) {
+    const auto result = call();
+    if (result >= 0 || errno != EINTR) return result;
+  }
+}
+
+/** An inode number as a double: see directory.cc. */
+double inode_number(uint64_t inode);
 
 inline Napi::Value buffer_of(Napi::Env env, const void* data, size_t length) {
   return Napi::Buffer<char>::Copy(env, static_cast<const char*>(data), length);
@@ -97,5 +134,6 @@ Napi::Value doubles_of(const Napi::CallbackInfo& info, size_t count, Fill fill) 
 
 void export_attributes(Napi::Env env, Napi::Object exports);
 void export_directory(Napi::Env env, Napi::Object exports);
+void export_files(Napi::Env env, Napi::Object exports);
 void export_owners(Napi::Env env, Napi::Object exports);
 void export_tree(Napi::Env env, Napi::Object exports);

@@ -3,28 +3,20 @@
  * of an object for each file cost as much as reading it (measured).
  */
 import { strict as assert } from 'node:assert';
-import type { Raw } from '../../base/raw.ts';
 import { HASH_BYTES } from '../../domain/content.ts';
+import { type FileBatch, NOTHING_TO_READ, STAMP_NUMBERS } from '../../source/door.ts';
 import type {
   FragmentResult,
   MemberOutcome,
   MemberResult,
-  SmallMember,
   SmallTask,
   SourcePlace,
   Stamp,
 } from './fragment.ts';
 
-export type PackedTask = {
+/** As the native door takes it, but for the sources. Paths are empty where there is nothing to read. */
+export type PackedTask = Omit<FileBatch, 'sources'> & {
   readonly sources: readonly Pick<SourcePlace, 'source' | 'followsLinks'>[];
-  /** Of each member in `sources`; NOTHING_TO_READ where it has no bytes. */
-  readonly sourceOf: Uint8Array;
-  /** Ended by NUL each, empty where there is nothing to read. */
-  readonly paths: string;
-  readonly heads: Uint8Array;
-  readonly headEnds: Uint32Array;
-  /** STAMP_NUMBERS a member. */
-  readonly stamps: Float64Array;
 };
 
 export type PackedResult = {
@@ -32,21 +24,19 @@ export type PackedResult = {
   /** Indices of OUTCOMES. */
   readonly outcomes: Uint8Array;
   readonly offsets: Uint32Array;
-  readonly readBytes: Float64Array;
+  readonly readBytes: Uint32Array;
   readonly hasHash: Uint8Array;
   /** HASH_BYTES a member. */
   readonly hashes: Uint8Array;
   readonly errnos: readonly (readonly [index: number, errno: string])[];
 };
 
-const OUTCOMES: readonly MemberOutcome[] = [
+export const OUTCOMES: readonly MemberOutcome[] = [
   'stored',
   'changed-before',
   'changed-while-read',
   'unreadable',
 ];
-const NOTHING_TO_READ = 255;
-const STAMP_NUMBERS = 6;
 
 export function packTask({ members }: SmallTask): PackedTask {
   const sources: Pick<SourcePlace, 'source' | 'followsLinks'>[] = [];
@@ -62,49 +52,9 @@ export function packTask({ members }: SmallTask): PackedTask {
     headEnds[index] = end;
     paths += `${place?.path ?? ''}\0`;
     sourceOf[index] = place ? indexOf(sources, place) : NOTHING_TO_READ;
-    if (stamp) packStamp(stamps, index * STAMP_NUMBERS, stamp);
+    if (stamp) putStamp(stamps, index * STAMP_NUMBERS, stamp);
   }
   return { sources, sourceOf, paths, heads, headEnds, stamps };
-}
-
-export function unpackTask(packed: PackedTask): SmallTask {
-  const { sources, sourceOf, heads, headEnds, stamps } = packed;
-  const paths = packed.paths.split('\0');
-  let start = 0;
-  const members = Array.from(sourceOf, (sourceIndex, index): SmallMember => {
-    const end = headEnds[index] ?? start;
-    const head = heads.subarray(start, end);
-    start = end;
-    const source = sources[sourceIndex];
-    if (!source) return { place: undefined, head, stamp: undefined };
-    const path = paths[index] as Raw;
-    return {
-      place: { ...source, path },
-      head,
-      stamp: unpackStamp(stamps, index * STAMP_NUMBERS),
-    };
-  });
-  return { kind: 'small', members };
-}
-
-export function packResult({ lengthBytes, members }: FragmentResult): PackedResult {
-  const outcomes = new Uint8Array(members.length);
-  const offsets = new Uint32Array(members.length);
-  const readBytes = new Float64Array(members.length);
-  const hasHash = new Uint8Array(members.length);
-  const hashes = new Uint8Array(members.length * HASH_BYTES);
-  const errnos: [number, string][] = [];
-  for (const [index, member] of members.entries()) {
-    assert(member.segments === undefined, 'small files have no segments');
-    outcomes[index] = OUTCOMES.indexOf(member.outcome);
-    offsets[index] = member.offset;
-    readBytes[index] = member.readBytes;
-    if (member.errno !== undefined) errnos.push([index, member.errno]);
-    if (!member.hash) continue;
-    hasHash[index] = 1;
-    hashes.set(member.hash, index * HASH_BYTES);
-  }
-  return { lengthBytes, outcomes, offsets, readBytes, hasHash, hashes, errnos };
 }
 
 export function unpackResult(packed: PackedResult): FragmentResult {
@@ -144,7 +94,13 @@ function indexOf(
   return sources.push({ source, followsLinks }) - 1;
 }
 
-function packStamp(stamps: Float64Array, at: number, stamp: Stamp): void {
+export function packStamp(stamp: Stamp): Float64Array {
+  const stamps = new Float64Array(STAMP_NUMBERS);
+  putStamp(stamps, 0, stamp);
+  return stamps;
+}
+
+function putStamp(stamps: Float64Array, at: number, stamp: Stamp): void {
   const { sizeBytes, mtime, ctime, inode } = stamp;
   stamps[at] = sizeBytes;
   stamps[at + 1] = mtime.seconds;
@@ -152,14 +108,4 @@ function packStamp(stamps: Float64Array, at: number, stamp: Stamp): void {
   stamps[at + 3] = ctime.seconds;
   stamps[at + 4] = ctime.nanoseconds;
   stamps[at + 5] = inode;
-}
-
-function unpackStamp(stamps: Float64Array, at: number): Stamp {
-  const number = (index: number) => stamps[at + index] ?? 0;
-  return {
-    sizeBytes: number(0),
-    mtime: { seconds: number(1), nanoseconds: number(2) },
-    ctime: { seconds: number(3), nanoseconds: number(4) },
-    inode: number(5),
-  };
 }

@@ -2,13 +2,7 @@
 import { strict as assert } from 'node:assert';
 import { parentPort } from 'node:worker_threads';
 import type { FragmentResult, RunTask } from './fragment.ts';
-import {
-  type PackedResult,
-  type PackedTask,
-  packResult,
-  transferList,
-  unpackTask,
-} from './fragment-codec.ts';
+import { type PackedResult, type PackedTask, transferList } from './fragment-codec.ts';
 import { Reader } from './reader.ts';
 
 export type WorkerRequest = {
@@ -27,6 +21,6 @@ port.on('message', ({ task, slab }: WorkerRequest) => {
     port.postMessage(reader.fill(task, room));
     return;
   }
-  const packed = packResult(reader.fill(unpackTask(task), room));
+  const packed = reader.fillPacked(task, room);
   port.postMessage(packed, transferList(packed));
 });

@@ -1,35 +1,50 @@
 /** Reads source files into fragments: the same code in a worker and, single-threaded, in the process itself. */
 import { strict as assert } from 'node:assert';
 import { readSync } from 'node:fs';
-import { systemClock } from '../../base/clock.ts';
 import { CodedError, errnoOf } from '../../base/errors.ts';
 import type { Raw } from '../../base/raw.ts';
+import { HASH_BYTES } from '../../domain/content.ts';
 import { compareMoments } from '../../domain/entry.ts';
 import { ContentHasher } from '../../hash/content-hasher.ts';
+import { hashInto } from '../../hash/small.ts';
 import { type ScannedEntry, statEntry } from '../../source/directory.ts';
-import { type FsDoor, loadFsDoor } from '../../source/door.ts';
+import {
+  type Answer,
+  CHANGED_WHILE_READ,
+  errnoName,
+  type FileResults,
+  type FsDoor,
+  isMissing,
+  loadFsDoor,
+  NO_FILE,
+  NOTHING_TO_READ,
+  OTHER_THAN_SEEN,
+  READ,
+  SOURCE_NUMBERS,
+  STAMP_NUMBERS,
+  sourceFailure,
+} from '../../source/door.ts';
 import { type SourceFile, SourceTree } from '../../source/tree.ts';
 import type {
   FragmentResult,
+  MemberOutcome,
   MemberResult,
   ReadTask,
   RunTask,
-  SmallMember,
-  SmallTask,
   SourcePlace,
   Stamp,
 } from './fragment.ts';
-
-const TAR_RECORD_BYTES = 512;
-/**
- * The kernel stamps files by a clock that ticks every 1 to 10 ms (before Linux 6.13); some file systems know seconds or
- * two of them. A file changed twice within a tick looks unchanged for ever: whoever reads it in between waits for the next.
- */
-const TICK_MS = 20;
-const COARSE_TICK_MS = 2000;
+import {
+  OUTCOMES,
+  type PackedResult,
+  type PackedTask,
+  packStamp,
+  packTask,
+  unpackResult,
+} from './fragment-codec.ts';
+import { settle } from './settle.ts';
 
 export class Reader {
-  readonly #hasher = new ContentHasher();
   readonly #scratch = Buffer.allocUnsafe(2 ** 20);
   readonly #door: FsDoor = loadFsDoor();
   readonly #trees = new Map<Raw, SourceTree>();
@@ -39,7 +54,8 @@ export class Reader {
 
   /** @param slab room for the task's heads, data and padding */
   fill(task: ReadTask, slab: Buffer): FragmentResult {
-    return task.kind === 'small' ? this.#fillSmall(task, slab) : this.#fillRun(task, slab);
+    if (task.kind === 'run') return this.#fillRun(task, slab);
+    return unpackResult(this.fillPacked(packTask(task), slab));
   }
 
   close(): void {
@@ -56,22 +72,17 @@ export class Reader {
   }
 
   #tree({ source, followsLinks }: SourcePlace): SourceTree {
-    const known = this.#trees.get(source);
-    if (known) return known;
-    const tree = SourceTree.open(source, { followLinks: followsLinks, door: this.#door });
-    this.#trees.set(source, tree);
+    const tree = this.#tryTree(source, followsLinks);
+    if (typeof tree === 'number') throw sourceFailure(source, tree);
     return tree;
   }
 
-  /** As `isStill`, so that no later change can have the times of this one. */
-  #isStillAndSettled(fd: number, stamp: Stamp): boolean {
-    const { seconds, nanoseconds } = stamp.ctime;
-    const tickMs = nanoseconds === 0 ? COARSE_TICK_MS : TICK_MS;
-    const ageMs = systemClock.nowMs() - (seconds * 1000 + nanoseconds / 1e6);
-    if (ageMs >= 0 && ageMs < tickMs) {
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, tickMs - ageMs);
-    }
-    return this.#isStill(fd, stamp);
+  #tryTree(source: Raw, followsLinks: boolean): SourceTree | Answer {
+    const known = this.#trees.get(source);
+    if (known) return known;
+    const tree = SourceTree.tryOpen(source, { followLinks: followsLinks, door: this.#door });
+    if (typeof tree !== 'number') this.#trees.set(source, tree);
+    return tree;
   }
 
   #isStill(fd: number, stamp: Stamp): boolean {
@@ -79,49 +90,41 @@ export class Reader {
     return typeof entry !== 'number' && isSame(entry, stamp);
   }
 
-  #fillSmall(task: SmallTask, slab: Buffer): FragmentResult {
-    const members: MemberResult[] = [];
-    let at = 0;
-    for (const member of task.members) {
-      const result = this.#storeSmall(member, slab, at);
-      members.push(result);
-      if (result.outcome === 'stored' || result.outcome === 'changed-while-read') {
-        const end = at + member.head.length + (member.stamp?.sizeBytes ?? 0);
-        at = padTo512(slab, end);
-      }
+  /** A batch of small files as it travels between threads. */
+  fillPacked(task: PackedTask, slab: Buffer): PackedResult {
+    const count = task.sourceOf.length;
+    const answers = new Int32Array(count);
+    const offsets = new Uint32Array(count);
+    const readBytes = new Uint32Array(count);
+    settle(task.stamps);
+    const { sourceOf, paths, heads, headEnds, stamps } = task;
+    const sources = this.#accessTo(task);
+    const lengthBytes = this.#door.readFiles(
+      { sources, sourceOf, paths, heads, headEnds, stamps },
+      slab,
+      { answers, offsets, readBytes },
+    );
+    assert(lengthBytes >= 0, 'a task fits its slab');
+    const outcomes = new Uint8Array(count);
+    const errnos: [number, string][] = [];
+    for (let index = 0; index < count; index += 1) {
+      const answer = answers[index] ?? READ;
+      if (answer === READ) continue;
+      outcomes[index] = OUTCOMES.indexOf(outcomeOf(answer));
+      if (answer < 0) errnos.push([index, errnoName(answer)]);
     }
-    return { lengthBytes: at, members };
+    const result = { lengthBytes, outcomes, offsets, readBytes, errnos };
+    return { ...result, ...hashSmall(task, slab, { answers, offsets }) };
   }
 
-  #storeSmall(member: SmallMember, slab: Buffer, offset: number): MemberResult {
-    slab.set(member.head, offset);
-    if (!member.place || !member.stamp) return stored(offset);
-    const { stamp } = member;
-    let tree: SourceTree;
-    let file: SourceFile;
-    try {
-      tree = this.#tree(member.place);
-      file = tree.openFile(member.place.path);
-    } catch (error) {
-      return unreadable(offset, error);
+  /** As the native door takes it; a source that cannot be opened is an errno of each of its files. */
+  #accessTo({ sources }: PackedTask): Int32Array {
+    const access = new Int32Array(sources.length * SOURCE_NUMBERS);
+    for (const [index, { source, followsLinks }] of sources.entries()) {
+      const tree = this.#tryTree(source, followsLinks);
+      access.set(typeof tree === 'number' ? [tree] : tree.access, index * SOURCE_NUMBERS);
     }
-    try {
-      if (!isSame(file.entry, stamp)) return changedBefore(offset);
-      const start = offset + member.head.length;
-      const into = slab.subarray(start, start + stamp.sizeBytes);
-      const readBytes = readFully(file.descriptor, into, null);
-      into.fill(0, readBytes);
-      const isWhole = readBytes === into.length && this.#isStillAndSettled(file.descriptor, stamp);
-      this.#hasher.reset();
-      this.#hasher.update(into);
-      const { hash, segments } = this.#hasher.finish();
-      const outcome = isWhole ? 'stored' : 'changed-while-read';
-      return { outcome, offset, hash, segments, readBytes, errno: undefined };
-    } catch (error) {
-      return unreadable(offset, error);
-    } finally {
-      tree.closeFile(file);
-    }
+    return access;
   }
 
   #fillRun(task: RunTask, slab: Buffer): FragmentResult {
@@ -173,7 +176,7 @@ export class Reader {
     const lengthBytes = at + task.paddingBytes;
     const result: MemberResult = { ...stored(0), readBytes };
     if (!task.isLast) return { lengthBytes, members: [result] };
-    const isSound = !open.isChanged && this.#isStillAndSettled(open.file.descriptor, task.stamp);
+    const isSound = !open.isChanged && this.#isStill(open.file.descriptor, task.stamp);
     const { hash, segments } = open.hasher.finish();
     this.#closeFile(task.place);
     const outcome = isSound ? 'stored' : 'changed-while-read';
@@ -192,6 +195,7 @@ export class Reader {
   #openAnew(task: RunTask): OpenFile {
     this.#closeFile(task.place);
     const tree = this.#tree(task.place);
+    settle(packStamp(task.stamp));
     const file = tree.openFile(task.place.path);
     const hasher = new ContentHasher();
     const open = { tree, file, hasher, hashedTo: 0, isChanged: false, skippedBytes: 0 };
@@ -259,10 +263,38 @@ function isSame(found: ScannedEntry, stamp: Stamp): boolean {
   );
 }
 
-function padTo512(slab: Buffer, end: number): number {
-  const next = Math.ceil(end / TAR_RECORD_BYTES) * TAR_RECORD_BYTES;
-  slab.fill(0, end, next);
-  return next;
+/** What the kernel says of a small file is about that file; a kernel too old for the call is about all of them. */
+function outcomeOf(answer: number): MemberOutcome {
+  if (answer === CHANGED_WHILE_READ) return 'changed-while-read';
+  if (answer === OTHER_THAN_SEEN || answer === NO_FILE) return 'changed-before';
+  if (errnoName(answer) === 'ENOSYS') throw sourceFailure('' as Raw, answer);
+  return isMissing(answer) ? 'changed-before' : 'unreadable';
+}
+
+/** Of those whose bytes are in the slab. */
+function hashSmall(
+  task: PackedTask,
+  slab: Buffer,
+  { answers, offsets }: Pick<FileResults, 'answers' | 'offsets'>,
+): Pick<PackedResult, 'hasHash' | 'hashes'> {
+  const count = answers.length;
+  const hasHash = new Uint8Array(count);
+  // With memory of its own: it is handed over to another thread.
+  const hashes = Buffer.from(new ArrayBuffer(count * HASH_BYTES));
+  const { sourceOf, headEnds, stamps } = task;
+  let headStart = 0;
+  for (let index = 0; index < count; index += 1) {
+    const headEnd = headEnds[index] ?? 0;
+    const start = (offsets[index] ?? 0) + headEnd - headStart;
+    headStart = headEnd;
+    const answer = answers[index];
+    const isThere = answer === READ || answer === CHANGED_WHILE_READ;
+    if (!isThere || sourceOf[index] === NOTHING_TO_READ) continue;
+    const end = start + (stamps[index * STAMP_NUMBERS] ?? 0);
+    hashInto(hashes, index * HASH_BYTES, slab.subarray(start, end));
+    hasHash[index] = 1;
+  }
+  return { hasHash, hashes };
 }
 
 const NOTHING = { hash: undefined, segments: undefined, readBytes: 0, errno: undefined } as const;

@@ -315,7 +315,7 @@ describe('what cannot be read', () => {
     }
     expect(paths).toEqual([' 2 ', 'a 1 ', 'b 0 SOURCE_MISSING']);
     expect(() => tree.openFile(raw('b/passwd'))).toThrow(
-      expect.objectContaining({ code: 'SOURCE_UNREADABLE' }),
+      expect.objectContaining({ code: 'SOURCE_MISSING' }),
     );
     tree.close();
   });

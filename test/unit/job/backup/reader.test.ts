@@ -54,7 +54,7 @@ test('a file changed since the scan is left out, and so is one that is gone', as
   expect(reader.fill(task, slab)).toMatchObject({ members: [{ outcome: 'changed-before' }] });
 });
 
-test('a file just written is looked at again when the clock that stamps files has ticked', async () => {
+test('a file just written is read when the clock that stamps files has ticked', async () => {
   const { reader, place, slab, stamp, path } = await make('hello');
   const { members } = reader.fill({ kind: 'small', members: [{ place, head: HEAD, stamp }] }, slab);
   expect(members[0]?.outcome).toBe('stored');
