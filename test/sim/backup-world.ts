@@ -21,7 +21,7 @@ import { scratchDirectory } from './scratch.ts';
 import { SimWorld } from './world.ts';
 
 const go = new AbortController().signal;
-const HOST = 'testhost';
+export const HOST = 'testhost';
 
 export type BackupWorldOptions = {
   readonly cartridges?: number;
@@ -36,6 +36,10 @@ export type BackupOptions = {
   readonly workers?: number;
   readonly verify?: boolean;
   readonly events?: BackupEvent[];
+  /** Sees each event as it comes. */
+  readonly listen?: (event: BackupEvent) => void;
+  /** Called in the middle of the run, when it goes over to a cartridge that has no label yet. */
+  readonly beforeLabel?: () => Promise<void>;
   readonly signal?: AbortSignal;
 };
 
@@ -127,8 +131,15 @@ export class BackupWorld {
   }
 
   async backup(options: BackupOptions = {}): Promise<BackupReport> {
-    const listen = (event: BackupEvent) => void options.events?.push(event);
-    return backup(this.#order(options), this.tools, listen, options.signal ?? go);
+    const listen = (event: BackupEvent) => {
+      options.events?.push(event);
+      options.listen?.(event);
+    };
+    const label: BackupTools['label'] = async (...medium) => {
+      await options.beforeLabel?.();
+      return this.tools.label(...medium);
+    };
+    return backup(this.#order(options), { ...this.tools, label }, listen, options.signal ?? go);
   }
 
   /** As the command does it: in as many runs as the drives make needful. */
@@ -151,10 +162,18 @@ export class BackupWorld {
 
   /** Into a new directory. @returns where the source's tree is in it, and the report */
   async restore(
-    options: { path?: string; at?: string; to?: string; overwrite?: boolean } = {},
+    options: {
+      path?: string;
+      at?: string;
+      to?: string;
+      overwrite?: boolean;
+      /** Default: the connection of the backups. */
+      catalog?: Catalog;
+    } = {},
   ): Promise<{ to: string; tree: string; report: RestoreReport }> {
     const to = options.to ?? (await scratchDirectory());
-    const tree = new Tree(this.catalog);
+    const { catalog = this.catalog } = options;
+    const tree = new Tree(catalog);
     const host = tree.directories.ensureHost(HOST);
     const report = await restore(
       {
@@ -164,7 +183,7 @@ export class BackupWorld {
         to: rawOf(to),
         overwrite: options.overwrite ?? false,
       },
-      this.tools,
+      { ...this.tools, catalog },
       () => {},
       go,
     );

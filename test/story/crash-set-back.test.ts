@@ -140,10 +140,10 @@ test.each([
 /** The next run is killed before it makes `call` for the `count`-th time. */
 async function kill(world: CrashWorld, call: string, count = 1): Promise<void> {
   world.keepAs('uncut');
-  const { calls } = await world.backupUntil(0);
+  const { calls } = await world.runUntil(0, 'backup');
   world.backTo('uncut');
   const places = calls.flatMap((each, index) => (each === call ? [index + 1] : []));
-  const cut = await world.backupUntil(places[count - 1] ?? 0);
+  const cut = await world.runUntil(places[count - 1] ?? 0, 'backup');
   expect(cut.status).toBeNull();
   expect(cut.calls.filter((each) => each === call).length).toBe(count);
   expect(cut.calls.at(-1)).toBe(call);

@@ -1,6 +1,6 @@
-/** A second backup is cut at random calls; whatever is left, the next one completes, and nothing of before is lost. */
+/** A backup is cut at random calls; whatever is left, the next one completes, and nothing of before is lost. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { seededRandom } from '../../../src/base/random.ts';
+import { type Random, seededRandom } from '../../../src/base/random.ts';
 import type { Catalog } from '../../../src/catalog/catalog.ts';
 import {
   checkArchives,
@@ -16,34 +16,63 @@ const RUNS_MAX = 3;
 /** Of so many seeds one cuts the run that goes on, too. */
 const CUT_AGAIN_EVERY = 3;
 
-export function describeCuts(loss: Loss, seeds: number): void {
-  describe(`a second backup ended by loss of ${loss}`, () => {
+export type CutStory = {
+  /** Which backup is cut: the very first one, or one of a tree that has changed since. */
+  readonly which: 'first' | 'second';
+  readonly copies: 1 | 2;
+  /** Calls that the backup makes; else the cuts would miss what they are for. */
+  readonly callsFor: readonly RegExp[];
+};
+
+/** Catalog, log, change of cartridge with a label, confirmations. */
+export const SECOND: CutStory = {
+  which: 'second',
+  copies: 1,
+  callsFor: [/ \/state\/catalog.sqlite$/, /-wal$/, /VIR002L8.tap$/, /\.tap\.index$/],
+};
+/** Both labels of the first cartridges, too. */
+export const FIRST: CutStory = { ...SECOND, which: 'first', callsFor: [/VIR001L8.tap$/] };
+export const TWO_COPIES: CutStory = {
+  which: 'second',
+  copies: 2,
+  callsFor: [/VIR001L8.tap$/, /VIR002L8.tap$/, /VIR003L8.tap$/, /VIR004L8.tap$/],
+};
+
+export function describeCuts(loss: Loss, story: CutStory, seeds: number): void {
+  const copies = ['--copies', String(story.copies)];
+  const jobNumber = story.which === 'first' ? 1 : 2;
+
+  describe(`the ${story.which} backup, ${story.copies} at once, ended by loss of ${loss}`, () => {
     let world: CrashWorld;
     let removeLibrary: () => Promise<void>;
-    let first: string;
+    /** The tree of the snapshot before, where there is one. */
+    let first: string | undefined;
     let calls: readonly string[];
     let known: readonly TapePrefix[];
+    let seen: readonly string[];
 
     beforeAll(async () => {
       const { library, remove } = await buildPowerSwitch();
       removeLibrary = remove;
       world = await CrashWorld.make({ library, loss });
       makeTree(world.tree, seededRandom(1));
-      await world.ok('backup', '--single-threaded');
-      first = world.keepTree('first');
-      changeTree(world.tree, seededRandom(2));
+      if (story.which === 'second') {
+        await world.ok('backup', '--single-threaded', ...copies);
+        first = world.keepTree('first');
+        changeTree(world.tree, seededRandom(2));
+      }
       world.keepAs('before');
       known = world.withCatalog((catalog) => knownPrefixes(catalog, world.tapes));
-      expect(known[1]).toMatchObject({ barcode: 'VIR002L8', bytes: Buffer.alloc(0) });
-      const uncut = await world.backupUntil(0);
+      seen = await world.look();
+      const uncut = await world.runUntil(0, 'backup', ...copies);
       expect(uncut, uncut.stderr).toMatchObject({ status: 0 });
       calls = uncut.calls;
-      // Else the cuts would miss what they are for: catalog, log, change of cartridge with a label, confirmations.
-      for (const kind of [/ \/state\/catalog.sqlite$/, /-wal$/, /VIR002L8.tap$/, /\.tap\.index$/])
+      for (const kind of story.callsFor)
         expect(
           calls.some((call) => kind.test(call)),
           String(kind),
         ).toBe(true);
+      expect(await world.look()).not.toEqual(seen);
     });
 
     afterAll(async () => {
@@ -51,42 +80,58 @@ export function describeCuts(loss: Loss, seeds: number): void {
       await removeLibrary();
     });
 
+    /** Cuts it; @returns how many archives it said are stored */
+    async function cut(random: Random, said: string[]): Promise<number> {
+      const at = chooseCut(calls, random);
+      const ended = await world.runUntil(at, 'backup', ...copies);
+      said.push(`cut at ${at}, ${ended.calls.at(-1)}: ${ended.stderr}`);
+      if (ended.status === null) await world.power.lose(random);
+      else expect(ended.status, said.join('\n')).toBe(0);
+      return ended.stderr.match(/ stored on /g)?.length ?? 0;
+    }
+
+    /** Unfinished, it shows nothing of itself: people see the last snapshot, and get it back whole. */
+    async function expectUnseen(): Promise<void> {
+      expect(await world.look()).toEqual(seen);
+      if (first !== undefined) return world.expectRestored(first);
+      const { exit, stderr } = await world.say('restore', '/', '--to', world.directory);
+      expect([exit, stderr]).toEqual([2, expect.stringMatching(/no(thing| snapshot)/)]);
+    }
+
+    async function complete(said: string[]): Promise<void> {
+      for (let runs = 1; ; runs += 1) {
+        const { exit, stderr } = await world.say('backup', '--single-threaded', ...copies);
+        said.push(`backup: ${exit} ${stderr}`);
+        // No cartridge is refused or given up for what our own end has left there.
+        expect(stderr).not.toMatch(/warning|wrong/);
+        if (exit === 0) return;
+        expect(runs, said.join('\n')).toBeLessThan(RUNS_MAX);
+      }
+    }
+
     const list = Array.from({ length: seeds }, (_, seed) => seed);
     test.each(list)('seed %i', async (seed) => {
       const random = seededRandom(seed);
       world.backTo('before');
       const said: string[] = [];
-      let stored = 0;
-      const cut = async () => {
-        const at = chooseCut(calls, random);
-        const ended = await world.backupUntil(at);
-        said.push(`cut at ${at}, ${ended.calls.at(-1)}: ${ended.stderr}`);
-        if (ended.status === null) await world.power.lose(random);
-        stored += ended.stderr.match(/ stored on /g)?.length ?? 0;
-        if (ended.status !== null) expect(ended.status, said.join('\n')).toBe(0);
-      };
-      await cut();
-      if (seed % CUT_AGAIN_EVERY === 2) await cut();
+      let stored = await cut(random, said);
+      if (seed % CUT_AGAIN_EVERY === 2) stored += await cut(random, said);
       try {
         expectUnchanged(known, world.tapes);
         // What it said is stored is stored.
-        expect(world.withCatalog(archivesOfSecond)).toBeGreaterThanOrEqual(stored);
-        const isFinished = world.withCatalog(hasSecondSnapshot);
-        await world.expectRestored(isFinished ? world.tree : first);
+        expect(
+          world.withCatalog((catalog) => archivesOf(catalog, jobNumber)),
+        ).toBeGreaterThanOrEqual(stored);
+        const isFinished = world.withCatalog((catalog) => hasSnapshotOf(catalog, jobNumber));
+        await (isFinished ? world.expectRestored(world.tree) : expectUnseen());
         const afterCut = world.withCatalog((catalog) => knownPrefixes(catalog, world.tapes));
-        for (let runs = 1; ; runs += 1) {
-          const { exit, stderr } = await world.say('backup', '--single-threaded');
-          said.push(`backup: ${exit} ${stderr}`);
-          // No cartridge is refused or given up for what our own end has left there.
-          expect(stderr).not.toMatch(/warning|wrong/);
-          if (exit === 0) break;
-          expect(runs, said.join('\n')).toBeLessThan(RUNS_MAX);
-        }
+        await complete(said);
         await world.expectRestored(world.tree);
-        await world.expectRestored(first, '--at', '1');
+        if (first !== undefined) await world.expectRestored(first, '--at', '1');
         expectUnchanged(known, world.tapes);
         expectUnchanged(afterCut, world.tapes);
         world.withCatalog((catalog) => checkArchives(catalog, world.tapes));
+        expect(world.withCatalog((catalog) => contentsWithFewer(catalog, story.copies))).toBe(0);
       } catch (error) {
         throw new Error(`seed ${seed}: ${said.join('\n')}`, { cause: error });
       }
@@ -94,14 +139,25 @@ export function describeCuts(loss: Loss, seeds: number): void {
   });
 }
 
-function archivesOfSecond(catalog: Catalog): number {
-  const good = "SELECT count(*) FROM archives WHERE job = 2 AND state = 'good'";
-  return catalog.prepare<[number]>(good).get()?.[0] ?? 0;
+function archivesOf(catalog: Catalog, jobNumber: number): number {
+  const good = "SELECT count(*) FROM archives WHERE job = ? AND state = 'good'";
+  return catalog.prepare<[number]>(good).get(jobNumber)?.[0] ?? 0;
 }
 
-function hasSecondSnapshot(catalog: Catalog): boolean {
-  return (
-    catalog.prepare("SELECT 1 FROM snapshots WHERE state = 'finished' AND id = 2").get() !==
-    undefined
-  );
+function hasSnapshotOf(catalog: Catalog, jobNumber: number): boolean {
+  const finished = "SELECT 1 FROM snapshots WHERE state = 'finished' AND job = ?";
+  return catalog.prepare(finished).get(jobNumber) !== undefined;
+}
+
+/** Contents of the newest snapshot of which some part has fewer good copies. */
+function contentsWithFewer(catalog: Catalog, copies: number): number {
+  const few = `
+    SELECT count(DISTINCT i.content) FROM versions v JOIN inodes i ON i.id = v.inode
+    JOIN contents c ON c.id = i.content AND c.size > 0
+    WHERE v.until IS NULL AND (
+      SELECT coalesce(min(n), 0) FROM (
+        SELECT count(DISTINCT a.medium) AS n FROM extents e
+        LEFT JOIN archive_copies a ON a.archive = e.archive AND a.state = 'good'
+        WHERE e.content = c.id GROUP BY e.content_offset)) < ?`;
+  return catalog.prepare<[number]>(few).get(copies)?.[0] ?? -1;
 }

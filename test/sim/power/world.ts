@@ -104,9 +104,26 @@ export class CrashWorld {
     return stdout;
   }
 
-  /** A backup as a process of its own that ends before call `cutAt`; 0: never. */
-  backupUntil(cutAt: number): Promise<Ended> {
-    return this.power.run([MAIN, '--state', this.state, 'backup'], cutAt);
+  /** A command as a process of its own that ends before call `cutAt`; 0: never. */
+  runUntil(cutAt: number, ...argv: readonly string[]): Promise<Ended> {
+    return this.power.run([MAIN, '--state', this.state, ...argv], cutAt);
+  }
+
+  /** What people are shown of the newest snapshot: how each of these commands ends, and its document. */
+  async look(): Promise<readonly string[]> {
+    const paths = ['', 'added', 'folder 2', 'folder 3', 'large', 'linked', 'duplicate'];
+    const commands = [
+      ['snapshots'],
+      ...paths.flatMap((path) => ['ls', 'stat', 'versions'].map((verb) => [verb, path])),
+    ];
+    const looks: string[] = [];
+    for (const [verb = '', ...below] of commands) {
+      const { exit, stdout } = await this.say(
+        ...[verb, ...below.map((path) => join(this.tree, path)), '--json'],
+      );
+      looks.push(`${verb} ${below}: ${exit} ${stdout}`);
+    }
+    return looks;
   }
 
   /** What `restore / ...` brings back differs from `expected` by nothing. */
