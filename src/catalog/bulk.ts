@@ -8,38 +8,47 @@ const ROWS = [32, 4, 1] as const;
 
 export class Bulk {
   readonly #statements;
-  readonly #columns: number;
-  #values: Value[] = [];
+  readonly #values: Value[];
+  #length = 0;
 
   /**
    * @param into for instance `INSERT INTO inodes`
    * @param row its values, those that are the same in all rows written out, for binding one costs 0.1 us: `(?, 1, NULL)`
    */
   constructor(catalog: Catalog, into: string, row: string) {
-    this.#columns = row.split('?').length - 1;
+    const columns = row.split('?').length - 1;
+    this.#values = Array.from({ length: ROWS[0] * columns }, () => null);
     this.#statements = ROWS.map((rows) => ({
-      values: rows * this.#columns,
+      length: rows * columns,
       run: catalog.prepare(`${into} VALUES${Array.from({ length: rows }, () => row).join()}`),
     }));
     catalog.onRollback(() => {
-      this.#values = [];
+      this.#length = 0;
     });
   }
 
   /** Reaches the table now or with a later call; `flush` before the transaction ends, and before it is read. */
   add(...row: Value[]): void {
-    for (const value of row) this.#values.push(value);
-    if (this.#values.length >= ROWS[0] * this.#columns) this.flush();
+    const values = this.#values;
+    let length = this.#length;
+    for (let index = 0; index < row.length; index += 1) {
+      values[length] = row[index] ?? null;
+      length += 1;
+    }
+    this.#length = length;
+    if (length === values.length) this.flush();
   }
 
   flush(): void {
-    const values = this.#values;
+    const length = this.#length;
+    this.#length = 0;
+    if (length === this.#values.length) {
+      this.#statements[0]?.run.run(this.#values);
+      return;
+    }
     let at = 0;
     for (const statement of this.#statements)
-      for (; values.length - at >= statement.values; at += statement.values)
-        statement.run.run(
-          values.length === statement.values ? values : values.slice(at, at + statement.values),
-        );
-    this.#values = [];
+      for (; length - at >= statement.length; at += statement.length)
+        statement.run.run(this.#values.slice(at, at + statement.length));
   }
 }

@@ -85,12 +85,22 @@ export class Directories {
   ensure(hostId: number, path: Raw): number {
     const found = this.find(hostId, path);
     if (found !== undefined) return found;
-    return this.#catalog.write(() => {
-      let id = this.#host(hostId).directoryId;
-      for (const name of pathNames(path)) id = this.#ensureChild(id, name);
-      remember(this.#byPath, `${hostId}:${path}`, id);
-      return id;
-    });
+    return this.#catalog.write(() => this.#ensure(hostId, path));
+  }
+
+  #ensure(hostId: number, path: Raw): number {
+    let id = this.#host(hostId).directoryId;
+    const names = pathNames(path);
+    const name = names.pop();
+    if (name === undefined) return id;
+    // In a sorted walk the parent is remembered.
+    const parent = `/${names.join('/')}` as Raw;
+    const known = this.find(hostId, parent);
+    if (known !== undefined) id = known;
+    else for (const above of names) id = this.#ensureChild(id, above);
+    id = this.#ensureChild(id, name);
+    remember(this.#byPath, `${hostId}:${path}`, id);
+    return id;
   }
 
   /** The place of an entry: its parent directory and its name; of `/`, the place of hosts and the host's name. */

@@ -14,6 +14,8 @@ export type Inode = Attributes & {
   readonly sourceInode: SourceInode;
 };
 
+type Owner = Pick<Attributes, 'uid' | 'gid' | 'user' | 'group'>;
+
 export type InodeRow = [
   id: number,
   mode: number,
@@ -56,6 +58,7 @@ export class Inodes {
   readonly #owners = new Map<number, readonly [number, number, Raw, Raw]>();
   readonly #ownerIds = new Map<string, number>();
   readonly #xattrs = new Map<number, readonly Xattr[]>();
+  #lastOwner: (Owner & { readonly id: number }) | undefined;
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
@@ -78,6 +81,7 @@ export class Inodes {
     this.#getXattrs = catalog.prepare<[Buffer]>('SELECT value FROM xattrs WHERE id = ?');
     catalog.onRollback(() => {
       for (const cache of [this.#owners, this.#ownerIds, this.#xattrs]) cache.clear();
+      this.#lastOwner = undefined;
     });
   }
 
@@ -87,22 +91,42 @@ export class Inodes {
     const { mtime, ctime } = attributes;
     const target = targetOf(attributes);
     const xattrs = attributes.xattrs.length === 0 ? null : this.#xattrsId(attributes.xattrs);
-    const columns = [
-      id,
-      toMode(attributes.type, attributes.mode),
-      this.#ownerId(attributes),
-      attributes.sizeBytes,
-      mtime.seconds,
-      mtime.nanoseconds,
-      ctime.seconds,
-      ctime.nanoseconds,
-      source.device,
-      source.inode,
-    ];
+    const mode = toMode(attributes.type, attributes.mode);
+    const owner = this.#ownerId(attributes);
+    const { sizeBytes } = attributes;
+    const { device, inode, links } = source;
     const content = contentId ?? null;
-    if (source.links === 1 && target === null && xattrs === null)
-      this.#plain.add(...columns, content);
-    else this.#others.add(...columns, source.links, content, target, xattrs);
+    if (links === 1 && target === null && xattrs === null)
+      this.#plain.add(
+        id,
+        mode,
+        owner,
+        sizeBytes,
+        mtime.seconds,
+        mtime.nanoseconds,
+        ctime.seconds,
+        ctime.nanoseconds,
+        device,
+        inode,
+        content,
+      );
+    else
+      this.#others.add(
+        id,
+        mode,
+        owner,
+        sizeBytes,
+        mtime.seconds,
+        mtime.nanoseconds,
+        ctime.seconds,
+        ctime.nanoseconds,
+        device,
+        inode,
+        links,
+        content,
+        target,
+        xattrs,
+      );
     return id;
   }
 
@@ -151,7 +175,17 @@ export class Inodes {
     return row;
   }
 
+  /** Neighbours mostly have one owner. */
   #ownerId({ uid, gid, user, group }: Attributes): number {
+    const last = this.#lastOwner;
+    if (last?.uid === uid && last.gid === gid && last.user === user && last.group === group)
+      return last.id;
+    const id = this.#findOwnerId({ uid, gid, user, group });
+    this.#lastOwner = { id, uid, gid, user, group };
+    return id;
+  }
+
+  #findOwnerId({ uid, gid, user, group }: Owner): number {
     // A blank cannot stand in the decimal numbers, nor NUL in a name.
     const key = `${uid} ${gid} ${user}\0${group}`;
     const cached = this.#ownerIds.get(key);

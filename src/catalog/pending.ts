@@ -235,14 +235,19 @@ export class PendingRows {
       .prepare(
         `INSERT INTO temp.${table}
          WITH RECURSIVE
-           found(dir) AS (SELECT DISTINCT p.dir FROM pending p LEFT JOIN inodes i ON i.id = p.inode
-             WHERE p.job = ? AND ${where}),
+           -- From directory to directory, not from row to row.
+           each_dir(dir) AS (SELECT min(dir) FROM pending WHERE job = @job
+             UNION ALL SELECT (SELECT min(dir) FROM pending WHERE job = @job AND dir > e.dir)
+               FROM each_dir e WHERE e.dir IS NOT NULL),
+           found(dir) AS (SELECT dir FROM each_dir e WHERE EXISTS(
+             SELECT 1 FROM pending p LEFT JOIN inodes i ON i.id = p.inode
+             WHERE p.job = @job AND p.dir = e.dir AND ${where})),
            above(dir) AS (SELECT dir FROM found WHERE dir <> ${PLACE_OF_HOSTS}
              UNION SELECT d.parent FROM above a JOIN directories d ON d.id = a.dir
                WHERE d.parent <> ${PLACE_OF_HOSTS})
          SELECT d.parent, d.name, d.id FROM above a JOIN directories d ON d.id = a.dir`,
       )
-      .run(this.#jobNumber);
+      .run({ job: this.#jobNumber });
     return table;
   }
 }

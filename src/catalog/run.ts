@@ -34,10 +34,14 @@ import { type Snapshot, Snapshots } from './snapshots.ts';
 import { portions, Store, type StoredEntry } from './store.ts';
 
 /** Entries between two looks at the clock. */
-const PORTION = 256;
+const PORTION = 1024;
+
+/** One that may have no row yet: it gets one in the transaction that records what stands in it. */
+export type NewDirectory = { readonly path: Raw; readonly hostId: number };
 
 export type AddedEntry = {
-  readonly directoryId: number;
+  /** Of a new directory the same object for all its entries. */
+  readonly directoryId: number | NewDirectory;
   readonly name: Raw;
   readonly change: Exclude<Change, 'gone' | 'again'>;
   readonly attributes: Attributes;
@@ -103,7 +107,7 @@ export class Run {
     this.#puts = new Bulk(
       catalog,
       'INSERT OR REPLACE INTO pending',
-      `(${jobNumber}, ?, ?, ?, ?, NULL, ?)`,
+      `(${jobNumber}, ?, ?, ?, ?, NULL, NULL)`,
     );
     this.#findLink = catalog.prepare<[number, number | null]>(
       `SELECT l.inode, i.content FROM run_links l JOIN inodes i ON i.id = l.inode
@@ -132,10 +136,15 @@ export class Run {
     );
   }
 
-  /** The row of a directory's path, made where there is none. */
+  /** The row of a directory's path, made where there is none: a transaction of its own, see `NewDirectory`. */
   directory(path: Raw, hostId: number): number {
     this.#lastSubdirectories = undefined;
     return this.#directories.ensure(hostId, path);
+  }
+
+  /** Undefined where the path was never a directory: then nothing is known of what stands there. */
+  findDirectory(path: Raw, hostId: number): number | undefined {
+    return this.#directories.find(hostId, path);
   }
 
   /** The place of a path's entry: its parent directory, made where there is none, and its name. */
@@ -162,12 +171,24 @@ export class Run {
    */
   add(entries: Iterable<AddedEntry>): void {
     this.#catalog.writeEach(portions(entries, PORTION), (portion) => {
+      let directory: number | NewDirectory | undefined;
+      let directoryId = 0;
       for (const entry of portion) {
-        const { directoryId, name, attributes } = entry;
+        const { name, attributes } = entry;
+        if (entry.directoryId !== directory) {
+          directory = entry.directoryId;
+          directoryId = this.#directoryId(directory);
+        }
         if (attributes.type !== 'directory' && this.#subdirectories(directoryId).has(name))
           this.#goneBelow(directoryId, name);
         const inode = this.#inodeOf(entry);
-        this.#puts.add(directoryId, name, CHANGES[entry.change], inode, entry.movedFrom ?? null);
+        const change = CHANGES[entry.change];
+        if (entry.movedFrom === undefined) this.#puts.add(directoryId, name, change, inode);
+        else {
+          // A later row of the same place replaces an earlier one.
+          this.#puts.flush();
+          this.#put.run(this.jobNumber, directoryId, name, change, inode, entry.movedFrom);
+        }
       }
       this.#inodes.flush();
       this.#puts.flush();
@@ -386,6 +407,11 @@ export class Run {
     for (const { archiveId, state } of this.#archives.ofJob(this.jobNumber))
       if (state === 'writing') this.tearArchive(archiveId);
     dropRun(this.#catalog, this.jobNumber);
+  }
+
+  #directoryId(directory: number | NewDirectory): number {
+    if (typeof directory === 'number') return directory;
+    return this.directory(directory.path, directory.hostId);
   }
 
   #inodeOf(entry: AddedEntry): number {
