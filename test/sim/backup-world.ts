@@ -26,6 +26,8 @@ export const HOST = 'testhost';
 export type BackupWorldOptions = {
   readonly cartridges?: number;
   readonly capacityBytes?: number;
+  /** What the catalog takes the cartridges to hold; left out: what they hold. */
+  readonly claimedBytes?: number;
   readonly drives?: number;
   /** Lines of the config below [library]. */
   readonly config?: string;
@@ -89,7 +91,7 @@ export class BackupWorld {
         kind: 'tape',
         pool: 'main',
         generation: 'LTO-8',
-        capacityBytes,
+        capacityBytes: options.claimedBytes ?? capacityBytes,
       })),
     );
     const library = await libraryOf(sim);

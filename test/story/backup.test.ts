@@ -159,3 +159,24 @@ test('large files of one size are read once, but for those that begin and end al
   });
   expect(differences(world.source, (await world.restore()).tree)).toBe('');
 });
+
+test('cartridges that hold less than was promised are filled by what their chips say', async () => {
+  const capacityBytes = 40 * 2 ** 20;
+  const world = await BackupWorld.make({
+    cartridges: 6,
+    capacityBytes,
+    claimedBytes: 2 * capacityBytes,
+  });
+  const random = seededRandom(5);
+  writeFileSync(join(world.source, 'huge.bin'), randomBytes(random, 70_000_003));
+  for (let index = 0; index < 5; index += 1) {
+    writeFileSync(join(world.source, `file ${index}`), randomBytes(random, 3_000_000 + index));
+  }
+  const report = await world.backup({ workers: 1 });
+  console.log(report);
+  const loads = (await world.sim.library.statistics()).reduce((sum, { loads }) => sum + loads, 0);
+  expect(loads).toBe(report.media.length);
+  const { tree, report: restored } = await world.restore();
+  expect(restored.failed).toEqual([]);
+  expect(differences(world.source, tree)).toBe('');
+});

@@ -206,7 +206,8 @@ class BackupJob {
     const digester = new Digester();
     const readAhead = new ReadAhead({ workers: this.#request.workers, slabs: this.#slabs() });
     try {
-      const limits = await this.#limits(media, signal);
+      await media.rooms(signal); // registers what the library holds
+      this.#limits(media); // sizes that cannot be are refused before anything is moved
       const before = new Archives(catalog).ofJob(this.#job.number).length;
       const writer = new Writer(
         {
@@ -221,7 +222,7 @@ class BackupJob {
           digester,
           sha256: this.#wantsSha256(),
           spoolDirectory: this.#tools.stateDirectory,
-          limits,
+          limits: () => this.#limits(media),
           copies: this.#request.copies,
           policy: this.#policy(),
           archiveMsMax: this.#tools.archive.minutes * 60_000,
@@ -249,11 +250,10 @@ class BackupJob {
       await this.#scanAll(signal);
       await this.#deduplicate(signal);
       const media = this.#mediaSet();
-      const limits = await this.#limits(media, signal);
       const forecast = forecastRun({
         entries: entriesOf(this.#run, outgoing),
         rooms: await media.rooms(signal),
-        limits,
+        limits: this.#limits(media),
         copies: this.#request.copies,
         drives: (await this.#tools.library.status(signal)).drives.length,
         generation: media.generation(),
@@ -535,8 +535,7 @@ class BackupJob {
     return new Media(this.#tools.catalog).ensurePool(this.#request.pool).id;
   }
 
-  async #limits(media: MediaSet, signal: AbortSignal): Promise<PlanLimits> {
-    await media.rooms(signal); // registers what the library holds
+  #limits(media: MediaSet): PlanLimits {
     const { archive } = this.#tools;
     const freshRoomBytes = media.freshRoomBytes() ?? 0;
     const blockBytes = archive.block;

@@ -44,6 +44,9 @@ export type MediaTools = {
 const TARGET_FILL_SHARE = 0.95;
 const GENERATION_DEFAULT: GenerationName = 'LTO-9';
 
+/** The chip counts in MiB, and what filemarks and labels take beside the archives. */
+const MEASURE_TOLERANCE_BYTES = 8 * 2 ** 20;
+
 /** With less left than this share nothing worth a load fits. */
 const FULL_SHARE = 0.01;
 
@@ -55,6 +58,8 @@ export class MediaSet {
   readonly #used: string[] = [];
   readonly #filled = new Map<number, number>();
   readonly #proofs = new Map<number, ArchiveProof[]>();
+  readonly #toldBytes = new Map<string, number>();
+  #isSmaller = false;
 
   constructor(tools: MediaTools) {
     this.#tools = tools;
@@ -86,17 +91,27 @@ export class MediaSet {
     return [...this.#attached.values()];
   }
 
+  /** A cartridge said, when it was attached, that it has less room than the plan was told: plan anew. */
+  get isSmaller(): boolean {
+    return this.#isSmaller;
+  }
+
   /** What the plan may use: media of the pool that are in the library now. */
   async rooms(signal: AbortSignal): Promise<MediumRoom[]> {
+    this.#isSmaller = false;
     const present = await this.#present(signal);
-    return this.#tools.media
+    const rooms = this.#tools.media
       .list()
       .filter((medium) => this.#isUsable(medium) && present.has(medium.barcode))
-      .map((medium) => ({
-        key: medium.barcode,
-        state: medium.state === 'filling' ? 'appendable' : 'scratch',
-        roomBytes: this.#roomOf(medium),
-      }));
+      .map(
+        (medium): MediumRoom => ({
+          key: medium.barcode,
+          state: medium.state === 'filling' ? 'appendable' : 'scratch',
+          roomBytes: this.#roomOf(medium),
+        }),
+      );
+    for (const { key, roomBytes } of rooms) this.#toldBytes.set(key, roomBytes);
+    return rooms;
   }
 
   /** Of the pool's media; the newest there is where it has none. */
@@ -186,6 +201,7 @@ export class MediaSet {
           this.#tools.warn(`${barcode} has blocks of ${tape.blockBytes} bytes; they are kept`);
         }
         await this.#prove(tape, medium, archives, signal);
+        await this.#measure(tape, medium.id, signal);
         const target = { mediumId: medium.id, tape };
         this.#attached.set(barcode, target);
         if (!this.#used.includes(barcode)) this.#used.push(barcode);
@@ -227,6 +243,22 @@ export class MediaSet {
       nextBlock: block,
       writeGeneration: medium.writeGeneration,
     });
+  }
+
+  /**
+   * What makers promise is more than most cartridges hold, and torn archives and places written twice take room that nobody
+   * counts: the chip knows what is left.
+   */
+  async #measure(tape: Tape, mediumId: number, signal: AbortSignal): Promise<void> {
+    const remainingMib = await tape.remainingMib(signal);
+    if (remainingMib === undefined) return;
+    const { media } = this.#tools;
+    const { barcode, capacityBytes, writtenBytes } = media.get(mediumId);
+    const measuredBytes = writtenBytes + remainingMib * 2 ** 20;
+    if (Math.abs(measuredBytes - capacityBytes) > MEASURE_TOLERANCE_BYTES)
+      media.setCapacity(mediumId, measuredBytes);
+    const missingBytes = (this.#toldBytes.get(barcode) ?? 0) - this.#roomOf(media.get(mediumId));
+    this.#isSmaller ||= missingBytes > MEASURE_TOLERANCE_BYTES;
   }
 
   async #verify({ mediumId, tape }: CopyTarget, signal: AbortSignal): Promise<void> {

@@ -21,7 +21,7 @@ export type RecorderTools = {
 export type Duplicate = { readonly entry: OutgoingEntry; readonly hash: Buffer };
 
 /** Entries recorded in one transaction. */
-const BATCH = 1024;
+const BATCH = 4096;
 
 export class Recorder {
   readonly #tools: RecorderTools;

@@ -40,7 +40,8 @@ export type WriteTools = {
   readonly digester: Digester;
   readonly sha256: boolean;
   readonly spoolDirectory: string;
-  readonly limits: PlanLimits;
+  /** By the media there are now. */
+  limits(): PlanLimits;
   readonly copies: number;
   /** What counts as stored. */
   readonly policy: CopyPolicy;
@@ -167,8 +168,8 @@ export class Writer {
   /** One plan from the catalog to its end, or to a failure that another medium or another try can help. */
   async #plan(endOfRun: EndOfRun, signal: AbortSignal): Promise<'done' | 'again'> {
     signal.throwIfAborted();
-    const { media, limits } = this.#tools;
-    const rooms = await media.rooms(signal);
+    const rooms = await this.#tools.media.rooms(signal);
+    const limits = this.#tools.limits();
     const planner = new Planner<OutgoingEntry>({ media: rooms, copies: this.#copies, limits });
     const steps = allSteps(planner, this.#items());
     try {
@@ -225,6 +226,7 @@ export class Writer {
     { endOfRun, signal }: { endOfRun: EndOfRun; signal: AbortSignal },
   ): Promise<PlanStep<OutgoingEntry> | undefined | 'again'> {
     const targets = await this.#tools.media.attach(barcodes, signal);
+    if (this.#tools.media.isSmaller) return 'again';
     const before = { parts: new Map(this.#parts), unfinished: new Map(this.#unfinished) };
     const writer = await this.#begin(targets);
     const pieces = new PieceSource(
