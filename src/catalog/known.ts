@@ -6,6 +6,7 @@
  */
 import type { Raw } from '../base/raw.ts';
 import type { EntryType, Moment } from '../domain/entry.ts';
+import { Ahead } from './ahead.ts';
 import type { Catalog } from './catalog.ts';
 import type { Inodes } from './inodes.ts';
 import { typeOf } from './mode.ts';
@@ -23,7 +24,6 @@ export type KnownEntry = {
   readonly mtime: Moment;
   readonly ctime: Moment;
   /** Of the source, as it was then. */
-  readonly device: number;
   readonly inode: number;
   /** Undefined for what has none. */
   readonly contentId: number | undefined;
@@ -40,7 +40,6 @@ type KnownRow = [
   mtimeNs: number,
   ctime: number,
   ctimeNs: number,
-  device: number,
   inode: number,
   content: number | null,
 ];
@@ -48,37 +47,35 @@ type KnownRow = [
 type OverlayRow = [inode: number | null, name: Raw];
 
 const COLUMNS = `v.inode, i.mode, i.owner, i.size, i.mtime, i.mtime_ns, i.ctime, i.ctime_ns,
-  i.device, i.inode, i.content`;
-/** Directories read ahead when ids ascend. */
-const AHEAD_DIRECTORIES = 32;
-/** A range with more rows than this is not read ahead again. */
-const AHEAD_ROWS_MAX = 4096;
+  i.inode, i.content`;
+const NO_ROWS: readonly KnownRow[] = [];
 
 export class Known {
   readonly #inodes: Inodes;
   readonly #snapshotId: number;
   readonly #job: number;
-  readonly #range;
   readonly #overlay;
   readonly #inodeRow;
-  #last = -1;
-  #ahead: { readonly first: number; readonly end: number; readonly rows: Map<number, KnownRow[]> } =
-    {
-      first: 0,
-      end: 0,
-      rows: new Map(),
-    };
+  readonly #ahead: Ahead<KnownRow>;
 
   /** @param options.snapshotId as of which snapshot; 0: nothing is known */
   constructor(catalog: Catalog, inodes: Inodes, options: { snapshotId: number; job: number }) {
     this.#inodes = inodes;
     this.#snapshotId = options.snapshotId;
     this.#job = options.job;
-    this.#range = catalog.prepare<KnownRow>(
+    const range = catalog.prepare<KnownRow>(
       `SELECT v.dir, v.name, ${COLUMNS} FROM versions v CROSS JOIN inodes i ON i.id = v.inode
        WHERE v.dir >= ? AND v.dir < ? AND v.since <= ? AND (v.until IS NULL OR v.until > ?)
        ORDER BY v.dir, v.name LIMIT ?`,
     );
+    const { snapshotId } = options;
+    const read = (first: number, end: number, limit: number) =>
+      range.all(first, end, snapshotId, snapshotId, limit);
+    this.#ahead = new Ahead({
+      range: read,
+      one: (dir) => read(dir, dir + 1, -1),
+      idOf: ([dir]) => dir,
+    });
     this.#overlay = catalog.prepare<OverlayRow>(
       `SELECT p.inode, p.name FROM pending p LEFT JOIN inodes i ON i.id = p.inode
        WHERE p.job = ? AND p.dir = ? AND NOT ${WAITING}`,
@@ -105,36 +102,8 @@ export class Known {
     return [...merged.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  #rows(dir: number): KnownRow[] {
-    if (this.#snapshotId === 0) return [];
-    const { first, end, rows } = this.#ahead;
-    if (dir >= first && dir < end) {
-      this.#last = dir;
-      return rows.get(dir) ?? [];
-    }
-    const isWalk = dir > this.#last && dir - this.#last <= AHEAD_DIRECTORIES;
-    this.#last = dir;
-    if (!isWalk) return this.#range.all(dir, dir + 1, this.#snapshotId, this.#snapshotId, -1);
-    this.#readAhead(dir);
-    return this.#ahead.rows.get(dir) ?? [];
-  }
-
-  /** Only directories read completely are kept: with many rows, the last one is cut off and left out. */
-  #readAhead(dir: number): void {
-    const snapshot = this.#snapshotId;
-    const found = this.#range.all(dir, dir + AHEAD_DIRECTORIES, snapshot, snapshot, AHEAD_ROWS_MAX);
-    const isCut = found.length === AHEAD_ROWS_MAX;
-    const end = isCut ? (found.at(-1)?.[0] ?? dir) : dir + AHEAD_DIRECTORIES;
-    const rows = new Map<number, KnownRow[]>();
-    for (const row of found) {
-      if (row[0] >= end) break;
-      const list = rows.get(row[0]);
-      if (list) list.push(row);
-      else rows.set(row[0], [row]);
-    }
-    // One directory alone fills the page: it is read by itself.
-    if (end === dir) rows.set(dir, this.#range.all(dir, dir + 1, snapshot, snapshot, -1));
-    this.#ahead = { first: dir, end: Math.max(end, dir + 1), rows };
+  #rows(dir: number): readonly KnownRow[] {
+    return this.#snapshotId === 0 ? NO_ROWS : this.#ahead.rows(dir);
   }
 
   #entry(row: KnownRow): KnownEntry {
@@ -150,9 +119,8 @@ export class Known {
       sizeBytes: row[5],
       mtime: { seconds: row[6], nanoseconds: row[7] },
       ctime: { seconds: row[8], nanoseconds: row[9] },
-      device: row[10],
-      inode: row[11],
-      contentId: row[12] ?? undefined,
+      inode: row[10],
+      contentId: row[11] ?? undefined,
     };
   }
 }

@@ -1,6 +1,7 @@
 /** A run's rows that are not yet part of any snapshot: SQL shared by the run, its finish and its journal. */
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
+import { Ahead } from './ahead.ts';
 import type { Catalog } from './catalog.ts';
 import { CHANGES, type Change, changeOf } from './change.ts';
 import { Directories, PLACE_OF_HOSTS } from './directories.ts';
@@ -53,6 +54,7 @@ type EntryRow = [
   change: number,
   movedFrom: Raw | null,
   archive: number | null,
+  dir: number,
   isCandidate: number,
   hash: Buffer | null,
   isFollower: number,
@@ -151,15 +153,13 @@ export class PendingRows {
   }
 
   /** As `inPathOrder`, page by page: each row's share of it counts here. */
-  *#walk(marked: string, page: (dir: number, after: Raw) => EntryRow[]): Generator<PendingEntry> {
-    const children = this.#catalog.prepare<[Raw, number]>(
-      `SELECT name, dir FROM temp.${marked} WHERE parent = ? AND name > ? ORDER BY name LIMIT ${PAGE_ROWS}`,
-    );
+  *#walk(marked: string, rows: RowPages): Generator<PendingEntry> {
+    const directories = this.#directoriesIn(marked);
     const open = (dir: number): Level => ({
       dir,
       prefix: this.#prefix(dir),
-      rows: new Page((last) => page(dir, last?.[14] ?? ('' as Raw))),
-      directories: new Page((last) => children.all(dir, last?.[0] ?? '')),
+      rows: new Page((last) => rows(dir, last?.[14])),
+      directories: new Page((last) => directories(dir, last?.[0])),
     });
     const levels = [open(PLACE_OF_HOSTS)];
     for (let level = levels.at(-1); level; level = levels.at(-1)) {
@@ -185,13 +185,48 @@ export class PendingRows {
     return path === '/' ? path : `${path}/`;
   }
 
+  /** Children to walk into, in pages. */
+  #directoriesIn(marked: string): (dir: number, after: Raw | undefined) => readonly ChildRow[] {
+    const select = `SELECT name, dir, parent FROM temp.${marked} WHERE`;
+    const range = this.#catalog.prepare<ChildRow>(
+      `${select} parent >= ? AND parent < ? ORDER BY parent, name LIMIT ?`,
+    );
+    const page = this.#catalog.prepare<ChildRow>(
+      `${select} parent = ? AND name > ? ORDER BY name LIMIT ${PAGE_ROWS}`,
+    );
+    const ahead = new Ahead<ChildRow>({
+      range: (first, end, limit) => range.all(first, end, limit),
+      one: (dir) => page.all(dir, ''),
+      idOf: (row) => row[2],
+    });
+    return (dir, after) => (after === undefined ? ahead.rows(dir) : page.all(dir, after));
+  }
+
   /** Pages of a directory's rows; whether there are hashes is asked for each, for they may come meanwhile. */
-  #pages(where: string, asked: Asked): (dir: number, after: Raw) => EntryRow[] {
+  #pages(where: string, asked: Asked): RowPages {
     const job = this.#jobNumber;
-    const plain = this.#catalog.prepare<EntryRow>(select(where, { ...asked, hashes: false }));
-    const hashed = this.#catalog.prepare<EntryRow>(select(where, { ...asked, hashes: true }));
+    const plain = this.#selects(where, { ...asked, hashes: false });
+    const hashed = this.#selects(where, { ...asked, hashes: true });
+    const selects = () => (this.#hasHashes.get(job) === undefined ? plain : hashed);
+    const ahead = new Ahead<EntryRow>({
+      range: (first, end, limit) => selects().range.all(job, first, end, limit),
+      one: (dir) => selects().page.all(job, dir, ''),
+      idOf: (row) => row[18],
+    });
     return (dir, after) =>
-      (this.#hasHashes.get(job) === undefined ? plain : hashed).all(job, dir, after);
+      after === undefined ? ahead.rows(dir) : selects().page.all(job, dir, after);
+  }
+
+  #selects(where: string, asked: Asked & { readonly hashes: boolean }) {
+    const select = selectFrom(where, asked);
+    return {
+      range: this.#catalog.prepare<EntryRow>(
+        `${select} AND p.dir >= ? AND p.dir < ? ORDER BY p.dir, p.name LIMIT ?`,
+      ),
+      page: this.#catalog.prepare<EntryRow>(
+        `${select} AND p.dir = ? AND p.name > ? ORDER BY p.name LIMIT ${PAGE_ROWS}`,
+      ),
+    };
   }
 
   #entry(row: EntryRow, directoryId: number, prefix: string | undefined): PendingEntry {
@@ -209,9 +244,9 @@ export class PendingRows {
       archiveId: row[17] ?? undefined,
       movedFrom: row[16] ?? undefined,
       isWaiting,
-      isCandidate: isWaiting && row[18] === 1,
-      hash: row[19] ?? undefined,
-      isFollower: row[20] === 1,
+      isCandidate: isWaiting && row[19] === 1,
+      hash: row[20] ?? undefined,
+      isFollower: row[21] === 1,
       inode: isGone ? undefined : this.#inodes.fromRow(row),
     };
   }
@@ -253,21 +288,24 @@ export class PendingRows {
 }
 
 /** What nobody asks for is left out behind the last column that somebody does. */
-function select(where: string, asked: Asked & { readonly hashes: boolean }): string {
+function selectFrom(where: string, asked: Asked & { readonly hashes: boolean }): string {
   const isCandidate = asked.candidates ? `${SIZE_IS_SHARED} OR ${SIZE_IS_KNOWN}` : '0';
   const hashes = asked.hashes ? `, ${HASH_COLUMNS}` : '';
   const more = asked.candidates || asked.hashes ? `, ${isCandidate}${hashes}` : '';
-  return `SELECT ${inodeColumns('i')}, p.name, p.change, p.moved_from, p.archive${more}
+  return `SELECT ${inodeColumns('i')}, p.name, p.change, p.moved_from, p.archive, p.dir${more}
     FROM pending p LEFT JOIN inodes i ON i.id = p.inode
       ${asked.hashes ? 'LEFT JOIN run_hashes h ON h.job = p.job AND h.inode = p.inode' : ''}
-    WHERE p.job = ? AND p.dir = ? AND p.name > ? AND ${where} ORDER BY p.name LIMIT ${PAGE_ROWS}`;
+    WHERE ${where} AND p.job = ?`;
 }
+
+type RowPages = (dir: number, after: Raw | undefined) => readonly EntryRow[];
+type ChildRow = [name: Raw, dir: number, parent: number];
 
 type Level = {
   readonly dir: number;
   readonly prefix: string | undefined;
   readonly rows: Page<EntryRow>;
-  readonly directories: Page<[name: Raw, id: number]>;
+  readonly directories: Page<ChildRow>;
 };
 
 /** Rows in order, a page of them in memory. */
