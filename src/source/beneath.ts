@@ -72,3 +72,9 @@ export function splitPath(path: Raw): { readonly parent: Raw; readonly name: Buf
     name: rawBytes(path.slice(slash + 1) as Raw),
   };
 }
+
+/** `a/b` of `a` and `b`; an empty directory is the root, an empty name the directory itself. */
+export function inside(directory: Raw, name: Raw): Raw {
+  if (directory === '') return name;
+  return name === '' ? directory : (`${directory}/${name}` as Raw);
+}

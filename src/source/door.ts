@@ -33,11 +33,18 @@ export type FsDoor = {
   /** Offset and length in turn; EINVAL where the file system knows of no holes. Moves the file's position. */
   dataRanges(file: number, from: number, rangesMax: number): Float64Array | Answer;
   readLink(directory: number, name: Uint8Array): Buffer | Answer;
+  /** Of entries of a directory, names ended by NUL each: 0 or an errno each, targets ended by NUL each. */
+  readLinks(
+    directory: number,
+    names: string,
+  ): { readonly answers: Int32Array; readonly targets: string } | Answer;
   /** Type (linux/magic.h), bytes, bytes free for us, inodes, inodes free. */
   fileSystem(file: number): Float64Array | Answer;
 
   /** Name and value in turn. */
   getXattrs(directory: number, name: Uint8Array): Buffer[] | Answer;
+  /** Of entries of a directory, names ended by NUL each. ENOSYS where neither the kernel nor /proc allows it. */
+  xattrsOf(directory: number, names: string): XattrsReply | Answer;
   setXattr(directory: number, name: Uint8Array, xattr: Uint8Array, value: Uint8Array): Answer;
   removeXattr(directory: number, name: Uint8Array, xattr: Uint8Array): Answer;
   changeOwner(directory: number, name: Uint8Array, uid: number, gid: number): Answer;
@@ -70,6 +77,15 @@ export type FsDoor = {
   lock(file: number): Answer;
   /** syncfs(2) */
   syncFileSystem(file: number): Answer;
+};
+
+export type XattrsReply = {
+  /** How many an entry has, or an errno below zero. Fewer than names where the reply has become long. */
+  readonly answers: Int32Array;
+  /** Of names and values in turn. */
+  readonly lengths: Uint32Array;
+  /** Names and values in turn, without anything in between. */
+  readonly bytes: Buffer;
 };
 
 /** What `readFiles` is to read, in columns. Together with padding it has to fit. */

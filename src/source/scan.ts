@@ -7,6 +7,7 @@
 import { strict as assert } from 'node:assert';
 import type { CodedError } from '../base/errors.ts';
 import type { Raw } from '../base/raw.ts';
+import { inside } from './beneath.ts';
 import { type ScannedEntry, statEntry } from './directory.ts';
 import { type Answer, AT_FDCWD, sourceFailure } from './door.ts';
 import { type Decision, Filter, type Reason, type Scope } from './filter.ts';
@@ -263,9 +264,4 @@ function cacheDirectory(here: Here, found: readonly ScannedEntry[]): ScannedDire
 
 function keyOf({ device, inode }: ScannedEntry): string {
   return `${device}:${inode}`;
-}
-
-function inside(directory: Raw, name: Raw): Raw {
-  if (directory === '') return name;
-  return name === '' ? directory : (`${directory}/${name}` as Raw);
 }

@@ -151,10 +151,10 @@ Napi::Value scan(const Napi::CallbackInfo& info) {
     }
   });
   if (!rows.IsTypedArray()) return rows;
-  napi_value joined;
-  if (napi_create_string_latin1(env, sorted.data(), sorted.size(), &joined) != napi_ok) return refused(info, ENOMEM);
+  const Napi::Value joined = latin1_string(info, sorted);
+  if (!joined.IsString()) return joined;
   Napi::Object reply = Napi::Object::New(env);
-  reply.Set("names", Napi::Value(env, joined));
+  reply.Set("names", joined);
   reply.Set("rows", rows);
   return reply;
 }
@@ -197,6 +197,31 @@ Napi::Value read_link(const Napi::CallbackInfo& info) {
   return buffer_of(info.Env(), target, static_cast<size_t>(length));
 }
 
+/**
+ * readLinks(directory, names): of entries of a directory, names with a NUL after each. An answer each, 0 or -errno, and the
+ * targets with a NUL after each, empty where refused.
+ */
+Napi::Value read_links(const Napi::CallbackInfo& info) {
+  const auto directory = descriptor(info[0]);
+  const auto names = latin1_of(info[1]);
+  if (!directory || *directory < 0 || !names || (!names->empty() && names->back() != 0)) return refused(info, EINVAL);
+  std::vector<int32_t> answers;
+  std::string targets;
+  char target[4096];
+  for (const char* name = names->c_str(); name < names->c_str() + names->size(); name += std::strlen(name) + 1) {
+    const ssize_t length = readlinkat(*directory, name, target, sizeof target);
+    answers.push_back(length < 0 ? -errno : 0);
+    if (length > 0) targets.append(target, static_cast<size_t>(length));
+    targets.push_back(0);
+  }
+  const Napi::Value joined = latin1_string(info, targets);
+  if (!joined.IsString()) return joined;
+  Napi::Object reply = Napi::Object::New(info.Env());
+  reply.Set("answers", numbers_array<int32_t>(info, napi_int32_array, answers));
+  reply.Set("targets", joined);
+  return reply;
+}
+
 /** fileSystem(file): type (linux/magic.h), bytes in all, bytes free for us, inodes in all, inodes free. */
 Napi::Value file_system(const Napi::CallbackInfo& info) {
   const auto file = descriptor(info[0]);
@@ -222,5 +247,6 @@ void export_directory(Napi::Env env, Napi::Object exports) {
   exports.Set("scan", Napi::Function::New<scan>(env, "scan"));
   exports.Set("dataRanges", Napi::Function::New<data_ranges>(env, "dataRanges"));
   exports.Set("readLink", Napi::Function::New<read_link>(env, "readLink"));
+  exports.Set("readLinks", Napi::Function::New<read_links>(env, "readLinks"));
   exports.Set("fileSystem", Napi::Function::New<file_system>(env, "fileSystem"));
 }

@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <napi.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <optional>
 #include <string>
+#include <vector>
 
 /** 2^53 - 1: above it a JavaScript number skips integers. */
 constexpr double kMaxSafeInteger = 9007199254740991;
@@ -115,21 +117,39 @@ inline Napi::Value buffer_of(Napi::Env env, const void* data, size_t length) {
 }
 
 /**
- * A new Float64Array, filled by `fill` with the address of its first number. Making one fails while a worker is being
+ * A new typed array, filled by `fill` with the address of its first number. Making one fails while a worker is being
  * terminated; then nobody takes the answer either.
  */
-template <typename Fill>
-Napi::Value doubles_of(const Napi::CallbackInfo& info, size_t count, Fill fill) {
+template <typename T, typename Fill>
+Napi::Value filled_array(const Napi::CallbackInfo& info, napi_typedarray_type type, size_t count, Fill fill) {
   const Napi::Env env = info.Env();
   void* data = nullptr;
   napi_value buffer;
   napi_value array;
-  if (napi_create_arraybuffer(env, count * sizeof(double), &data, &buffer) != napi_ok ||
-      napi_create_typedarray(env, napi_float64_array, count, buffer, 0, &array) != napi_ok) {
+  if (napi_create_arraybuffer(env, count * sizeof(T), &data, &buffer) != napi_ok ||
+      napi_create_typedarray(env, type, count, buffer, 0, &array) != napi_ok) {
     return refused(info, ECANCELED);
   }
-  if (count > 0) fill(static_cast<double*>(data));
+  if (count > 0) fill(static_cast<T*>(data));
   return Napi::Value(env, array);
+}
+
+/** A Float64Array. */
+template <typename Fill>
+Napi::Value doubles_of(const Napi::CallbackInfo& info, size_t count, Fill fill) {
+  return filled_array<double>(info, napi_float64_array, count, fill);
+}
+
+template <typename T>
+Napi::Value numbers_array(const Napi::CallbackInfo& info, napi_typedarray_type type, const std::vector<T>& numbers) {
+  return filled_array<T>(info, type, numbers.size(), [&](T* data) { std::copy(numbers.begin(), numbers.end(), data); });
+}
+
+/** A string of one character a byte. */
+inline Napi::Value latin1_string(const Napi::CallbackInfo& info, const std::string& text) {
+  napi_value string;
+  if (napi_create_string_latin1(info.Env(), text.data(), text.size(), &string) != napi_ok) return refused(info, ENOMEM);
+  return Napi::Value(info.Env(), string);
 }
 
 void export_attributes(Napi::Env env, Napi::Object exports);

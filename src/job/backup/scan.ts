@@ -2,16 +2,18 @@
  * The scan of one source: each directory compared with what the catalog knows of it, and what differs recorded. Unchanged
  * files are neither opened nor remembered.
  */
+import { strict as assert } from 'node:assert';
 import { setImmediate as turn } from 'node:timers/promises';
 import { NAME_BYTES_MAX } from '../../archive/reader.ts';
 import { CodedError } from '../../base/errors.ts';
-import { joinRaw, type Raw, rawText } from '../../base/raw.ts';
+import { type Raw, rawText } from '../../base/raw.ts';
 import type { KnownEntry } from '../../catalog/known.ts';
 import type { AddedEntry, Run } from '../../catalog/run.ts';
 import type { Source } from '../../catalog/sources.ts';
 import { type Attributes, compareMoments } from '../../domain/entry.ts';
-import type { ChangePolicy } from '../../pack/change.ts';
+import type { Change, ChangePolicy } from '../../pack/change.ts';
 import { OwnerNames } from '../../source/attributes.ts';
+import { inside } from '../../source/beneath.ts';
 import { type ScannedEntry, statEntry } from '../../source/directory.ts';
 import { AT_FDCWD, loadFsDoor } from '../../source/door.ts';
 import type { Filter, Reason } from '../../source/filter.ts';
@@ -47,6 +49,29 @@ const DIRECTORIES_A_TURN = 64;
 const PATH_BYTES_MAX = NAME_BYTES_MAX - 1024;
 /** Changes recorded in one transaction at least, unless the scan ends. */
 const BATCH = 512;
+
+/** Attributes are asked for so many at once: a directory may have millions of new entries. */
+const DIFFERENCES_A_PORTION = 1024;
+
+/** The directory that is compared. */
+type Here = {
+  /** Relative to the source. */
+  readonly path: Raw;
+  readonly directoryId: number;
+  /** Of its original path. */
+  readonly originalBytes: number;
+};
+
+type FoundDifference = {
+  readonly kind: Exclude<Change, 'same'>;
+  readonly entry: ScannedEntry;
+  readonly known: KnownEntry | undefined;
+};
+
+/** What of a directory is recorded; `again`: unchanged, but its content has too few copies. */
+type Difference =
+  | FoundDifference
+  | { readonly kind: 'gone' | 'again'; readonly entry: undefined; readonly known: KnownEntry };
 
 /** @throws CodedError SOURCE_MISSING, SOURCE_UNREADABLE, SOURCE_EMPTY for the source as a whole */
 export async function scan(order: ScanOrder, tools: ScanTools, signal: AbortSignal): Promise<void> {
@@ -123,37 +148,40 @@ class Scanner {
     const isUnknown = directory.failures.some(({ path }) => path === directory.path);
     // What could not be listed is not gone.
     if (isUnknown) return;
-    const known = originalPath(this.#order.source, directory.path);
-    const directoryId = run.directory(known, this.#order.source.hostId);
+    const original = originalPath(this.#order.source, directory.path);
+    const directoryId = run.directory(original, this.#order.source.hostId);
     const before = run.known(directoryId);
-    const isSource = directory.path === '';
-    if (isSource) this.#refuseEmpty(directory, before);
+    if (directory.path === '') this.#refuseEmpty(directory, before);
+    const here = { path: directory.path, directoryId, originalBytes: original.length };
     const refused = new Set(directory.failures.map(({ path }) => path));
     let bytes = 0;
-    for (const difference of compareDirectory(directory.entries, before, this.#order.policy)) {
-      if (difference.kind === 'gone') {
-        const { name } = difference.known;
-        if (refused.has(inside(directory.path, name))) continue;
-        this.#flushBefore();
-        counts.gone += run.gone(directoryId, name);
-        continue;
-      }
-      const { entry } = difference;
-      bytes += entry.type === 'file' ? entry.sizeBytes : 0;
-      if (difference.kind === 'same') {
+    let found: Difference[] = [];
+    const add = (difference: Difference) => {
+      if (found.push(difference) < DIFFERENCES_A_PORTION) return;
+      this.#record(here, found);
+      found = [];
+    };
+    const count = ({ type, sizeBytes }: ScannedEntry) => {
+      if (type === 'file') bytes += sizeBytes;
+    };
+    compareDirectory({ found: directory.entries, known: before }, this.#order.policy, {
+      same: (entry, known) => {
+        count(entry);
         counts.same += 1;
-        const { contentId, inodeId, name } = difference.known;
-        if (contentId !== undefined && this.#order.isWeak(contentId)) {
-          this.#flushBefore();
-          run.again({ directoryId, name, inodeId });
-        }
-        continue;
-      }
-      const known = difference.kind === 'new' ? undefined : difference.known;
-      this.#record({ directory, directoryId, entry, kind: difference.kind, known });
-    }
+        const isWeak = known.contentId !== undefined && this.#order.isWeak(known.contentId);
+        if (isWeak) add({ kind: 'again', entry: undefined, known });
+      },
+      found: (entry, kind, known) => {
+        count(entry);
+        add({ kind, entry, known });
+      },
+      gone: (known) => {
+        const isRefused = refused.size > 0 && refused.has(inside(directory.path, known.name));
+        if (!isRefused) add({ kind: 'gone', entry: undefined, known });
+      },
+    });
+    this.#record(here, found);
     this.#tools.onScanned(directory.entries.length, bytes);
-    if (this.#batch.length >= BATCH) this.flush();
   }
 
   flush(): void {
@@ -162,39 +190,54 @@ class Scanner {
     this.#tools.run.add(batch);
   }
 
-  #record(found: {
-    directory: ScannedDirectory;
-    directoryId: number;
-    entry: ScannedEntry;
-    kind: 'new' | 'changed' | 'attributes';
-    known: KnownEntry | undefined;
-  }): void {
-    const { directory, directoryId, entry, kind, known } = found;
-    const path = inside(directory.path, entry.name);
-    let attributes: Attributes;
-    if (originalPath(this.#order.source, path).length > PATH_BYTES_MAX) {
+  /** Rows are recorded in the order they were found. */
+  #record(here: Here, differences: readonly Difference[]): void {
+    const { run, counts } = this.#tools;
+    const { directoryId } = here;
+    const found = differences.flatMap(({ entry }) => entry ?? []);
+    const attributes = found.length === 0 ? [] : this.#attributes(here, found);
+    let at = 0;
+    for (const difference of differences) {
+      const { kind, entry, known } = difference;
+      if (entry !== undefined) {
+        this.#recordFound(here, difference, attributes[at]);
+        at += 1;
+        continue;
+      }
+      this.#flushBefore();
+      const { name, inodeId } = known;
+      if (kind === 'gone') counts.gone += run.gone(directoryId, name);
+      else run.again({ directoryId, name, inodeId });
+    }
+    if (this.#batch.length >= BATCH) this.flush();
+  }
+
+  #attributes({ path }: Here, found: readonly ScannedEntry[]): (Attributes | CodedError)[] {
+    return this.#tree.attributesIn(path, found, this.#names);
+  }
+
+  #recordFound(
+    { path, directoryId, originalBytes }: Here,
+    { kind, entry, known }: FoundDifference,
+    attributes: Attributes | CodedError | undefined,
+  ): void {
+    assert(attributes, 'as many as were asked for');
+    const { name } = entry;
+    if (originalBytes + 1 + name.length > PATH_BYTES_MAX) {
       const message = 'its path is longer than an archive can name';
-      this.#unreadable(path, new CodedError('SOURCE_UNREADABLE', message));
+      this.#unreadable(inside(path, name), new CodedError('SOURCE_UNREADABLE', message));
       return;
     }
-    try {
-      attributes = this.#tree.attributes(path, entry, this.#names);
-    } catch (error) {
-      if (!(error instanceof CodedError) || error.failure.exit !== 3) throw error;
+    if (attributes instanceof CodedError) {
+      if (attributes.failure.exit !== 3) throw attributes;
       // Gone since the listing: neither new nor gone yet, the next run will see.
-      if (error.code !== 'SOURCE_MISSING') this.#unreadable(path, error);
+      if (attributes.code !== 'SOURCE_MISSING') this.#unreadable(inside(path, name), attributes);
       return;
     }
     this.#tools.counts[kind === 'new' ? 'new' : 'changed'] += 1;
     const contentId = kind === 'attributes' ? known?.contentId : undefined;
-    this.#add({
-      directoryId,
-      name: entry.name,
-      change: kind,
-      attributes,
-      sourceInode: inodeOf(entry),
-      contentId,
-    });
+    const sourceInode = inodeOf(entry);
+    this.#add({ directoryId, name, change: kind, attributes, sourceInode, contentId });
   }
 
   #add(entry: AddedEntry): void {
@@ -265,8 +308,4 @@ function isOtherDirectory(entry: ScannedEntry, known: KnownEntry): boolean {
 
 function inodeOf({ device, inode, links }: ScannedEntry) {
   return { device, inode, links };
-}
-
-function inside(directory: Raw, name: Raw): Raw {
-  return directory === '' ? name : joinRaw(directory, name);
 }

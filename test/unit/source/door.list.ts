@@ -205,6 +205,86 @@ check(
   },
 );
 
+check(
+  'extended attributes of many entries: how many each has, names and values in turn',
+  (world) => {
+    const { door, folder, directory } = world;
+    for (const name of ['a', 'b', 'c']) writeFileSync(join(folder, name), '');
+    symlinkSync('a', join(folder, 'link'));
+    assert.equal(door.setXattr(directory, b('b'), b('user.x'), b('value')), 0);
+    assert.equal(door.setXattr(directory, b('b'), b('user.y'), SELF), 0);
+    assert.equal(door.setXattr(directory, b('c'), b('user.\xff'), b('\0')), 0);
+    const reply = door.xattrsOf(directory, 'a\0b\0none\0link\0c\0');
+    assert(typeof reply !== 'number');
+    assert.deepEqual([...reply.answers], [0, 2, ENOENT, 0, 1]);
+    const [first, second, third] = [
+      ['user.x', 'value'],
+      ['user.y', ''],
+      ['user.\xff', '\0'],
+    ];
+    // The kernel's order of the two of one file is its own.
+    const orders = [
+      [first, second, third],
+      [second, first, third],
+    ].map((order) => order.flat().map((text = '') => b(text)));
+    const isOne = orders.some(
+      (order) =>
+        reply.bytes.equals(Buffer.concat(order)) &&
+        order.every(({ length }, index) => length === reply.lengths[index]),
+    );
+    assert(isOne, reply.bytes.toString('latin1'));
+    assert.equal(reply.lengths.length, 6);
+    for (const one of ['', 'a\0']) {
+      const none = door.xattrsOf(directory, one);
+      assert(typeof none !== 'number');
+      assert.deepEqual([none.answers.length, none.lengths.length], [one.length / 2, 0]);
+    }
+    assert.equal(door.xattrsOf(directory, 'a'), EINVAL);
+    assert.equal(door.xattrsOf(AT_FDCWD, 'a\0'), EINVAL);
+  },
+);
+
+check('a long reply ends early, and goes on where it ended', ({ door, folder, directory }) => {
+  const names = Array.from({ length: 2500 }, (_, index) => `${index}`);
+  for (const name of names) {
+    writeFileSync(join(folder, name), '');
+    assert.equal(door.setXattr(directory, b(name), b('user.x'), Buffer.alloc(3000, name)), 0);
+  }
+  let calls = 0;
+  for (let at = 0; at < names.length; calls += 1) {
+    const reply = door.xattrsOf(
+      directory,
+      names
+        .slice(at)
+        .map((name) => `${name}\0`)
+        .join(''),
+    );
+    assert(typeof reply !== 'number');
+    assert(reply.answers.every((answer) => answer === 1));
+    assert.equal(reply.bytes.length, reply.answers.length * 3006);
+    assert(reply.bytes.length < 2 ** 23);
+    assert(reply.bytes.subarray(6, 3006).equals(Buffer.alloc(3000, names[at])));
+    at += reply.answers.length;
+  }
+  assert.equal(calls, 2);
+});
+
+check('targets of many links', ({ door, folder, directory }) => {
+  const long = 'l'.repeat(4095);
+  writeFileSync(join(folder, 'file'), '');
+  for (const [name, target] of [
+    ['a', '\xff\n'],
+    ['b', long],
+  ] as const) {
+    assert.equal(door.makeSymlink(b(target), directory, b(name)), 0);
+  }
+  const reply = door.readLinks(directory, 'a\0none\0file\0b\0');
+  assert(typeof reply !== 'number');
+  assert.deepEqual([...reply.answers], [0, ENOENT, EINVAL, 0]);
+  assert.equal(reply.targets, `\xff\n\0\0\0${long}\0`);
+  assert.equal(door.readLinks(directory, 'a'), EINVAL);
+});
+
 check('mode and times: of a name, an open file, and a place; links keep their mode', (world) => {
   const { door, folder, directory } = world;
   writeFileSync(join(folder, 'a'), '');
