@@ -38,7 +38,7 @@ export type FetchTools = {
   readonly library: Library;
   readonly target: TargetTree;
   onMedium(barcode: string): void;
-  /** A file that has all its bytes, proven: it gets its attributes and its name. */
+  /** A file that has all its bytes, proven: it is to get its attributes and its name. Takes the file over. */
   onWhole(entry: PathEntry, file: TargetFile): void;
   /** This name will not be there. */
   onFailure(entry: PathEntry, error: CodedError): void;
@@ -213,11 +213,7 @@ export class Fetcher {
     this.#wants.delete(want.contentId);
     this.#idle.push(assembly.hasher);
     this.#progress += 1;
-    try {
-      this.#attemptName(first, () => this.#tools.onWhole(first, assembly.file));
-    } finally {
-      assembly.file.abandon();
-    }
+    this.#attemptName(first, () => this.#tools.onWhole(first, assembly.file));
   }
 
   /** The bytes are not those that were stored: copies of the segments that are wrong are marked. */
@@ -252,10 +248,11 @@ export class Fetcher {
         }
       }
       file.setSize(sizeBytes);
-      this.#tools.onWhole(entry, file);
-    } finally {
+    } catch (error) {
       file.abandon();
+      throw error;
     }
+    this.#tools.onWhole(entry, file);
   }
 
   /** Contents of which some parts came and others did not: what came is fetched again with the next round's copies. */

@@ -1,9 +1,9 @@
 /**
  * Restore: entries as of a snapshot, brought back below a directory.
  *
- * Each cartridge is loaded once and read forward once. A file has its name only when its bytes have proven right and its
- * attributes are set; what is there already is kept, so a second run fetches only what is missing. Bytes that cannot be
- * read, or read wrong, mark the copy and are taken from another one.
+ * Each cartridge is loaded once and read forward once. A file has its name only when its bytes have proven right, its
+ * attributes are set and both are on disk; what is there already is kept, so a second run, whatever ended the first,
+ * fetches only what is missing. Bytes that cannot be read, or read wrong, mark the copy and are taken from another one.
  */
 import { readSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -25,6 +25,7 @@ import type { TargetFile } from '../../source/target-file.ts';
 import type { Library } from '../../storage/library.ts';
 import { below, Fetcher, noCopy } from './fetch.ts';
 import { byMedium, readMinutes } from './plan.ts';
+import { WholeFiles } from './whole-files.ts';
 
 export type RestoreRequest = {
   /** Absolute and normal; with everything below. */
@@ -143,6 +144,7 @@ class RestoreJob {
   readonly #first = new Map<number, FirstName>();
   /** Inodes with several names whose first name has its bytes: brought, or proven. */
   readonly #linkable = new Set<number>();
+  readonly #whole: WholeFiles;
   readonly #failed: RestoreFailure[] = [];
   readonly #notSet: Record<string, number> = {};
   readonly #used: string[] = [];
@@ -174,10 +176,15 @@ class RestoreJob {
       onFailure: (entry, error) => this.#fail(entry, error),
       warn: (message) => this.#listen({ event: 'warning', message }),
     });
+    this.#whole = new WholeFiles({
+      sync: () => this.#target.sync(),
+      name: (entry, file) => this.#attempt(entry, () => this.#giveName(entry, file)),
+    });
     this.#startMs = tools.clock.monotonicMs();
   }
 
   close(): void {
+    this.#whole.abandon();
     this.#target.close();
   }
 
@@ -186,6 +193,7 @@ class RestoreJob {
     const { paths, hostId, snapshot } = this.#request;
     let count = 0;
     for (const path of paths) {
+      if (mode === 'make') this.#sweep(parentOf(below(path)));
       let found = 0;
       for (const entry of this.#tree.walk(hostId, path, snapshot.id)) {
         found += 1;
@@ -225,11 +233,11 @@ class RestoreJob {
 
   async run(signal: AbortSignal): Promise<RestoreReport> {
     this.#listen({ event: 'plan', plan: await this.plan(signal) });
-    await this.#fetcher.run(signal);
+    await this.#fetch(signal);
     // Where a link cannot be made, the name gets a file of its own, and the names behind it link to that.
     for (let links = this.#links; links.length > 0; ) {
       links = this.#makeLinks(links);
-      await this.#fetcher.run(signal);
+      await this.#fetch(signal);
     }
     for (const entry of this.#directories.toReversed()) {
       this.#attempt(entry, () => this.#note(this.#target.apply(below(entry.path), entry.inode)));
@@ -246,15 +254,23 @@ class RestoreJob {
     };
   }
 
+  /** Ended early too, what has come whole has its name. */
+  async #fetch(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#fetcher.run(signal);
+    } finally {
+      this.#whole.settle();
+    }
+  }
+
   #take(entry: PathEntry, mode: 'plan' | 'make'): void {
     const { inode } = entry;
     const path = below(entry.path);
     if (inode.type === 'directory') {
       if (mode === 'plan') return;
       // The target itself stays what it is.
-      if (path === '') return;
-      this.#target.makeDirectory(path);
-      this.#directories.push(entry);
+      if (path !== '') this.#directories.push(entry);
+      if (this.#target.makeDirectory(path) === 'present') this.#sweep(path);
       return;
     }
     if (mode === 'make') this.#makeAbove(path);
@@ -307,23 +323,36 @@ class RestoreJob {
     return !this.#request.overwrite || isSame(present, inode);
   }
 
-  #makeAbove(path: Raw): void {
-    const slash = path.lastIndexOf('/');
-    if (slash > 0) this.#target.makeDirectory(path.slice(0, slash) as Raw);
-  }
-
-  #makeEmpty(entry: PathEntry): void {
-    const file = this.#target.createFile(below(entry.path));
+  /** Removes what a restore that did not end has left in a directory. That it cannot is nobody's loss. */
+  #sweep(path: Raw): void {
     try {
-      this.#finishFile(entry, file);
-    } finally {
-      file.abandon();
+      if (this.#target.stat(path)?.type === 'directory') this.#target.sweep(path);
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      this.#listen({ event: 'warning', message: error.message });
     }
   }
 
-  /** Its bytes are there: attributes, and then its name. */
-  #finishFile({ path, inode }: PathEntry, file: TargetFile): void {
-    this.#note(file.apply(inode));
+  #makeAbove(path: Raw): void {
+    this.#target.makeDirectory(parentOf(path));
+  }
+
+  #makeEmpty(entry: PathEntry): void {
+    this.#finishFile(entry, this.#target.createFile(below(entry.path)));
+  }
+
+  /** Its bytes are there: attributes, and with others its name. */
+  #finishFile(entry: PathEntry, file: TargetFile): void {
+    try {
+      this.#note(file.apply(entry.inode));
+    } catch (error) {
+      file.abandon();
+      throw error;
+    }
+    this.#whole.add(entry, file);
+  }
+
+  #giveName({ path, inode }: PathEntry, file: TargetFile): void {
     const placed = file.commit({ overwrite: this.#request.overwrite });
     this.#count(placed, inode.sizeBytes);
     if (placed !== 'made') return;
@@ -399,6 +428,11 @@ class RestoreJob {
   #note(notSet: readonly string[]): void {
     for (const what of notSet) this.#notSet[what] = (this.#notSet[what] ?? 0) + 1;
   }
+}
+
+/** Of a path below the target; the target itself where it has no other. */
+function parentOf(path: Raw): Raw {
+  return path.slice(0, Math.max(path.lastIndexOf('/'), 0)) as Raw;
 }
 
 function isSame(present: ScannedEntry, inode: Inode): boolean {

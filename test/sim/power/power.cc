@@ -9,7 +9,7 @@
 //   POWER_BOOT   a file that is read in place of the kernel's boot id, which a power cut changes
 //
 // The model is a strict file system: data survive only by fsync or fdatasync of their file, names only by fsync of their
-// directory. Everything else may or may not have reached the disk: who rebuilds the tree decides (image.ts). A sync counts
+// directory, or both by syncfs. Everything else may or may not have reached the disk: who rebuilds the tree decides (image.ts). A sync counts
 // when it has returned; one that is cut counts for nothing. Writes through a mapping are not seen: SQLite maps nothing but
 // its -shm, which no power cut is expected to leave.
 #include <dirent.h>
@@ -151,6 +151,26 @@ void keep_directory(const std::string &path, const struct stat &facts) {
   closedir(directory);
 }
 
+// All that is below, as it is now: its file system has been synced.
+void keep_tree(const std::string &path) {
+  struct stat facts;
+  if (stat(path.c_str(), &facts) != 0) abort();
+  if (S_ISREG(facts.st_mode)) {
+    int fd = open_really(path, O_RDONLY);
+    keep_file(fd, facts);
+    close(fd);
+    return;
+  }
+  keep_directory(path, facts);
+  DIR *directory = opendir(path.c_str());
+  if (!directory) abort();
+  while (dirent *entry = readdir(directory)) {
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+    if (entry->d_type == DT_DIR || entry->d_type == DT_REG) keep_tree(path + "/" + entry->d_name);
+  }
+  closedir(directory);
+}
+
 void keep(const char *name, int fd) {
   std::string path = path_of(fd);
   struct stat facts;
@@ -194,9 +214,14 @@ SYNCED(fdatasync)
 
 int syncfs(int fd) {
   static auto next = real<int (*)(int)>("syncfs");
-  // Nothing under test relies on it; who does must teach this file first.
-  if (is_watched(path_of(fd))) abort();
-  return next(fd);
+  int result = next(fd);
+  std::string path = path_of(fd);
+  if (result != 0 || !is_watched(path)) return result;
+  step("syncfs", path);
+  if (plan().image.empty()) return result;
+  std::lock_guard<std::mutex> lock(image_mutex);
+  keep_tree(plan().root);
+  return result;
 }
 
 #define NOTED(name, result, arguments, names)            \

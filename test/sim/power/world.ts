@@ -26,7 +26,7 @@ import { differences, randomBytes } from '../rich-tree.ts';
 import { type Ended, type Loss, PowerSwitch } from './process.ts';
 
 /** The built program: what is cut is what people run. */
-const MAIN = join(import.meta.dirname, '..', '..', '..', 'dist', 'main.js');
+export const MAIN = join(import.meta.dirname, '..', '..', '..', 'dist', 'main.js');
 
 const CONFIG = `
 [archive]

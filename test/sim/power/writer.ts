@@ -59,6 +59,15 @@ const programs: Readonly<Record<string, Program>> = {
     await file.close();
     await writeFile(join(root, 'last'), '');
   },
+  /** Files and directories that only a sync of the whole file system makes durable. */
+  'file system': async (root) => {
+    mkdirSync(join(root, 'c'));
+    await writeFile(join(root, 'c', 'a'), 'synced');
+    const directory = openSync(root, 'r');
+    assert(loadFsDoor().syncFileSystem(directory) === 0);
+    closeSync(directory);
+    await writeFile(join(root, 'c', 'a'), 'lost, or not');
+  },
   replace: async (root, say) => {
     for (let count = 1; count <= 8; count += 1) {
       await replaceFile(join(root, 'state'), String(count).repeat(10_000));

@@ -127,6 +127,21 @@ test('a file whose directory was not synced may be gone, though its bytes were',
   expect([...seen].sort()).toEqual(['', 'written']);
 });
 
+test('what syncfs found is durable, bytes and names', async () => {
+  const bench = await makeBench('power');
+  const { calls } = await bench.run('file system');
+  expect(calls).toContain('syncfs ');
+  const seen = new Set<string>();
+  // The next call is the one that empties the file, to write it once more.
+  const at = calls.lastIndexOf('open64 /c/a') + 1;
+  expect(at).toBeGreaterThan(calls.indexOf('syncfs ') + 1);
+  const cut = { program: 'file system', at, seeds: 12 };
+  await outcomes(await makeBench('power'), cut, (root) => {
+    seen.add(readFileSync(join(root, 'c', 'a'), 'utf8'));
+  });
+  expect([...seen]).toEqual(['synced']);
+});
+
 const CUTS = 8;
 
 /** Runs to the end once, then cut at places spread over the whole run; `look` sees what was promised and what is left. */
