@@ -13,7 +13,7 @@ import { Run } from '../catalog/run.ts';
 import { Snapshots, snapshotName } from '../catalog/snapshots.ts';
 import { Sources } from '../catalog/sources.ts';
 import { isWriting } from '../catalog/writing.ts';
-import { sourcesOf } from './backup/backup.ts';
+import { sourcesOf } from './backup/begin.ts';
 import { lockAll, type StartTools } from './backup/start.ts';
 import { type Change, changesBetween } from './snapshots.ts';
 

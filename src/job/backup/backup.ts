@@ -1,15 +1,6 @@
-/**
- * Backup: scan, hash, pack, write, and at last the snapshot.
- *
- * A run keeps its number whatever happens to its process: the next one goes on with it behind the data that are there.
- * What it has stored counts from each archive on; what it shows, only when it is finished.
- */
-import { strict as assert } from 'node:assert';
 import type { Clock } from '../../base/clock.ts';
-import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 import { type Raw, rawText } from '../../base/raw.ts';
-import { printable } from '../../base/text.ts';
 import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
@@ -22,25 +13,22 @@ import type { Source } from '../../catalog/sources.ts';
 import type { ArchiveConfig, BackupConfig } from '../../config.ts';
 import { HashPool } from '../../hash/pool.ts';
 import { FORMAT_BOUNDS, type PlanLimits, planLimits, roundUp } from '../../pack/limits.ts';
-import type { ScannedEntry } from '../../source/directory.ts';
-import type { Reason } from '../../source/filter.ts';
-import { findOverlap, type Overlap } from '../../source/overlap.ts';
 import type { Library } from '../../storage/library.ts';
 import { changePolicyOf, filterOf, parseSourceOptions } from '../source-options.ts';
-import { describeReason } from '../source-survey.ts';
 import type { EntryOutcome } from './archive-writer.ts';
+import { beginDryRun, beginJob } from './begin.ts';
 import { deduplicate } from './deduplicate.ts';
 import { Digester } from './digester.ts';
 import { type DryRunReport, entriesOf, forecastRun } from './dry-run.ts';
-import type { Feed } from './feed.ts';
-import { type ReadTask, SLAB_BYTES } from './fragment.ts';
+import { SLAB_BYTES } from './fragment.ts';
 import { MediaSet } from './media-set.ts';
 import { Outgoing } from './outgoing.ts';
 import { ReadAhead } from './read-ahead.ts';
-import { type BackupReport, type Damage, emptyCounts, type Listen } from './report.ts';
+import type { BackupReport, Listen } from './report.ts';
 import type { RunEnd } from './run-journal.ts';
 import { scan } from './scan.ts';
-import { Writer } from './write.ts';
+import { Tally } from './tally.ts';
+import { Writer, type WrittenArchive } from './write.ts';
 
 export type BackupRequest = {
   /** In order of name; all have been locked. */
@@ -80,8 +68,6 @@ export type BackupTools = {
   label(barcode: string, pool: string, signal: AbortSignal): Promise<Medium>;
 };
 
-/** Reasons that a report lists one by one; it counts all. */
-const DAMAGES_MAX = 1000;
 /** Archives that the clock or a warning ends early: their openings and digests, which the plan does not know of. */
 const EXTRA_ARCHIVES = 4;
 /** Slabs take a part of the memory limit; the catalog's cache, heads and the program itself the rest. */
@@ -94,8 +80,6 @@ export async function backup(
   listen: Listen,
   signal: AbortSignal,
 ): Promise<BackupReport> {
-  const overlap = findOverlap(request.sources);
-  if (overlap) throw new CodedError('USAGE', describeOverlap(overlap));
   const { job, isResumed } = beginJob(request, tools);
   const running = new BackupJob(job, request, tools, listen);
   listen({
@@ -113,51 +97,8 @@ export async function dryRun(
   tools: BackupTools,
   signal: AbortSignal,
 ): Promise<DryRunReport> {
-  const overlap = findOverlap(request.sources);
-  if (overlap) throw new CodedError('USAGE', describeOverlap(overlap));
-  const jobs = new Jobs(tools.catalog);
-  const job = jobs.get(addJob('dry-run', request, tools));
-  if (!job) throw new CodedError('FAILED', 'the job of the dry run cannot be read');
+  const job = beginDryRun(request, tools);
   return new BackupJob(job, request, tools, () => {}).dryRun(signal);
-}
-
-/** The unfinished run of the same sources, else a new one. */
-function beginJob(request: BackupRequest, tools: BackupTools): { job: Job; isResumed: boolean } {
-  const jobs = new Jobs(tools.catalog);
-  const names = request.sources.map(({ name }) => name);
-  const isSame = (job: Job) => JSON.stringify(sourcesOf(job)) === JSON.stringify(names);
-  const unfinished = jobs.unfinished('backup').findLast(isSame);
-  const number = unfinished?.number ?? addJob('backup', request, tools);
-  if (unfinished) jobs.resume(number, tools.pid);
-  const job = jobs.get(number);
-  if (!job) throw new CodedError('FAILED', `job ${number} cannot be read`);
-  return { job, isResumed: unfinished !== undefined };
-}
-
-function addJob(
-  verb: 'backup' | 'dry-run',
-  { sources, copies, pool }: BackupRequest,
-  { catalog, random, host, pid }: BackupTools,
-): number {
-  return new Jobs(catalog).add({
-    uuid: random.uuid(),
-    verb,
-    host: host.name,
-    os: host.system,
-    pid,
-    parameters: { sources: sources.map(({ name }) => name), copies, pool },
-  });
-}
-
-export function sourcesOf(job: Job): readonly string[] {
-  const { parameters } = job;
-  const isObject = typeof parameters === 'object' && parameters !== null;
-  const sources = isObject && 'sources' in parameters ? parameters.sources : [];
-  return Array.isArray(sources) ? sources.map(String) : [];
-}
-
-function describeOverlap({ inner, outer }: Overlap): string {
-  return `the sources ${printable(inner.name)} and ${printable(outer.name)} overlap: back them up one by one, or remove one`;
 }
 
 class BackupJob {
@@ -167,22 +108,13 @@ class BackupJob {
   readonly #listen: Listen;
   readonly #run: Run;
   readonly #jobs: Jobs;
-  readonly #counts = emptyCounts();
-  readonly #damages: Damage[] = [];
-  readonly #warnings: string[] = [];
-  readonly #startMs: number;
+  readonly #tally: Tally;
   readonly #startUsage;
   /** Of rows, in passes that are not repeated: stored or given up. */
   #settled = 0;
-  readonly #excludedBy = new Map<string, { entries: number; bytes: number }>();
   #isLastPass = false;
   #isPartial = false;
-  #media: MediaSet | undefined;
   #outgoing: Outgoing;
-  #filesTotal = 0;
-  #bytesTotal = 0;
-  #filesDone = 0;
-  #bytesDone = 0;
 
   constructor(job: Job, request: BackupRequest, tools: BackupTools, listen: Listen) {
     this.#job = job;
@@ -191,18 +123,26 @@ class BackupJob {
     this.#listen = listen;
     this.#jobs = new Jobs(tools.catalog);
     this.#run = new Run(tools.catalog, job.number);
-    this.#startMs = tools.clock.monotonicMs();
+    const { clock } = tools;
+    this.#tally = new Tally({ jobs: this.#jobs, jobNumber: job.number, clock, listen });
     this.#startUsage = tools.usage();
     this.#outgoing = new Outgoing(request.sources);
   }
 
   async run(isResumed: boolean, signal: AbortSignal): Promise<BackupReport> {
-    const { catalog } = this.#tools;
     if (isResumed) this.#run.resume();
-    await this.#scanAll(signal);
-    await this.#deduplicate(signal);
+    try {
+      await this.#scanAll(signal);
+      await this.#deduplicate(signal);
+      return await this.#write(signal);
+    } finally {
+      this.#tally.flush();
+    }
+  }
+
+  async #write(signal: AbortSignal): Promise<BackupReport> {
+    const { catalog } = this.#tools;
     const media = this.#mediaSet();
-    this.#media = media;
     const digester = new Digester();
     const readAhead = new ReadAhead({ workers: this.#request.workers, slabs: this.#slabs() });
     try {
@@ -228,9 +168,9 @@ class BackupJob {
           archiveMsMax: this.#tools.archive.minutes * 60_000,
           outgoing: (row) => this.#outgoing.of(row, { isFinal: this.#isLastPass }),
           onEntry: (outcome) => this.#onEntry(outcome),
-          onProgress: (feed) => this.#onProgress(feed),
-          onArchive: (archive) => this.#onArchive(archive),
-          warn: (message) => this.#warn(message),
+          onProgress: (feed) => this.#tally.progress(feed, media.fill()),
+          onArchive: (archive) => this.#onArchive(archive, media),
+          warn: (message) => this.#tally.warn(message),
         },
         before,
       );
@@ -259,13 +199,15 @@ class BackupJob {
         generation: media.generation(),
       });
       return {
-        ...this.#counts,
-        unreadable: this.#damages,
-        excluded: [...this.#excludedBy].map(([rule, tally]) => ({ rule, ...tally })),
+        files: this.#tally.files,
+        bytes: this.#tally.bytes,
+        unreadable: this.#tally.told.unreadable,
+        excluded: this.#tally.excluded,
         forecast,
       };
     } finally {
       outgoing.close();
+      this.#tally.flush();
       this.#run.discard();
       this.#jobs.setState(this.#job.number, 'finished');
     }
@@ -288,13 +230,10 @@ class BackupJob {
         },
         {
           run: this.#run,
-          counts: this.#counts.files,
-          onScanned: (entries, bytes) => {
-            this.#counts.bytes.scanned += bytes;
-            this.#listen({ event: 'scan', source: source.name, entries, bytes });
-          },
-          onExcluded: (entry, reason) => this.#excluded(entry, reason),
-          onUnreadable: (damage) => this.#damage(damage),
+          counts: this.#tally.files,
+          onScanned: (entries, bytes) => this.#tally.scanned(source.name, entries, bytes),
+          onExcluded: (entry, reason) => this.#tally.leftOut(entry, reason),
+          onUnreadable: (damage) => this.#tally.damage(damage),
         },
         signal,
       );
@@ -302,7 +241,6 @@ class BackupJob {
   }
 
   async #deduplicate(signal: AbortSignal): Promise<void> {
-    const { files, bytes } = this.#counts;
     const pool = new HashPool({ workers: this.#request.workers });
     const outgoing = new Outgoing(this.#request.sources);
     try {
@@ -313,17 +251,8 @@ class BackupJob {
           pool,
           policy: this.#policy(),
           placeOf: (row) => outgoing.placeOf(row.path),
-          onHashed: (file) => {
-            bytes.hashed += file.bytes;
-            this.#listen({ event: 'hash', files: 1, bytes: file.bytes });
-          },
-          onFound: (file) => {
-            bytes.deduplicated += file.bytes;
-            if (file.change !== 'moved') return;
-            files.moved += 1;
-            files.new -= 1;
-            files.gone -= 1;
-          },
+          onHashed: ({ bytes }) => this.#tally.hashed(bytes),
+          onFound: (file) => this.#tally.found(file),
         },
         signal,
       );
@@ -338,11 +267,10 @@ class BackupJob {
    * that waited for its bytes get a turn of their own.
    */
   async #store(writer: Writer, signal: AbortSignal): Promise<void> {
-    const { rows, waitingBytes, needsMedium } = this.#run.outstanding();
-    this.#filesTotal = rows;
-    this.#bytesTotal = waitingBytes;
+    const outstanding = this.#run.outstanding();
+    this.#tally.expect(outstanding);
     // Moves, deletions and attributes alone cost no tape: the next archive's journal tells of them.
-    if (!needsMedium) return;
+    if (!outstanding.needsMedium) return;
     const end = () => (this.#run.hasWaiting() ? undefined : this.#end());
     await writer.store(end, signal);
     this.#isLastPass = true;
@@ -373,8 +301,8 @@ class BackupJob {
   /** What was known of it before stays; the next scan finds it as it is then. */
   #giveUp({ directoryId, name, path }: PendingEntry, reason: string): void {
     this.#run.forget(directoryId, name);
-    this.#damage({ path: rawText(path), reason });
-    this.#counts.files.unreadable += 1;
+    this.#tally.damage({ path: rawText(path), reason });
+    this.#tally.files.unreadable += 1;
     this.#settled += 1;
   }
 
@@ -398,11 +326,9 @@ class BackupJob {
       job: this.#job.number,
       snapshot: snapshot ? snapshotName(snapshot) : null,
       state: this.#isPartial ? 'partial' : 'finished',
-      ...this.#counts,
+      ...this.#tally.told,
       media: media.used,
-      unreadable: this.#damages,
-      warnings: this.#warnings,
-      seconds: (this.#tools.clock.monotonicMs() - this.#startMs) / 1000,
+      seconds: this.#tally.seconds,
       cpuSeconds: cpuSeconds - this.#startUsage.cpuSeconds,
       peakRssBytes,
     };
@@ -419,36 +345,16 @@ class BackupJob {
   #end(): RunEnd {
     return {
       state: this.#isPartial ? 'partial' : 'finished',
-      counts: { ...this.#counts.files },
+      counts: { ...this.#tally.files },
       seconds: this.#run.proposeSeconds(this.#tools.clock.nowMs()),
     };
   }
 
   #onEntry(told: EntryOutcome): void {
-    const { entry, outcome, writtenBytes, readBytes, duplicateBytes } = told;
-    const { bytes } = this.#counts;
-    bytes.written += writtenBytes;
-    bytes.hashed += readBytes;
-    bytes.deduplicated += duplicateBytes;
-    if (told.isLast) this.#filesDone += 1;
+    const { entry, outcome } = told;
+    this.#tally.stored(told);
     if (outcome !== 'stored') this.#run.forgetHash(entry.inode.inodeId);
     if (this.#isLastPass && told.isLast) this.#settleLast(told);
-  }
-
-  #onProgress({ task, members }: Feed): void {
-    const last = members.at(-1);
-    assert(last, 'a fragment has a member');
-    this.#bytesDone += contentBytes(task);
-    this.#listen({
-      event: 'progress',
-      file: rawText(last.piece.item.key.row.path),
-      files: this.#filesDone,
-      filesTotal: this.#filesTotal,
-      bytes: this.#bytesDone,
-      bytesTotal: this.#bytesTotal,
-      seconds: (this.#tools.clock.monotonicMs() - this.#startMs) / 1000,
-      media: this.#media?.fill() ?? [],
-    });
   }
 
   /** In a pass that is not repeated. */
@@ -465,38 +371,12 @@ class BackupJob {
     this.#settled += 1;
     if (outcome !== 'changed-while-read') return;
     const path = rawText(entry.row.path);
-    this.#damage({ path, reason: 'it was changed while it was read; stored as it was read' });
+    this.#tally.damage({ path, reason: 'it was changed while it was read; stored as it was read' });
   }
 
-  #onArchive(archive: {
-    uuid: string;
-    media: readonly string[];
-    entries: number;
-    bytes: number;
-  }): void {
-    const { uuid, media, entries, bytes } = archive;
-    this.#media?.grown();
+  #onArchive({ uuid, media, entries, bytes }: WrittenArchive, set: MediaSet): void {
+    set.grown();
     this.#listen({ event: 'archive', archive: uuid, media, entries, bytes });
-  }
-
-  #damage(damage: Damage): void {
-    if (this.#damages.length < DAMAGES_MAX) this.#damages.push(damage);
-    this.#jobs.log([
-      {
-        jobNumber: this.#job.number,
-        timeMs: this.#tools.clock.nowMs(),
-        level: 'warning',
-        path: damage.path,
-        message: damage.reason,
-      },
-    ]);
-  }
-
-  #warn(message: string): void {
-    this.#warnings.push(message);
-    this.#listen({ event: 'warning', message });
-    const timeMs = this.#tools.clock.nowMs();
-    this.#jobs.log([{ jobNumber: this.#job.number, timeMs, level: 'warning', message }]);
   }
 
   #mediaSet(): MediaSet {
@@ -516,19 +396,12 @@ class BackupJob {
       },
       label: (barcode, signal) => this.#tools.label(barcode, pool, signal),
       onAttach: (barcode, drive) => this.#listen({ event: 'medium', barcode, drive }),
-      warn: (message) => this.#warn(message),
+      warn: (message) => this.#tally.warn(message),
     });
   }
 
   #policy(): CopyPolicy {
     return { copies: this.#request.copiesWanted, poolId: this.#poolId() };
-  }
-
-  #excluded(entry: ScannedEntry, reason: Reason): void {
-    const rule = describeReason(reason);
-    const before = this.#excludedBy.get(rule) ?? { entries: 0, bytes: 0 };
-    const bytes = entry.type === 'file' ? entry.sizeBytes : 0;
-    this.#excludedBy.set(rule, { entries: before.entries + 1, bytes: before.bytes + bytes });
   }
 
   #poolId(): number {
@@ -567,10 +440,4 @@ class BackupJob {
     const slabs = Math.floor((this.#tools.backup.memory * SLABS_SHARE) / SLAB_BYTES);
     return Math.max(4, Math.min(64, slabs));
   }
-}
-
-/** Of files' contents that a task covers, holes included. */
-function contentBytes(task: ReadTask): number {
-  if (task.kind === 'run') return task.hashTo - task.hashFrom;
-  return task.members.reduce((sum, { stamp }) => sum + (stamp?.sizeBytes ?? 0), 0);
 }

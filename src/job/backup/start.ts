@@ -9,7 +9,8 @@ import { printable } from '../../base/text.ts';
 import { Jobs } from '../../catalog/jobs.ts';
 import { type Source, Sources } from '../../catalog/sources.ts';
 import { parseSourceOptions } from '../source-options.ts';
-import { type BackupRequest, type BackupTools, backup, dryRun, sourcesOf } from './backup.ts';
+import { type BackupRequest, type BackupTools, backup, dryRun } from './backup.ts';
+import { sourcesOf } from './begin.ts';
 import type { DryRunReport } from './dry-run.ts';
 import type { BackupReport, Listen } from './report.ts';
 
