@@ -12,6 +12,9 @@ const ESCAPED_VALUE = /[\x00-\x1f\x7f\\;,=]/g;
 const ESCAPED_NAME = /[\x00-\x1f\x7f\\:]/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the same, for the name of a medium
 const ESCAPED_MEDIUM = /[\x00-\x1f\x7f\\;,:~+/@^]/g;
+const BLANK = 0x20;
+const DELETE = 0x7f;
+const BACKSLASH = 0x5c;
 const DASH = '\\0055';
 
 /** A field of its own: bytes below 0x20, 0x7f and the backslash. */
@@ -21,6 +24,15 @@ export function escapeField(raw: string): string {
     if (raw === '-') return DASH;
   }
   return CONTROLS.test(raw) ? raw.replace(ESCAPED, octal) : raw;
+}
+
+/** Whether `escapeField` changes any of these bytes. */
+export function isEscaped(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let at = from; at < to; at += 1) {
+    const byte = bytes[at] ?? 0;
+    if (byte < BLANK || byte === DELETE || byte === BACKSLASH) return true;
+  }
+  return false;
 }
 
 /** A key or value of EXTRA. */

@@ -9,9 +9,10 @@ import type { Raw } from '../base/raw.ts';
 import { rawOf } from '../base/raw.ts';
 import { HASH_BYTES } from '../domain/content.ts';
 import type { Attributes, EntryType, SourceInode } from '../domain/entry.ts';
-import { escapeField, escapeMedium, escapeName, escapeValue } from './journal-field.ts';
-import { formatMoment } from './moment.ts';
-import { formatWhere, type Place } from './place.ts';
+import { writeDecimal, writeHex, writeWord } from './digits.ts';
+import { escapeField, escapeMedium, escapeName, escapeValue, isEscaped } from './journal-field.ts';
+import { MOMENT_BYTES_MAX, writeMoment } from './moment.ts';
+import { PLACE_BYTES_MAX, type Place, writeWhere } from './place.ts';
 
 export const CHANGES = [
   'new',
@@ -30,6 +31,12 @@ export type JournalChange = (typeof CHANGES)[number];
 export const LINE_BYTES_MAX = 16 * 2 ** 20;
 const SEGMENTS_A_LINE = 1000;
 const MEDIA_A_LINE = 1000;
+const MEDIA_KNOWN_MAX = 1000;
+const TAB = 0x09;
+/** TYPE, CHANGE, SIZE, times, HASH and an inode, with what separates them. */
+const FIXED_BYTES_MAX = 128 + 2 * MOMENT_BYTES_MAX + 2 * HASH_BYTES;
+
+type Owner = Pick<Attributes, 'mode' | 'uid' | 'gid' | 'user' | 'group'>;
 
 export const TYPE_LETTERS: Readonly<Record<EntryType, string>> = {
   file: 'f',
@@ -132,24 +139,112 @@ export function formatEnd(end: Omit<JournalEnd, 'kind'>): string {
   ]);
 }
 
+/**
+ * Makes the lines of entries, one after the other, straight into a buffer. It knows the owner of the last entry and the
+ * names of media, for the next mostly has them too.
+ */
+export class EntryEncoder {
+  #owner: Owner | undefined;
+  /** MODE, IDS and OWNER of that owner, with a TAB behind each. */
+  #ownerFields = '';
+  readonly #media = new Map<Raw, string>();
+  readonly #escaped = (medium: Raw) => this.#escapedMedium(medium);
+
+  /**
+   * Writes the line of an entry at `at`.
+   * @returns where it ends; undefined where it may not fit before the buffer's end, whose bytes from there on then mean
+   * nothing
+   */
+  encodeInto(target: Buffer, at: number, entry: Omit<JournalEntry, 'kind'>): number | undefined {
+    const { attributes, path, hash, copies } = entry;
+    assert(path.startsWith('/'), 'source paths are absolute');
+    assert(hash === undefined || hash.length === HASH_BYTES);
+    if (!this.#hasOwner(attributes)) this.#setOwner(attributes);
+    const extra = hasInodeAlone(entry) ? undefined : formatExtra(entry);
+    const fixedBytes = FIXED_BYTES_MAX + this.#ownerFields.length + (extra?.length ?? 0);
+    const lengthMax = fixedBytes + this.#whereMax(copies) + path.length;
+    if (at + lengthMax > target.length) return undefined;
+
+    let end = writeWord(target, at, TYPE_LETTERS[attributes.type]);
+    end = writeWord(target, tab(target, end), entry.change);
+    end = writeDecimal(target, tab(target, end), attributes.sizeBytes);
+    end = writeMoment(target, tab(target, end), attributes.mtime);
+    end = writeMoment(target, tab(target, end), attributes.ctime);
+    end = tab(target, end);
+    end += target.write(this.#ownerFields, end, 'latin1');
+    end = hash === undefined ? writeWord(target, end, '-') : writeHex(target, end, hash);
+    end = tab(target, end);
+    end =
+      copies.length === 0
+        ? writeWord(target, end, '-')
+        : writeWhere(target, end, { copies, escaped: this.#escaped });
+    end = tab(target, end);
+    if (extra !== undefined) end += target.write(extra, end, 'latin1');
+    else end = entry.inode ? writeInode(target, end, entry.inode) : writeWord(target, end, '-');
+    return this.#writePath(target, at, { pathAt: tab(target, end), path });
+  }
+
+  #hasOwner({ mode, uid, gid, user, group }: Attributes): boolean {
+    const owner = this.#owner;
+    return (
+      owner !== undefined &&
+      owner.mode === mode &&
+      owner.uid === uid &&
+      owner.gid === gid &&
+      owner.user === user &&
+      owner.group === group
+    );
+  }
+
+  #setOwner({ mode, uid, gid, user, group }: Attributes): void {
+    this.#owner = { mode, uid, gid, user, group };
+    const names = `${escapeName(user)}:${escapeName(group)}`;
+    this.#ownerFields = `${mode.toString(8).padStart(4, '0')}\t${uid}:${gid}\t${names}\t`;
+  }
+
+  #escapedMedium(medium: Raw): string {
+    const known = this.#media.get(medium);
+    if (known !== undefined) return known;
+    if (this.#media.size >= MEDIA_KNOWN_MAX) this.#media.clear();
+    const escaped = escapeMedium(medium);
+    this.#media.set(medium, escaped);
+    return escaped;
+  }
+
+  #whereMax(copies: readonly (readonly Place[])[]): number {
+    let bytes = 1;
+    for (const places of copies) {
+      bytes += 1;
+      for (const { medium } of places)
+        bytes += PLACE_BYTES_MAX + this.#escapedMedium(medium).length;
+    }
+    return bytes;
+  }
+
+  /** The last field and the line's end. What is to be escaped is found faster in bytes than in a string, and rare. */
+  #writePath(
+    target: Buffer,
+    lineAt: number,
+    { pathAt, path }: { readonly pathAt: number; readonly path: Raw },
+  ): number | undefined {
+    let end = pathAt + target.write(path, pathAt, 'latin1');
+    if (isEscaped(target, pathAt, end)) {
+      const text = escapeField(path);
+      if (pathAt + text.length + 1 > target.length) return undefined;
+      end = pathAt + target.write(text, pathAt, 'latin1');
+    }
+    assert(end + 1 - lineAt <= LINE_BYTES_MAX, 'a line of a journal is bounded by its writer');
+    return writeWord(target, end, '\n');
+  }
+}
+
+/** The line of one entry. */
 export function formatEntry(entry: Omit<JournalEntry, 'kind'>): string {
-  const { attributes, path } = entry;
-  assert(path.startsWith('/'), 'source paths are absolute');
-  assert(entry.hash === undefined || entry.hash.length === HASH_BYTES);
-  return line([
-    TYPE_LETTERS[attributes.type],
-    entry.change,
-    String(attributes.sizeBytes),
-    formatMoment(attributes.mtime),
-    formatMoment(attributes.ctime),
-    attributes.mode.toString(8).padStart(4, '0'),
-    `${attributes.uid}:${attributes.gid}`,
-    `${escapeName(attributes.user)}:${escapeName(attributes.group)}`,
-    entry.hash === undefined ? '-' : entry.hash.toString('hex'),
-    formatWhere(entry.copies),
-    formatExtra(entry),
-    escapeField(path),
-  ]);
+  for (let bytes = 1024; ; bytes *= 2) {
+    const target = Buffer.allocUnsafe(bytes);
+    const end = new EntryEncoder().encodeInto(target, 0, entry);
+    if (end !== undefined) return target.toString('latin1', 0, end);
+  }
 }
 
 /** One line for each thousand media; none where there are none. */
@@ -170,6 +265,37 @@ export function* formatSegments(hash: Buffer, segments: Buffer): Generator<strin
   }
 }
 
+/** Of the keys of EXTRA it has `inode` at most: nearly all files. */
+function hasInodeAlone(entry: Omit<JournalEntry, 'kind'>): boolean {
+  const { attributes, inode } = entry;
+  return (
+    !entry.isChangedWhileRead &&
+    entry.from === undefined &&
+    entry.group === undefined &&
+    entry.host === undefined &&
+    attributes.device === undefined &&
+    attributes.target === undefined &&
+    attributes.xattrs.length === 0 &&
+    (inode === undefined || isExact(inode))
+  );
+}
+
+/** A number that a Number cannot hold is no proof of anything; without it the file is looked at again. */
+function isExact({ inode, device }: SourceInode): boolean {
+  return Number.isSafeInteger(inode) && Number.isSafeInteger(device);
+}
+
+function writeInode(into: Buffer, at: number, { device, inode, links }: SourceInode): number {
+  let end = writeDecimal(into, writeWord(into, at, 'inode='), device);
+  end = writeDecimal(into, writeWord(into, end, ','), inode);
+  return writeDecimal(into, writeWord(into, end, ','), links);
+}
+
+function tab(into: Buffer, at: number): number {
+  into[at] = TAB;
+  return at + 1;
+}
+
 /** Keys ascend, as byte order has it. */
 function formatExtra(entry: Omit<JournalEntry, 'kind'>): string {
   const { attributes, inode } = entry;
@@ -179,9 +305,7 @@ function formatExtra(entry: Omit<JournalEntry, 'kind'>): string {
   if (entry.from !== undefined) pairs.push(`from=${escapeValue(entry.from)}`);
   if (entry.group !== undefined) pairs.push(`group=${entry.group}`);
   if (entry.host !== undefined) pairs.push(`host=${escapeValue(entry.host)}`);
-  // A number that a Number cannot hold is no proof of anything; without it the file is looked at again.
-  if (inode && Number.isSafeInteger(inode.inode) && Number.isSafeInteger(inode.device))
-    pairs.push(`inode=${inode.device},${inode.inode},${inode.links}`);
+  if (inode && isExact(inode)) pairs.push(`inode=${inode.device},${inode.inode},${inode.links}`);
   if (attributes.target !== undefined) pairs.push(`link=${escapeValue(attributes.target)}`);
   for (const { name, value } of attributes.xattrs)
     pairs.push(`xattr.${escapeValue(name)}=${escapeValue(value.toString('base64'))}`);

@@ -1,41 +1,32 @@
 /**
  * One member of an archive: the headers before a file's bytes (FORMAT.md section 4). Who reads the bytes and who writes
  * them is not known here.
+ *
+ * With small files the heads are a good part of the work. So they are written straight into a buffer, many in one, and
+ * most over a copy of what they have in common with the one before.
  */
 import { strict as assert } from 'node:assert';
+import { isUtf8 } from 'node:buffer';
 import type { Raw } from '../base/raw.ts';
-import {
-  ACL_ACCESS,
-  ACL_DEFAULT,
-  type Attributes,
-  type DataRange,
-  type EntryType,
-  type Xattr,
-} from '../domain/entry.ts';
-import { aclText } from './acl.ts';
-import { formatMoment } from './moment.ts';
-import { PAX_BYTES_MAX, paxRecord } from './pax.ts';
+import type { Attributes, DataRange, EntryType, Moment, Xattr } from '../domain/entry.ts';
+import { writeDecimal, writeWord } from './digits.ts';
+import { encodeRecords, isUtf8Text, ownerRecords, xattrRecords } from './member-records.ts';
+import { MOMENT_BYTES_MAX, writeMoment } from './moment.ts';
+import { type Part, partName } from './part.ts';
+import { PAX_BYTES_MAX, writeRecord } from './pax.ts';
 import { encodeSparseMap } from './sparse.ts';
 import {
+  fillHeader,
+  fillSize,
   headerSum,
   NAME_BYTES,
   OCTAL_8_MAX,
   OCTAL_12_MAX,
-  OWNER_BYTES,
   padTo512,
+  startHeader,
   TAR_BLOCK_BYTES,
   writeHeader,
-  writeSizedHeader,
 } from './ustar.ts';
-
-/** One piece of a file stored in pieces. `offset` and `totalBytes` are logical, holes included. */
-export type Part = {
-  /** From 1. */
-  readonly number: number;
-  readonly count: number;
-  readonly offset: number;
-  readonly totalBytes: number;
-};
 
 export type Member = {
   /** As `memberPath` gives it; a part's suffix is added here. */
@@ -50,13 +41,18 @@ export type Member = {
   readonly link?: Raw | undefined;
 };
 
-export type EncodedMember = {
+/** What a head is, and what follows it. */
+export type MemberLengths = {
   /** All before the first byte of data, a sparse map included; whole blocks of 512. */
-  readonly head: Buffer;
-  /** The map's share of `head`, at its end; 0 where stored plain. An extent of a sparse file begins with it. */
+  readonly headBytes: number;
+  /** The map's share of the head, at its end; 0 where stored plain. An extent of a sparse file begins with it. */
   readonly mapBytes: number;
   /** Bytes of file data that follow, then zeros to 512. */
   readonly dataBytes: number;
+};
+
+export type EncodedMember = Pick<MemberLengths, 'mapBytes' | 'dataBytes'> & {
+  readonly head: Buffer;
 };
 
 const TYPE_FLAGS: Readonly<Record<Exclude<EntryType, 'socket'>, string>> = {
@@ -71,52 +67,180 @@ const TYPE_FLAGS: Readonly<Record<Exclude<EntryType, 'socket'>, string>> = {
 /** Before every member stands the same header, but for its size. */
 const PAX_BLOCK = makePaxBlock();
 const PAX_SUM = headerSum(PAX_BLOCK);
-const IGNORED_XATTRS = 'user.shelfs.';
+/** What most members are: a header, a block of records, a header. */
+const FRAME_BYTES = 3 * TAR_BLOCK_BYTES;
+const SECOND_AT = 2 * TAR_BLOCK_BYTES;
+const MTIME = ' mtime=';
+const CTIME = ' ctime=';
+/** Both times, and key and framing of a path. */
+const FRONT_BYTES_MAX = 2 * (3 + MTIME.length + MOMENT_BYTES_MAX) + 10;
+const LINE_FEED = 0x0a;
+const NO_XATTRS: readonly Xattr[] = [];
 
-/** @throws AssertionError for a socket, which tar cannot hold */
+type Owner = Pick<Attributes, 'mode' | 'uid' | 'gid' | 'user' | 'group'>;
+
+/** Makes heads, one after the other. What the last member had, the next mostly has too: it is kept ready. */
+export class MemberEncoder {
+  /** With owner and mode in its second header. */
+  readonly #frame = Buffer.alloc(FRAME_BYTES);
+  /** Of the frame's second header. */
+  #sum = 0;
+  #owner: Owner | undefined;
+  #ownerRecords = '';
+  #isOwnerUtf8 = false;
+  #xattrs: readonly Xattr[] = NO_XATTRS;
+  #xattrRecords = '';
+  #scratch: Buffer = Buffer.alloc(2 * FRAME_BYTES);
+
+  constructor() {
+    this.#frame.set(PAX_BLOCK);
+  }
+
+  /**
+   * Writes the head of a member at `at`.
+   * @returns undefined where it does not fit before the buffer's end, whose bytes from there on then mean nothing
+   * @throws AssertionError for a socket, which tar cannot hold
+   */
+  encodeInto(target: Buffer, at: number, member: Member): MemberLengths | undefined {
+    const { attributes, lengthBytes } = member;
+    assert(attributes.type !== 'socket', 'tar has no sockets');
+    assert(Number.isSafeInteger(lengthBytes) && lengthBytes >= 0);
+    if (!this.#hasOwner(attributes)) this.#setOwner(attributes);
+    const xattrs = member.link === undefined ? attributes.xattrs : NO_XATTRS;
+    if (xattrs !== this.#xattrs) {
+      this.#xattrs = xattrs;
+      this.#xattrRecords = xattrRecords(xattrs);
+    }
+    return this.#encodeFrame(target, at, member) ?? this.#encodeAny(target, at, member);
+  }
+
+  /** The head of a member in a buffer of its own. @throws AssertionError as `encodeInto` */
+  encode(member: Member): EncodedMember {
+    for (;;) {
+      const lengths = this.encodeInto(this.#scratch, 0, member);
+      if (lengths) {
+        const { headBytes, mapBytes, dataBytes } = lengths;
+        return { head: Buffer.from(this.#scratch.subarray(0, headBytes)), mapBytes, dataBytes };
+      }
+      this.#scratch = Buffer.alloc(2 * this.#scratch.length);
+    }
+  }
+
+  #hasOwner({ mode, uid, gid, user, group }: Attributes): boolean {
+    const owner = this.#owner;
+    return (
+      owner !== undefined &&
+      owner.mode === mode &&
+      owner.uid === uid &&
+      owner.gid === gid &&
+      owner.user === user &&
+      owner.group === group
+    );
+  }
+
+  #setOwner({ mode, uid, gid, user, group }: Attributes): void {
+    this.#owner = { mode, uid, gid, user, group };
+    this.#ownerRecords = ownerRecords(this.#owner);
+    this.#isOwnerUtf8 = isUtf8Text(user) && isUtf8Text(group);
+    this.#sum = startHeader(this.#frame, SECOND_AT, {
+      mode,
+      uid: uid > OCTAL_8_MAX ? 0 : uid,
+      gid: gid > OCTAL_8_MAX ? 0 : gid,
+      user,
+      group,
+    });
+  }
+
+  /** Undefined for what is rare: parts, holes, large files, long links, names that are not UTF-8, many attributes. */
+  #encodeFrame(target: Buffer, at: number, member: Member): MemberLengths | undefined {
+    const { attributes, path } = member;
+    const linkName = linkOf(member);
+    const dataBytes = hasData(member) ? member.lengthBytes : 0;
+    const name =
+      attributes.type === 'directory' ? storedName(path, attributes.type, undefined) : path;
+    const restBytes = this.#ownerRecords.length + this.#xattrRecords.length;
+    if (
+      member.part !== undefined ||
+      member.ranges !== undefined ||
+      dataBytes > OCTAL_12_MAX ||
+      linkName.length > NAME_BYTES ||
+      !this.#isOwnerUtf8 ||
+      FRONT_BYTES_MAX + name.length + restBytes > TAR_BLOCK_BYTES ||
+      at + FRAME_BYTES > target.length
+    )
+      return undefined;
+    target.set(this.#frame, at);
+    const secondAt = at + SECOND_AT;
+    const isPlain = this.#fillHeader(target, secondAt, { member, name, dataBytes });
+    const recordsAt = at + TAR_BLOCK_BYTES;
+    let end = writeTimes(target, recordsAt, attributes);
+    if (!isPlain || name.length > NAME_BYTES) {
+      end = writeRecord(target, end, { key: 'path', value: name });
+      // Any text of the link may be what is not plain.
+      if (linkName !== '' || !isUtf8(target.subarray(end - 1 - name.length, end))) return undefined;
+    }
+    if (restBytes > 0) end += target.write(this.#ownerRecords + this.#xattrRecords, end, 'latin1');
+    fillSize(target, at, { sizeBytes: end - recordsAt, sum: PAX_SUM });
+    return { headBytes: FRAME_BYTES, mapBytes: 0, dataBytes };
+  }
+
+  #encodeAny(target: Buffer, at: number, member: Member): MemberLengths | undefined {
+    const { attributes, ranges, lengthBytes, part } = member;
+    const isData = hasData(member);
+    const name = storedName(member.path, attributes.type, part);
+    const map = isData && ranges ? encodeSparseMap(ranges, lengthBytes) : undefined;
+    const mapBytes = map?.length ?? 0;
+    const dataBytes = isData ? (map && ranges ? sum(ranges) : lengthBytes) : 0;
+    const storedBytes = mapBytes + dataBytes;
+    const records = encodeRecords({
+      attributes,
+      name,
+      linkName: linkOf(member),
+      storedBytes,
+      part,
+      sparseBytes: map && lengthBytes,
+      xattrs: this.#xattrRecords,
+    });
+    const recordsAt = at + TAR_BLOCK_BYTES;
+    const secondAt = recordsAt + padTo512(records.length);
+    const end = secondAt + TAR_BLOCK_BYTES + mapBytes;
+    if (end > target.length) return undefined;
+    target.set(PAX_BLOCK, at);
+    fillSize(target, at, { sizeBytes: records.length, sum: PAX_SUM });
+    target.write(records, recordsAt, 'latin1');
+    target.fill(0, recordsAt + records.length, secondAt);
+    this.#frame.copy(target, secondAt, SECOND_AT);
+    const headerName = map ? `GNUSparseFile.0/${name}` : name;
+    this.#fillHeader(target, secondAt, { member, name: headerName, dataBytes: storedBytes });
+    if (map) target.set(map, secondAt + TAR_BLOCK_BYTES);
+    return { headBytes: end - at, mapBytes, dataBytes };
+  }
+
+  /** Completes the second header, a copy of the frame's. Returns whether the texts written are ASCII. */
+  #fillHeader(
+    target: Buffer,
+    at: number,
+    { member, name, dataBytes }: { member: Member; name: string; dataBytes: number },
+  ): boolean {
+    const { attributes, link } = member;
+    const { type, mtime, device } = attributes;
+    assert(type !== 'socket');
+    return fillHeader(target, at, {
+      name,
+      sizeBytes: dataBytes > OCTAL_12_MAX ? 0 : dataBytes,
+      mtimeSeconds: mtime.seconds < 0 || mtime.seconds > OCTAL_12_MAX ? 0 : mtime.seconds,
+      type: link === undefined ? TYPE_FLAGS[type] : '1',
+      link: linkOf(member),
+      major: device?.major ?? 0,
+      minor: device?.minor ?? 0,
+      sum: this.#sum,
+    });
+  }
+}
+
+/** The head of one member. @throws AssertionError for a socket, which tar cannot hold */
 export function encodeMember(member: Member): EncodedMember {
-  const { attributes, part, link } = member;
-  assert(attributes.type !== 'socket', 'tar has no sockets');
-  assert(Number.isSafeInteger(member.lengthBytes) && member.lengthBytes >= 0);
-  const isData = attributes.type === 'file' && link === undefined;
-  const name = storedName(member.path, attributes.type, part);
-  const map =
-    member.ranges === undefined || !isData
-      ? undefined
-      : encodeSparseMap(member.ranges, member.lengthBytes);
-  const mapBytes = map?.length ?? 0;
-  const dataBytes = isData ? (map && member.ranges ? sum(member.ranges) : member.lengthBytes) : 0;
-  const linkName = link ?? (attributes.type === 'symlink' ? (attributes.target ?? '') : '');
-  const storedBytes = mapBytes + dataBytes;
-  const records = encodeRecords(member, {
-    name,
-    linkName,
-    storedBytes,
-    isSparse: map !== undefined,
-  });
-
-  const headerAt = TAR_BLOCK_BYTES + padTo512(records.length);
-  const head = Buffer.allocUnsafe(headerAt + TAR_BLOCK_BYTES + mapBytes);
-  writeSizedHeader(head, 0, { block: PAX_BLOCK, sum: PAX_SUM, sizeBytes: records.length });
-  head.write(records, TAR_BLOCK_BYTES, 'latin1');
-  head.fill(0, TAR_BLOCK_BYTES + records.length, headerAt);
-  const seconds = attributes.mtime.seconds;
-  writeHeader(head, headerAt, {
-    name: map === undefined ? name : `GNUSparseFile.0/${name}`,
-    mode: attributes.mode,
-    uid: attributes.uid > OCTAL_8_MAX ? 0 : attributes.uid,
-    gid: attributes.gid > OCTAL_8_MAX ? 0 : attributes.gid,
-    sizeBytes: storedBytes > OCTAL_12_MAX ? 0 : storedBytes,
-    mtimeSeconds: seconds < 0 || seconds > OCTAL_12_MAX ? 0 : seconds,
-    type: link === undefined ? TYPE_FLAGS[attributes.type] : '1',
-    link: linkName,
-    user: attributes.user,
-    group: attributes.group,
-    major: attributes.device?.major ?? 0,
-    minor: attributes.device?.minor ?? 0,
-  });
-  if (map !== undefined) head.set(map, headerAt + TAR_BLOCK_BYTES);
-  return { head, mapBytes, dataBytes };
+  return new MemberEncoder().encode(member);
 }
 
 /** The name a source path has in an archive. `foreignHost` where the path is not of the archive's own host. */
@@ -130,12 +254,10 @@ export function memberPath(path: Raw, foreignHost?: string): Raw {
   return (path === '/' ? './' : path.slice(1)) as Raw;
 }
 
-/** What `encodeMember` names the member: with a directory's slash, with a part's suffix. */
+/** What the encoder names the member: with a directory's slash, with a part's suffix. */
 export function storedName(path: Raw, type: EntryType, part: Part | undefined): Raw {
   if (type === 'directory') return (path.endsWith('/') ? path : `${path}/`) as Raw;
-  if (part === undefined) return path;
-  const [number, count] = [part.number, part.count].map((value) => String(value).padStart(4, '0'));
-  return `${path}.shelfs-part-${number}-of-${count}` as Raw;
+  return part === undefined ? path : partName(path, part);
 }
 
 export type MemberFacts = {
@@ -171,79 +293,31 @@ export function memberLengthMax(facts: MemberFacts): number {
   return 2 * TAR_BLOCK_BYTES + padTo512(records) + padTo512(facts.lengthBytes) + map;
 }
 
-type Names = {
-  readonly name: Raw;
-  readonly linkName: string;
-  readonly storedBytes: number;
-  readonly isSparse: boolean;
-};
-
-function encodeRecords(member: Member, names: Names): string {
-  const { attributes, part } = member;
-  const { name, linkName, storedBytes } = names;
-  const { user, group } = attributes;
-  const isPlain = isAscii(name) && isAscii(linkName) && isAscii(user) && isAscii(group);
-  const fits = (value: string, lengthBytes: number) =>
-    value.length <= lengthBytes && (isPlain || isAscii(value));
-  let text = isPlain ? '' : charsetRecord([name, linkName, user, group]);
-  text += paxRecord('mtime', formatMoment(attributes.mtime));
-  text += paxRecord('ctime', formatMoment(attributes.ctime));
-  if (names.isSparse) text += sparseRecords(name, member.lengthBytes);
-  else if (!fits(name, NAME_BYTES)) text += paxRecord('path', name);
-  if (!fits(linkName, NAME_BYTES)) text += paxRecord('linkpath', linkName);
-  if (storedBytes > OCTAL_12_MAX) text += paxRecord('size', String(storedBytes));
-  if (attributes.uid > OCTAL_8_MAX) text += paxRecord('uid', String(attributes.uid));
-  if (attributes.gid > OCTAL_8_MAX) text += paxRecord('gid', String(attributes.gid));
-  if (!fits(user, OWNER_BYTES)) text += paxRecord('uname', user);
-  if (!fits(group, OWNER_BYTES)) text += paxRecord('gname', group);
-  if (part !== undefined) text += partRecords(part);
-  if (attributes.xattrs.length === 0 || member.link !== undefined) return text;
-  const xattrs = attributes.xattrs.map(xattrRecords).join('');
-  if (text.length + xattrs.length > PAX_BYTES_MAX)
-    return text + paxRecord('SHELFS.xattrs', 'journal');
-  return text + xattrs;
+function hasData({ attributes, link }: Member): boolean {
+  return attributes.type === 'file' && link === undefined;
 }
 
-function sparseRecords(name: Raw, lengthBytes: number): string {
-  return (
-    paxRecord('GNU.sparse.major', '1') +
-    paxRecord('GNU.sparse.minor', '0') +
-    paxRecord('GNU.sparse.name', name) +
-    paxRecord('GNU.sparse.realsize', String(lengthBytes))
-  );
+function linkOf({ attributes, link }: Member): string {
+  return link ?? (attributes.type === 'symlink' ? (attributes.target ?? '') : '');
 }
 
-function partRecords({ number, count, offset, totalBytes }: Part): string {
-  return (
-    paxRecord('SHELFS.part.number', String(number)) +
-    paxRecord('SHELFS.part.count', String(count)) +
-    paxRecord('SHELFS.part.offset', String(offset)) +
-    paxRecord('SHELFS.part.total', String(totalBytes))
-  );
+function writeTimes(into: Buffer, at: number, { mtime, ctime }: Attributes): number {
+  return writeTime(into, writeTime(into, at, { key: MTIME, moment: mtime }), {
+    key: CTIME,
+    moment: ctime,
+  });
 }
 
-/** Without it pax texts are UTF-8; readers that know it then take names as bytes. */
-function charsetRecord(texts: readonly string[]): string {
-  return texts.every(isUtf8) ? '' : paxRecord('hdrcharset', 'BINARY');
-}
-
-function xattrRecords({ name, value }: Xattr): string {
-  if (name.startsWith(IGNORED_XATTRS)) return '';
-  const bytes = value.toString('latin1');
-  if (name !== ACL_ACCESS && name !== ACL_DEFAULT) {
-    const key = name.includes('%') || name.includes('=') ? escapeXattr(name) : name;
-    return paxRecord(`SCHILY.xattr.${key}`, bytes);
-  }
-  const kind = name === ACL_ACCESS ? 'access' : 'default';
-  const text = aclText(value);
-  return (
-    (text ? paxRecord(`SCHILY.acl.${kind}`, text) : '') + paxRecord(`SHELFS.acl.${kind}`, bytes)
-  );
-}
-
-/** As GNU tar does: the first `=` of a record ends its key. */
-function escapeXattr(name: string): string {
-  return name.replaceAll('%', '%25').replaceAll('=', '%3D');
+/** Of any moment the length of the record has two digits. Returns where the record ends. */
+function writeTime(
+  into: Buffer,
+  at: number,
+  { key, moment }: { readonly key: string; readonly moment: Moment },
+): number {
+  const end = writeMoment(into, writeWord(into, at + 2, key), moment);
+  into[end] = LINE_FEED;
+  writeDecimal(into, at, end + 1 - at);
+  return end + 1;
 }
 
 function makePaxBlock(): Buffer {
@@ -263,17 +337,6 @@ function makePaxBlock(): Buffer {
     minor: 0,
   });
   return block;
-}
-
-function isAscii(text: string): boolean {
-  for (let index = 0; index < text.length; index += 1)
-    if (text.charCodeAt(index) > 0x7f) return false;
-  return true;
-}
-
-function isUtf8(text: string): boolean {
-  const bytes = Buffer.from(text, 'latin1');
-  return bytes.equals(Buffer.from(bytes.toString('utf8'), 'utf8'));
 }
 
 function sum(ranges: readonly DataRange[]): number {

@@ -8,8 +8,8 @@ import {
   type Moment,
   type Xattr,
 } from '../domain/entry.ts';
-import type { Part } from './member.ts';
 import { parseMoment } from './moment.ts';
+import type { Part } from './part.ts';
 import { type PaxRecord, parseCount } from './pax.ts';
 import { SPARSE_RANGES_MAX } from './sparse.ts';
 import { invalid } from './ustar.ts';

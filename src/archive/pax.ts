@@ -1,17 +1,35 @@
 /** Extended header records of pax (POSIX.1-2001): `LENGTH KEY=VALUE\n`, LENGTH counting itself, bytes one character each. */
 import type { Raw } from '../base/raw.ts';
+import { writeDecimal, writeWord } from './digits.ts';
 import { invalid } from './ustar.ts';
 
 /** All records of one extended header; also what GNU tar and Python take without complaint. */
 export const PAX_BYTES_MAX = 2 ** 20;
 
+const BLANK = 0x20;
+const EQUALS = 0x3d;
+const LINE_FEED = 0x0a;
+
 export type PaxRecord = { readonly key: Raw; readonly value: Raw };
 
 export function paxRecord(key: string, value: string): string {
-  const bare = key.length + value.length + 3;
-  let length = bare + digits(bare);
-  if (digits(length) > digits(bare)) length = bare + digits(length);
-  return `${length} ${key}=${value}\n`;
+  return `${recordLength(key.length + value.length)} ${key}=${value}\n`;
+}
+
+/** The same, written as bytes. There must be room for it. @returns where it ends */
+export function writeRecord(
+  into: Buffer,
+  at: number,
+  { key, value }: { readonly key: string; readonly value: string },
+): number {
+  const lengthBytes = recordLength(key.length + value.length);
+  let end = writeDecimal(into, at, lengthBytes);
+  into[end] = BLANK;
+  end = writeWord(into, end + 1, key);
+  into[end] = EQUALS;
+  into.write(value, end + 1, 'latin1');
+  into[at + lengthBytes - 1] = LINE_FEED;
+  return at + lengthBytes;
 }
 
 /** All records, in order, doubles included. @throws CodedError ARCHIVE_INVALID */
@@ -45,6 +63,13 @@ export function parseCount(text: string | undefined): number | undefined {
     value = value * 10 + digit;
   }
   return Number.isSafeInteger(value) ? value : undefined;
+}
+
+/** Of a record whose key and value have `textBytes` together. */
+function recordLength(textBytes: number): number {
+  const bare = textBytes + 3;
+  const lengthBytes = bare + digits(bare);
+  return digits(lengthBytes) > digits(bare) ? bare + digits(lengthBytes) : lengthBytes;
 }
 
 function digits(value: number): number {

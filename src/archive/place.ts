@@ -1,6 +1,7 @@
 /** WHERE of a journal's entry: the copies of a content and their extents (FORMAT.md section 5.2). */
 import type { Raw } from '../base/raw.ts';
-import { escapeMedium, unescapeValue } from './journal-field.ts';
+import { writeDecimal, writeWord } from './digits.ts';
+import { unescapeValue } from './journal-field.ts';
 import { parseCount } from './pax.ts';
 import { invalid } from './ustar.ts';
 
@@ -22,9 +23,37 @@ export type Place = {
   readonly form: 'plain' | 'sparse';
 };
 
-export function formatWhere(copies: readonly (readonly Place[])[]): string {
-  if (copies.length === 0) return '-';
-  return copies.map((places) => places.map(formatPlace).join(';')).join(',');
+/** No place takes more, but for the escaped name of its medium: six numbers of 16 digits and what separates them. */
+export const PLACE_BYTES_MAX = 108;
+
+/**
+ * @param copies.length not 0: none are `-`
+ * @param escaped the name of a medium as `escapeMedium` gives it
+ * @returns where the text ends; there must be room for it
+ */
+export function writeWhere(
+  into: Buffer,
+  at: number,
+  {
+    copies,
+    escaped,
+  }: {
+    readonly copies: readonly (readonly Place[])[];
+    readonly escaped: (medium: Raw) => string;
+  },
+): number {
+  let end = at;
+  for (let copy = 0; copy < copies.length; copy += 1) {
+    if (copy > 0) end = writeWord(into, end, ',');
+    const places = copies[copy] ?? [];
+    for (let index = 0; index < places.length; index += 1) {
+      const place = places[index];
+      if (place === undefined) continue;
+      if (index > 0) end = writeWord(into, end, ';');
+      end = writePlace(into, end, { place, medium: escaped(place.medium) });
+    }
+  }
+  return end;
 }
 
 /** @throws CodedError ARCHIVE_INVALID */
@@ -44,10 +73,20 @@ export function blockOf(
   };
 }
 
-function formatPlace(place: Place): string {
-  const { file, block, skipBytes, storedBytes, contentOffset } = place;
-  const where = `${escapeMedium(place.medium)}:${file}:${block}+${skipBytes}/${storedBytes}@${contentOffset}`;
-  return place.form === 'plain' ? where : `~${where}^${place.lengthBytes}`;
+function writePlace(
+  into: Buffer,
+  at: number,
+  { place, medium }: { readonly place: Place; readonly medium: string },
+): number {
+  const isSparse = place.form === 'sparse';
+  let end = isSparse ? writeWord(into, at, '~') : at;
+  end += into.write(medium, end, 'latin1');
+  end = writeDecimal(into, writeWord(into, end, ':'), place.file);
+  end = writeDecimal(into, writeWord(into, end, ':'), place.block);
+  end = writeDecimal(into, writeWord(into, end, '+'), place.skipBytes);
+  end = writeDecimal(into, writeWord(into, end, '/'), place.storedBytes);
+  end = writeDecimal(into, writeWord(into, end, '@'), place.contentOffset);
+  return isSparse ? writeDecimal(into, writeWord(into, end, '^'), place.lengthBytes) : end;
 }
 
 function parsePlace(text: string): Place {

@@ -1,6 +1,6 @@
 /** From a member's name back to the source path: for archives whose journal was never written. */
 import { type Raw, rawBytes } from '../base/raw.ts';
-import type { Part } from './member.ts';
+import type { Part } from './part.ts';
 import { invalid } from './ustar.ts';
 
 const HOSTS = '.shelfs/hosts/';

@@ -1,7 +1,7 @@
 /** The map before a sparse member's data: GNU sparse format 1.0, decimal lines padded with zeros to 512 bytes. */
 import { strict as assert } from 'node:assert';
 import type { DataRange } from '../domain/entry.ts';
-import { parseCount } from './pax.ts';
+import { parseCount, paxRecord } from './pax.ts';
 import { invalid, padTo512, TAR_BLOCK_BYTES } from './ustar.ts';
 
 export const SPARSE_RANGES_MAX = 1_000_000;
@@ -25,6 +25,16 @@ export function encodeSparseMap(ranges: readonly DataRange[], lengthBytes: numbe
   const map = Buffer.alloc(padTo512(text.length));
   map.write(text, 0, 'latin1');
   return map;
+}
+
+/** The records of a member that begins with a map. @param lengthBytes holes included */
+export function sparseRecords(name: string, lengthBytes: number): string {
+  return (
+    paxRecord('GNU.sparse.major', '1') +
+    paxRecord('GNU.sparse.minor', '0') +
+    paxRecord('GNU.sparse.name', name) +
+    paxRecord('GNU.sparse.realsize', String(lengthBytes))
+  );
 }
 
 /** Reads a map block by block, so that no byte of the data behind it is taken. */

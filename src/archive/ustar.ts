@@ -7,6 +7,7 @@
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../base/errors.ts';
 import type { Raw } from '../base/raw.ts';
+import { writeOctal } from './digits.ts';
 
 export const TAR_BLOCK_BYTES = 512;
 
@@ -43,53 +44,70 @@ const ZEROS = Buffer.alloc(TAR_BLOCK_BYTES);
 
 const SPACE = 0x20;
 const CHECKSUM_AT = 148;
+const LINK_AT = 157;
 /** All that every header of ours has in common; never written to. */
 const TEMPLATE = makeTemplate();
-const TEMPLATE_SUM = headerSum(TEMPLATE);
 
 export function padTo512(lengthBytes: number): number {
   return Math.ceil(lengthBytes / TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES;
 }
 
-/**
- * Writes a header at `at`. Text longer than its field is cut; numbers must fit. The checksum is summed from what is
- * written over the template: adding up 512 bytes again would be most of the work.
- */
+/** Writes a header at `at`. Text longer than its field is cut; numbers must fit. */
 export function writeHeader(into: Buffer, at: number, fields: HeaderFields): void {
+  fillHeader(into, at, { ...fields, sum: startHeader(into, at, fields) });
+}
+
+/** What members that belong together mostly share. */
+export type OwnerFields = Pick<HeaderFields, 'mode' | 'uid' | 'gid' | 'user' | 'group'>;
+
+/** Writes a header that has these fields alone, as `writeHeader` does; `fillHeader` completes it. @returns its sum */
+export function startHeader(into: Buffer, at: number, owner: OwnerFields): number {
   into.set(TEMPLATE, at);
-  const name = fields.name.length > NAME_BYTES ? cutName(fields.name) : fields.name;
-  let sum = TEMPLATE_SUM;
-  sum += writeText(into, at, { value: name, lengthBytes: NAME_BYTES });
-  sum += writeOctal(into, at + 106, fields.mode);
-  sum += writeOctal(into, at + 114, fields.uid);
-  sum += writeOctal(into, at + 122, fields.gid);
+  into.write(owner.user, at + 265, OWNER_BYTES, 'latin1');
+  into.write(owner.group, at + 297, OWNER_BYTES, 'latin1');
+  writeOctal(into, at + 106, owner.mode);
+  writeOctal(into, at + 114, owner.uid);
+  writeOctal(into, at + 122, owner.gid);
+  return headerSum(into.subarray(at, at + TAR_BLOCK_BYTES));
+}
+
+/**
+ * Completes at `at` a copy of what `startHeader` wrote. The checksum is summed from what is written: adding up 512 bytes
+ * again would be most of the work.
+ * @param fields.sum as `startHeader` returned it
+ * @returns whether all of the name and link that was written is ASCII
+ */
+export function fillHeader(
+  into: Buffer,
+  at: number,
+  fields: Omit<HeaderFields, keyof OwnerFields> & { readonly sum: number },
+): boolean {
+  const { name, link } = fields;
+  let sum = fields.sum;
+  const nameBytes = writeName(into, at, name);
+  const linkBytes = link === '' ? 0 : writeName(into, at + LINK_AT, link);
+  const nameSum = sumAscii(into, at, at + nameBytes);
+  const linkSum = sumAscii(into, at + LINK_AT, at + LINK_AT + linkBytes);
+  sum += Math.abs(nameSum) + Math.abs(linkSum);
   sum += writeOctal(into, at + 134, fields.sizeBytes);
   sum += writeOctal(into, at + 146, fields.mtimeSeconds);
   const type = fields.type.charCodeAt(0);
   into[at + 156] = type;
   sum += type;
-  sum += writeText(into, at + 157, { value: fields.link, lengthBytes: NAME_BYTES });
-  sum += writeText(into, at + 265, { value: fields.user, lengthBytes: OWNER_BYTES });
-  sum += writeText(into, at + 297, { value: fields.group, lengthBytes: OWNER_BYTES });
-  sum += writeOctal(into, at + 335, fields.major);
-  sum += writeOctal(into, at + 343, fields.minor);
-  writeOctal(into, at + CHECKSUM_AT + 5, sum);
+  if (fields.major > 0) sum += writeOctal(into, at + 335, fields.major);
+  if (fields.minor > 0) sum += writeOctal(into, at + 343, fields.minor);
+  writeChecksum(into, at, sum);
+  return nameSum >= 0 && linkSum >= 0;
 }
 
-/** Writes a header whose only difference to `like`, one of size 0, is its size. */
-export function writeSizedHeader(into: Buffer, at: number, like: SizedHeader): void {
-  into.set(like.block, at);
-  const sum = like.sum + writeOctal(into, at + 134, like.sizeBytes);
-  into.fill('0', at + CHECKSUM_AT, at + CHECKSUM_AT + 6);
-  writeOctal(into, at + CHECKSUM_AT + 5, sum);
+/** Gives a header of size 0 another one. @param fields.sum its `headerSum` */
+export function fillSize(
+  into: Buffer,
+  at: number,
+  { sizeBytes, sum }: { readonly sizeBytes: number; readonly sum: number },
+): void {
+  writeChecksum(into, at, sum + writeOctal(into, at + 134, sizeBytes));
 }
-
-export type SizedHeader = {
-  readonly block: Buffer;
-  /** Of `headerSum`. */
-  readonly sum: number;
-  readonly sizeBytes: number;
-};
 
 /** A header, or undefined for a block of zeros. @throws CodedError ARCHIVE_INVALID for anything else. */
 export function parseHeader(block: Buffer): ParsedHeader | undefined {
@@ -175,33 +193,30 @@ function text(block: Buffer, at: number, lengthBytes: number): Raw {
   return block.toString('latin1', at, stop) as Raw;
 }
 
-/** Right-aligned digits ending at `last`, over the template's zeros. Returns what the checksum grows by. */
-function writeOctal(into: Buffer, last: number, value: number): number {
-  let rest = value;
-  let sum = 0;
-  for (let at = last; rest > 0; at -= 1) {
-    const digit = rest % 8;
-    into[at] = 0x30 + digit;
-    sum += digit;
-    rest = (rest - digit) / 8;
+/** Six digits, over what stands there. */
+function writeChecksum(into: Buffer, at: number, sum: number): void {
+  let rest = sum;
+  for (let last = at + CHECKSUM_AT + 5; last >= at + CHECKSUM_AT; last -= 1) {
+    into[last] = 0x30 + (rest & 7);
+    rest >>>= 3;
   }
-  return sum;
 }
 
-/** At most `lengthBytes` of a text, over the template's NULs. Returns what the checksum grows by. */
-function writeText(
-  into: Buffer,
-  at: number,
-  { value, lengthBytes }: { readonly value: string; readonly lengthBytes: number },
-): number {
-  const end = Math.min(value.length, lengthBytes);
+/** Over NULs; cut where the field ends. @returns how many bytes were written */
+function writeName(into: Buffer, at: number, name: string): number {
+  return into.write(name.length > NAME_BYTES ? cutName(name) : name, at, 'latin1');
+}
+
+/** The sum of these bytes, negative where one of them is not ASCII. */
+function sumAscii(bytes: Uint8Array, from: number, to: number): number {
   let sum = 0;
-  for (let index = 0; index < end; index += 1) {
-    const code = value.charCodeAt(index);
-    into[at + index] = code;
-    sum += code;
+  let all = 0;
+  for (let at = from; at < to; at += 1) {
+    const byte = bytes[at] ?? 0;
+    sum += byte;
+    all |= byte;
   }
-  return sum;
+  return all > 0x7f ? -sum : sum;
 }
 
 /** Without a slash at the end: old programs take such a name for a directory. */
@@ -231,7 +246,7 @@ function makeTemplate(): Buffer {
     [337, 7],
   ] as const)
     block.fill('0', at, at + digits);
-  block.write('000000\0 ', CHECKSUM_AT, 'latin1');
+  block.write('\0 ', CHECKSUM_AT + 6, 'latin1');
   block.write('ustar\x0000', 257, 'latin1');
   return block;
 }

@@ -4,17 +4,19 @@
  */
 import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { EntryEncoder, formatEntry, type JournalEntry } from '../../archive/journal.ts';
 import { CodedError, errnoOf } from '../../base/errors.ts';
 
 const BUFFER_BYTES = 256 * 2 ** 10;
 
 export class JournalSpool {
   readonly #fd: number;
-  #lines: string[] = [];
-  #pendingBytes = 0;
-  #lengthBytes = 0;
-
   readonly #directory: string;
+  readonly #encoder = new EntryEncoder();
+  /** Lines that are not written yet, up to `#pendingBytes`. */
+  readonly #buffer = Buffer.allocUnsafe(BUFFER_BYTES);
+  #pendingBytes = 0;
+  #writtenBytes = 0;
 
   /**
    * @param directory of the state: as much room is needed as the journal of one archive takes
@@ -28,22 +30,32 @@ export class JournalSpool {
   }
 
   get lengthBytes(): number {
-    return this.#lengthBytes;
+    return this.#writtenBytes + this.#pendingBytes;
   }
 
   /** @param line one character a byte, its LF included */
   add(line: string): void {
-    this.#lines.push(line);
-    this.#pendingBytes += line.length;
-    this.#lengthBytes += line.length;
-    if (this.#pendingBytes >= BUFFER_BYTES) this.#flush();
+    if (line.length > BUFFER_BYTES - this.#pendingBytes) this.#flush();
+    if (line.length > BUFFER_BYTES) this.#write(Buffer.from(line, 'latin1'));
+    else this.#pendingBytes += this.#buffer.write(line, this.#pendingBytes, 'latin1');
+  }
+
+  /** The line of an entry: for many, without a string for each. */
+  addEntry(entry: Omit<JournalEntry, 'kind'>): void {
+    let end = this.#encoder.encodeInto(this.#buffer, this.#pendingBytes, entry);
+    if (end === undefined) {
+      this.#flush();
+      end = this.#encoder.encodeInto(this.#buffer, 0, entry);
+    }
+    if (end === undefined) this.add(formatEntry(entry));
+    else this.#pendingBytes = end;
   }
 
   /** All lines, in portions that are valid until the next is asked for. */
   *read(): Generator<Buffer> {
     this.#flush();
     const buffer = Buffer.allocUnsafe(BUFFER_BYTES);
-    for (let at = 0; at < this.#lengthBytes; ) {
+    for (let at = 0; at < this.#writtenBytes; ) {
       const count = this.#attempt(() => readSync(this.#fd, buffer, 0, buffer.length, at));
       yield buffer.subarray(0, count);
       at += count;
@@ -55,14 +67,16 @@ export class JournalSpool {
   }
 
   #flush(): void {
-    if (this.#pendingBytes === 0) return;
-    const bytes = Buffer.from(this.#lines.join(''), 'latin1');
+    this.#write(this.#buffer.subarray(0, this.#pendingBytes));
+    this.#pendingBytes = 0;
+  }
+
+  #write(bytes: Buffer): void {
     for (let at = 0; at < bytes.length; ) {
-      const position = this.#lengthBytes - this.#pendingBytes + at;
+      const position = this.#writtenBytes + at;
       at += this.#attempt(() => writeSync(this.#fd, bytes, at, bytes.length - at, position));
     }
-    this.#lines = [];
-    this.#pendingBytes = 0;
+    this.#writtenBytes += bytes.length;
   }
 
   #attempt<T>(step: () => T): T {

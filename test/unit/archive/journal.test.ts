@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   CHANGES,
+  EntryEncoder,
   formatEnd,
   formatEntry,
   formatMedia,
@@ -85,6 +86,30 @@ describe('what is written is read back', () => {
         async (entries, chunkBytes) => {
           const text = START + entries.map(formatEntry).join('');
           expect((await read(Buffer.from(text, 'latin1'), chunkBytes)).slice(1)).toEqual(entries);
+        },
+      ),
+      { numRuns: 500 },
+    ));
+
+  test('lines in one buffer are each what it is alone, and what may not fit leaves what was there', () =>
+    fc.assert(
+      fc.property(
+        fc.array(entry, { minLength: 1, maxLength: 8 }),
+        fc.nat(500),
+        (entries, slack) => {
+          const text = entries.map(formatEntry).join('');
+          const target = Buffer.alloc(text.length + slack);
+          const encoder = new EntryEncoder();
+          let at = 0;
+          for (const one of entries) {
+            const end = encoder.encodeInto(target, at, one);
+            if (end === undefined) break;
+            at = end;
+          }
+          expect(target.toString('latin1', 0, at)).toBe(text.slice(0, at));
+          // 400 bytes are more than an entry's bound is above its line, but for places and their media.
+          const last = entries.at(-1);
+          if (slack > 400 && last?.copies.length === 0) expect(at).toBe(text.length);
         },
       ),
       { numRuns: 500 },

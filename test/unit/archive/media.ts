@@ -16,9 +16,10 @@ import {
   type JournalEntry,
 } from '../../../src/archive/journal.ts';
 import { buildLabel } from '../../../src/archive/label.ts';
-import { encodeMember, type Member, memberPath, type Part } from '../../../src/archive/member.ts';
+import { encodeMember, type Member, memberPath } from '../../../src/archive/member.ts';
 import { encodeOpening, type Opening } from '../../../src/archive/opening.ts';
 import { ownMember, ownPath } from '../../../src/archive/own-member.ts';
+import type { Part } from '../../../src/archive/part.ts';
 import { blockOf, type Place } from '../../../src/archive/place.ts';
 import type { Raw } from '../../../src/base/raw.ts';
 import type { Attributes, DataRange } from '../../../src/domain/entry.ts';

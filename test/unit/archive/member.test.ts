@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   encodeMember,
   type Member,
+  MemberEncoder,
   memberLengthMax,
   memberPath,
   storedName,
@@ -78,6 +79,59 @@ describe('what a reader gets back', () => {
     await expect(readAll(Buffer.concat([head, Buffer.alloc(1024)]))).rejects.toMatchObject({
       code: 'ARCHIVE_TORN',
     });
+  });
+});
+
+describe('heads in one buffer', () => {
+  test('each is what it is alone, whatever stood there and whoever was before it', () =>
+    fc.assert(
+      fc.property(fc.array(member, { minLength: 1, maxLength: 8 }), (members) => {
+        const alone = members.map((one) => encodeMember(one));
+        const bytes = Buffer.concat(alone.map(({ head }) => head));
+        const target = Buffer.alloc(bytes.length + 1, 0xa5);
+        const encoder = new MemberEncoder();
+        let at = 0;
+        for (const [index, one] of members.entries()) {
+          const lengths = encoder.encodeInto(target, at, one);
+          const { head, mapBytes, dataBytes } = alone[index] ?? encodeMember(one);
+          expect(lengths).toEqual({ headBytes: head.length, mapBytes, dataBytes });
+          at += head.length;
+        }
+        expect(target.subarray(0, at)).toEqual(bytes);
+        expect(target.readUInt8(at)).toBe(0xa5);
+      }),
+      { numRuns: 500 },
+    ));
+
+  test('what lacks a byte of room does not fit', () =>
+    fc.assert(
+      fc.property(member, fc.nat(2000), (one, at) => {
+        const { head } = encodeMember(one);
+        const encoder = new MemberEncoder();
+        const room = (bytes: number) => Buffer.alloc(at + bytes);
+        expect(encoder.encodeInto(room(head.length - 1), at, one)).toBeUndefined();
+        expect(encoder.encodeInto(room(head.length), at, one)?.headBytes).toBe(head.length);
+      }),
+    ));
+
+  test('a mode, an owner or attributes of the one before are not taken over', () => {
+    const encoder = new MemberEncoder();
+    const xattrs = [{ name: 'user.a' as Raw, value: Buffer.from('1') }];
+    const more: Partial<Attributes>[] = [
+      { mode: 0o7777 },
+      { uid: 2 ** 32 - 2 },
+      { gid: 0 },
+      { user: '\xe4' as Raw },
+      { group: '' as Raw },
+      { xattrs },
+      { xattrs, group: '\xc3\xa4' as Raw },
+      {},
+    ];
+    for (const each of more) {
+      const one = file({ attributes: { ...plain, ...each } });
+      expect(encoder.encode(one)).toEqual(encodeMember(one));
+      expect(encoder.encode(file())).toEqual(encodeMember(file()));
+    }
   });
 });
 

@@ -1,7 +1,27 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { formatEntry } from '../../../../src/archive/journal.ts';
+import type { Raw } from '../../../../src/base/raw.ts';
 import { JournalSpool } from '../../../../src/job/backup/journal-spool.ts';
 import { scratchDirectory } from '../../../sim/scratch.ts';
+
+const entryOf = (path: Raw) => ({
+  change: 'new' as const,
+  path,
+  attributes: {
+    type: 'file' as const,
+    mode: 0o644,
+    uid: 1000,
+    gid: 1000,
+    user: 'me' as Raw,
+    group: 'us' as Raw,
+    sizeBytes: 0,
+    mtime: { seconds: 1_700_000_000, nanoseconds: 1 },
+    ctime: { seconds: 1_700_000_000, nanoseconds: 2 },
+    xattrs: [],
+  },
+  copies: [],
+});
 
 test('lines come back in their order, however many', async () => {
   const spool = new JournalSpool(await scratchDirectory(), 'journal');
@@ -13,6 +33,25 @@ test('lines come back in their order, however many', async () => {
   const read = Array.from(spool.read(), (bytes) => Buffer.from(bytes));
   expect(Buffer.concat(read).toString('latin1')).toBe(lines.join(''));
   expect(spool.lengthBytes).toBe(lines.join('').length);
+  spool.close();
+});
+
+test('lines and entries, also those longer than what is kept back', async () => {
+  const spool = new JournalSpool(await scratchDirectory(), 'journal');
+  const expected: string[] = [];
+  for (let index = 0; index < 3000; index += 1) {
+    const isLong = index % 700 === 699;
+    const entry = entryOf(`/file ${index}${isLong ? '\\'.repeat(300 * 1024) : ''}` as Raw);
+    spool.addEntry(entry);
+    expected.push(formatEntry(entry));
+    if (index % 10 !== 0) continue;
+    const line = `line ${'x'.repeat(isLong ? 300 * 1024 : index)}\n`;
+    spool.add(line);
+    expected.push(line);
+  }
+  expect(spool.lengthBytes).toBe(expected.join('').length);
+  const read = Array.from(spool.read(), (bytes) => Buffer.from(bytes));
+  expect(Buffer.concat(read).toString('latin1')).toBe(expected.join(''));
   spool.close();
 });
 
