@@ -28,7 +28,11 @@ export function tellSnapshot(
   options: { readonly hostName: string; readonly state?: 'finished' | 'partial' },
 ): Snapshot {
   const run = tellRun(catalog, told, options.hostName);
-  storeAll(run, [mediumId(catalog)], (path) => contentOf(bytesOf(told, path)));
+  const bytes = new Map(Object.entries(told.put ?? {}).map(([path, is]) => [asRaw(path), is]));
+  storeAll(run, [mediumId(catalog)], (path) => {
+    const is = bytes.get(path);
+    return contentOf(typeof is === 'string' ? is : '');
+  });
   return run.finish({ state: options.state ?? 'finished', timeMs: catalog.clock.nowMs() });
 }
 
@@ -39,17 +43,18 @@ export function tellRun(catalog: Catalog, told: Told, hostName: string): Run {
   const root = { directoryId: PLACE_OF_HOSTS, name: rawOf(hostName) };
   if (!run.base)
     run.add([{ ...root, change: 'new', attributes: DIRECTORY, sourceInode: source(2) }]);
-  for (const path of Object.keys(told.put ?? {})) {
+  const put = new Map<Raw, Attributes>();
+  for (const [path, is] of Object.entries(told.put ?? {})) {
     const names = asRaw(path).slice(1).split('/');
     for (let depth = 1; depth < names.length; depth += 1)
-      add(run, host.id, { path: `/${names.slice(0, depth).join('/')}` as Raw, is: DIRECTORY });
-    const is = told.put?.[path] ?? '';
+      put.set(`/${names.slice(0, depth).join('/')}` as Raw, DIRECTORY);
     const isFile = typeof is === 'string';
-    add(run, host.id, {
-      path: asRaw(path),
-      is: isFile ? attributes({ sizeBytes: Buffer.byteLength(is) }) : attributes(is),
-    });
+    put.set(
+      asRaw(path),
+      isFile ? attributes({ sizeBytes: Buffer.byteLength(is) }) : attributes(is),
+    );
   }
+  putAll(run, host.id, put);
   for (const [from, to] of Object.entries(told.moved ?? {})) {
     const before = knownAt(run, host.id, asRaw(from));
     const { directoryId, name } = placeOf(run, host.id, asRaw(to));
@@ -82,12 +87,20 @@ function asRaw(path: string): Raw {
     .join('') as Raw;
 }
 
-function add(run: Run, hostId: number, entry: { path: Raw; is: Attributes }): void {
-  const { directoryId, name } = placeOf(run, hostId, entry.path);
-  const known = run.known(directoryId).find((candidate) => candidate.name === name);
-  if (known && entry.is.type === 'directory') return;
-  const change = known ? 'changed' : 'new';
-  run.add([{ directoryId, name, change, attributes: entry.is, sourceInode: source(7) }]);
+function putAll(run: Run, hostId: number, put: ReadonlyMap<Raw, Attributes>): void {
+  const known = new Map<number, ReadonlySet<Raw>>();
+  const isKnown = (directoryId: number, name: Raw) => {
+    const names =
+      known.get(directoryId) ?? new Set(run.known(directoryId).map((entry) => entry.name));
+    known.set(directoryId, names);
+    return names.has(name);
+  };
+  for (const [path, is] of put) {
+    const { directoryId, name } = placeOf(run, hostId, path);
+    const change = isKnown(directoryId, name) ? 'changed' : 'new';
+    if (change === 'changed' && is.type === 'directory') continue;
+    run.add([{ directoryId, name, change, attributes: is, sourceInode: source(7) }]);
+  }
 }
 
 function placeOf(run: Run, hostId: number, path: Raw): { directoryId: number; name: Raw } {
@@ -101,11 +114,6 @@ function knownAt(run: Run, hostId: number, path: Raw) {
   const known = run.known(directoryId).find((candidate) => candidate.name === name);
   if (!known) throw new Error(`${path} is not known`);
   return known;
-}
-
-function bytesOf(told: Told, path: Raw): string {
-  const [, is] = Object.entries(told.put ?? {}).find(([key]) => asRaw(key) === path) ?? [];
-  return typeof is === 'string' ? is : '';
 }
 
 /** Any 32 bytes serve as a hash here: the catalog computes none. */
