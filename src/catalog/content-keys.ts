@@ -14,7 +14,7 @@ const FRESH_MAX = 262_144;
 /** Asked in one statement. */
 const ASKED = [64, 8, 1] as const;
 /** Written between two looks at the clock. */
-const PORTION = 1024;
+const PORTION = 4096;
 
 const NONE: readonly number[] = [];
 
@@ -104,29 +104,27 @@ export class ContentKeys {
     this.#ranges.push(first);
   }
 
-  /** A content whose id lies in a range. */
-  add(contentId: number, { sizeBytes, hash }: ContentKey): void {
+  /**
+   * A content whose id lies in a range.
+   * @param isSame of a content added before, with the same size and key, whether its bytes are the same
+   * @returns the id of that one; then nothing is added
+   */
+  add(
+    contentId: number,
+    { sizeBytes, hash }: ContentKey,
+    isSame?: (contentId: number) => boolean | undefined,
+  ): number | undefined {
     const key = keyOf(hash);
+    let free = -1;
     for (let at = this.#fresh.find(sizeBytes, key); at >= 0; ) {
-      if (this.#fresh.valueOf(at) < 0) {
-        this.#fresh.setValue(at, contentId);
-        return;
-      }
+      const other = this.#fresh.valueOf(at);
+      if (other < 0) free = at;
+      else if (isSame?.(other)) return other;
       at = this.#fresh.find(sizeBytes, key, at);
     }
-    this.#fresh.add(sizeBytes, key, contentId);
-  }
-
-  /** Ids from `from` on, of contents in memory that may have these bytes: their keys are equal, their hashes need not be. */
-  waiting({ sizeBytes, hash }: ContentKey, from: number): readonly number[] {
-    const key = keyOf(hash);
-    let found = NONE;
-    for (let at = this.#fresh.find(sizeBytes, key); at >= 0; ) {
-      const content = this.#fresh.valueOf(at);
-      if (content >= from) found = [...found, content];
-      at = this.#fresh.find(sizeBytes, key, at);
-    }
-    return found;
+    if (free >= 0) this.#fresh.setValue(free, contentId);
+    else this.#fresh.add(sizeBytes, key, contentId);
+    return undefined;
   }
 
   /** A content that lies in no range: its key is written at once. Part of the caller's `write`. */
@@ -145,9 +143,13 @@ export class ContentKeys {
   flush(): void {
     this.#load();
     if (this.#ranges.length > 0) {
-      this.#catalog.writeEach(portionsOf(this.#fresh.inOrder()), (portion) => {
-        for (const [sizeBytes, key, content] of portion)
-          if (content > 0) this.#rows.add(sizeBytes, key, content);
+      const order = this.#fresh.inOrder();
+      this.#catalog.writeEach(portionsOf(order), (portion) => {
+        for (const index of portion) {
+          const content = this.#fresh.valueOf(index);
+          if (content > 0)
+            this.#rows.add(this.#fresh.sizeOf(index), this.#fresh.keyOf(index), content);
+        }
         this.#rows.flush();
       });
       const remove = this.#catalog.prepare('DELETE FROM unkeyed WHERE first = ?');
@@ -241,13 +243,6 @@ function keyOf(hash: Buffer): number {
   return hash.readUIntBE(0, 6);
 }
 
-function* portionsOf<Item>(items: Iterable<Item>): Generator<Item[]> {
-  let portion: Item[] = [];
-  for (const item of items) {
-    portion.push(item);
-    if (portion.length < PORTION) continue;
-    yield portion;
-    portion = [];
-  }
-  if (portion.length > 0) yield portion;
+function* portionsOf(order: Uint32Array): Generator<Uint32Array> {
+  for (let at = 0; at < order.length; at += PORTION) yield order.subarray(at, at + PORTION);
 }

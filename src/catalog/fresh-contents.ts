@@ -35,9 +35,8 @@ export class FreshContents {
 
   /** What was said of an entry: whatever number its owner gave. */
   valueOf(index: number): number {
-    const value = this.#values[index];
-    assert(value !== undefined && index < this.#count);
-    return value;
+    assert(index < this.#count);
+    return this.#values[index] ?? 0;
   }
 
   setValue(index: number, value: number): void {
@@ -63,13 +62,20 @@ export class FreshContents {
     this.#count = 0;
   }
 
-  /** Size, key and value of every entry, in order of size and key. */
-  *inOrder(): Generator<readonly [sizeBytes: number, key: number, value: number]> {
-    const [sizes, keys, values] = [this.#sizes, this.#keys, this.#values];
-    const order = Uint32Array.from({ length: this.#count }, (_, index) => index).sort(
+  /** Indices of all entries in order of size and key. */
+  inOrder(): Uint32Array {
+    const [sizes, keys] = [this.#sizes, this.#keys];
+    return Uint32Array.from({ length: this.#count }, (_, index) => index).sort(
       (a, b) => (sizes[a] ?? 0) - (sizes[b] ?? 0) || (keys[a] ?? 0) - (keys[b] ?? 0),
     );
-    for (const index of order) yield [sizes[index] ?? 0, keys[index] ?? 0, values[index] ?? 0];
+  }
+
+  sizeOf(index: number): number {
+    return this.#sizes[index] ?? 0;
+  }
+
+  keyOf(index: number): number {
+    return this.#keys[index] ?? 0;
   }
 
   #grow(): void {

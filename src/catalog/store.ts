@@ -207,15 +207,12 @@ export class Store {
     this.#keys.beginRange(base, base + whole.length - 1);
     const added: Content[] = [];
     const ids = whole.map(({ content, ranges }, index) => {
+      const id = base + added.length;
       const known =
         found[index]?.[0] ??
-        this.#keys
-          .waiting(content, base)
-          .find((id) => added[id - base]?.hash.equals(content.hash) === true);
+        this.#keys.add(id, content, (other) => added[other - base]?.hash.equals(content.hash));
       if (known !== undefined) return known;
-      const id = base + added.length;
       added.push(content);
-      this.#keys.add(id, content);
       const { sizeBytes, hash, segments } = content;
       if (!segments && !ranges) this.#plainContents.add(id, sizeBytes, hash);
       else {

@@ -5,6 +5,7 @@ import { joinRaw, type Raw, rawOf } from '../../../src/base/raw.ts';
 import type { Catalog } from '../../../src/catalog/catalog.ts';
 import type { KnownEntry } from '../../../src/catalog/known.ts';
 import type { AddedEntry, Run } from '../../../src/catalog/run.ts';
+import type { StoredEntry } from '../../../src/catalog/store.ts';
 import type { Attributes } from '../../../src/domain/entry.ts';
 import { attributes, beginArchive, commit, storedEntries } from './scratch.ts';
 
@@ -167,7 +168,10 @@ export function backUp({ run, model, hostId, media, random }: Backup): void {
   for (let tries = 0; tries < 10; tries += 1) {
     const isTorn = tries < 3 && random.below(3) === 0;
     const archiveId = beginArchive(run, media);
-    run.store(archiveId, someEntries(run, model, random));
+    const entries = someEntries(run, model, random);
+    const asked = entries.flatMap(({ content }) => content ?? []);
+    if (random.below(2)) run.areStored(asked, { policy: { copies: 1 }, archiveId });
+    run.store(archiveId, entries);
     run.takeForJournal(archiveId);
     if (isTorn) run.tearArchive(archiveId);
     else commit(run, archiveId, media.slice(0, 1 + random.below(media.length)));
@@ -175,7 +179,7 @@ export function backUp({ run, model, hostId, media, random }: Backup): void {
   }
 }
 
-function someEntries(run: Run, model: ModelTree, random: Random) {
+function someEntries(run: Run, model: ModelTree, random: Random): StoredEntry[] {
   const entries = [...run.entries('unstored')];
   const followers = new Set(entries.filter(({ isFollower }) => isFollower).map(({ path }) => path));
   const paths = new Map(entries.map((entry) => [`${entry.directoryId}/${entry.name}`, entry.path]));
@@ -184,7 +188,8 @@ function someEntries(run: Run, model: ModelTree, random: Random) {
       const text = model.nodes.get(path)?.text ?? 'vanished';
       return { sizeBytes: text.length, hash: hashOf(text), segments: undefined };
     }),
-  ].filter(({ directoryId, name }) => {
+  ].filter((entry: StoredEntry) => {
+    const { directoryId, name } = entry;
     const path = paths.get(`${directoryId}/${name}`);
     return path !== undefined && !followers.has(path) && random.below(4) > 0;
   });
