@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 /** The process: its arguments, streams, signals and exit status. Nothing else ends it or listens to signals. */
 import { readFile } from 'node:fs/promises';
+import { enableCompileCache } from 'node:module';
 import { CodedError, FAILURES } from './base/errors.ts';
-import { run } from './cli/run.ts';
+import { compileCacheDirectory } from './cli/compile-cache.ts';
 
 const interrupt = new AbortController();
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -25,6 +26,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.stderr.write(`shelfs: the output cannot be written (${error.code})\n`);
   process.exit(FAILURES.FAILED.exit);
 });
+
+const cacheDirectory = compileCacheDirectory(process.env, process.geteuid?.() ?? -1);
+if (cacheDirectory !== undefined) enableCompileCache(cacheDirectory);
+// What is imported from here on is kept compiled.
+const { run } = await import('./cli/run.ts');
 
 const packageFile = await readFile(new URL('../package.json', import.meta.url), 'utf8');
 const { version } = JSON.parse(packageFile) as { version: string };

@@ -1,49 +1,35 @@
 /**
  * Builds every long-lived object once, and is the only place that picks implementations: the machine's clock or a
- * simulated one, the kernel's SCSI devices or a virtual library.
+ * simulated one, the kernel's SCSI devices or a virtual library. What a command does not ask for is not even loaded.
  */
 import { strict as assert } from 'node:assert';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { type Clock, systemClock } from './base/clock.ts';
 import { CodedError } from './base/errors.ts';
 import { type Host, hasSha256Instructions, systemHost, systemMachine } from './base/machine.ts';
 import { type Random, systemRandom } from './base/random.ts';
 import { type Raw, rawOf } from './base/raw.ts';
-import { Catalog, type CatalogMode } from './catalog/catalog.ts';
+import type { Catalog, CatalogMode } from './catalog/catalog.ts';
 import type { Medium } from './catalog/media.ts';
-import { Tree } from './catalog/tree.ts';
 import { CATALOG_FILE, type Config, loadConfig } from './config.ts';
-import { holdDrive } from './device/hold.ts';
 import { loadScsiDoor, lockFile, openScsiPort, type ScsiDoor } from './device/native.ts';
 import { type DeviceNode, resolveDevice } from './device/node.ts';
 import type { ScsiPort } from './device/port.ts';
 import { tracePort } from './device/trace.ts';
-import { readJson } from './device/virtual/json-file.ts';
-import { readBootId, VirtualLibrary } from './device/virtual/library.ts';
 import type { DryRunReport } from './job/backup/dry-run.ts';
 import type { BackupReport, Listen } from './job/backup/report.ts';
-import {
-  resumable,
-  type StartRequest,
-  type StartTools,
-  startBackup,
-  startDryRun,
-} from './job/backup/start.ts';
-import { checkMachine, type Finding } from './job/doctor.ts';
-import { type InitRequest, type InitResult, initialize } from './job/init.ts';
-import { cancelJob } from './job/jobs.ts';
-import { type LabelMediaRequest, labelMedia, labelMedium } from './job/media.ts';
-import {
-  planRestore,
-  type RestoreEvent,
-  type RestorePlan,
-  type RestoreReport,
-  type RestoreRequest,
-  type RestoreTools,
-  restore,
+import type { StartRequest, StartTools } from './job/backup/start.ts';
+import type { Finding } from './job/doctor.ts';
+import type { InitRequest, InitResult } from './job/init.ts';
+import type { LabelMediaRequest } from './job/media.ts';
+import type {
+  RestoreEvent,
+  RestorePlan,
+  RestoreReport,
+  RestoreRequest,
+  RestoreTools,
 } from './job/restore/restore.ts';
-import { Library, type LibraryDevices } from './storage/library.ts';
+import type { Library, LibraryDevices } from './storage/library.ts';
 
 export type WireOptions = {
   readonly stateDirectory: string;
@@ -131,6 +117,7 @@ export function wire(options: WireOptions): App {
       await config();
       const known = catalogs.get('write') ?? catalogs.get(mode);
       if (known) return known;
+      const { Catalog } = await import('./catalog/catalog.ts');
       const opened = Catalog.open(join(options.stateDirectory, CATALOG_FILE), { mode, clock });
       catalogs.set(mode, opened);
       return opened;
@@ -150,6 +137,7 @@ export function wire(options: WireOptions): App {
     labelMedia: async (request, signal) => {
       const { backup, archive } = await config();
       const tools = { clock, random, host: host.name, program: options.program };
+      const { labelMedia } = await import('./job/media.ts');
       return labelMedia(
         {
           ...tools,
@@ -162,16 +150,26 @@ export function wire(options: WireOptions): App {
         signal,
       );
     },
-    backup: async (request, listen, signal) =>
-      startBackup(request, await backupTools(app, openDoor), listen, signal),
-    dryRun: async (request, signal) =>
-      startDryRun(request, await backupTools(app, openDoor), signal),
-    unfinishedSources: async (jobNumber) =>
-      resumable({ catalog: await app.catalog('read') }, jobNumber),
-    planRestore: async (request, signal) =>
-      planRestore(...(await restoreOrder(app, request)), signal),
-    restore: async (request, listen, signal) =>
-      restore(...(await restoreOrder(app, request)), listen, signal),
+    backup: async (request, listen, signal) => {
+      const { startBackup } = await import('./job/backup/start.ts');
+      return startBackup(request, await backupTools(app, openDoor), listen, signal);
+    },
+    dryRun: async (request, signal) => {
+      const { startDryRun } = await import('./job/backup/start.ts');
+      return startDryRun(request, await backupTools(app, openDoor), signal);
+    },
+    unfinishedSources: async (jobNumber) => {
+      const { resumable } = await import('./job/backup/start.ts');
+      return resumable({ catalog: await app.catalog('read') }, jobNumber);
+    },
+    planRestore: async (request, signal) => {
+      const { planRestore } = await import('./job/restore/restore.ts');
+      return planRestore(...(await restoreOrder(app, request)), signal);
+    },
+    restore: async (request, listen, signal) => {
+      const { restore } = await import('./job/restore/restore.ts');
+      return restore(...(await restoreOrder(app, request)), listen, signal);
+    },
     cancelJob: async (jobNumber, signal) => {
       const { stateDirectory } = options;
       const tools = {
@@ -183,14 +181,17 @@ export function wire(options: WireOptions): App {
           process.kill(pid, 'SIGINT');
         },
       };
+      const { cancelJob } = await import('./job/jobs.ts');
       return cancelJob(tools, jobNumber, signal);
     },
     close: () => {
       for (const catalog of catalogs.values()) catalog.close();
       catalogs.clear();
     },
-    init: (request, signal) =>
-      initialize(options.stateDirectory, request, {
+    init: async (request, signal) => {
+      const { initialize } = await import('./job/init.ts');
+      const { VirtualLibrary } = await import('./device/virtual/library.ts');
+      return initialize(options.stateDirectory, request, {
         random,
         clock,
         checkChanger: async (path) => {
@@ -202,10 +203,14 @@ export function wire(options: WireOptions): App {
         createLibrary: (directory, shape) =>
           VirtualLibrary.create(directory, shape, random, signal),
         lock: (path) => lockFile(openDoor(), path),
-      }),
-    library: async () =>
-      new Library(await libraryDevices(await config(), { clock, openDoor, traced }), clock),
+      });
+    },
+    library: async () => {
+      const { Library } = await import('./storage/library.ts');
+      return new Library(await libraryDevices(await config(), { clock, openDoor, traced }), clock);
+    },
     doctor: async () => {
+      const { checkMachine } = await import('./job/doctor.ts');
       const found = await config().catch((error: unknown) => {
         if (error instanceof CodedError && error.code === 'STATE_MISSING') return undefined;
         throw error;
@@ -221,6 +226,7 @@ async function backupTools(app: App, openDoor: () => ScsiDoor): Promise<StartToo
   const { clock, random, host, program, stateDirectory } = app;
   const catalog = await app.catalog('write');
   const library = await app.library();
+  const { labelMedium } = await import('./job/media.ts');
   return {
     catalog,
     library,
@@ -262,6 +268,7 @@ async function restoreOrder(
   { paths, at, to, overwrite }: RestoreOrder,
 ): Promise<[RestoreRequest, RestoreTools]> {
   const catalog = await app.catalog('write');
+  const { Tree } = await import('./catalog/tree.ts');
   const tree = new Tree(catalog);
   const host = tree.directories.hosts().find(({ name }) => name === app.host.name);
   if (!host) {
@@ -280,6 +287,10 @@ async function virtualCapacity(directory: string, barcode: string): Promise<numb
   assert(/^[A-Z0-9]{8}$/.test(barcode), 'a barcode names a file here');
   const path = join(directory, `${barcode}.json`);
   if (!(await systemMachine.exists(path))) return undefined;
+  const [{ z }, { readJson }] = await Promise.all([
+    import('zod'),
+    import('./device/virtual/json-file.ts'),
+  ]);
   return (await readJson(path, z.looseObject({ capacityBytes: z.int().positive() }))).capacityBytes;
 }
 
@@ -304,6 +315,7 @@ async function virtualDevices(
   speed: 'instant' | 'model' | 'real',
   { clock, openDoor, traced }: Tools,
 ): Promise<LibraryDevices> {
+  const { readBootId, VirtualLibrary } = await import('./device/virtual/library.ts');
   const library = await VirtualLibrary.open(directory, {
     clock,
     speed,
@@ -349,6 +361,7 @@ async function hardwareDevices(
       name: node.path,
       serial: node.serial,
       hold: async () => {
+        const { holdDrive } = await import('./device/hold.ts');
         const hold = await holdDrive(node, openDoor());
         return { ...hold, port: traced(hold.port) };
       },

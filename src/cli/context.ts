@@ -14,7 +14,7 @@ export type Context = {
 };
 
 /** Opened when a handler runs, so that `--help` opens nothing. */
-export type OpenContext = (args: GlobalArgs) => Context;
+export type OpenContext = (args: GlobalArgs) => Context | Promise<Context>;
 
 export type GlobalArgs = {
   readonly state?: string | undefined;
@@ -38,7 +38,7 @@ export function command<Args extends GlobalArgs>(
     command: definition.command,
     describe: definition.describe,
     builder: definition.builder,
-    handler: (args) => definition.run(open(args), args),
+    handler: async (args) => definition.run(await open(args), args),
   };
 }
 

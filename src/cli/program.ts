@@ -1,18 +1,8 @@
 /** The command line: every command, the options all of them share, and the help. */
 import yargs from 'yargs';
 import { CodedError, EXIT_MEANINGS } from '../base/errors.ts';
-import { backup } from './backup.ts';
-import { ls, stat, versions } from './browse.ts';
+import { addCommands } from './commands.ts';
 import type { OpenContext } from './context.ts';
-import { demo } from './demo.ts';
-import { doctor } from './doctor.ts';
-import { init } from './init.ts';
-import { job, jobs, logs } from './jobs.ts';
-import { library } from './library.ts';
-import { media } from './media.ts';
-import { restore } from './restore.ts';
-import { diff, snapshots } from './snapshots.ts';
-import { source } from './source.ts';
 
 /** Options that may be given more than once; positionals and what follows `--` are lists too. */
 const LISTS: ReadonlySet<string> = new Set([
@@ -30,7 +20,7 @@ export async function program(
   open: OpenContext,
   about: { version: string; print: (text: string) => void },
 ): Promise<void> {
-  const parser = yargs()
+  const options = yargs()
     .locale('en')
     // An option is what it is called: no --no-X, no --x.y, and no list that swallows what follows.
     .parserConfiguration({
@@ -57,23 +47,8 @@ export async function program(
       type: 'count',
       describe: 'more messages; -vv shows every SCSI command',
     })
-    .middleware(refuseRepeated, true)
-    .command(init(open))
-    .command(source(open))
-    .command(media(open))
-    .command(library(open))
-    .command(backup(open))
-    .command(restore(open))
-    .command(snapshots(open))
-    .command(diff(open))
-    .command(ls(open))
-    .command(stat(open))
-    .command(versions(open))
-    .command(jobs(open))
-    .command(job(open))
-    .command(logs(open))
-    .command(doctor(open))
-    .command(demo(open))
+    .middleware(refuseRepeated, true);
+  const parser = (await addCommands(options, open, argv))
     .demandCommand(1, 'say a command; `shelfs --help` lists them')
     .strict()
     .recommendCommands()

@@ -1,7 +1,6 @@
 /** One command line from argv to exit status, with everything of the process passed in. */
 import { CodedError, errnoOf } from '../base/errors.ts';
-import { stateDirectory } from '../config.ts';
-import { type App, type WireOptions, wire } from '../wire.ts';
+import type { App, WireOptions } from '../wire.ts';
 import { makeOutput, type Streams } from './output.ts';
 import { program } from './program.ts';
 
@@ -27,9 +26,13 @@ export async function run(argv: readonly string[], around: Surroundings): Promis
   try {
     await program(
       argv,
-      (args) => {
+      async (args) => {
         output = makeOutput({ json: args.json ?? false, quiet: args.quiet ?? false }, streams);
         const isTracing = (args.verbose ?? 0) >= 2;
+        const [{ stateDirectory }, { wire }] = await Promise.all([
+          import('../config.ts'),
+          import('../wire.ts'),
+        ]);
         const app = wire({
           stateDirectory: stateDirectory({ state: args.state, environment, isRoot }),
           configPath: args.config,
