@@ -8,6 +8,8 @@ export default defineConfig({
     include: ['test/vm/suite/**/*.test.ts'],
     fileParallelism: false,
     pool: 'forks',
+    // A process of its own for each file, with all it imports, costs most of a minute under emulation.
+    isolate: false,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     reporters: ['json'],
