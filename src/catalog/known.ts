@@ -57,12 +57,15 @@ export class Known {
   readonly #overlay;
   readonly #inodeRow;
   readonly #ahead: Ahead<KnownRow>;
+  #hasRows: boolean;
 
   /** @param options.snapshotId as of which snapshot; 0: nothing is known */
   constructor(catalog: Catalog, inodes: Inodes, options: { snapshotId: number; job: number }) {
     this.#inodes = inodes;
     this.#snapshotId = options.snapshotId;
     this.#job = options.job;
+    const anyRow = catalog.prepare('SELECT 1 FROM pending WHERE job = ? LIMIT 1');
+    this.#hasRows = anyRow.get(options.job) !== undefined;
     const range = catalog.prepare<KnownRow>(
       `SELECT v.dir, v.name, ${COLUMNS} FROM versions v CROSS JOIN inodes i ON i.id = v.inode
        WHERE v.dir >= ? AND v.dir < ? AND v.since <= ? AND (v.until IS NULL OR v.until > ?)
@@ -88,8 +91,14 @@ export class Known {
   /** In order of name. */
   list(directoryId: number): KnownEntry[] {
     const rows = this.#rows(directoryId).map((row) => this.#entry(row));
+    if (!this.#hasRows) return rows;
     const overlay = this.#overlay.all(this.#job, directoryId);
     return overlay.length === 0 ? rows : this.#merge(directoryId, rows, overlay);
+  }
+
+  /** The run has rows by now: until then, as in most rescans, no directory needs a second look. */
+  noteRows(): void {
+    this.#hasRows = true;
   }
 
   #merge(dir: number, base: KnownEntry[], overlay: readonly OverlayRow[]): KnownEntry[] {

@@ -171,6 +171,7 @@ export class Run {
    */
   add(entries: Iterable<AddedEntry>): void {
     this.#catalog.writeEach(portions(entries, PORTION), (portion) => {
+      this.#known.noteRows();
       let directory: number | NewDirectory | undefined;
       let directoryId = 0;
       for (const entry of portion) {
@@ -197,6 +198,7 @@ export class Run {
 
   /** Unchanged, but too few good copies of its content are left: it is stored again, without a new version. */
   again(entry: { directoryId: number; name: Raw; inodeId: number }): void {
+    this.#known.noteRows();
     this.#catalog.write(() =>
       this.#put.run(
         this.jobNumber,
@@ -211,6 +213,7 @@ export class Run {
 
   /** The entry is no longer there, nor is anything below it. @returns how many entries that are */
   gone(directoryId: number, name: Raw): number {
+    this.#known.noteRows();
     return this.#catalog.write(() => {
       this.#put.run(this.jobNumber, directoryId, name, CHANGES.gone, null, null);
       return 1 + this.#goneBelow(directoryId, name);

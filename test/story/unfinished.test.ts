@@ -40,7 +40,7 @@ async function makeUnfinished() {
 }
 
 /** Of the tree's paths so many are looked at closely. */
-const PATHS_SHOWN = 25;
+const PATHS_SHOWN = 10;
 
 /** All that `snapshots`, `ls`, `stat` and `versions` go by: which paths there are, and everything of some of them. */
 function shown(catalog: Catalog, source: string) {

@@ -111,7 +111,7 @@ export class CrashWorld {
 
   /** What people are shown of the newest snapshot: how each of these commands ends, and its document. */
   async look(): Promise<readonly string[]> {
-    const paths = ['', 'added', 'folder 2', 'folder 3', 'large', 'linked', 'duplicate'];
+    const paths = ['', 'added', 'folder 3', 'large'];
     const commands = [
       ['snapshots'],
       ...paths.flatMap((path) => ['ls', 'stat', 'versions'].map((verb) => [verb, path])),

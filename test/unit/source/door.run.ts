@@ -1,5 +1,6 @@
 /** Runs the door's list against one build, without a test runner: node door.run.ts ADDON [WORDS OF A CHECK'S NAME]. */
-import { CHECKS, runCheck } from './door.list.ts';
+import { runCheck } from './door.check.ts';
+import { CHECKS } from './door.list.ts';
 
 const [, , addonPath, words = ''] = process.argv;
 if (addonPath === undefined) throw new Error('name the addon');

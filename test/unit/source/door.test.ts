@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { FAILURES } from '../../../src/base/errors.ts';
 import { loadFsDoor, sourceFailure } from '../../../src/source/door.ts';
-import { CHECKS, runCheck } from './door.list.ts';
+import { runCheck } from './door.check.ts';
+import { CHECKS } from './door.list.ts';
 import { raw } from './place.ts';
 
 const native = fileURLToPath(new URL('../../../native', import.meta.url));

@@ -1,7 +1,7 @@
 /** Patterns against git itself, the law of what a gitignore line means. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Raw, rawBytes, toRaw } from '../../../src/base/raw.ts';
@@ -20,31 +20,50 @@ function isExcluded(patterns: PatternSet, path: Raw): boolean {
   });
 }
 
-/** What git leaves out of these files, all of them at once. */
-function gitExcludes(patterns: readonly Raw[], paths: readonly Raw[]): Set<string> {
-  const repository = folder();
-  const git = (args: string[], input: Uint8Array = Buffer.alloc(0)) =>
-    spawnSync('git', ['-c', 'core.quotePath=false', '-c', 'core.ignoreCase=false', ...args], {
-      cwd: repository,
-      input,
-      maxBuffer: 2 ** 26,
-      env: { PATH: process.env.PATH, HOME: repository, GIT_CONFIG_NOSYSTEM: '1' },
-    });
-  expect(git(['init', '-q']).status).toBe(0);
-  // So that git knows which are directories.
-  for (const path of paths) {
-    const at = Buffer.concat([Buffer.from(`${repository}/`), rawBytes(path)]);
-    mkdirSync(rawBytes(toRaw(at).slice(0, toRaw(at).lastIndexOf('/')) as Raw), { recursive: true });
-    writeFileSync(at, '');
+/** Of one repository for all questions: what a new one costs is most of what an answer costs. */
+class GitOracle {
+  readonly #repository = folder();
+  readonly #environment = {
+    PATH: process.env.PATH,
+    HOME: this.#repository,
+    GIT_CONFIG_NOSYSTEM: '1',
+    GIT_DIR: join(this.#repository, '.git'),
+  };
+
+  constructor() {
+    const options = { cwd: this.#repository, env: this.#environment };
+    expect(spawnSync('git', ['init', '-q', '--template='], options).status).toBe(0);
+    mkdirSync(join(this.#repository, '.git/info'));
   }
-  mkdirSync(dirname(join(repository, '.git/info/exclude')), { recursive: true });
-  writeFileSync(join(repository, '.git/info/exclude'), rawBytes(`${patterns.join('\n')}\n` as Raw));
-  const { stdout, status, stderr } = git(
-    ['check-ignore', '--no-index', '-z', '--stdin'],
-    rawBytes(`${paths.join('\0')}\0` as Raw),
-  );
-  expect([0, 1], stderr.toString()).toContain(status);
-  return new Set(stdout.toString('latin1').split('\0').slice(0, -1));
+
+  /** What git leaves out of these files, all of them at once. */
+  excludes(patterns: readonly Raw[], paths: readonly Raw[]): Set<string> {
+    const tree = mkdtempSync(join(this.#repository, 'tree-'));
+    // So that git knows which are directories.
+    const made = new Set<string>();
+    for (const path of paths) {
+      const at = toRaw(Buffer.concat([Buffer.from(`${tree}/`), rawBytes(path)]));
+      const directory = at.slice(0, at.lastIndexOf('/')) as Raw;
+      if (!made.has(directory)) mkdirSync(rawBytes(directory), { recursive: true });
+      made.add(directory);
+      writeFileSync(rawBytes(at), '');
+    }
+    const exclude = join(this.#repository, '.git/info/exclude');
+    writeFileSync(exclude, rawBytes(`${patterns.join('\n')}\n` as Raw));
+    const words = ['check-ignore', '--no-index', '-z', '--stdin'];
+    const { stdout, status, stderr } = spawnSync(
+      'git',
+      ['-c', 'core.quotePath=false', '-c', 'core.ignoreCase=false', ...words],
+      {
+        cwd: tree,
+        input: rawBytes(`${paths.join('\0')}\0` as Raw),
+        maxBuffer: 2 ** 26,
+        env: { ...this.#environment, GIT_WORK_TREE: tree },
+      },
+    );
+    expect([0, 1], stderr.toString()).toContain(status);
+    return new Set(stdout.toString('latin1').split('\0').slice(0, -1));
+  }
 }
 
 const NAMES = [
@@ -118,6 +137,7 @@ const pattern = fc
   .map(({ not, head, parts, tail }) => `${not}${head}${parts.join('/')}${tail}` as Raw);
 
 test('patterns mean what they mean to git', () => {
+  const git = new GitOracle();
   fc.assert(
     fc.property(
       fc.array(pattern, { minLength: 1, maxLength: 6 }),
@@ -127,7 +147,7 @@ test('patterns mean what they mean to git', () => {
         const paths = candidates.filter(
           (one) => !candidates.some((other) => other.startsWith(`${one}/`)),
         );
-        const expected = gitExcludes(patterns, paths);
+        const expected = git.excludes(patterns, paths);
         const set = new PatternSet(patterns.map(ruleOf));
         const found = paths.filter((one) => isExcluded(set, one));
         expect(found.toSorted()).toEqual(paths.filter((one) => expected.has(one)).toSorted());
