@@ -1,11 +1,11 @@
 /** Entries of the archive being written as lines of its journal, and where the parts of split files lie by now. */
-import { formatEntry } from '../../archive/journal.ts';
 import { blockOf, type Place } from '../../archive/place.ts';
 import { type Raw, rawOf } from '../../base/raw.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
 import type { Extent } from '../../domain/content.ts';
 import type { Tape, TapeArchive } from '../../storage/tape.ts';
 import type { OutgoingEntry } from './feed.ts';
+import type { JournalSpool } from './journal-spool.ts';
 import { lineChange } from './run-journal.ts';
 
 /** An archive on one of its media. */
@@ -27,7 +27,7 @@ type Medium = { readonly medium: Raw; readonly file: number; readonly startBlock
 const NO_BYTES: LineContent = { hash: undefined, copies: [] };
 
 export class ArchiveLines {
-  readonly #sink: { add(line: string): void };
+  readonly #spool: JournalSpool;
   readonly #copies: readonly ArchiveCopy[];
   readonly #media: readonly Medium[];
   readonly #blockBytes: number;
@@ -36,14 +36,14 @@ export class ArchiveLines {
 
   /** @param options.parts is kept up to date */
   constructor(
-    sink: { add(line: string): void },
+    spool: JournalSpool,
     options: {
       readonly copies: readonly ArchiveCopy[];
       readonly blockBytes: number;
       readonly parts: Map<number, Place[][]>;
     },
   ) {
-    this.#sink = sink;
+    this.#spool = spool;
     this.#copies = options.copies;
     this.#blockBytes = options.blockBytes;
     this.#parts = options.parts;
@@ -127,19 +127,17 @@ export class ArchiveLines {
     { hash, copies }: LineContent,
     isChangedWhileRead = false,
   ): void {
-    this.#sink.add(
-      formatEntry({
-        change,
-        path: row.path,
-        attributes: inode,
-        hash,
-        copies,
-        inode: inode.sourceInode,
-        group: inode.sourceInode.links > 1 ? inode.inodeId : undefined,
-        from: row.movedFrom,
-        isChangedWhileRead: isChangedWhileRead || undefined,
-      }),
-    );
+    this.#spool.addEntry({
+      change,
+      path: row.path,
+      attributes: inode,
+      hash,
+      copies,
+      inode: inode.sourceInode,
+      group: inode.sourceInode.links > 1 ? inode.inodeId : undefined,
+      from: row.movedFrom,
+      isChangedWhileRead: isChangedWhileRead || undefined,
+    });
   }
 
   /** Where the content lies with this extent: a list of places for each copy. */

@@ -230,7 +230,7 @@ export class ArchiveWriter {
       const result = members[index];
       const { form, inode } = piece.item.key;
       if (form !== 'data' || result?.outcome !== 'stored' || !result.hash) continue;
-      const content = { sizeBytes: inode.sizeBytes, hash: bufferOf(result.hash) };
+      const content = { sizeBytes: inode.sizeBytes, hash: result.hash };
       if (!this.#recorder.hasOrTakes(content)) continue;
       found ??= new Set();
       found.add(index);
@@ -263,7 +263,7 @@ export class ArchiveWriter {
   #addDuplicate(entry: OutgoingEntry, { hash, readBytes, outcome }: MemberResult): void {
     assert(hash);
     this.#entries += 1;
-    this.#recorder.addDuplicate({ entry, hash: bufferOf(hash) });
+    this.#recorder.addDuplicate({ entry, hash: hash });
     const duplicateBytes = entry.inode.sizeBytes;
     this.#tools.onEntry({ ...TOLD, entry, outcome, readBytes, duplicateBytes });
   }
@@ -363,18 +363,18 @@ export class ArchiveWriter {
   }
 
   /** A member that is whole in its fragment. @param base of the fragment in the stream */
-  #addWhole({ piece, encoded }: PlannedMember, result: MemberResult, base: number): void {
+  #addWhole({ piece, lengths }: PlannedMember, result: MemberResult, base: number): void {
     const entry = piece.item.key;
     const { outcome, readBytes, errno } = result;
     const { row, inode } = entry;
-    assert(encoded);
+    assert(lengths);
     this.#entries += 1;
     const isLeftOut = outcome === 'changed-before' || outcome === 'unreadable';
-    const writtenBytes = isLeftOut ? 0 : encoded.dataBytes;
+    const writtenBytes = isLeftOut ? 0 : lengths.dataBytes;
     this.#tools.onEntry({ ...TOLD, entry, outcome, writtenBytes, readBytes, errno });
     if (!counts(outcome, entry)) return;
     const stored = { directoryId: row.directoryId, name: row.name, inodeId: inode.inodeId };
-    if (encoded.dataBytes === 0) {
+    if (lengths.dataBytes === 0) {
       this.#lines.addEmpty(entry);
       this.#recorder.add(stored);
       return;
@@ -382,8 +382,8 @@ export class ArchiveWriter {
     const extent: Extent = {
       contentOffset: 0,
       lengthBytes: inode.sizeBytes,
-      archiveOffset: base + result.offset + encoded.head.length,
-      storedBytes: encoded.dataBytes,
+      archiveOffset: base + result.offset + lengths.headBytes,
+      storedBytes: lengths.dataBytes,
       form: 'plain',
     };
     const content = contentOf(result, inode.sizeBytes);
@@ -397,9 +397,9 @@ export class ArchiveWriter {
   async #addRun(feed: Feed, fragment: Fragment): Promise<void> {
     const [planned] = feed.members;
     const [result] = fragment.result.members;
-    assert(planned?.encoded && result);
-    const { head, mapBytes } = planned.encoded;
-    const dataOffset = this.#stream.lengthBytes + result.offset + head.length - mapBytes;
+    assert(planned?.lengths && result);
+    const { headBytes, mapBytes } = planned.lengths;
+    const dataOffset = this.#stream.lengthBytes + result.offset + headBytes - mapBytes;
     await this.#write(fragment, NONE);
     if (feed.isFirst) this.#member = { dataOffset, readBytes: 0 };
     assert(this.#member);
@@ -408,14 +408,14 @@ export class ArchiveWriter {
   }
 
   #endMember(planned: PlannedMember, result: MemberResult, member: OpenMember): void {
-    const { piece, encoded, isLastOfContent } = planned;
-    assert(encoded);
+    const { piece, lengths, isLastOfContent } = planned;
+    assert(lengths);
     const entry = piece.item.key;
     const { row, inode } = entry;
     this.#member = undefined;
     this.#entries += 1;
     const isLeftOut = result.outcome === 'changed-before' || result.outcome === 'unreadable';
-    const storedBytes = encoded.mapBytes + encoded.dataBytes;
+    const storedBytes = lengths.mapBytes + lengths.dataBytes;
     const { outcome, errno } = this.#isInGap(piece) ? AFTER_GAP : result;
     this.#tools.onEntry({
       ...TOLD,
@@ -500,7 +500,7 @@ function counts(outcome: MemberResult['outcome'], { isFinal }: OutgoingEntry): b
 
 function contentOf({ hash, segments }: MemberResult, sizeBytes: number): Content {
   assert(hash);
-  return { hash: bufferOf(hash), sizeBytes, segments: segments && bufferOf(segments) };
+  return { hash: hash, sizeBytes, segments };
 }
 
 const AFTER_GAP = { outcome: 'changed-before', errno: undefined } as const;
@@ -510,10 +510,6 @@ const NONE: ReadonlySet<number> = new Set();
 /** Where the member after it begins. */
 function endOf({ result }: Fragment, index: number): number {
   return result.members[index + 1]?.offset ?? result.lengthBytes;
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function padding(lengthBytes: number, grain: number): number {

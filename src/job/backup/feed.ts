@@ -1,16 +1,21 @@
 /** From the plan's pieces to tasks for the readers: small files in batches, large ones in runs of a slab each. */
 import { strict as assert } from 'node:assert';
-import { type EncodedMember, encodeMember, memberPath } from '../../archive/member.ts';
+import {
+  type Member,
+  MemberEncoder,
+  type MemberLengths,
+  memberPath,
+} from '../../archive/member.ts';
 import type { Inode } from '../../catalog/inodes.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import type { Part, Piece } from '../../pack/item.ts';
+import { BatchPacker } from './batch-packer.ts';
 import {
   type ReadTask,
   type RunTask,
   SLAB_BYTES,
   SMALL_BYTES_MAX,
-  type SmallMember,
   type SourcePlace,
 } from './fragment.ts';
 
@@ -34,8 +39,8 @@ export type OutgoingEntry = {
 
 export type PlannedMember = {
   readonly piece: Piece<OutgoingEntry>;
-  /** Undefined for links, which are made when it is known what they can link to, and for lines. */
-  readonly encoded: EncodedMember | undefined;
+  /** Of its head and what follows; undefined for links, which are made when it is known what they can link to, and for lines. */
+  readonly lengths: MemberLengths | undefined;
   /** The content ends with this member. */
   readonly isLastOfContent: boolean;
 };
@@ -49,50 +54,28 @@ export type Feed = {
   readonly isLast: boolean;
 };
 
-/** FACTS: 64 to 256 small files a task keep messages rare and readers even. */
-const BATCH_FILES_MAX = 256;
 const READ_GRAIN_BYTES = 64 * 2 ** 10;
 
 export class Feeder {
+  readonly #encoder = new MemberEncoder();
   #member = 0;
 
   /** Tasks for pieces of one archive, in their order. */
   *tasks(pieces: Iterable<Piece<OutgoingEntry>>): Generator<Feed> {
-    let batch: { member: SmallMember; planned: PlannedMember }[] = [];
-    let batchBytes = 0;
-    const flush = function* (): Generator<Feed> {
-      if (batch.length === 0) return;
-      const members = batch.map(({ member }) => member);
-      const planned = batch.map((entry) => entry.planned);
-      batch = [];
-      batchBytes = 0;
-      yield { task: { kind: 'small', members }, members: planned, isFirst: true, isLast: true };
-    };
+    let batch = new Batch(this.#encoder);
     for (const piece of pieces) {
-      const { form } = piece.item.key;
-      if (form === 'link' || form === 'line') {
-        const planned = { piece, encoded: undefined, isLastOfContent: false };
-        if (batch.length === BATCH_FILES_MAX) yield* flush();
-        batch.push({ member: EMPTY_MEMBER, planned });
-        continue;
-      }
-      const encoded = encode(piece);
-      const planned = { piece, encoded, isLastOfContent: isLastOfContent(piece) };
-      const bytes = encoded.head.length + padded(encoded.dataBytes);
-      if (!isSmall(piece, encoded)) {
-        yield* flush();
-        yield* this.#runs(planned, encoded);
-        continue;
-      }
-      if (batchBytes + bytes > SLAB_BYTES || batch.length === BATCH_FILES_MAX) yield* flush();
-      batch.push({ member: smallMember(piece, encoded), planned });
-      batchBytes += bytes;
+      if (batch.add(piece)) continue;
+      if (batch.isBegun) yield batch.finish();
+      batch = new Batch(this.#encoder);
+      if (!batch.add(piece)) yield* this.#runs(piece);
     }
-    yield* flush();
+    if (batch.isBegun) yield batch.finish();
   }
 
-  *#runs(planned: PlannedMember, encoded: EncodedMember): Generator<Feed> {
-    const { piece } = planned;
+  *#runs(piece: Piece<OutgoingEntry>): Generator<Feed> {
+    const encoded = this.#encoder.encode(memberOf(piece));
+    const lengths = { ...encoded, headBytes: encoded.head.length };
+    const planned = { piece, lengths, isLastOfContent: isLastOfContent(piece) };
     const entry = piece.item.key;
     const offset = piece.part?.offset ?? 0;
     const end = offset + (piece.part?.lengthBytes ?? entry.inode.sizeBytes);
@@ -125,40 +108,76 @@ export class Feeder {
   }
 }
 
-const EMPTY_MEMBER: SmallMember = { place: undefined, head: new Uint8Array(0), stamp: undefined };
+/** Small files on their way into a task. */
+class Batch {
+  readonly #packer = new BatchPacker();
+  readonly #planned: PlannedMember[] = [];
+  readonly #encoder: MemberEncoder;
 
-function encode({ item, part }: Piece<OutgoingEntry>): EncodedMember {
+  constructor(encoder: MemberEncoder) {
+    this.#encoder = encoder;
+  }
+
+  get isBegun(): boolean {
+    return this.#planned.length > 0;
+  }
+
+  /** @returns false where it has no room, or in an empty batch: where it is no small file */
+  add(piece: Piece<OutgoingEntry>): boolean {
+    const entry = piece.item.key;
+    const { form, inode, place } = entry;
+    if (form === 'link' || form === 'line') {
+      if (!this.#packer.add(undefined, noHead)) return false;
+      this.#planned.push({ piece, lengths: undefined, isLastOfContent: false });
+      return true;
+    }
+    if (!isSmall(piece)) return false;
+    const isRead = form === 'data' && inode.sizeBytes > 0;
+    let lengths: MemberLengths | undefined;
+    const from = isRead ? { place, stamp: stampOf(entry) } : undefined;
+    const isIn = this.#packer.add(from, (heads, at) => {
+      lengths = this.#encoder.encodeInto(heads, at, memberOf(piece));
+      return lengths?.headBytes;
+    });
+    if (isIn) this.#planned.push({ piece, lengths, isLastOfContent: true });
+    return isIn;
+  }
+
+  finish(): Feed {
+    const task = { kind: 'small', packed: this.#packer.finish() } as const;
+    return { task, members: this.#planned, isFirst: true, isLast: true };
+  }
+}
+
+function noHead(): number {
+  return 0;
+}
+
+function memberOf({ item, part }: Piece<OutgoingEntry>): Member {
   const { row, inode, ranges } = item.key;
-  const lengthBytes = part?.lengthBytes ?? inode.sizeBytes;
+  const path = memberPath(row.path);
+  const isFile = inode.type === 'file';
+  const lengthBytes = isFile ? (part?.lengthBytes ?? inode.sizeBytes) : 0;
+  if (part === undefined && ranges === undefined) return { path, attributes: inode, lengthBytes };
   const offset = part?.offset ?? 0;
-  return encodeMember({
-    path: memberPath(row.path),
+  return {
+    path,
     attributes: inode,
-    lengthBytes: inode.type === 'file' ? lengthBytes : 0,
+    lengthBytes,
     part: part && { number: part.number, count: part.count, offset, totalBytes: part.totalBytes },
     ranges:
       ranges &&
       rangesOf(item.key, part).map((range) => ({ ...range, offset: range.offset - offset })),
-  });
+  };
 }
 
 function isLastOfContent({ part }: Piece<OutgoingEntry>): boolean {
   return part === undefined || part.number === part.count;
 }
 
-function isSmall(piece: Piece<OutgoingEntry>, encoded: EncodedMember): boolean {
-  const isWhole = piece.part === undefined && piece.item.key.ranges === undefined;
-  return isWhole && encoded.dataBytes <= SMALL_BYTES_MAX && encoded.head.length <= SMALL_BYTES_MAX;
-}
-
-function smallMember(piece: Piece<OutgoingEntry>, encoded: EncodedMember): SmallMember {
-  const entry = piece.item.key;
-  const isRead = encoded.dataBytes > 0;
-  return {
-    place: isRead ? entry.place : undefined,
-    head: encoded.head,
-    stamp: isRead ? stampOf(entry) : undefined,
-  };
+function isSmall({ item, part }: Piece<OutgoingEntry>): boolean {
+  const isWhole = part === undefined && item.key.ranges === undefined;
+  return isWhole && item.key.inode.sizeBytes <= SMALL_BYTES_MAX;
 }
 
 function stampOf({ inode }: OutgoingEntry) {

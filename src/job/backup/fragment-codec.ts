@@ -4,12 +4,11 @@
  */
 import { strict as assert } from 'node:assert';
 import { HASH_BYTES } from '../../domain/content.ts';
-import { type FileBatch, NOTHING_TO_READ, STAMP_NUMBERS } from '../../source/door.ts';
+import { type FileBatch, STAMP_NUMBERS } from '../../source/door.ts';
 import type {
   FragmentResult,
   MemberOutcome,
   MemberResult,
-  SmallTask,
   SourcePlace,
   Stamp,
 } from './fragment.ts';
@@ -38,28 +37,10 @@ export const OUTCOMES: readonly MemberOutcome[] = [
   'unreadable',
 ];
 
-export function packTask({ members }: SmallTask): PackedTask {
-  const sources: Pick<SourcePlace, 'source' | 'followsLinks'>[] = [];
-  const sourceOf = new Uint8Array(members.length);
-  const headEnds = new Uint32Array(members.length);
-  const stamps = new Float64Array(members.length * STAMP_NUMBERS);
-  const heads = new Uint8Array(members.reduce((sum, { head }) => sum + head.length, 0));
-  let paths = '';
-  let end = 0;
-  for (const [index, { place, head, stamp }] of members.entries()) {
-    heads.set(head, end);
-    end += head.length;
-    headEnds[index] = end;
-    paths += `${place?.path ?? ''}\0`;
-    sourceOf[index] = place ? indexOf(sources, place) : NOTHING_TO_READ;
-    if (stamp) putStamp(stamps, index * STAMP_NUMBERS, stamp);
-  }
-  return { sources, sourceOf, paths, heads, headEnds, stamps };
-}
-
 export function unpackResult(packed: PackedResult): FragmentResult {
   const { outcomes, offsets, readBytes, hasHash, hashes } = packed;
   const errnos = new Map(packed.errnos);
+  const all = bufferOf(hashes);
   const members = Array.from(outcomes, (code, index): MemberResult => {
     const outcome = OUTCOMES[code];
     assert(outcome);
@@ -67,7 +48,7 @@ export function unpackResult(packed: PackedResult): FragmentResult {
     return {
       outcome,
       offset: offsets[index] ?? 0,
-      hash: hasHash[index] === 1 ? hashes.subarray(at, at + HASH_BYTES) : undefined,
+      hash: hasHash[index] === 1 ? all.subarray(at, at + HASH_BYTES) : undefined,
       segments: undefined,
       readBytes: readBytes[index] ?? 0,
       errno: errnos.get(index),
@@ -82,25 +63,13 @@ export function transferList(packed: PackedTask | PackedResult): ArrayBuffer[] {
   return views.map(({ buffer }) => buffer).filter((buffer) => buffer instanceof ArrayBuffer);
 }
 
-function indexOf(
-  sources: Pick<SourcePlace, 'source' | 'followsLinks'>[],
-  { source, followsLinks }: SourcePlace,
-): number {
-  const known = sources.findIndex(
-    (candidate) => candidate.source === source && candidate.followsLinks === followsLinks,
-  );
-  if (known >= 0) return known;
-  assert(sources.length < NOTHING_TO_READ, 'a batch is of a few sources');
-  return sources.push({ source, followsLinks }) - 1;
-}
-
 export function packStamp(stamp: Stamp): Float64Array {
   const stamps = new Float64Array(STAMP_NUMBERS);
   putStamp(stamps, 0, stamp);
   return stamps;
 }
 
-function putStamp(stamps: Float64Array, at: number, stamp: Stamp): void {
+export function putStamp(stamps: Float64Array, at: number, stamp: Stamp): void {
   const { sizeBytes, mtime, ctime, inode } = stamp;
   stamps[at] = sizeBytes;
   stamps[at + 1] = mtime.seconds;
@@ -108,4 +77,19 @@ function putStamp(stamps: Float64Array, at: number, stamp: Stamp): void {
   stamps[at + 3] = ctime.seconds;
   stamps[at + 4] = ctime.nanoseconds;
   stamps[at + 5] = inode;
+}
+
+/** As it came from a thread, which makes plain arrays of buffers. */
+export function receivedResult({ lengthBytes, members }: FragmentResult): FragmentResult {
+  const received = members.map((member) => ({
+    ...member,
+    hash: member.hash && bufferOf(member.hash),
+    segments: member.segments && bufferOf(member.segments),
+  }));
+  return { lengthBytes, members: received };
+}
+
+/** The same memory. */
+function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }

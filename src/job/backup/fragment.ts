@@ -6,6 +6,7 @@
 
 import type { Raw } from '../../base/raw.ts';
 import type { DataRange, Moment } from '../../domain/entry.ts';
+import type { PackedTask } from './fragment-codec.ts';
 
 /** A fragment's room. Small enough that a few of them fit the memory limit, large enough to keep messages rare. */
 export const SLAB_BYTES = 4 * 2 ** 20;
@@ -30,15 +31,8 @@ export type SourcePlace = {
   readonly path: Raw;
 };
 
-/** A whole small file, or anything without data (directory, symlink, link): the head says it all. */
-export type SmallMember = {
-  /** Undefined where there is nothing to read. */
-  readonly place: SourcePlace | undefined;
-  readonly head: Uint8Array;
-  readonly stamp: Stamp | undefined;
-};
-
-export type SmallTask = { readonly kind: 'small'; readonly members: readonly SmallMember[] };
+/** Whole small files, and what has no data (directories, symlinks): there the head says it all. */
+export type SmallTask = { readonly kind: 'small'; readonly packed: PackedTask };
 
 /** A run of a large file's bytes. All runs of one file go to the same reader, in order. */
 export type RunTask = {
@@ -76,8 +70,8 @@ export type MemberResult = {
   /** Where the head begins, from the start of the fragment. */
   readonly offset: number;
   /** Of the content, where it ended here and was stored. */
-  readonly hash: Uint8Array | undefined;
-  readonly segments: Uint8Array | undefined;
+  readonly hash: Buffer | undefined;
+  readonly segments: Buffer | undefined;
   /** Bytes read from the source. */
   readonly readBytes: number;
   /** Why it is unreadable. */

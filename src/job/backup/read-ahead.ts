@@ -6,7 +6,7 @@ import { strict as assert } from 'node:assert';
 import { Worker } from 'node:worker_threads';
 import { workerFile } from '../../base/worker-file.ts';
 import { type FragmentResult, type ReadTask, SLAB_BYTES } from './fragment.ts';
-import { packTask, transferList, unpackResult } from './fragment-codec.ts';
+import { receivedResult, transferList, unpackResult } from './fragment-codec.ts';
 import { Reader } from './reader.ts';
 import type { WorkerReply, WorkerRequest } from './reader-worker.ts';
 
@@ -157,7 +157,9 @@ class ReaderThread implements TaskReader {
 
   constructor() {
     this.#worker.on('message', (reply: WorkerReply) => {
-      this.#waiting.shift()?.resolve('members' in reply ? reply : unpackResult(reply));
+      this.#waiting
+        .shift()
+        ?.resolve('members' in reply ? receivedResult(reply) : unpackResult(reply));
     });
     this.#worker.on('error', (error) => {
       for (const { reject } of this.#waiting.splice(0)) reject(error);
@@ -170,11 +172,9 @@ class ReaderThread implements TaskReader {
     if (task.kind === 'run') {
       this.#worker.postMessage({ task, slab } satisfies WorkerRequest);
     } else {
-      const packed = packTask(task);
-      this.#worker.postMessage(
-        { task: packed, slab } satisfies WorkerRequest,
-        transferList(packed),
-      );
+      const { packed } = task;
+      const request = { task: packed, slab } satisfies WorkerRequest;
+      this.#worker.postMessage(request, transferList(packed));
     }
     return answer.promise;
   }

@@ -39,7 +39,6 @@ import {
   type PackedResult,
   type PackedTask,
   packStamp,
-  packTask,
   unpackResult,
 } from './fragment-codec.ts';
 import { settle } from './settle.ts';
@@ -55,7 +54,7 @@ export class Reader {
   /** @param slab room for the task's heads, data and padding */
   fill(task: ReadTask, slab: Buffer): FragmentResult {
     if (task.kind === 'run') return this.#fillRun(task, slab);
-    return unpackResult(this.fillPacked(packTask(task), slab));
+    return unpackResult(this.fillPacked(task.packed, slab));
   }
 
   close(): void {

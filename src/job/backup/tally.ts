@@ -5,6 +5,7 @@ import { rawText } from '../../base/raw.ts';
 import type { Jobs, LogLine } from '../../catalog/jobs.ts';
 import type { Outstanding } from '../../catalog/run.ts';
 import type { ScannedEntry } from '../../source/directory.ts';
+import { STAMP_NUMBERS } from '../../source/door.ts';
 import type { Reason } from '../../source/filter.ts';
 import { describeReason } from '../source-survey.ts';
 import type { EntryOutcome } from './archive-writer.ts';
@@ -161,5 +162,8 @@ export class Tally {
 /** Of files' contents that a task covers, holes included. */
 function contentBytes(task: ReadTask): number {
   if (task.kind === 'run') return task.hashTo - task.hashFrom;
-  return task.members.reduce((sum, { stamp }) => sum + (stamp?.sizeBytes ?? 0), 0);
+  const { stamps } = task.packed;
+  let bytes = 0;
+  for (let at = 0; at < stamps.length; at += STAMP_NUMBERS) bytes += stamps[at] ?? 0;
+  return bytes;
 }

@@ -1,12 +1,8 @@
 import { expect, test } from 'vitest';
 import { rawOf } from '../../../../src/base/raw.ts';
-import type { SmallTask } from '../../../../src/job/backup/fragment.ts';
-import {
-  type PackedResult,
-  packTask,
-  unpackResult,
-} from '../../../../src/job/backup/fragment-codec.ts';
+import { type PackedResult, unpackResult } from '../../../../src/job/backup/fragment-codec.ts';
 import { NOTHING_TO_READ } from '../../../../src/source/door.ts';
+import { packMembers } from './pack-members.ts';
 
 const place = (path: string, source = '/home') => ({
   source: rawOf(source),
@@ -30,17 +26,13 @@ const numbers = (sizeBytes: number) => [
 const NO_STAMP = Array(6).fill(0);
 
 test('a task travels in columns: with and without bytes to read, of several sources, names of any bytes', () => {
-  const task: SmallTask = {
-    kind: 'small',
-    members: [
-      { place: place('a'), head: Buffer.from('head 1'), stamp: stamp(0) },
-      { place: undefined, head: Buffer.from('directory'), stamp: undefined },
-      { place: place('x/ü\n', '/srv'), head: Buffer.alloc(0), stamp: stamp(2 ** 20) },
-      { place: undefined, head: Buffer.alloc(0), stamp: undefined },
-      { place: place('b'), head: Buffer.from('h'), stamp: stamp(1) },
-    ],
-  };
-  const packed = packTask(task);
+  const packed = packMembers([
+    { place: place('a'), head: Buffer.from('head 1'), stamp: stamp(0) },
+    { place: undefined, head: Buffer.from('directory'), stamp: undefined },
+    { place: place('x/ü\n', '/srv'), head: Buffer.alloc(0), stamp: stamp(2 ** 20) },
+    { place: undefined, head: Buffer.alloc(0), stamp: undefined },
+    { place: place('b'), head: Buffer.from('h'), stamp: stamp(1) },
+  ]);
   expect(packed.sources).toEqual([
     { source: '/home', followsLinks: false },
     { source: '/srv', followsLinks: true },
@@ -56,7 +48,7 @@ test('a task travels in columns: with and without bytes to read, of several sour
     ...NO_STAMP,
     ...numbers(1),
   ]);
-  expect(packTask({ kind: 'small', members: [] }).paths).toBe('');
+  expect(packMembers([]).paths).toBe('');
 });
 
 test('a result comes out of its columns', () => {
@@ -76,14 +68,14 @@ test('a result comes out of its columns', () => {
   expect(unpackResult(packed)).toEqual({
     lengthBytes: 4_000_000,
     members: [
-      { ...none, outcome: 'stored', offset: 0, hash: new Uint8Array(32).fill(7), readBytes: 3 },
+      { ...none, outcome: 'stored', offset: 0, hash: Buffer.alloc(32, 7), readBytes: 3 },
       { ...none, outcome: 'changed-before', offset: 1024, readBytes: 0 },
       { ...none, outcome: 'unreadable', offset: 1024, readBytes: 0, errno: 'EIO' },
       {
         ...none,
         outcome: 'changed-while-read',
         offset: 1024,
-        hash: new Uint8Array(32).fill(9),
+        hash: Buffer.alloc(32, 9),
         readBytes: 2 ** 20,
       },
       { ...none, outcome: 'stored', offset: 3_999_999, readBytes: 0 },

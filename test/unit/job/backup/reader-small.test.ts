@@ -16,17 +16,14 @@ import { join } from 'node:path';
 import { blake3 } from '@napi-rs/blake-hash';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Raw, rawBytes, rawOf } from '../../../../src/base/raw.ts';
-import {
-  type FragmentResult,
-  SLAB_BYTES,
-  type SmallMember,
-} from '../../../../src/job/backup/fragment.ts';
+import { type FragmentResult, SLAB_BYTES } from '../../../../src/job/backup/fragment.ts';
 import { ReadAhead } from '../../../../src/job/backup/read-ahead.ts';
 import { Reader } from '../../../../src/job/backup/reader.ts';
 import { scanSource } from '../../../../src/source/scan.ts';
 import { SourceTree } from '../../../../src/source/tree.ts';
 import { scratchDirectory } from '../../../sim/scratch.ts';
 import { isRoot } from '../../source/place.ts';
+import { packMembers, type SmallMember } from './pack-members.ts';
 
 /** A tree, and what a scan of it saw as members of a task. */
 async function tree(files: Readonly<Record<string, string>>, followsLinks = false) {
@@ -41,7 +38,8 @@ async function tree(files: Readonly<Record<string, string>>, followsLinks = fals
   slab.fill(0xff);
   const at = (path: string) => join(root, path);
   const members = () => membersOf(root, followsLinks);
-  const fill = (of: readonly SmallMember[]) => reader.fill({ kind: 'small', members: of }, slab);
+  const fill = (of: readonly SmallMember[]) =>
+    reader.fill({ kind: 'small', packed: packMembers(of) }, slab);
   return { root, at, members, fill, slab };
 }
 
@@ -231,9 +229,10 @@ test.skipIf(!isRoot)('without permission it is unreadable, and says why', async 
   // What the scan of root saw, read by somebody else: a thread's own user is beyond node, so another process.
   const script = `
     import { Reader } from ${JSON.stringify(new URL('../../../../src/job/backup/reader.ts', import.meta.url).href)};
+    import { packMembers } from ${JSON.stringify(new URL('./pack-members.ts', import.meta.url).href)};
     process.setgid(65534); process.setuid(65534);
     const members = JSON.parse(process.argv[1]).map((member) => ({ ...member, head: Buffer.alloc(512) }));
-    const { members: results } = new Reader().fill({ kind: 'small', members }, Buffer.alloc(2 ** 20));
+    const { members: results } = new Reader().fill({ kind: 'small', packed: packMembers(members) }, Buffer.alloc(2 ** 20));
     console.log(JSON.stringify(results.map(({ outcome, errno }) => [outcome, errno])));`;
   const asked = JSON.stringify([a, e, b].map((member) => ({ ...member, head: undefined })));
   const said = execFileSync(process.execPath, ['--input-type=module', '-e', script, asked], {
@@ -249,8 +248,9 @@ test.skipIf(!isRoot)('without permission it is unreadable, and says why', async 
 
 test('on a thread of its own: the same bytes and hashes', async () => {
   const { members, fill, slab } = await tree({ a: 'one', 'd/b': 'two', 'd/c': 'y'.repeat(9999) });
-  const task = { kind: 'small', members: members() } as const;
-  const here = fill(task.members);
+  const found = members();
+  const task = { kind: 'small', packed: packMembers(found) } as const;
+  const here = fill(found);
   const readAhead = new ReadAhead({ workers: 1, slabs: 2 });
   onTestFinished(() => readAhead.close());
   for await (const { fragment } of readAhead.fragments([{ task }])) {

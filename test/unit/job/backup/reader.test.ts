@@ -8,6 +8,7 @@ import { type RunTask, SLAB_BYTES, type Stamp } from '../../../../src/job/backup
 import { Reader } from '../../../../src/job/backup/reader.ts';
 import { SourceTree } from '../../../../src/source/tree.ts';
 import { scratchDirectory } from '../../../sim/scratch.ts';
+import { packMembers } from './pack-members.ts';
 
 const HEAD = Buffer.alloc(512, 'h');
 
@@ -33,7 +34,7 @@ function stampOf(source: string): Stamp {
 
 test('a small file: head, bytes, zeros to the next 512, and the hash b3sum prints', async () => {
   const { reader, place, slab, stamp } = await make('hello');
-  const task = { kind: 'small', members: [{ place, head: HEAD, stamp }] } as const;
+  const task = { kind: 'small', packed: packMembers([{ place, head: HEAD, stamp }]) } as const;
   const { lengthBytes, members } = reader.fill(task, slab);
   expect(lengthBytes).toBe(1024);
   const expected = Buffer.concat([HEAD, Buffer.from('hello'), Buffer.alloc(507)]);
@@ -44,7 +45,7 @@ test('a small file: head, bytes, zeros to the next 512, and the hash b3sum print
 
 test('a file changed since the scan is left out, and so is one that is gone', async () => {
   const { reader, place, slab, stamp, path } = await make('hello');
-  const task = { kind: 'small', members: [{ place, head: HEAD, stamp }] } as const;
+  const task = { kind: 'small', packed: packMembers([{ place, head: HEAD, stamp }]) } as const;
   appendFileSync(path, 'x');
   expect(reader.fill(task, slab)).toMatchObject({
     lengthBytes: 0,
@@ -56,7 +57,10 @@ test('a file changed since the scan is left out, and so is one that is gone', as
 
 test('a file just written is read when the clock that stamps files has ticked', async () => {
   const { reader, place, slab, stamp, path } = await make('hello');
-  const { members } = reader.fill({ kind: 'small', members: [{ place, head: HEAD, stamp }] }, slab);
+  const { members } = reader.fill(
+    { kind: 'small', packed: packMembers([{ place, head: HEAD, stamp }]) },
+    slab,
+  );
   expect(members[0]?.outcome).toBe('stored');
   expect(systemClock.nowMs() - statSync(path).ctimeMs).toBeGreaterThanOrEqual(19);
 });

@@ -1,0 +1,92 @@
+/** Gathers small files, and heads alone, into a batch as it travels to a reader: columns, and all heads in one buffer. */
+import { strict as assert } from 'node:assert';
+import { NOTHING_TO_READ, STAMP_NUMBERS } from '../../source/door.ts';
+import { SLAB_BYTES, SMALL_BYTES_MAX, type SourcePlace, type Stamp } from './fragment.ts';
+import { type PackedTask, putStamp } from './fragment-codec.ts';
+
+/** FACTS: 64 to 256 small files a task keep messages rare and readers even. */
+const FILES_MAX = 256;
+/** Most heads have 1,536 bytes. */
+const HEADS_BYTES = FILES_MAX * 2048;
+
+/** What is read behind a head. */
+export type ReadFrom = { readonly place: SourcePlace; readonly stamp: Stamp };
+
+/**
+ * Writes a head.
+ * @returns its length; undefined where it does not fit before the buffer's end
+ */
+export type WriteHead = (heads: Buffer, at: number) => number | undefined;
+
+export class BatchPacker {
+  readonly #sources: Pick<SourcePlace, 'source' | 'followsLinks'>[] = [];
+  readonly #sourceOf = new Uint8Array(FILES_MAX);
+  readonly #headEnds = new Uint32Array(FILES_MAX);
+  readonly #stamps = new Float64Array(FILES_MAX * STAMP_NUMBERS);
+  /** Handed over with the batch, and never zeroed: what is not a head is not read. */
+  #heads = Buffer.allocUnsafeSlow(HEADS_BYTES);
+  #paths = '';
+  #count = 0;
+  #headBytes = 0;
+  /** Of the slab that a reader fills. */
+  #slabBytes = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /**
+   * @param from left out: the head is all there is, and may be none
+   * @returns whether it has room in the batch. One that has no room in an empty batch is none of small files.
+   */
+  add(from: ReadFrom | undefined, writeHead: WriteHead): boolean {
+    if (this.#count === FILES_MAX) return false;
+    const headBytes = this.#write(writeHead);
+    const sizeBytes = from?.stamp.sizeBytes ?? 0;
+    const end = this.#slabBytes + (headBytes ?? 0) + padded(sizeBytes);
+    if (headBytes === undefined || end > SLAB_BYTES) return false;
+    const index = this.#count;
+    this.#count += 1;
+    this.#slabBytes = end;
+    this.#headBytes += headBytes;
+    this.#headEnds[index] = this.#headBytes;
+    this.#paths += from ? `${from.place.path}\0` : '\0';
+    this.#sourceOf[index] = from ? this.#indexOf(from.place) : NOTHING_TO_READ;
+    if (from) putStamp(this.#stamps, index * STAMP_NUMBERS, from.stamp);
+    return true;
+  }
+
+  /** The batch; the packer is of no more use. */
+  finish(): PackedTask {
+    const count = this.#count;
+    return {
+      sources: this.#sources,
+      sourceOf: this.#sourceOf.subarray(0, count),
+      paths: this.#paths,
+      heads: this.#heads.subarray(0, this.#headBytes),
+      headEnds: this.#headEnds.subarray(0, count),
+      stamps: this.#stamps.subarray(0, count * STAMP_NUMBERS),
+    };
+  }
+
+  #write(writeHead: WriteHead): number | undefined {
+    const length = writeHead(this.#heads, this.#headBytes);
+    if (length !== undefined || this.#count > 0) return length;
+    // Thousands of extended attributes: a batch of its own.
+    this.#heads = Buffer.allocUnsafeSlow(SMALL_BYTES_MAX);
+    return writeHead(this.#heads, 0);
+  }
+
+  #indexOf({ source, followsLinks }: SourcePlace): number {
+    const known = this.#sources.findIndex(
+      (candidate) => candidate.source === source && candidate.followsLinks === followsLinks,
+    );
+    if (known >= 0) return known;
+    assert(this.#sources.length < NOTHING_TO_READ, 'a batch is of a few sources');
+    return this.#sources.push({ source, followsLinks }) - 1;
+  }
+}
+
+function padded(bytes: number): number {
+  return Math.ceil(bytes / 512) * 512;
+}
