@@ -9,14 +9,13 @@
  */
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
-import type { Attributes, SourceInode } from '../domain/entry.ts';
 import { Archives, type FinishedArchive, type MediumEnd, type NewArchive } from './archives.ts';
-import { Bulk } from './bulk.ts';
 import type { Catalog } from './catalog.ts';
-import { CHANGES, type Change } from './change.ts';
+import { CHANGES } from './change.ts';
 import { type ContentKey, ContentKeys } from './content-keys.ts';
 import { Contents, type CopyPolicy, type FoundContent } from './contents.ts';
 import { Directories } from './directories.ts';
+import { type AddedEntry, Findings } from './findings.ts';
 import {
   beginSnapshot,
   completeSnapshots,
@@ -29,28 +28,10 @@ import {
 import { Inodes } from './inodes.ts';
 import { Known, type KnownEntry } from './known.ts';
 import { type PendingEntry, type PendingFilter, PendingRows, WAITING } from './pending.ts';
-import { EMPTY_CONTENT } from './schema.ts';
 import { type Snapshot, Snapshots } from './snapshots.ts';
-import { portions, Store, type StoredEntry } from './store.ts';
+import { Store, type StoredEntry } from './store.ts';
 
-/** Entries between two looks at the clock. */
-const PORTION = 1024;
-
-/** One that may have no row yet: it gets one in the transaction that records what stands in it. */
-export type NewDirectory = { readonly path: Raw; readonly hostId: number };
-
-export type AddedEntry = {
-  /** Of a new directory the same object for all its entries. */
-  readonly directoryId: number | NewDirectory;
-  readonly name: Raw;
-  readonly change: Exclude<Change, 'gone' | 'again'>;
-  readonly attributes: Attributes;
-  readonly sourceInode: SourceInode;
-  /** Known already: unchanged, moved or a duplicate. Empty files need none. */
-  readonly contentId?: number | undefined;
-  /** The old path of what was moved. */
-  readonly movedFrom?: Raw | undefined;
-};
+export type { AddedEntry, NewDirectory } from './findings.ts';
 
 export type Outstanding = {
   readonly rows: number;
@@ -65,26 +46,18 @@ export class Run {
   readonly base: Snapshot | undefined;
   readonly #catalog: Catalog;
   readonly #directories: Directories;
-  readonly #inodes: Inodes;
   readonly #contents: Contents;
   readonly #archives: Archives;
   readonly #rows: PendingRows;
   readonly #known: Known;
+  readonly #findings: Findings;
   readonly #store: Store;
   readonly #keys: ContentKeys;
-  readonly #put;
-  readonly #puts: Bulk;
-  readonly #findLink;
-  readonly #addLink;
   readonly #setContent;
   readonly #setHash;
   readonly #findHash;
   readonly #settle;
-  readonly #liveNames;
-  readonly #children;
   readonly #contentOf;
-
-  #lastSubdirectories: { directoryId: number; names: ReadonlySet<Raw> } | undefined;
 
   /** Completes what another run left half finished, so that the base is the newest there is. */
   constructor(catalog: Catalog, jobNumber: number) {
@@ -95,26 +68,15 @@ export class Run {
     this.base = new Snapshots(catalog).live();
     const snapshotId = this.base?.id ?? 0;
     this.#directories = new Directories(catalog);
-    this.#inodes = new Inodes(catalog);
+    const inodes = new Inodes(catalog);
     this.#contents = new Contents(catalog);
     this.#keys = catalog.part(ContentKeys);
     this.#archives = new Archives(catalog);
     this.#rows = new PendingRows(catalog, jobNumber);
-    this.#known = new Known(catalog, this.#inodes, { snapshotId, job: jobNumber });
+    const against = { snapshotId, job: jobNumber };
+    this.#known = new Known(catalog, inodes, against);
+    this.#findings = new Findings(catalog, { directories: this.#directories, inodes }, against);
     this.#store = new Store(catalog, jobNumber);
-    this.#put = catalog.prepare('INSERT OR REPLACE INTO pending VALUES(?, ?, ?, ?, ?, NULL, ?)');
-    assert(Number.isSafeInteger(jobNumber));
-    this.#puts = new Bulk(
-      catalog,
-      'INSERT OR REPLACE INTO pending',
-      `(${jobNumber}, ?, ?, ?, ?, NULL, NULL)`,
-    );
-    this.#findLink = catalog.prepare<[number, number | null]>(
-      `SELECT l.inode, i.content FROM run_links l JOIN inodes i ON i.id = l.inode
-       WHERE l.job = ? AND l.device = ? AND l.inode_number = ? AND i.size = ? AND i.mtime = ? AND i.mtime_ns = ?
-         AND i.ctime = ? AND i.ctime_ns = ?`,
-    );
-    this.#addLink = catalog.prepare('INSERT OR REPLACE INTO run_links VALUES(?, ?, ?, ?)');
     // Older snapshots may show an inode that has content: it stays theirs.
     this.#setContent = catalog.prepare(
       'UPDATE inodes SET content = ? WHERE id = ? AND content IS NULL',
@@ -125,21 +87,12 @@ export class Run {
     );
     this.#setHash = catalog.prepare('INSERT OR REPLACE INTO run_hashes VALUES(?, ?, ?)');
     this.#findHash = catalog.prepare('SELECT 1 FROM run_hashes WHERE job = ? AND hash = ? LIMIT 1');
-    this.#liveNames = catalog.prepare<[Raw]>(
-      `SELECT name FROM versions WHERE dir = @dir AND since <= ${snapshotId}
-         AND (until IS NULL OR until > ${snapshotId})
-       UNION SELECT name FROM pending WHERE job = @job AND dir = @dir AND inode IS NOT NULL`,
-    );
     this.#contentOf = catalog.prepare<[number | null]>('SELECT content FROM inodes WHERE id = ?');
-    this.#children = catalog.prepare<[number, Raw]>(
-      'SELECT id, name FROM directories WHERE parent = ?',
-    );
   }
 
   /** The row of a directory's path, made where there is none: a transaction of its own, see `NewDirectory`. */
   directory(path: Raw, hostId: number): number {
-    this.#lastSubdirectories = undefined;
-    return this.#directories.ensure(hostId, path);
+    return this.#findings.directory(path, hostId);
   }
 
   /** Undefined where the path was never a directory: then nothing is known of what stands there. */
@@ -170,54 +123,21 @@ export class Run {
    * inode. What stood below a directory that is one no longer becomes gone.
    */
   add(entries: Iterable<AddedEntry>): void {
-    this.#catalog.writeEach(portions(entries, PORTION), (portion) => {
-      this.#known.noteRows();
-      let directory: number | NewDirectory | undefined;
-      let directoryId = 0;
-      for (const entry of portion) {
-        const { name, attributes } = entry;
-        if (entry.directoryId !== directory) {
-          directory = entry.directoryId;
-          directoryId = this.#directoryId(directory);
-        }
-        if (attributes.type !== 'directory' && this.#subdirectories(directoryId).has(name))
-          this.#goneBelow(directoryId, name);
-        const inode = this.#inodeOf(entry);
-        const change = CHANGES[entry.change];
-        if (entry.movedFrom === undefined) this.#puts.add(directoryId, name, change, inode);
-        else {
-          // A later row of the same place replaces an earlier one.
-          this.#puts.flush();
-          this.#put.run(this.jobNumber, directoryId, name, change, inode, entry.movedFrom);
-        }
-      }
-      this.#inodes.flush();
-      this.#puts.flush();
-    });
+    if (Array.isArray(entries) && entries.length === 0) return;
+    this.#known.noteRows();
+    this.#findings.add(entries);
   }
 
   /** Unchanged, but too few good copies of its content are left: it is stored again, without a new version. */
   again(entry: { directoryId: number; name: Raw; inodeId: number }): void {
     this.#known.noteRows();
-    this.#catalog.write(() =>
-      this.#put.run(
-        this.jobNumber,
-        entry.directoryId,
-        entry.name,
-        CHANGES.again,
-        entry.inodeId,
-        null,
-      ),
-    );
+    this.#findings.again(entry);
   }
 
   /** The entry is no longer there, nor is anything below it. @returns how many entries that are */
   gone(directoryId: number, name: Raw): number {
     this.#known.noteRows();
-    return this.#catalog.write(() => {
-      this.#put.run(this.jobNumber, directoryId, name, CHANGES.gone, null, null);
-      return 1 + this.#goneBelow(directoryId, name);
-    });
+    return this.#findings.gone(directoryId, name);
   }
 
   /** A row that is given up: the file vanished or cannot be read. The last version before stays. */
@@ -410,58 +330,6 @@ export class Run {
     for (const { archiveId, state } of this.#archives.ofJob(this.jobNumber))
       if (state === 'writing') this.tearArchive(archiveId);
     dropRun(this.#catalog, this.jobNumber);
-  }
-
-  #directoryId(directory: number | NewDirectory): number {
-    if (typeof directory === 'number') return directory;
-    return this.directory(directory.path, directory.hostId);
-  }
-
-  #inodeOf(entry: AddedEntry): number {
-    const { attributes, sourceInode } = entry;
-    const contentId =
-      entry.contentId ??
-      (attributes.type === 'file' && attributes.sizeBytes === 0 ? EMPTY_CONTENT : undefined);
-    if (sourceInode.links <= 1 || attributes.type === 'directory')
-      return this.#inodes.add(attributes, sourceInode, contentId);
-    this.#inodes.flush();
-    const key = [this.jobNumber, sourceInode.device, sourceInode.inode];
-    // Written to between two of its names, it is another file: what was seen of the first is no longer so.
-    const { sizeBytes, mtime, ctime } = attributes;
-    const times = [mtime.seconds, mtime.nanoseconds, ctime.seconds, ctime.nanoseconds];
-    const shared = this.#findLink.get(...key, sizeBytes, ...times);
-    if (shared) {
-      if (contentId !== undefined && shared[1] === null) this.#setContent.run(contentId, shared[0]);
-      return shared[0];
-    }
-    const id = this.#inodes.add(attributes, sourceInode, contentId);
-    this.#addLink.run(...key, id);
-    return id;
-  }
-
-  /** Names of directories that are or were there; asked once for all entries of a directory. */
-  #subdirectories(directoryId: number): ReadonlySet<Raw> {
-    if (this.#lastSubdirectories?.directoryId !== directoryId) {
-      const names = new Set(this.#children.all(directoryId).map(([, name]) => name));
-      this.#lastSubdirectories = { directoryId, names };
-    }
-    return this.#lastSubdirectories.names;
-  }
-
-  /** Everything the base shows below a directory, or this run has added there. */
-  #goneBelow(directoryId: number, name: Raw): number {
-    const top = this.#directories.child(directoryId, name);
-    if (top === undefined) return 0;
-    let count = 0;
-    const left = [top];
-    for (let dir = left.pop(); dir !== undefined; dir = left.pop()) {
-      for (const [child] of this.#liveNames.all({ dir, job: this.jobNumber })) {
-        this.#put.run(this.jobNumber, dir, child, CHANGES.gone, null, null);
-        count += 1;
-      }
-      for (const [child] of this.#children.all(dir)) left.push(child);
-    }
-    return count;
   }
 
   /** Whether rows wait for content. */
