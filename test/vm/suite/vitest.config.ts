@@ -8,7 +8,7 @@ export default defineConfig({
     include: ['test/vm/suite/**/*.test.ts'],
     fileParallelism: false,
     pool: 'forks',
-    // A process of its own for each file, with all it imports, costs most of a minute under emulation.
+    // The runtime and all that is imported start once, not for each file: they are slow under emulation.
     isolate: false,
     testTimeout: 120_000,
     hookTimeout: 120_000,
