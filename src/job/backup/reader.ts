@@ -29,18 +29,13 @@ import type {
   FragmentResult,
   MemberOutcome,
   MemberResult,
+  PackedTask,
   ReadTask,
   RunTask,
   SourcePlace,
   Stamp,
 } from './fragment.ts';
-import {
-  OUTCOMES,
-  type PackedResult,
-  type PackedTask,
-  packStamp,
-  unpackResult,
-} from './fragment-codec.ts';
+import { OUTCOMES, type PackedResult, packStamp, unpackResult } from './fragment-codec.ts';
 import { settle } from './settle.ts';
 
 export class Reader {
