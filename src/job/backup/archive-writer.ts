@@ -4,13 +4,14 @@
  */
 import { strict as assert } from 'node:assert';
 import { archiveTail, DIGEST_MEMBER_BYTES, encodeDigest } from '../../archive/digest.ts';
-import { formatSegments, formatStart } from '../../archive/journal.ts';
+import { formatSegments, formatStart, type JournalEntry } from '../../archive/journal.ts';
 import { encodeMember, memberPath } from '../../archive/member.ts';
 import { encodeOpening } from '../../archive/opening.ts';
 import { ownHead, ownPath } from '../../archive/own-member.ts';
 import type { Place } from '../../archive/place.ts';
 import { CodedError } from '../../base/errors.ts';
 import { type Raw, rawOf } from '../../base/raw.ts';
+import type { ContentKey } from '../../catalog/content-keys.ts';
 import type { Content, Extent } from '../../domain/content.ts';
 import type { Piece } from '../../pack/item.ts';
 import type { Tape } from '../../storage/tape.ts';
@@ -193,6 +194,11 @@ export class ArchiveWriter {
     this.#journal.add(line);
   }
 
+  /** Adds the line of an entry that no member tells of. */
+  addEntry(entry: Omit<JournalEntry, 'kind'>): void {
+    this.#journal.addEntry(entry);
+  }
+
   /** Puts a fragment behind what is there, and records what it holds. The fragment is released. */
   async add(feed: Feed, fragment: Fragment): Promise<void> {
     if (feed.task.kind === 'small') await this.#addSmall(feed, fragment);
@@ -225,17 +231,17 @@ export class ArchiveWriter {
 
   /** Small files that were read whole and turn out to be stored already, here or before: their members are left out. */
   #findDuplicates(feed: Feed, members: readonly MemberResult[]): ReadonlySet<number> {
-    let found: Set<number> | undefined;
+    const indices: number[] = [];
+    const contents: ContentKey[] = [];
     for (const [index, { piece }] of feed.members.entries()) {
       const result = members[index];
       const { form, inode } = piece.item.key;
       if (form !== 'data' || result?.outcome !== 'stored' || !result.hash) continue;
-      const content = { sizeBytes: inode.sizeBytes, hash: result.hash };
-      if (!this.#recorder.hasOrTakes(content)) continue;
-      found ??= new Set();
-      found.add(index);
+      indices.push(index);
+      contents.push({ sizeBytes: inode.sizeBytes, hash: result.hash });
     }
-    return found ?? NONE;
+    const found = this.#recorder.findStored(contents);
+    return new Set(indices.filter((_, at) => found[at]));
   }
 
   /** The fragment without its duplicates. */

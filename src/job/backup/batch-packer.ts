@@ -1,8 +1,14 @@
 /** Gathers small files, and heads alone, into a batch as it travels to a reader: columns, and all heads in one buffer. */
 import { strict as assert } from 'node:assert';
 import { NOTHING_TO_READ, STAMP_NUMBERS } from '../../source/door.ts';
-import { SLAB_BYTES, SMALL_BYTES_MAX, type SourcePlace, type Stamp } from './fragment.ts';
-import { type PackedTask, putStamp } from './fragment-codec.ts';
+import {
+  type PackedTask,
+  SLAB_BYTES,
+  SMALL_BYTES_MAX,
+  type SourcePlace,
+  type Stamp,
+} from './fragment.ts';
+import { putStamp } from './fragment-codec.ts';
 
 /** FACTS: 64 to 256 small files a task keep messages rare and readers even. */
 const FILES_MAX = 256;

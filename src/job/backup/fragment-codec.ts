@@ -4,19 +4,8 @@
  */
 import { strict as assert } from 'node:assert';
 import { HASH_BYTES } from '../../domain/content.ts';
-import { type FileBatch, STAMP_NUMBERS } from '../../source/door.ts';
-import type {
-  FragmentResult,
-  MemberOutcome,
-  MemberResult,
-  SourcePlace,
-  Stamp,
-} from './fragment.ts';
-
-/** As the native door takes it, but for the sources. Paths are empty where there is nothing to read. */
-export type PackedTask = Omit<FileBatch, 'sources'> & {
-  readonly sources: readonly Pick<SourcePlace, 'source' | 'followsLinks'>[];
-};
+import { STAMP_NUMBERS } from '../../source/door.ts';
+import type { FragmentResult, MemberOutcome, MemberResult, PackedTask, Stamp } from './fragment.ts';
 
 export type PackedResult = {
   readonly lengthBytes: number;

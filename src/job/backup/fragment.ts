@@ -6,7 +6,7 @@
 
 import type { Raw } from '../../base/raw.ts';
 import type { DataRange, Moment } from '../../domain/entry.ts';
-import type { PackedTask } from './fragment-codec.ts';
+import type { FileBatch } from '../../source/door.ts';
 
 /** A fragment's room. Small enough that a few of them fit the memory limit, large enough to keep messages rare. */
 export const SLAB_BYTES = 4 * 2 ** 20;
@@ -29,6 +29,11 @@ export type SourcePlace = {
   readonly followsLinks: boolean;
   /** Relative to the source. */
   readonly path: Raw;
+};
+
+/** As the native door takes it, but for the sources. Paths are empty where there is nothing to read. */
+export type PackedTask = Omit<FileBatch, 'sources'> & {
+  readonly sources: readonly Pick<SourcePlace, 'source' | 'followsLinks'>[];
 };
 
 /** Whole small files, and what has no data (directories, symlinks): there the head says it all. */

@@ -30,18 +30,13 @@ import type {
   FragmentResult,
   MemberOutcome,
   MemberResult,
+  PackedTask,
   ReadTask,
   RunTask,
   SourcePlace,
   Stamp,
 } from './fragment.ts';
-import {
-  OUTCOMES,
-  type PackedResult,
-  type PackedTask,
-  packStamp,
-  unpackResult,
-} from './fragment-codec.ts';
+import { OUTCOMES, type PackedResult, packStamp, unpackResult } from './fragment-codec.ts';
 
 /** Of stamps as they travel. */
 const CTIMES = { at: 3, step: STAMP_NUMBERS } as const;

@@ -4,6 +4,7 @@
  */
 import { strict as assert } from 'node:assert';
 import type { Catalog } from '../../catalog/catalog.ts';
+import type { ContentKey } from '../../catalog/content-keys.ts';
 import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
 import type { Run } from '../../catalog/run.ts';
 import type { StoredEntry } from '../../catalog/store.ts';
@@ -56,14 +57,19 @@ export class Recorder {
   }
 
   /**
-   * Whether a small content need not be stored: enough good copies are there, or this archive has it. One that is asked for
-   * is taken to be stored from then on.
+   * Which small contents need not be stored: enough good copies are there, or this archive has them, or one before in the
+   * list is the same. The others are taken to be stored from then on.
    */
-  hasOrTakes(content: { readonly sizeBytes: number; readonly hash: Buffer }): boolean {
-    const key = content.hash.toString('latin1');
-    if (this.#fresh.has(key) || this.#isStored(content)) return true;
-    this.#fresh.add(key);
-    return false;
+  findStored(contents: readonly ContentKey[]): boolean[] {
+    const { run, policy } = this.#tools;
+    if (contents.length === 0) return [];
+    const stored = run.areStored(contents, { policy, archiveId: this.#archiveId });
+    return contents.map(({ hash }, index) => {
+      const key = hash.toString('latin1');
+      if (stored[index] || this.#fresh.has(key)) return true;
+      this.#fresh.add(key);
+      return false;
+    });
   }
 
   /** Whether `flush` has to come before `located` knows of this inode. */
@@ -90,16 +96,6 @@ export class Recorder {
     this.#tools.run.store(this.#archiveId, this.#stored);
     this.#stored = [];
     this.#fresh.clear();
-  }
-
-  #isStored({ sizeBytes, hash }: { sizeBytes: number; hash: Buffer }): boolean {
-    const contentId = this.#contents.find(sizeBytes, hash);
-    if (contentId === undefined) return false;
-    const { copies, poolId } = this.#tools.policy;
-    if (this.#contents.goodCopies(contentId, poolId) >= copies) return true;
-    return this.#contents
-      .extentsOf(contentId)
-      .some(({ archiveId }) => archiveId === this.#archiveId);
   }
 
   #setDuplicates(duplicates: readonly Duplicate[]): void {

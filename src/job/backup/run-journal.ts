@@ -1,5 +1,5 @@
 /** What closes a run's last archive: entries that no member tells of, runs before that stored nothing, and the end. */
-import { formatEnd, formatEntry, formatMedia, formatRun } from '../../archive/journal.ts';
+import { formatEnd, formatMedia, formatRun, type JournalEntry } from '../../archive/journal.ts';
 import { type Raw, rawOf } from '../../base/raw.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { Contents } from '../../catalog/contents.ts';
@@ -12,7 +12,11 @@ import type { Snapshot } from '../../catalog/snapshots.ts';
 import type { Attributes } from '../../domain/entry.ts';
 import { locateContent } from './locate.ts';
 
-export type JournalSink = { readonly archiveId: number; addLine(line: string): void };
+export type JournalSink = {
+  readonly archiveId: number;
+  addLine(line: string): void;
+  addEntry(entry: Omit<JournalEntry, 'kind'>): void;
+};
 
 export type RunEnd = {
   readonly state: 'finished' | 'partial';
@@ -52,14 +56,14 @@ export function closeRun(
     const job = jobs.get(snapshot.jobNumber);
     if (!job || job.number === run.jobNumber) continue;
     sink.addLine(runLine(job, program));
-    addRows(sink, new PendingRows(catalog, job.number).inOrder('ready'), contents);
+    addRows(sink, new PendingRows(catalog, job.number).inOrder('unjournaled'), contents);
     sink.addLine(endLine(job, { ...endOf(snapshot), counts: {} }));
     carried.push(snapshot.id);
   }
   const own = jobs.get(run.jobNumber);
   if (!own) return carried;
   sink.addLine(runLine(own, program));
-  addRows(sink, run.entries('ready'), contents);
+  addRows(sink, run.entries('unjournaled'), contents);
   for (const line of formatMedia(mediaOf(catalog))) sink.addLine(line);
   sink.addLine(endLine(own, end));
   run.takeForJournal(sink.archiveId);
@@ -86,25 +90,22 @@ function endLine(job: Job, { state, seconds, counts }: RunEnd): string {
 /** Rows that no archive carries yet. */
 function addRows(sink: JournalSink, rows: Iterable<PendingEntry>, contents: Contents): void {
   for (const row of rows) {
-    if (row.archiveId !== undefined) continue;
     const { inode } = row;
     if (!inode) {
-      sink.addLine(formatEntry({ change: 'gone', path: row.path, attributes: GONE, copies: [] }));
+      sink.addEntry({ change: 'gone', path: row.path, attributes: GONE, copies: [] });
       continue;
     }
     const located = locateContent(contents, inode.contentId);
-    sink.addLine(
-      formatEntry({
-        change: lineChange(row),
-        path: row.path,
-        attributes: inode,
-        hash: inode.type === 'file' ? located?.hash : undefined,
-        copies: located?.copies ?? [],
-        inode: inode.sourceInode,
-        group: inode.sourceInode.links > 1 ? inode.inodeId : undefined,
-        from: row.movedFrom,
-      }),
-    );
+    sink.addEntry({
+      change: lineChange(row),
+      path: row.path,
+      attributes: inode,
+      hash: inode.type === 'file' ? located?.hash : undefined,
+      copies: located?.copies ?? [],
+      inode: inode.sourceInode,
+      group: inode.sourceInode.links > 1 ? inode.inodeId : undefined,
+      from: row.movedFrom,
+    });
   }
 }
 

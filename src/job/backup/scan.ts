@@ -7,8 +7,9 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { NAME_BYTES_MAX } from '../../archive/reader.ts';
 import { CodedError } from '../../base/errors.ts';
 import { type Raw, rawText } from '../../base/raw.ts';
+import type { AddedEntry, NewDirectory } from '../../catalog/findings.ts';
 import type { KnownEntry } from '../../catalog/known.ts';
-import type { AddedEntry, Run } from '../../catalog/run.ts';
+import type { Run } from '../../catalog/run.ts';
 import type { Source } from '../../catalog/sources.ts';
 import { type Attributes, compareMoments } from '../../domain/entry.ts';
 import type { Change, ChangePolicy } from '../../pack/change.ts';
@@ -57,7 +58,7 @@ const DIFFERENCES_A_PORTION = 1024;
 type Here = {
   /** Relative to the source. */
   readonly path: Raw;
-  readonly directoryId: number;
+  readonly directoryId: number | NewDirectory;
   /** Of its original path. */
   readonly originalBytes: number;
 };
@@ -149,8 +150,11 @@ class Scanner {
     // What could not be listed is not gone.
     if (isUnknown) return;
     const original = originalPath(this.#order.source, directory.path);
-    const directoryId = run.directory(original, this.#order.source.hostId);
-    const before = run.known(directoryId);
+    const { hostId } = this.#order.source;
+    const known = run.findDirectory(original, hostId);
+    const before = known === undefined ? [] : run.known(known);
+    // A new one is recorded with its first entry: a transaction of its own for each would wait for the disk.
+    const directoryId = known ?? { path: original, hostId };
     if (directory.path === '') this.#refuseEmpty(directory, before);
     const here = { path: directory.path, directoryId, originalBytes: original.length };
     const refused = new Set(directory.failures.map(({ path }) => path));
@@ -206,6 +210,7 @@ class Scanner {
       }
       this.#flushBefore();
       const { name, inodeId } = known;
+      assert(typeof directoryId === 'number', 'nothing was known of a new directory');
       if (kind === 'gone') counts.gone += run.gone(directoryId, name);
       else run.again({ directoryId, name, inodeId });
     }

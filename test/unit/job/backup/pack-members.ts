@@ -1,7 +1,6 @@
 /** Batches of small files made by hand. */
 import { BatchPacker } from '../../../../src/job/backup/batch-packer.ts';
-import type { SourcePlace, Stamp } from '../../../../src/job/backup/fragment.ts';
-import type { PackedTask } from '../../../../src/job/backup/fragment-codec.ts';
+import type { PackedTask, SourcePlace, Stamp } from '../../../../src/job/backup/fragment.ts';
 
 /** Without a place there is nothing to read. */
 export type SmallMember = {
