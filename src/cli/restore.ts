@@ -8,8 +8,8 @@ import type { RestoreEvent, RestorePlan, RestoreReport } from '../job/restore/re
 import { command, type OpenContext } from './context.ts';
 import { Progress } from './progress.ts';
 
-/** Failures that are shown one by one; --json has them all. */
-const FAILURES_SHOWN = 20;
+/** Failures, and files without a copy, that are shown one by one; --json has an event of each failure. */
+const NAMES_SHOWN = 20;
 
 export const restore = (open: OpenContext) =>
   command(
@@ -94,7 +94,11 @@ function formatPlan(plan: RestorePlan): string {
   const lines = [`${plan.files} files, ${formatSize(plan.bytes)}`];
   if (rows.length > 0)
     lines.push(formatTable(['CARTRIDGE', 'LOCATION', 'FILES', 'SIZE', 'MINUTES'], rows));
-  if (plan.lost.length > 0) lines.push(`without a good copy: ${plan.lost.join(', ')}`);
+  if (plan.lostFiles > 0) {
+    const more = plan.lostFiles - NAMES_SHOWN;
+    const shown = plan.lost.slice(0, NAMES_SHOWN).join(', ');
+    lines.push(`without a good copy: ${shown}${more > 0 ? ` and ${more} more` : ''}`);
+  }
   return lines.join('\n');
 }
 
@@ -105,10 +109,10 @@ function formatReport(report: RestoreReport): string {
   for (const [what, times] of Object.entries(report.notSet)) {
     lines.push(`${printable(what)} could not be set for ${times}`);
   }
-  for (const { path, reason } of report.failed.slice(0, FAILURES_SHOWN)) {
+  for (const { path, reason } of report.failed.slice(0, NAMES_SHOWN)) {
     lines.push(`${path}: ${printable(reason)}`);
   }
-  const more = report.failed.length - FAILURES_SHOWN;
+  const more = report.failures - NAMES_SHOWN;
   if (more > 0) lines.push(`and ${more} more; --json lists them`);
   return lines.join('\n');
 }

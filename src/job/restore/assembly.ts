@@ -6,6 +6,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { SparseMapReader } from '../../archive/sparse.ts';
+import type { WantedName } from '../../catalog/wanted.ts';
 import { type Content, type Extent, HASH_BYTES, SEGMENT_BYTES } from '../../domain/content.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import type { ContentHasher } from '../../hash/content-hasher.ts';
@@ -29,6 +30,8 @@ type Incoming = {
 
 export class Assembly {
   readonly content: Content;
+  /** The name it is put together under. */
+  readonly first: WantedName;
   readonly file: TargetFile;
   /** May be used for another one after `isRight`. */
   readonly hasher: ContentHasher;
@@ -38,8 +41,13 @@ export class Assembly {
   /** How far the content has been hashed while it came in; undefined where it comes out of order. */
   #hashedTo: number | undefined = 0;
 
-  constructor(content: Content, file: TargetFile, hasher: ContentHasher) {
-    this.content = content;
+  constructor(
+    of: { readonly content: Content; readonly first: WantedName },
+    file: TargetFile,
+    hasher: ContentHasher,
+  ) {
+    this.content = of.content;
+    this.first = of.first;
     this.file = file;
     this.hasher = hasher;
     hasher.reset();
@@ -77,9 +85,9 @@ export class Assembly {
     if (incoming.taken === extent.storedBytes) this.#end(incoming);
   }
 
-  /** Whether all extents given are here. */
-  hasAll(extents: readonly Extent[]): boolean {
-    return extents.every(({ contentOffset }) => this.#complete.has(contentOffset));
+  /** How many extents are here completely. */
+  get parts(): number {
+    return this.#complete.size;
   }
 
   /** Whether the bytes are those of the content. The file has its full size afterwards. */
