@@ -71,7 +71,7 @@ export type BackupTools = {
 /** Archives that the clock or a warning ends early: their openings and digests, which the plan does not know of. */
 const EXTRA_ARCHIVES = 4;
 /** Slabs take a part of the memory limit; the catalog's cache, heads and the program itself the rest. */
-const SLABS_SHARE = 0.125;
+const SLABS_SHARE = 0.0625;
 
 /** @throws CodedError as the first failure that ends the run; it can be gone on with */
 export async function backup(
