@@ -90,6 +90,8 @@ export type FailureFacts = {
   readonly block?: number;
   readonly pid?: number;
   readonly path?: string;
+  /** What the kernel said, for instance `EACCES`. */
+  readonly errno?: string;
 };
 
 /** A named failure. The message says what failed, on which thing, and what to do. */

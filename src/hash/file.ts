@@ -8,6 +8,7 @@ import { strict as assert } from 'node:assert';
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { errnoOf } from '../base/errors.ts';
 import { type Raw, rawPath } from '../base/raw.ts';
+import { settle } from '../base/settle.ts';
 import { type Content, SEGMENT_BYTES } from '../domain/content.ts';
 import type { DataRange, Moment } from '../domain/entry.ts';
 import { ContentHasher } from './content-hasher.ts';
@@ -70,11 +71,16 @@ export class FileHasher {
   readonly #hasher = new ContentHasher();
 
   /**
-   * Yields every 64 MiB, for the caller to let others have a turn or to stop by `return`, which closes the file.
+   * Waits first until the tick of the clock that an expected file was changed in is over: what is hashed and changed within
+   * one would look unchanged, and be taken for a duplicate of what it was. Yields every 64 MiB, for the caller to let others have a turn or to stop by `return`, which closes the file.
    * @throws what is neither the file's nor the file system's doing
    */
   *hash(request: HashRequest): Generator<void, FileHash> {
     let fd: number | undefined;
+    if (request.expected) {
+      const { seconds, nanoseconds } = request.expected.ctime;
+      settle([seconds, nanoseconds]);
+    }
     try {
       fd = openSource(request.path);
       return yield* this.#hashOpen(fd, request);

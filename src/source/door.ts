@@ -192,5 +192,6 @@ export function sourceFailure(path: Raw, answer: Answer): CodedError {
   };
   return new CodedError(code, sentences[code] ?? `${name} cannot be read (${errno})`, {
     path: name,
+    errno,
   });
 }

@@ -3,6 +3,7 @@ import { strict as assert } from 'node:assert';
 import { readSync } from 'node:fs';
 import { CodedError, errnoOf } from '../../base/errors.ts';
 import type { Raw } from '../../base/raw.ts';
+import { settle } from '../../base/settle.ts';
 import { HASH_BYTES } from '../../domain/content.ts';
 import { compareMoments } from '../../domain/entry.ts';
 import { ContentHasher } from '../../hash/content-hasher.ts';
@@ -36,7 +37,9 @@ import type {
   Stamp,
 } from './fragment.ts';
 import { OUTCOMES, type PackedResult, packStamp, unpackResult } from './fragment-codec.ts';
-import { settle } from './settle.ts';
+
+/** Of stamps as they travel. */
+const CTIMES = { at: 3, step: STAMP_NUMBERS } as const;
 
 export class Reader {
   readonly #scratch = Buffer.allocUnsafe(2 ** 20);
@@ -90,7 +93,7 @@ export class Reader {
     const answers = new Int32Array(count);
     const offsets = new Uint32Array(count);
     const readBytes = new Uint32Array(count);
-    settle(task.stamps);
+    settle(task.stamps, CTIMES);
     const { sourceOf, paths, heads, headEnds, stamps } = task;
     const sources = this.#accessTo(task);
     const lengthBytes = this.#door.readFiles(
@@ -189,7 +192,7 @@ export class Reader {
   #openAnew(task: RunTask): OpenFile {
     this.#closeFile(task.place);
     const tree = this.#tree(task.place);
-    settle(packStamp(task.stamp));
+    settle(packStamp(task.stamp), CTIMES);
     const file = tree.openFile(task.place.path);
     const hasher = new ContentHasher();
     const open = { tree, file, hasher, hashedTo: 0, isChanged: false, skippedBytes: 0 };
@@ -310,8 +313,8 @@ function unreadable(offset: number, error: unknown): MemberResult {
 
 /** What the kernel says of a source file; anything else is a bug and crashes. */
 function errnoOfSource(error: unknown): string {
-  if (error instanceof CodedError && error.failure.exit === 3) return error.message;
-  const errno = errnoOf(error);
+  const isSources = error instanceof CodedError && error.failure.exit === 3;
+  const errno = isSources ? (error.facts.errno ?? error.failure.errno) : errnoOf(error);
   if (errno === undefined) throw error;
   return errno;
 }

@@ -18,6 +18,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { blake3 } from '@napi-rs/blake-hash';
 import { expect, onTestFinished, test } from 'vitest';
+import { systemClock } from '../../../src/base/clock.ts';
 import { type Raw, rawBytes, rawOf } from '../../../src/base/raw.ts';
 import { type ExpectedFile, FileHasher, type HashRequest } from '../../../src/hash/file.ts';
 import { scratchDirectory } from '../../sim/scratch.ts';
@@ -81,6 +82,16 @@ test('times of any year compare exactly', async () => {
     utimesSync(path, seconds, seconds);
     expect(hash({ path: raw, expected: seen(path) })).toMatchObject({ changed: false });
   }
+});
+
+test('is read when the clock that stamps files has ticked, so that a change behind it has another time', async () => {
+  const { path, raw } = await makeFile('before');
+  const expected = seen(path);
+  expect(hash({ path: raw, expected })).toMatchObject({ hash: blake3('before'), changed: false });
+  expect(systemClock.nowMs() - statSync(path).ctimeMs).toBeGreaterThanOrEqual(19);
+  writeFileSync(path, 'behind');
+  expect(seen(path)).toMatchObject({ sizeBytes: expected.sizeBytes, inode: expected.inode });
+  expect(hash({ path: raw, expected })).toMatchObject({ hash: blake3('behind'), changed: true });
 });
 
 test('what is no file, or not there, is a result, and nothing waits for it', async () => {
