@@ -3,8 +3,10 @@
 import { readFile } from 'node:fs/promises';
 import { enableCompileCache } from 'node:module';
 import { CodedError, FAILURES } from './base/errors.ts';
+import { limitYoungGeneration } from './base/young-generation.ts';
 import { compileCacheDirectory } from './cli/compile-cache.ts';
 
+limitYoungGeneration();
 const interrupt = new AbortController();
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 for (const name of SIGNALS) {

@@ -45,6 +45,11 @@ export const backup = (open: OpenContext) =>
             type: 'boolean',
             describe: 'read back what was written before a cartridge leaves its drive',
           })
+          .option('wait', {
+            type: 'boolean',
+            default: true,
+            describe: 'wait for drives that are in use; --no-wait ends with status 11',
+          })
           .option('hash-workers', {
             type: 'number',
             requiresArg: true,
@@ -61,6 +66,7 @@ export const backup = (open: OpenContext) =>
           pool: args.pool,
           allowEmpty: args['allow-empty'] ?? false,
           verify: args.verify ?? false,
+          wait: args.wait,
           workers,
         };
         if (!args['dry-run']) return runBackup(context, request);
@@ -103,6 +109,8 @@ function describe(event: BackupEvent): string | undefined {
       return `job ${event.job}: ${event.resumed ? 'going on with' : 'backing up'} ${event.sources.map(printable).join(', ')}`;
     case 'medium':
       return `${event.barcode} is in ${event.drive}`;
+    case 'waiting':
+      return `waiting: ${printable(event.reason)}`;
     case 'archive':
       return `${formatSize(event.bytes)} stored on ${event.media.join(' and ')}`;
     case 'warning':

@@ -146,6 +146,7 @@ const resume = (open: OpenContext) =>
           copies: undefined,
           pool: undefined,
           allowEmpty: false,
+          wait: true,
           verify: false,
           workers: RESUME_WORKERS,
         });

@@ -43,13 +43,22 @@ export type Cursor<K> = {
 };
 
 export function cursorOf<K>(item: PlanItem<K>): Cursor<K> {
-  const { key, sizeBytes, storedBytesMax, headerBytesMax, journalBytesMax, parts } = item;
-  for (const bytes of [sizeBytes, storedBytesMax, headerBytesMax, journalBytesMax])
-    assert(Number.isSafeInteger(bytes) && bytes >= 0, `not a size: ${bytes} of ${String(key)}`);
+  const { sizeBytes, storedBytesMax, headerBytesMax, journalBytesMax, parts } = item;
+  assert(
+    isSize(sizeBytes) &&
+      isSize(storedBytesMax) &&
+      isSize(headerBytesMax) &&
+      isSize(journalBytesMax),
+    'sizes are whole numbers',
+  );
   if (parts === undefined) return { item, partBytes: 0, next: 1, last: 1 };
   const { partBytes, first, last } = parts;
   assert(first >= 1 && first <= last && last <= Math.ceil(sizeBytes / partBytes));
   return { item, partBytes, next: first, last };
+}
+
+function isSize(bytes: number): boolean {
+  return Number.isSafeInteger(bytes) && bytes >= 0;
 }
 
 /** From now on in parts. */

@@ -37,6 +37,7 @@ export type BackupOptions = {
   readonly copies?: number;
   readonly workers?: number;
   readonly verify?: boolean;
+  readonly wait?: boolean;
   readonly events?: BackupEvent[];
   /** Sees each event as it comes. */
   readonly listen?: (event: BackupEvent) => void;
@@ -149,7 +150,8 @@ export class BackupWorld {
     return backupCopies(this.#order({ copies }), this.tools, () => {}, go);
   }
 
-  #order({ copies = 1, workers = 0, verify = false }: BackupOptions): BackupRequest {
+  #order(options: BackupOptions): BackupRequest {
+    const { copies = 1, workers = 0, verify = false, wait = true } = options;
     return {
       sources: new Sources(this.catalog).list(),
       copies,
@@ -157,6 +159,7 @@ export class BackupWorld {
       avoid: [],
       pool: 'main',
       allowEmpty: false,
+      wait,
       verify,
       workers,
     };

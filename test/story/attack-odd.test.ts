@@ -131,6 +131,7 @@ describe('a run that is stopped', () => {
       pool: 'main',
       allowEmpty: false,
       verify: false,
+      wait: true,
       workers: 1,
     };
     const listen = ({ event }: BackupEvent) => {

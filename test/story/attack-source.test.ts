@@ -44,6 +44,7 @@ function backupWhile(
       pool: 'main',
       allowEmpty: false,
       verify: false,
+      wait: true,
       workers: options.workers ?? 0,
     },
     world.tools,

@@ -38,6 +38,7 @@ async function backupInParts(world: BackupWorld, part: number): Promise<void> {
     pool: 'main',
     allowEmpty: false,
     verify: false,
+    wait: true,
     workers: 0,
   };
   const archive = { ...world.tools.archive, part, size: part + 2_000_000 };

@@ -15,13 +15,17 @@ export type CopySink = {
   onFailure(error: CodedError): void;
 };
 
+/** Blocks wait for the drives in a ring of so many bytes, two blocks at least, so that neither side waits for each block. */
+const RING_BYTES = 8 * 2 ** 20;
+
 export class ArchiveStream {
   readonly #blockBytes: number;
   readonly #digester: Digester;
   readonly #signal: AbortSignal;
-  readonly #buffers: readonly [Buffer, Buffer];
+  /** Each with the write that uses it. */
+  readonly #ring: { readonly block: Buffer; written: Promise<void> }[];
   #sinks: readonly CopySink[];
-  #turn: 0 | 1 = 0;
+  #turn = 0;
   #filled = 0;
   #lengthBytes = 0;
   readonly #nearEnd = new Set<TapeArchive>();
@@ -37,7 +41,11 @@ export class ArchiveStream {
     this.#blockBytes = options.blockBytes;
     this.#digester = options.digester;
     this.#signal = signal;
-    this.#buffers = [Buffer.alloc(options.blockBytes), Buffer.alloc(options.blockBytes)];
+    const blocks = Math.max(2, Math.floor(RING_BYTES / options.blockBytes));
+    this.#ring = Array.from({ length: blocks }, () => ({
+      block: Buffer.allocUnsafeSlow(options.blockBytes),
+      written: Promise.resolve(),
+    }));
   }
 
   /** Bytes of the stream so far. */
@@ -104,25 +112,30 @@ export class ArchiveStream {
   async #append(bytes: Buffer): Promise<void> {
     this.#lengthBytes += bytes.length;
     for (let at = 0; at < bytes.length; ) {
-      const buffer = this.#buffers[this.#turn];
+      const place = this.#ring[this.#turn];
+      assert(place);
+      if (this.#filled === 0) await place.written;
       const count = Math.min(bytes.length - at, this.#blockBytes - this.#filled);
-      bytes.copy(buffer, this.#filled, at, at + count);
+      bytes.copy(place.block, this.#filled, at, at + count);
       at += count;
       this.#filled += count;
-      if (this.#filled === this.#blockBytes) await this.#flush(buffer);
+      if (this.#filled < this.#blockBytes) continue;
+      place.written = this.#send(place.block);
+      this.#turn = (this.#turn + 1) % this.#ring.length;
+      this.#filled = 0;
     }
   }
 
-  /** Hands a full block to the drives; the next one is filled while they take it. */
-  async #flush(block: Buffer): Promise<void> {
-    await this.#underway;
-    this.#turn = this.#turn === 0 ? 1 : 0;
-    this.#filled = 0;
-    this.#underway = this.#onEach(async ({ archive }) => {
-      const warning = await archive.writeBlock(block, this.#signal);
-      if (warning !== 'none') this.#nearEnd.add(archive);
-    });
-    this.#underway.catch(() => {}); // met by the next await
+  /** Hands a full block to the drives, behind all before it. After a failure of the last drive nothing follows. */
+  #send(block: Buffer): Promise<void> {
+    this.#underway = this.#underway.then(() =>
+      this.#onEach(async ({ archive }) => {
+        const warning = await archive.writeBlock(block, this.#signal);
+        if (warning !== 'none') this.#nearEnd.add(archive);
+      }),
+    );
+    this.#underway.catch(() => {}); // met by whoever fills the ring next, or ends the archive
+    return this.#underway;
   }
 
   async #onEach(action: (sink: CopySink) => Promise<void>): Promise<void> {

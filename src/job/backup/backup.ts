@@ -43,6 +43,8 @@ export type BackupRequest = {
   readonly allowEmpty: boolean;
   /** Read back what was written. */
   readonly verify: boolean;
+  /** Wait for drives that other processes have. */
+  readonly wait: boolean;
   /** Threads that hash, and as many that read; 0: all in the process itself. */
   readonly workers: number;
 };
@@ -71,7 +73,7 @@ export type BackupTools = {
 /** Archives that the clock or a warning ends early: their openings and digests, which the plan does not know of. */
 const EXTRA_ARCHIVES = 4;
 /** Slabs take a part of the memory limit; the catalog's cache, heads and the program itself the rest. */
-const SLABS_SHARE = 0.25;
+const SLABS_SHARE = 0.0625;
 
 /** @throws CodedError as the first failure that ends the run; it can be gone on with */
 export async function backup(
@@ -379,11 +381,17 @@ class BackupJob {
     this.#listen({ event: 'archive', archive: uuid, media, entries, bytes });
   }
 
+  #onWait(reason: string | undefined): void {
+    this.#jobs.setState(this.#job.number, reason === undefined ? 'running' : 'waiting');
+    if (reason !== undefined) this.#listen({ event: 'waiting', reason });
+  }
+
   #mediaSet(): MediaSet {
-    const { catalog, library, backup, archive } = this.#tools;
+    const { catalog, library, clock, backup, archive } = this.#tools;
     const { pool } = this.#request;
     return new MediaSet({
       library,
+      clock,
       media: new Media(catalog),
       archives: new Archives(catalog),
       pool,
@@ -391,6 +399,8 @@ class BackupJob {
       blockBytes: archive.block,
       autoLabel: backup.label === 'auto',
       verify: this.#request.verify,
+      isPatient: this.#request.wait,
+      onWait: (reason) => this.#onWait(reason),
       onDamage: () => {
         this.#isPartial = true;
       },

@@ -4,6 +4,7 @@
  * A medium is loaded once in a run: the plan fills it before the next, and what is attached stays attached until then.
  */
 import { strict as assert } from 'node:assert';
+import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Archives } from '../../catalog/archives.ts';
 import type { Media, Medium } from '../../catalog/media.ts';
@@ -22,6 +23,7 @@ import { type ArchiveProof, verifyArchive } from './verify.ts';
 
 export type MediaTools = {
   readonly library: Library;
+  readonly clock: Clock;
   readonly media: Media;
   readonly archives: Archives;
   readonly pool: string;
@@ -32,6 +34,10 @@ export type MediaTools = {
   readonly autoLabel: boolean;
   /** Read back what was written before a medium leaves its drive. */
   readonly verify: boolean;
+  /** Whether to wait for drives that other processes have. */
+  readonly isPatient: boolean;
+  /** Drives are waited for: why, and undefined when the waiting is over. */
+  onWait(reason: string | undefined): void;
   /** A copy did not read back. */
   onDamage(): void;
   /** Writes a label onto a blank cartridge. @throws CodedError MEDIUM_MISMATCH where it is not blank */
@@ -44,6 +50,8 @@ export type MediaTools = {
 const TARGET_FILL_SHARE = 0.95;
 const GENERATION_DEFAULT: GenerationName = 'LTO-9';
 
+/** How often drives are asked for that others have. */
+const BUSY_POLL_MS = 2000;
 /** The chip counts in MiB, and what filemarks and labels take beside the archives. */
 const MEASURE_TOLERANCE_BYTES = 8 * 2 ** 20;
 
@@ -132,8 +140,30 @@ export class MediaSet {
     return rooms.length === 0 ? undefined : Math.min(...rooms);
   }
 
-  /** Attaches the media of the next archive and lets go of all others. */
+  /**
+   * Attaches the media of the next archive and lets go of all others. Where another process has the drives, it is waited
+   * for, with none held meanwhile: two jobs of two copies each would wait for each other for ever.
+   * @throws AttachFailure, of DRIVE_BUSY and LIBRARY_BUSY only where nobody waits
+   */
   async attach(barcodes: readonly string[], signal: AbortSignal): Promise<readonly CopyTarget[]> {
+    for (let isWaiting = false; ; isWaiting = true) {
+      try {
+        const targets = await this.#attachAll(barcodes, signal);
+        if (isWaiting) this.#tools.onWait(undefined);
+        return targets;
+      } catch (error) {
+        if (!isBusy(error) || !this.#tools.isPatient) throw error;
+        for (const barcode of [...this.#attached.keys()]) await this.#detach(barcode);
+        if (!isWaiting) this.#tools.onWait(error.message);
+        await this.#tools.clock.sleepMs(BUSY_POLL_MS, signal);
+      }
+    }
+  }
+
+  async #attachAll(
+    barcodes: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly CopyTarget[]> {
     for (const barcode of this.#attached.keys()) {
       if (barcodes.includes(barcode)) continue;
       const target = this.#attached.get(barcode);
@@ -343,4 +373,11 @@ export class AttachFailure extends Error {
     this.mediumId = mediumId;
     this.failure = failure;
   }
+}
+
+function isBusy(error: unknown): error is AttachFailure {
+  return (
+    error instanceof AttachFailure &&
+    (error.failure.code === 'DRIVE_BUSY' || error.failure.code === 'LIBRARY_BUSY')
+  );
 }

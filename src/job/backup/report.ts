@@ -60,6 +60,8 @@ export type BackupEvent =
       readonly seconds: number;
       readonly media: readonly { readonly barcode: string; readonly filled: number }[];
     }
+  /** Other processes have the drives; it goes on by itself. */
+  | { readonly event: 'waiting'; readonly reason: string }
   | { readonly event: 'medium'; readonly barcode: string; readonly drive: string }
   | {
       readonly event: 'archive';

@@ -21,6 +21,7 @@ export type StartRequest = {
   readonly pool: string | undefined;
   readonly allowEmpty: boolean;
   readonly verify: boolean;
+  readonly wait: boolean;
   readonly workers: number;
 };
 
@@ -106,6 +107,7 @@ async function withSources<T>(
         pool: request.pool ?? tools.backup.pool,
         allowEmpty: request.allowEmpty,
         verify: request.verify,
+        wait: request.wait,
         workers: request.workers,
       });
     } finally {
