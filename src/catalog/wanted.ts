@@ -185,7 +185,7 @@ export class Wanted {
       `SELECT archive, medium, start_block, content_offset, length, position, stored, form
        FROM temp.wanted_extents WHERE content = ? AND parts > 1`,
     );
-    this.#remove = catalog.prepare('DELETE FROM temp.wanted_names WHERE content = ?');
+    this.#remove = catalog.prepare('DELETE FROM temp.wanted_names WHERE content BETWEEN ? AND ?');
     this.#removeName = catalog.prepare(
       'DELETE FROM temp.wanted_names WHERE content = ? AND id = ?',
     );
@@ -285,10 +285,16 @@ export class Wanted {
     for (const row of paged(page, PAGE_ROWS)) yield { ...this.#toName(row), contentId: row[14] };
   }
 
-  /** Nobody wants these any more. */
+  /** Nobody wants these any more. Contents on a tape mostly have ids in a row. */
   removeContents(contentIds: readonly number[]): void {
+    const ascending = contentIds.toSorted((a, b) => a - b);
     this.#catalog.read(() => {
-      for (const id of contentIds) this.#left -= this.#remove.run(id).changes;
+      for (let at = 0; at < ascending.length; ) {
+        const first = ascending[at] ?? 0;
+        let last = first;
+        for (at += 1; ascending[at] === last + 1; at += 1) last += 1;
+        this.#left -= this.#remove.run(first, last).changes;
+      }
     });
   }
 
