@@ -114,11 +114,20 @@ export type FirstName = {
   readonly isKept: boolean;
   /** It has its bytes: brought, or proven. */
   readonly isLinkable: boolean;
+  /** Its bytes are not to be had, under whatever name. */
+  readonly isLost: boolean;
   /** The pass over the further names in which it became the first; 0: before them. */
   readonly pass: number;
 };
 
-type FirstRow = [dir: number, name: Raw, isKept: number, isLinkable: number, pass: number];
+type FirstRow = [
+  dir: number,
+  name: Raw,
+  isKept: number,
+  isLinkable: number,
+  isLost: number,
+  pass: number,
+];
 
 /** Inodes with several names: the first one of each, and those still to be linked to it. */
 export class RestoredLinks {
@@ -127,7 +136,8 @@ export class RestoredLinks {
   readonly #further: EntryList;
   readonly #find;
   readonly #set;
-  readonly #mark;
+  readonly #markLinkable;
+  readonly #markLost;
 
   /** Begins with none. */
   constructor(catalog: Catalog) {
@@ -137,15 +147,19 @@ export class RestoredLinks {
     new TemporaryTable(
       catalog,
       'restored_first',
-      `(inode INTEGER PRIMARY KEY, dir INTEGER, name TEXT, is_kept INTEGER, is_linkable INTEGER, pass INTEGER)`,
+      `(inode INTEGER PRIMARY KEY, dir INTEGER, name TEXT, is_kept INTEGER, is_linkable INTEGER,
+        is_lost INTEGER, pass INTEGER)`,
     );
     this.#find = catalog.prepare<FirstRow>(
-      'SELECT dir, name, is_kept, is_linkable, pass FROM temp.restored_first WHERE inode = ?',
+      'SELECT dir, name, is_kept, is_linkable, is_lost, pass FROM temp.restored_first WHERE inode = ?',
     );
     this.#set = catalog.prepare(
-      'INSERT OR REPLACE INTO temp.restored_first VALUES(?, ?, ?, ?, 0, ?)',
+      'INSERT OR REPLACE INTO temp.restored_first VALUES(?, ?, ?, ?, 0, 0, ?)',
     );
-    this.#mark = catalog.prepare('UPDATE temp.restored_first SET is_linkable = 1 WHERE inode = ?');
+    const mark = (column: string) =>
+      catalog.prepare(`UPDATE temp.restored_first SET ${column} = 1 WHERE inode = ?`);
+    this.#markLinkable = mark('is_linkable');
+    this.#markLost = mark('is_lost');
   }
 
   /** Further names that are not linked yet. */
@@ -156,9 +170,9 @@ export class RestoredLinks {
   first(inodeId: number): FirstName | undefined {
     const row = this.#find.get(inodeId);
     if (!row) return undefined;
-    const [dir, name, isKept, isLinkable, pass] = row;
+    const [dir, name, isKept, isLinkable, isLost, pass] = row;
     const path = this.#directories.entryPath(dir, name);
-    return { path, isKept: isKept === 1, isLinkable: isLinkable === 1, pass };
+    return { path, isKept: isKept === 1, isLinkable: isLinkable === 1, isLost: isLost === 1, pass };
   }
 
   /** It has no bytes until `markLinkable`. */
@@ -171,7 +185,11 @@ export class RestoredLinks {
   }
 
   markLinkable(inodeId: number): void {
-    this.#catalog.read(() => this.#mark.run(inodeId));
+    this.#catalog.read(() => this.#markLinkable.run(inodeId));
+  }
+
+  markLost(inodeId: number): void {
+    this.#catalog.read(() => this.#markLost.run(inodeId));
   }
 
   add(further: NamedInode): void {

@@ -4,7 +4,7 @@ import { FAILURES } from '../base/errors.ts';
 import { workingDirectory } from '../base/machine.ts';
 import { formatTable, printable } from '../base/text.ts';
 import { pathArgument } from '../job/path-argument.ts';
-import type { RestoreEvent, RestorePlan, RestoreReport } from '../job/restore/restore.ts';
+import type { RestoreEvent, RestorePlan, RestoreReport } from '../job/restore/report.ts';
 import { command, type OpenContext } from './context.ts';
 import { Progress } from './progress.ts';
 

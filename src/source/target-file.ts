@@ -17,6 +17,9 @@ import type { OwnerIds } from './owner-ids.ts';
 /** `kept`: something of that name was there and was not to be replaced. */
 export type Placement = 'made' | 'kept';
 
+/** `refused`: the system does not allow it here (device nodes of ordinary users, links over two file systems). */
+export type SpecialPlacement = Placement | 'refused';
+
 /** What it means that something beneath a target cannot be made. */
 export function targetFailure(path: Raw, errno: string, cause?: unknown): CodedError {
   const name = rawText(path);
@@ -41,6 +44,18 @@ const CODES: Readonly<Record<string, FailureCode>> = {
   EDQUOT: 'TARGET_FULL',
   ENOSYS: 'FAILED',
 };
+
+const REFUSALS: readonly string[] = ['EXDEV', 'EMLINK', 'EPERM', 'EINVAL', 'ENOTSUP', 'EOPNOTSUPP'];
+
+/** @throws CodedError as `targetFailure`, for what is no refusal */
+export function unlessRefused(
+  placed: Placement | { readonly errno: string },
+  path: Raw,
+): SpecialPlacement {
+  if (placed === 'made' || placed === 'kept') return placed;
+  if (REFUSALS.includes(placed.errno)) return 'refused';
+  throw targetFailure(path, placed.errno);
+}
 
 /** Names separated by single slashes, none of them empty, `.` or `..`; no NUL. @throws CodedError TARGET_UNSAFE */
 export function checkPath(path: Raw): void {

@@ -23,10 +23,12 @@ import {
   type Names,
   Place,
   type Placement,
+  type SpecialPlacement,
   type Spot,
   settle,
   TargetFile,
   targetFailure,
+  unlessRefused,
 } from './target-file.ts';
 import { refuseTarget } from './target-place.ts';
 
@@ -46,9 +48,6 @@ export type TargetOptions = {
 };
 
 export type Replace = { readonly overwrite: boolean };
-
-/** `refused`: the system does not allow it here (device nodes of ordinary users, links over two file systems). */
-export type SpecialPlacement = Placement | 'refused';
 
 /** All paths are relative to the target, with single slashes; anything else is TARGET_UNSAFE. */
 export class TargetTree {
@@ -376,17 +375,6 @@ export class TargetTree {
     if (file !== undefined) this.#door.close(file);
     return isRemoved;
   }
-}
-
-const REFUSALS: readonly string[] = ['EXDEV', 'EMLINK', 'EPERM', 'EINVAL', 'ENOTSUP', 'EOPNOTSUPP'];
-
-function unlessRefused(
-  placed: Placement | { readonly errno: string },
-  path: Raw,
-): SpecialPlacement {
-  if (placed === 'made' || placed === 'kept') return placed;
-  if (REFUSALS.includes(placed.errno)) return 'refused';
-  throw targetFailure(path, placed.errno);
 }
 
 function nodeType(type: Attributes['type']): number {

@@ -32,6 +32,8 @@ export type FetchTools = {
   onMedium(barcode: string): void;
   /** A file that has all its bytes, proven: it is to get its attributes and its name. Takes the file over. */
   onWhole(entry: NamedInode, file: TargetFile): void;
+  /** Its bytes are not to be had; told of each name that wants them. */
+  onLost(entry: NamedInode, error: CodedError): void;
   /** This name will not be there. */
   onFailure(entry: NamedInode, error: CodedError): void;
   warn(message: string): void;
@@ -292,7 +294,7 @@ export class Fetcher {
     for (const { contentId, entry } of this.#wanted.names()) {
       if (contentId !== last) cause = this.#whyOffline(contentId);
       last = contentId;
-      this.#tools.onFailure(entry, cause ?? noCopy(entry.path));
+      this.#tools.onLost(entry, cause ?? noCopy(entry.path));
     }
     this.#wanted.clear();
   }

@@ -8,7 +8,7 @@
 import { strict as assert } from 'node:assert';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Clock } from '../../base/clock.ts';
-import { CodedError, type FailureCode } from '../../base/errors.ts';
+import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 import { type Raw, rawText } from '../../base/raw.ts';
 import { Archives } from '../../catalog/archives.ts';
@@ -27,6 +27,7 @@ import type { Library } from '../../storage/library.ts';
 import { below, Fetcher, noCopy } from './fetch.ts';
 import { readMinutes } from './plan.ts';
 import { isRight } from './prove.ts';
+import type { RestoreEvent, RestoreFailure, RestorePlan, RestoreReport } from './report.ts';
 import { NAMES_TOLD_MAX } from './round.ts';
 import { WholeFiles } from './whole-files.ts';
 
@@ -48,49 +49,6 @@ export type RestoreTools = {
   /** Absolute paths of this program's own directories, into which nothing is restored. */
   readonly ownDirectories: readonly Raw[];
 };
-
-export type RestorePlan = {
-  readonly files: number;
-  readonly bytes: number;
-  readonly media: readonly {
-    readonly barcode: string;
-    readonly location: string | null;
-    readonly files: number;
-    readonly bytes: number;
-    /** To load it, go through what is wanted and put it back, by the drives' data sheets. */
-    readonly minutes: number;
-  }[];
-  /** Files without a good copy: how many, and the first of them, printable. */
-  readonly lostFiles: number;
-  readonly lost: readonly string[];
-};
-
-export type RestoreReport = {
-  readonly restored: number;
-  readonly kept: number;
-  readonly bytes: number;
-  readonly media: readonly string[];
-  /** How many entries are not there, and the first of them; each is an event too. */
-  readonly failures: number;
-  readonly failed: readonly RestoreFailure[];
-  /** What could not be set, such as owners by an ordinary user: reason and how often. */
-  readonly notSet: Readonly<Record<string, number>>;
-  readonly seconds: number;
-};
-
-export type RestoreFailure = {
-  /** For people. */
-  readonly path: string;
-  readonly reason: string;
-  readonly code: FailureCode;
-};
-
-export type RestoreEvent =
-  | { readonly event: 'plan'; readonly plan: RestorePlan }
-  | { readonly event: 'medium'; readonly barcode: string }
-  | { readonly event: 'file'; readonly path: string; readonly bytes: number }
-  | ({ readonly event: 'failure' } & RestoreFailure)
-  | { readonly event: 'warning'; readonly message: string };
 
 const ENTRIES_A_TURN = 1000;
 
@@ -175,6 +133,10 @@ class RestoreJob {
         this.#listen({ event: 'medium', barcode });
       },
       onWhole: (entry, file) => this.#finishFile(entry, file),
+      onLost: (entry, error) => {
+        if (entry.inode.sourceInode.links > 1) this.#links.markLost(entry.inode.inodeId);
+        this.#fail(entry, error);
+      },
       onFailure: (entry, error) => this.#fail(entry, error),
       warn: (message) => this.#listen({ event: 'warning', message }),
     });
@@ -401,10 +363,12 @@ class RestoreJob {
   #makeLink(entry: NamedInode): boolean {
     const first = this.#links.first(entry.inode.inodeId);
     assert(first, 'a further name has a first one');
-    if (!first.isLinkable && first.pass === this.#pass) return true;
+    const { isLinkable, isLost } = first;
+    if (!isLinkable && !isLost && first.pass === this.#pass) return true;
     this.#attempt(entry, () => {
-      if (!first.isLinkable) {
-        this.#links.setFirst(entry, { isKept: false, pass: this.#pass });
+      if (!isLinkable) {
+        // What is lost is asked for by all its names at once: each is told of, and none waits for the one before.
+        if (!isLost) this.#links.setFirst(entry, { isKept: false, pass: this.#pass });
         this.#makeAnew(entry);
         return;
       }
