@@ -57,12 +57,11 @@ export function unlessRefused(
   throw targetFailure(path, placed.errno);
 }
 
+const NOT_PLAIN = /\0|(?:^|\/)\.{0,2}(?:\/|$)/;
+
 /** Names separated by single slashes, none of them empty, `.` or `..`; no NUL. @throws CodedError TARGET_UNSAFE */
 export function checkPath(path: Raw): void {
-  const isPlain =
-    !path.includes('\0') &&
-    path.split('/').every((name) => name !== '' && name !== '.' && name !== '..');
-  if (isPlain) return;
+  if (!NOT_PLAIN.test(path)) return;
   const message = `${rawText(path)} is no path beneath the target`;
   throw new CodedError('TARGET_UNSAFE', message, { path: rawText(path) });
 }

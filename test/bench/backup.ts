@@ -163,9 +163,9 @@ function printRss(name: string, ends: readonly { readonly peakRssBytes: number }
 }
 
 /** The median of the rounds' own ratios: what disturbs one round disturbs both sides of it. */
-function perRound(
-  one: Result | undefined,
-  other: Result | undefined,
+export function perRound(
+  one: Pick<Result, 'usages'> | undefined,
+  other: Pick<Result, 'usages'> | undefined,
   figure: 'wallSeconds' | 'cpuSeconds' = 'wallSeconds',
 ): number {
   const pairs = one?.usages.map(
@@ -190,7 +190,7 @@ function print(tree: Tree, results: readonly Result[]): void {
   for (const { contender, usages } of results) line(contender.name, tree, usages);
 }
 
-function line(name: string, { files, bytes }: Tree, usages: readonly Usage[]): void {
+export function line(name: string, { files, bytes }: Tree, usages: readonly Usage[]): void {
   const of = (figure: (usage: Usage) => number) => median(usages.map(figure));
   const wall = of(({ wallSeconds }) => wallSeconds);
   const rates = `${(bytes / wall / 1e9).toFixed(2)} GB/s, ${(files / wall / 1000).toFixed(1)}k files/s`;
@@ -201,7 +201,7 @@ function line(name: string, { files, bytes }: Tree, usages: readonly Usage[]): v
   );
 }
 
-function ratio(name: string, found: number, target: number, better: 'least' | 'most'): void {
+export function ratio(name: string, found: number, target: number, better: 'least' | 'most'): void {
   const isMet = better === 'most' ? found <= target : found >= target;
   const sign = better === 'most' ? '<=' : '>=';
   console.log(

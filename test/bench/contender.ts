@@ -36,7 +36,11 @@ export function shelfs(
     readonly settings?: string;
     readonly words?: readonly string[];
   } = {},
-): Contender & { readonly ends: readonly End[] } {
+): Contender & {
+  readonly ends: readonly End[];
+  /** Of the tree that `run` has stored, into a directory. */
+  restore(tree: Tree, to: string): Usage;
+} {
   const { name = 'shelfs', settings = '', words = [] } = options;
   const state = join(directory, 'shelfs');
   const ends: End[] = [];
@@ -64,6 +68,12 @@ export function shelfs(
       expectWhole(end, tree, isFirst);
       isFirst = false;
       ends.push(end);
+      return usage;
+    },
+    restore: (tree, to) => {
+      const { usage, stdout } = measure(command('restore', '/', '--to', to, '--json'), 'kept');
+      const end = JSON.parse(stdout.slice(stdout.trimEnd().lastIndexOf('\n') + 1));
+      assert.deepEqual([end.restored, end.failures], [tree.files, 0]);
       return usage;
     },
     clear: () => rmSync(state, { recursive: true, force: true }),

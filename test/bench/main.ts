@@ -6,11 +6,13 @@
  *   catalog [--files N]
  *   backup [--full] [--rounds N] [--only large,small,rescan] [--no-peers] [--directory TMPFS]
  *          [--large-files N] [--large-mib N] [--small-files N] [--rescan-files N]
+ *   restore [--full] [--rounds N] [--small-files N] [--directory TMPFS]
  */
 import { strict as assert } from 'node:assert';
 import { parseArgs } from 'node:util';
 import { backup, FULL, MODEST } from './backup.ts';
 import { catalog } from './catalog.ts';
+import { restore } from './restore.ts';
 import { virtualDrive } from './virtual-drive.ts';
 
 const { values, positionals } = parseArgs({
@@ -45,6 +47,14 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
       rounds: count(values.rounds),
       only: values.only.split(',').filter(Boolean),
       peers: values.peers,
+      directory: values.directory,
+    });
+  },
+  restore: async () => {
+    const usual = values.full ? FULL : MODEST;
+    restore({
+      files: count(values['small-files'] ?? usual.smallFiles),
+      rounds: count(values.rounds),
       directory: values.directory,
     });
   },
