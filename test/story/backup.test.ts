@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
 import { Media } from '../../src/catalog/media.ts';
+import type { BackupEvent } from '../../src/job/backup/report.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { differences, makeRichTree, randomBytes } from '../sim/rich-tree.ts';
 
@@ -26,6 +27,17 @@ describe.each([
       files: { new: 0, changed: 0, gone: 0 },
       bytes: { hashed: 0, written: 0 },
     });
+  });
+
+  test('what has been done grows to what there was to do', async () => {
+    const world = await BackupWorld.make();
+    for (let file = 0; file < 10; file += 1)
+      writeFileSync(join(world.source, `f${file}`), `bytes ${file}`);
+    writeFileSync(join(world.source, 'large'), randomBytes(seededRandom(1), 6_000_000));
+    const events: BackupEvent[] = [];
+    await world.backup({ workers, events });
+    const last = events.findLast(({ event }) => event === 'progress');
+    expect(last).toMatchObject({ bytes: 6_000_070, bytesTotal: 6_000_070 });
   });
 });
 
