@@ -185,10 +185,22 @@ test('cartridges that hold less than was promised are filled by what their chips
     writeFileSync(join(world.source, `file ${index}`), randomBytes(random, 3_000_000 + index));
   }
   const report = await world.backup({ workers: 1 });
-  console.log(report);
   const loads = (await world.sim.library.statistics()).reduce((sum, { loads }) => sum + loads, 0);
   expect(loads).toBe(report.media.length);
   const { tree, report: restored } = await world.restore();
   expect(restored.failed).toEqual([]);
   expect(differences(world.source, tree)).toBe('');
+});
+
+test('a cartridge that ended early makes neither the archives nor the parts of others small', async () => {
+  const world = await BackupWorld.make({ config: '[archive]\nsize = "20MB"\n' });
+  const media = new Media(world.catalog);
+  const [early] = media.list();
+  media.setCapacity(early?.id ?? 0, 2 ** 20);
+  media.setState(early?.id ?? 0, 'full');
+  for (let file = 0; file < 5; file += 1)
+    writeFileSync(join(world.source, `f${file}`), randomBytes(seededRandom(file), 2_000_000));
+  const events: BackupEvent[] = [];
+  expect(await world.backup({ events })).toMatchObject({ state: 'finished' });
+  expect(events.filter(({ event }) => event === 'archive').length).toBe(1);
 });

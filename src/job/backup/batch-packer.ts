@@ -1,12 +1,8 @@
 /** Gathers small files, and heads alone, into a batch as it travels to a reader: columns, and all heads in one buffer. */
+import { PAX_BYTES_MAX } from '../../archive/pax.ts';
+import { TAR_BLOCK_BYTES } from '../../archive/ustar.ts';
 import { NOTHING_TO_READ, STAMP_NUMBERS } from '../../source/door.ts';
-import {
-  type PackedTask,
-  SLAB_BYTES,
-  SMALL_BYTES_MAX,
-  type SourcePlace,
-  type Stamp,
-} from './fragment.ts';
+import { type PackedTask, SLAB_BYTES, type SourcePlace, type Stamp } from './fragment.ts';
 import { putStamp } from './fragment-codec.ts';
 
 /** FACTS: 64 to 256 small files a task keep messages rare and readers even. */
@@ -15,6 +11,9 @@ const FILES_MAX = 256;
 const HEADS_BYTES = FILES_MAX * 2048;
 
 type Source = Pick<SourcePlace, 'source' | 'followsLinks'>;
+
+/** All records of a member and its headers, with a small file behind them no more than a slab. */
+const HEAD_BYTES_MAX = PAX_BYTES_MAX + 2 * TAR_BLOCK_BYTES;
 
 /** What is read behind a head. */
 export type ReadFrom = { readonly place: SourcePlace; readonly stamp: Stamp };
@@ -84,7 +83,7 @@ export class BatchPacker {
     const length = writeHead(this.#heads, this.#headBytes);
     if (length !== undefined || this.#count > 0) return length;
     // Thousands of extended attributes: a batch of its own.
-    this.#heads = Buffer.allocUnsafeSlow(SMALL_BYTES_MAX);
+    this.#heads = Buffer.allocUnsafeSlow(HEAD_BYTES_MAX);
     return writeHead(this.#heads, 0);
   }
 

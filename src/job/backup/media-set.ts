@@ -55,6 +55,9 @@ const BUSY_POLL_MS = 2000;
 /** The chip counts in MiB, and what filemarks and labels take beside the archives. */
 const MEASURE_TOLERANCE_BYTES = 8 * 2 ** 20;
 
+/** What a backup writes to, now or one day. */
+const WRITABLE_STATES: ReadonlySet<string> = new Set(['unlabelled', 'scratch', 'filling']);
+
 /** With less left than this share nothing worth a load fits. */
 const FULL_SHARE = 0.01;
 
@@ -133,10 +136,14 @@ export class MediaSet {
 
   /** Room of an empty medium of the pool; undefined where there is none to tell. */
   freshRoomBytes(): number | undefined {
-    const rooms = this.#tools.media
+    const all = this.#tools.media
       .list()
-      .filter((medium) => medium.kind === 'tape' && medium.pool === this.#tools.pool)
-      .map((medium) => this.#roomOf({ ...medium, writtenBytes: 0 }));
+      .filter((medium) => medium.kind === 'tape' && medium.pool === this.#tools.pool);
+    // One that is written no more may have ended early, and is no measure for those that are.
+    const written = all.filter(({ state }) => WRITABLE_STATES.has(state));
+    const rooms = (written.length > 0 ? written : all).map((medium) =>
+      this.#roomOf({ ...medium, writtenBytes: 0 }),
+    );
     return rooms.length === 0 ? undefined : Math.min(...rooms);
   }
 

@@ -1,5 +1,7 @@
 /** What has room in a batch. */
 import { expect, test } from 'vitest';
+import { PAX_BYTES_MAX } from '../../../../src/archive/pax.ts';
+import { TAR_BLOCK_BYTES } from '../../../../src/archive/ustar.ts';
 import { rawOf } from '../../../../src/base/raw.ts';
 import { BatchPacker } from '../../../../src/job/backup/batch-packer.ts';
 import { NOTHING_TO_READ } from '../../../../src/source/door.ts';
@@ -19,4 +21,14 @@ test('a batch has room for as many sources as it can number, and for more of the
   const { sources, sourceOf } = packer.finish();
   expect(sources.length).toBe(NOTHING_TO_READ);
   expect([...sourceOf]).toEqual([...sources.keys(), 7]);
+});
+
+test('a head of as many records as a member may have is one of a batch, however little else it needs', () => {
+  const headBytes = PAX_BYTES_MAX + 2 * TAR_BLOCK_BYTES;
+  const packer = new BatchPacker();
+  const isWritten = packer.add(undefined, (heads, at) =>
+    at + headBytes <= heads.length ? headBytes : undefined,
+  );
+  expect(isWritten).toBe(true);
+  expect(packer.finish().heads.length).toBe(headBytes);
 });
