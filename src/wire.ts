@@ -9,6 +9,7 @@ import { CodedError } from './base/errors.ts';
 import { type Host, hasSha256Instructions, systemHost, systemMachine } from './base/machine.ts';
 import { type Random, systemRandom } from './base/random.ts';
 import { type Raw, rawOf } from './base/raw.ts';
+import { printable } from './base/text.ts';
 import type { Catalog, CatalogMode } from './catalog/catalog.ts';
 import type { Medium } from './catalog/media.ts';
 import { CATALOG_FILE, type Config, loadConfig } from './config.ts';
@@ -47,6 +48,8 @@ export type WireOptions = {
 export type RestoreOrder = {
   /** Absolute and normal. */
   readonly paths: readonly Raw[];
+  /** Undefined: this host. */
+  readonly host: string | undefined;
   /** A snapshot or a time; undefined: the newest. */
   readonly at: string | undefined;
   readonly to: Raw;
@@ -265,14 +268,14 @@ async function backupTools(app: App, openDoor: () => ScsiDoor): Promise<StartToo
 
 async function restoreOrder(
   app: App,
-  { paths, at, to, overwrite }: RestoreOrder,
+  { paths, host: hostName = app.host.name, at, to, overwrite }: RestoreOrder,
 ): Promise<[RestoreRequest, RestoreTools]> {
   const catalog = await app.catalog('write');
   const { Tree } = await import('./catalog/tree.ts');
   const tree = new Tree(catalog);
-  const host = tree.directories.hosts().find(({ name }) => name === app.host.name);
+  const host = tree.directories.hosts().find(({ name }) => name === hostName);
   if (!host) {
-    const sentence = `nothing of host ${app.host.name} is known; \`shelfs backup\` makes a snapshot`;
+    const sentence = `nothing of host ${printable(hostName)} is known; \`shelfs backup\` makes a snapshot`;
     throw new CodedError('USAGE', sentence);
   }
   const request = { paths, hostId: host.id, snapshot: tree.resolveSnapshot(at), to, overwrite };

@@ -229,7 +229,7 @@ for path in "$@"; do
   [ "$path" = / ] || printf '%s\n' "${path%/}" >>"$work/wanted"
 done
 if [ -n "$host" ]; then host=$(escape "$host"); else
-  host=$(arrange -k2,2 -k3,3 "$work/lines" | tail -n 1 | cut -f 5)
+  host=$(arrange -k2,2 -k3,3 "$work/lines" | tail -n 1 | cut -f 6)
 fi
 
 # The newest line of each path, less what is gone, not wanted, or names no place below the target.

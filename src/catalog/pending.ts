@@ -1,10 +1,10 @@
 /** A run's rows that are not yet part of any snapshot: SQL shared by the run, its finish and its journal. */
 import { strict as assert } from 'node:assert';
-import type { Raw } from '../base/raw.ts';
+import { type Raw, rawOf } from '../base/raw.ts';
 import { Ahead } from './ahead.ts';
 import type { Catalog } from './catalog.ts';
 import { CHANGES, type Change, changeOf } from './change.ts';
-import { Directories, PLACE_OF_HOSTS } from './directories.ts';
+import { Directories, type Host, PLACE_OF_HOSTS } from './directories.ts';
 import { type Inode, type InodeRow, Inodes, inodeColumns } from './inodes.ts';
 import { isFile, isFileSql } from './mode.ts';
 
@@ -15,7 +15,9 @@ export const WAITING = `(coalesce(${isFileSql('i')}, 0) AND (i.content IS NULL
 export type PendingEntry = {
   readonly directoryId: number;
   readonly name: Raw;
+  /** On its host. */
   readonly path: Raw;
+  readonly hostId: number;
   readonly change: Change;
   /** Undefined for what is gone. */
   readonly inode: Inode | undefined;
@@ -155,25 +157,28 @@ export class PendingRows {
   /** As `inPathOrder`, page by page: each row's share of it counts here. */
   *#walk(marked: string, rows: RowPages): Generator<PendingEntry> {
     const directories = this.#directoriesIn(marked);
-    const open = (dir: number): Level => ({
+    const hosts = this.#directories.hosts();
+    const open = (dir: number, hostId: number): Level => ({
       dir,
+      hostId,
       prefix: this.#prefix(dir),
       rows: new Page((last) => rows(dir, last?.[14])),
       directories: new Page((last) => directories(dir, last?.[0])),
     });
-    const levels = [open(PLACE_OF_HOSTS)];
+    const levels = [open(PLACE_OF_HOSTS, NO_HOST)];
     for (let level = levels.at(-1); level; level = levels.at(-1)) {
-      const { rows, directories, dir, prefix } = level;
+      const { rows, directories, dir, hostId, prefix } = level;
       const directory = directories.next;
       let row = rows.next;
       for (; row && (!directory || row[14] <= directory[0]); row = rows.next) {
         rows.advance();
-        yield this.#entry(row, dir, prefix);
+        const own = hostId === NO_HOST ? hostNamed(hosts, row[14]) : hostId;
+        yield this.#entry(row, { dir, hostId: own, prefix });
       }
       if (!directory) levels.pop();
       else {
         directories.advance();
-        levels.push(open(directory[1]));
+        levels.push(open(directory[1], hostId === NO_HOST ? hostOf(hosts, directory[1]) : hostId));
       }
     }
   }
@@ -229,7 +234,10 @@ export class PendingRows {
     };
   }
 
-  #entry(row: EntryRow, directoryId: number, prefix: string | undefined): PendingEntry {
+  #entry(
+    row: EntryRow,
+    { dir, hostId, prefix }: Pick<Level, 'dir' | 'hostId' | 'prefix'>,
+  ): PendingEntry {
     const isGone = row[0] === null;
     const name = row[14];
     const isWaiting =
@@ -237,8 +245,9 @@ export class PendingRows {
       isFile(row[1]) &&
       (row[11] === null || (row[15] === CHANGES.again && row[17] === null));
     return {
-      directoryId,
+      directoryId: dir,
       name,
+      hostId,
       path: (prefix === undefined ? '/' : prefix + name) as Raw,
       change: changeOf(row[15]),
       archiveId: row[17] ?? undefined,
@@ -301,8 +310,25 @@ function selectFrom(where: string, asked: Asked & { readonly hashes: boolean }):
 type RowPages = (dir: number, after: Raw | undefined) => readonly EntryRow[];
 type ChildRow = [name: Raw, dir: number, parent: number];
 
+/** Where the roots of hosts stand, none is told yet. */
+const NO_HOST = 0;
+
+function hostNamed(hosts: readonly Host[], name: Raw): number {
+  return known(hosts.find((host) => rawOf(host.name) === name)).id;
+}
+
+function hostOf(hosts: readonly Host[], rootId: number): number {
+  return known(hosts.find(({ directoryId }) => directoryId === rootId)).id;
+}
+
+function known(host: Host | undefined): Host {
+  assert(host, 'only hosts stand at the top');
+  return host;
+}
+
 type Level = {
   readonly dir: number;
+  readonly hostId: number;
   readonly prefix: string | undefined;
   readonly rows: Page<EntryRow>;
   readonly directories: Page<ChildRow>;

@@ -35,12 +35,18 @@ export const restore = (open: OpenContext) =>
             requiresArg: true,
             describe: 'a snapshot or a time; default: the newest snapshot',
           })
+          .option('host', {
+            type: 'string',
+            requiresArg: true,
+            describe: 'of this host; default: ours',
+          })
           .option('plan', { type: 'boolean', describe: 'only say which cartridges it takes' })
           .option('overwrite', { type: 'boolean', describe: 'replace what is there and differs' }),
       run: async ({ app, output, signal, setExit }, args) => {
         const here = workingDirectory();
         const order = {
           paths: args.paths.map((path) => pathArgument(path, here)),
+          host: args.host,
           at: args.at,
           to: pathArgument(args.to, here),
           overwrite: args.overwrite ?? false,

@@ -52,6 +52,7 @@ type AddArgs = RuleArgs & {
   as?: string | undefined;
   followSymlinks?: boolean | undefined;
   oneFileSystem?: boolean | undefined;
+  host?: string | undefined;
   changedBy?: string | undefined;
   rehashOnCtime?: boolean | undefined;
   nodump?: boolean | undefined;
@@ -74,6 +75,7 @@ const add = (open: OpenContext) =>
           .options({
             name: word('of the source; default: the last name of its path'),
             as: word('the path its files are known by; default: where they are'),
+            host: word('the host whose files they are; default: this one'),
             ...RULE_OPTIONS,
             'follow-symlinks': flag('store what links lead to; default: the links'),
             'one-file-system': flag('stay out of what is mounted below'),
@@ -95,6 +97,7 @@ const add = (open: OpenContext) =>
           {
             path: pathArgument(args.path, here),
             name: args.name,
+            host: args.host,
             original: args.as === undefined ? undefined : pathArgument(args.as, here),
             ...(await ruleWords(args)),
             options: optionsOf(args),
@@ -145,7 +148,7 @@ const list = (open: OpenContext) =>
         };
         output.result(document, () =>
           [
-            formatSources(found),
+            formatSources(found, app.host.name),
             ...(global.length > 0 ? [`all sources: ${describeRules(global)}`] : []),
           ].join('\n'),
         );
@@ -219,28 +222,35 @@ async function markAll(
   );
 }
 
-export function documentSource({ source, options, rules }: SourceDetails) {
+export function documentSource({ source, host, options, rules }: SourceDetails) {
   const { path: original, pathBase64: originalBase64 } = documentPath(source.original);
   return {
     name: source.name,
     ...documentPath(source.path),
     original,
+    host,
     ...(originalBase64 !== undefined && { originalBase64 }),
     options,
     rules: rules.map(documentRule),
   };
 }
 
-function formatSources(found: readonly SourceDetails[]): string {
+function formatSources(found: readonly SourceDetails[], ownHost: string): string {
   if (found.length === 0) return 'no source yet; `shelfs source add PATH` makes one';
-  const rows = found.map(({ source, options, rules }) => [
+  const rows = found.map(({ source, host, options, rules }) => [
     source.name,
     rawText(source.path),
-    source.original === source.path ? '' : rawText(source.original),
+    knownAs(source, host === ownHost ? undefined : host),
     describeOptions(options),
     describeRules(rules),
   ]);
   return formatTable(['NAME', 'PATH', 'KNOWN AS', 'OPTIONS', 'RULES'], rows);
+}
+
+/** Empty where files are known as what they are here. */
+function knownAs({ original, path }: SourceDetails['source'], host: string | undefined): string {
+  if (host !== undefined) return `${printable(host)}:${rawText(original)}`;
+  return original === path ? '' : rawText(original);
 }
 
 function describeOptions(options: SourceOptions): string {

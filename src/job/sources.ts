@@ -1,4 +1,5 @@
 /** Sources: what is to be protected; added, removed, and single paths tracked or untracked. */
+import { strict as assert } from 'node:assert';
 import { realpath, stat } from 'node:fs/promises';
 import { CodedError, errnoOf } from '../base/errors.ts';
 import { type Raw, rawPath, rawText, toRaw } from '../base/raw.ts';
@@ -18,6 +19,8 @@ export type AddSourceRequest = RuleWords & {
   readonly name?: string | undefined;
   /** The path the files are known by; default: where they are read. */
   readonly original?: Raw | undefined;
+  /** Whose files they are; undefined: this machine's. */
+  readonly host?: string | undefined;
   readonly options: SourceOptions;
 };
 
@@ -31,11 +34,14 @@ export type SourceTools = {
 
 export type SourceDetails = {
   readonly source: Source;
+  /** Whose files they are. */
+  readonly host: string;
   readonly options: SourceOptions;
   readonly rules: readonly Rule[];
 };
 
 const NAME_LENGTH_MAX = 100;
+const HOST_BYTES_MAX = 255;
 
 /**
  * @throws CodedError USAGE where it is no directory, overlaps another source, lies in a directory of this program, or where
@@ -46,7 +52,8 @@ export async function addSource(
   request: AddSourceRequest,
 ): Promise<SourceDetails> {
   const { catalog, hostName } = tools;
-  const { path, original = path, patterns, presets, options } = request;
+  const { path, original = path, host = hostName, patterns, presets, options } = request;
+  checkHost(host);
   const name = request.name ?? defaultName(original);
   checkName(name);
   await checkDirectory(path);
@@ -64,21 +71,21 @@ export async function addSource(
     })),
   );
   return catalog.write(() => {
-    const { id: hostId } = new Directories(catalog).ensureHost(hostName);
+    const { id: hostId } = new Directories(catalog).ensureHost(host);
     checkOverlap(
       others.filter((other) => other.hostId === hostId),
       added,
     );
     const id = sources.add({ name, hostId, path, original, options });
     sources.setRules(id, rules);
-    return detailsOf(sources, findSource(catalog, name));
+    return detailsOf(catalog, findSource(catalog, name));
   });
 }
 
 /** In order of name. */
 export function listSources(catalog: Catalog): SourceDetails[] {
   const sources = new Sources(catalog);
-  return catalog.read(() => sources.list().map((source) => detailsOf(sources, source)));
+  return catalog.read(() => sources.list().map((source) => detailsOf(catalog, source)));
 }
 
 /** @throws CodedError USAGE where there is none of this name */
@@ -95,7 +102,7 @@ export function findSource(catalog: Catalog, name: string): Source {
 export function removeSource(catalog: Catalog, name: string): SourceDetails {
   return catalog.write(() => {
     const sources = new Sources(catalog);
-    const details = detailsOf(sources, findSource(catalog, name));
+    const details = detailsOf(catalog, findSource(catalog, name));
     sources.remove(details.source.id);
     return details;
   });
@@ -168,14 +175,23 @@ export function sourceOf(
   { path, hostName }: { readonly path: Raw; readonly hostName: string },
 ): { readonly source: Source; readonly relative: Raw } {
   const host = new Directories(catalog).hosts().find(({ name }) => name === hostName);
-  const sources = new Sources(catalog).list().filter(({ hostId }) => hostId === host?.id);
+  const sources = new Sources(catalog).list();
   for (const find of [readRelative, relativePath]) {
     for (const source of sources) {
+      // What another host's files are known as may be ours too: they are named by where they are read.
+      if (find === relativePath && source.hostId !== host?.id) continue;
       const relative = find(source, path);
       if (relative !== undefined) return { source, relative };
     }
   }
   throw usage(`${rawText(path)} is in no source; \`shelfs source list\` shows them`);
+}
+
+/** It stands in members' names and journals (FORMAT.md sections 4 and 5). */
+function checkHost(host: string): void {
+  const bytes = Buffer.byteLength(host);
+  if (bytes > 0 && bytes <= HOST_BYTES_MAX && !/^\.{1,2}$|[/\p{Cc}]/u.test(host)) return;
+  throw usage(`--host ${printable(host)}: a host's name has 1 to ${HOST_BYTES_MAX} bytes and no /`);
 }
 
 function readRelative(source: Source, path: Raw): Raw | undefined {
@@ -186,11 +202,14 @@ function isMarkOf({ kind, value }: Rule, relative: Raw): boolean {
   return (kind === 'track' || kind === 'untrack') && value === relative;
 }
 
-function detailsOf(sources: Sources, source: Source): SourceDetails {
+function detailsOf(catalog: Catalog, source: Source): SourceDetails {
+  const host = new Directories(catalog).hosts().find(({ id }) => id === source.hostId);
+  assert(host, 'a source is of a host');
   return {
     source,
+    host: host.name,
     options: parseSourceOptions(source.options),
-    rules: sources.rules(source.id),
+    rules: new Sources(catalog).rules(source.id),
   };
 }
 

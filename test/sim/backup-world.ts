@@ -169,6 +169,7 @@ export class BackupWorld {
   async restore(
     options: {
       path?: string;
+      host?: string;
       at?: string;
       to?: string;
       overwrite?: boolean;
@@ -179,7 +180,7 @@ export class BackupWorld {
     const to = options.to ?? (await scratchDirectory());
     const { catalog = this.catalog } = options;
     const tree = new Tree(catalog);
-    const host = tree.directories.ensureHost(HOST);
+    const host = tree.directories.ensureHost(options.host ?? HOST);
     const report = await restore(
       {
         paths: [rawOf(options.path ?? '/')],

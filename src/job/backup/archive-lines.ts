@@ -122,7 +122,7 @@ export class ArchiveLines {
   }
 
   #add(
-    { row, inode }: OutgoingEntry,
+    { row, inode, host }: OutgoingEntry,
     change: Exclude<PendingEntry['change'], 'again'>,
     { hash, copies }: LineContent,
     isChangedWhileRead = false,
@@ -136,6 +136,7 @@ export class ArchiveLines {
       inode: inode.sourceInode,
       group: inode.sourceInode.links > 1 ? inode.inodeId : undefined,
       from: row.movedFrom,
+      host: host === undefined ? undefined : rawOf(host),
       isChangedWhileRead: isChangedWhileRead || undefined,
     });
   }

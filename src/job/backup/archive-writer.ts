@@ -395,7 +395,8 @@ export class ArchiveWriter {
     const content = contentOf(result, inode.sizeBytes);
     const isChangedWhileRead = outcome === 'changed-while-read';
     this.#lines.addStored(entry, extent, { hash: content.hash, isChangedWhileRead });
-    if (inode.sourceInode.links > 1) this.#linkable.set(inode.inodeId, memberPath(row.path));
+    if (inode.sourceInode.links > 1)
+      this.#linkable.set(inode.inodeId, memberPath(row.path, entry.host));
     this.#recorder.add({ ...stored, content, extents: [extent] });
   }
 
@@ -453,7 +454,7 @@ export class ArchiveWriter {
     const content = contentOf(result, inode.sizeBytes);
     this.#lines.addStored(entry, extent, { hash: content.hash, isChangedWhileRead });
     if (inode.sourceInode.links > 1 && !piece.part) {
-      this.#linkable.set(inode.inodeId, memberPath(row.path));
+      this.#linkable.set(inode.inodeId, memberPath(row.path, entry.host));
     }
     if (content.segments) {
       for (const line of formatSegments(content.hash, content.segments)) this.addLine(line);
@@ -474,7 +475,7 @@ export class ArchiveWriter {
     if (this.#recorder.isUnrecorded(inode.inodeId)) this.record();
     const link = this.#linkable.get(inode.inodeId);
     if (entry.form === 'link' && link !== undefined) {
-      const path = memberPath(row.path);
+      const path = memberPath(row.path, entry.host);
       await this.#stream.write(
         encodeMember({ path, attributes: inode, lengthBytes: 0, link }).head,
       );

@@ -128,7 +128,7 @@ class BackupJob {
     const { clock } = tools;
     this.#tally = new Tally({ jobs: this.#jobs, jobNumber: job.number, clock, listen });
     this.#startUsage = tools.usage();
-    this.#outgoing = new Outgoing(request.sources);
+    this.#outgoing = this.#newOutgoing();
   }
 
   async run(isResumed: boolean, signal: AbortSignal): Promise<BackupReport> {
@@ -187,7 +187,7 @@ class BackupJob {
   }
 
   async dryRun(signal: AbortSignal): Promise<DryRunReport> {
-    const outgoing = new Outgoing(this.#request.sources);
+    const outgoing = this.#newOutgoing();
     try {
       await this.#scanAll(signal);
       await this.#deduplicate(signal);
@@ -244,7 +244,7 @@ class BackupJob {
 
   async #deduplicate(signal: AbortSignal): Promise<void> {
     const pool = new HashPool({ workers: this.#request.workers });
-    const outgoing = new Outgoing(this.#request.sources);
+    const outgoing = this.#newOutgoing();
     try {
       await deduplicate(
         {
@@ -252,7 +252,7 @@ class BackupJob {
           run: this.#run,
           pool,
           policy: this.#policy(),
-          placeOf: (row) => outgoing.placeOf(row.path),
+          placeOf: (row) => outgoing.placeOf(row),
           onHashed: ({ bytes }) => this.#tally.hashed(bytes),
           onFound: (file) => this.#tally.found(file),
         },
@@ -262,6 +262,11 @@ class BackupJob {
       outgoing.close();
       await pool.close();
     }
+  }
+
+  #newOutgoing(): Outgoing {
+    const { catalog, host } = this.#tools;
+    return new Outgoing(this.#request.sources, catalog, host.name);
   }
 
   /**
@@ -279,7 +284,7 @@ class BackupJob {
     for (let before = -1; this.#run.hasWaiting() && this.#settled > before; ) {
       before = this.#settled;
       this.#outgoing.close();
-      this.#outgoing = new Outgoing(this.#request.sources);
+      this.#outgoing = this.#newOutgoing();
       for (const row of this.#run.waiting()) this.#lookAgain(row);
       // Lines alone stand in the archive that ends the run.
       if (this.#run.outstanding().needsMedium) await writer.store(end, signal);

@@ -68,7 +68,8 @@ function addJob(
 }
 
 function refuseOverlap(sources: readonly Source[]): void {
-  const overlap = findOverlap(sources);
+  const overlaps = [...Map.groupBy(sources, ({ hostId }) => hostId).values()].map(findOverlap);
+  const overlap = overlaps.find((found) => found !== undefined);
   if (!overlap) return;
   const names = `${printable(overlap.inner.name)} and ${printable(overlap.outer.name)}`;
   throw new CodedError(

@@ -30,6 +30,8 @@ export type OutgoingEntry = {
   readonly row: PendingEntry;
   readonly inode: Inode;
   readonly form: EntryForm;
+  /** Where it is not the run's own: its members stand below a prefix that says so. */
+  readonly host: string | undefined;
   readonly place: SourcePlace;
   /** Where a sparse file has data. */
   readonly ranges: readonly DataRange[] | undefined;
@@ -154,8 +156,8 @@ function noHead(): number {
 }
 
 function memberOf({ item, part }: Piece<OutgoingEntry>): Member {
-  const { row, inode, ranges } = item.key;
-  const path = memberPath(row.path);
+  const { row, inode, host, ranges } = item.key;
+  const path = memberPath(row.path, host);
   const isFile = inode.type === 'file';
   const lengthBytes = isFile ? (part?.lengthBytes ?? inode.sizeBytes) : 0;
   if (part === undefined && ranges === undefined) return { path, attributes: inode, lengthBytes };

@@ -1,5 +1,6 @@
 /** Rows of the run as items of a plan: what form each takes in an archive, and upper bounds of what it needs there. */
 import { memberLengthMax } from '../../archive/member.ts';
+import { rawOf } from '../../base/raw.ts';
 import type { Inode } from '../../catalog/inodes.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
 import { SEGMENT_BYTES, segmentCount } from '../../domain/content.ts';
@@ -28,7 +29,7 @@ export function formOf(row: PendingEntry, inode: Inode, isFurtherName: boolean):
 }
 
 export function planItem(entry: OutgoingEntry, copies: number): PlanItem<OutgoingEntry> {
-  const { row, inode, form, ranges } = entry;
+  const { inode, form, ranges } = entry;
   const headerBytesMax = form === 'line' ? 0 : headerMax(entry);
   const dataBytes = form === 'data' ? storedData(inode.sizeBytes, ranges) : 0;
   const mapBytes = ranges === undefined ? 0 : padded((ranges.length + 2) * MAP_LINE_BYTES);
@@ -37,19 +38,23 @@ export function planItem(entry: OutgoingEntry, copies: number): PlanItem<Outgoin
     sizeBytes: form === 'data' ? inode.sizeBytes : 0,
     headerBytesMax: headerBytesMax + mapBytes,
     storedBytesMax: headerBytesMax + mapBytes + padded(dataBytes),
-    journalBytesMax: lineMax(row, inode, copies),
+    journalBytesMax: lineMax(entry, copies),
     ...(ranges !== undefined && { ranges }),
   };
 }
 
-function headerMax({ row, inode }: OutgoingEntry): number {
+/** `.shelfs/hosts/HOST`, and the host in the line. */
+const HOST_PREFIX_BYTES = 14;
+
+function headerMax({ row, inode, host }: OutgoingEntry): number {
+  const pathBytes = row.path.length + hostBytes(host);
   const xattrBytes = inode.xattrs.reduce(
     (sum, { name, value }) => sum + name.length + value.length,
     0,
   );
   return memberLengthMax({
-    pathBytes: row.path.length,
-    linkBytes: Math.max(inode.target?.length ?? 0, row.path.length),
+    pathBytes,
+    linkBytes: Math.max(inode.target?.length ?? 0, pathBytes),
     lengthBytes: 0,
     ownerBytes: inode.user.length + inode.group.length,
     xattrs: { count: inode.xattrs.length, bytes: xattrBytes },
@@ -57,8 +62,13 @@ function headerMax({ row, inode }: OutgoingEntry): number {
   });
 }
 
-function lineMax(row: PendingEntry, inode: Inode, copies: number): number {
+function hostBytes(host: string | undefined): number {
+  return host === undefined ? 0 : HOST_PREFIX_BYTES + rawOf(host).length;
+}
+
+function lineMax({ row, inode, host }: OutgoingEntry, copies: number): number {
   const names =
+    hostBytes(host) +
     row.path.length +
     (row.movedFrom?.length ?? 0) +
     (inode.target?.length ?? 0) +

@@ -1,6 +1,8 @@
 /** From a row of the run to what an archive needs of it: where it is read, in what form, and its holes. */
 import { CodedError } from '../../base/errors.ts';
 import type { Raw } from '../../base/raw.ts';
+import type { Catalog } from '../../catalog/catalog.ts';
+import { Directories } from '../../catalog/directories.ts';
 import type { Inode } from '../../catalog/inodes.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
 import type { Source } from '../../catalog/sources.ts';
@@ -29,10 +31,15 @@ export class Outgoing {
   readonly #sources: readonly Source[];
   readonly #followsLinks: ReadonlyMap<number, boolean>;
   readonly #trees = new Map<number, SourceTree>();
+  /** Of hosts other than the run's own. */
+  readonly #foreign: ReadonlyMap<number, string>;
   /** Inodes with several names of which one has been met in this plan. */
   readonly #named = new Map<number, Raw>();
 
-  constructor(sources: readonly Source[]) {
+  /** @param catalog tells the hosts; `hostName` is the run's own */
+  constructor(sources: readonly Source[], catalog: Catalog, hostName: string) {
+    const others = new Directories(catalog).hosts().filter(({ name }) => name !== hostName);
+    this.#foreign = new Map(others.map(({ id, name }) => [id, name]));
     this.#sources = sources;
     this.#followsLinks = new Map(
       sources.map(({ id, options }) => [id, parseSourceOptions(options).followSymlinks]),
@@ -43,30 +50,32 @@ export class Outgoing {
   of(row: PendingEntry, { isFinal }: { readonly isFinal: boolean }): OutgoingEntry | undefined {
     const { inode } = row;
     if (!inode || (row.isWaiting && row.isFollower)) return undefined;
-    const place = this.placeOf(row.path);
+    const place = this.placeOf(row);
     if (!place) return undefined;
+    const host = this.#foreign.get(row.hostId);
     const form = formOf(row, inode, this.#isFurtherName(row));
     const ranges = form === 'data' ? this.#ranges(place, inode) : undefined;
-    return { row, inode, form, place, ranges, isFinal };
+    return { row, inode, form, host, place, ranges, isFinal };
   }
 
   /** Where a known path is read; undefined where no source of the run has it. */
-  placeOf(path: Raw): SourcePlace | undefined {
-    for (const source of this.#sources) {
+  placeOf({ path, hostId }: Pick<PendingEntry, 'path' | 'hostId'>): SourcePlace | undefined {
+    const sources = this.#sources.filter((source) => source.hostId === hostId);
+    for (const source of sources) {
       const relative = relativePath(source, path);
       if (relative === undefined) continue;
       const followsLinks = this.#followsLinks.get(source.id) ?? false;
       return { source: source.path, followsLinks, path: relative };
     }
     // What stands above a source has no bytes.
-    return path === '/' || this.#sources.some(({ original }) => original.startsWith(`${path}/`))
+    return path === '/' || sources.some(({ original }) => original.startsWith(`${path}/`))
       ? { source: '/' as Raw, followsLinks: false, path: path.slice(1) as Raw }
       : undefined;
   }
 
   /** What is there now: `same` as the row says, or unreadable, which its reader will say; `gone`; or else. */
   lookAgain(row: PendingEntry): 'same' | 'gone' | Found {
-    const place = this.placeOf(row.path);
+    const place = this.placeOf(row);
     if (!place || !row.inode) return 'gone';
     try {
       const tree = this.#tree(place);

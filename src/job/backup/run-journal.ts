@@ -3,6 +3,7 @@ import { formatEnd, formatMedia, formatRun, type JournalEntry } from '../../arch
 import { type Raw, rawOf } from '../../base/raw.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { Contents } from '../../catalog/contents.ts';
+import { Directories } from '../../catalog/directories.ts';
 import { type Job, Jobs } from '../../catalog/jobs.ts';
 import { unjournaled } from '../../catalog/journal.ts';
 import { Media } from '../../catalog/media.ts';
@@ -56,14 +57,17 @@ export function closeRun(
     const job = jobs.get(snapshot.jobNumber);
     if (!job || job.number === run.jobNumber) continue;
     sink.addLine(runLine(job, program));
-    addRows(sink, new PendingRows(catalog, job.number).inOrder('unjournaled'), contents);
+    addRows(sink, new PendingRows(catalog, job.number).inOrder('unjournaled'), {
+      contents,
+      foreign: foreignHosts(catalog, job),
+    });
     sink.addLine(endLine(job, { ...endOf(snapshot), counts: {} }));
     carried.push(snapshot.id);
   }
   const own = jobs.get(run.jobNumber);
   if (!own) return carried;
   sink.addLine(runLine(own, program));
-  addRows(sink, run.entries('unjournaled'), contents);
+  addRows(sink, run.entries('unjournaled'), { contents, foreign: foreignHosts(catalog, own) });
   for (const line of formatMedia(mediaOf(catalog))) sink.addLine(line);
   sink.addLine(endLine(own, end));
   run.takeForJournal(sink.archiveId);
@@ -87,12 +91,23 @@ function endLine(job: Job, { state, seconds, counts }: RunEnd): string {
   return formatEnd({ job: job.number, uuid: job.uuid, state, snapshot, counts });
 }
 
+/** Names of hosts other than the run's own. */
+function foreignHosts(catalog: Catalog, job: Job): ReadonlyMap<number, Raw> {
+  const others = new Directories(catalog).hosts().filter(({ name }) => name !== job.host);
+  return new Map(others.map(({ id, name }) => [id, rawOf(name)]));
+}
+
 /** Rows that no archive carries yet. */
-function addRows(sink: JournalSink, rows: Iterable<PendingEntry>, contents: Contents): void {
+function addRows(
+  sink: JournalSink,
+  rows: Iterable<PendingEntry>,
+  { contents, foreign }: { contents: Contents; foreign: ReadonlyMap<number, Raw> },
+): void {
   for (const row of rows) {
     const { inode } = row;
+    const host = foreign.get(row.hostId);
     if (!inode) {
-      sink.addEntry({ change: 'gone', path: row.path, attributes: GONE, copies: [] });
+      sink.addEntry({ change: 'gone', path: row.path, attributes: GONE, copies: [], host });
       continue;
     }
     const located = locateContent(contents, inode.contentId);
@@ -105,6 +120,7 @@ function addRows(sink: JournalSink, rows: Iterable<PendingEntry>, contents: Cont
       inode: inode.sourceInode,
       group: inode.sourceInode.links > 1 ? inode.inodeId : undefined,
       from: row.movedFrom,
+      host,
     });
   }
 }

@@ -33,6 +33,7 @@ describe('add and list', () => {
       name: 'mine',
       path,
       original: '/home',
+      host: expect.any(String),
       options: {
         followSymlinks: true,
         oneFileSystem: true,
@@ -69,6 +70,22 @@ describe('add and list', () => {
     expect(await line.json('source', 'list')).toMatchObject({
       sources: [{ name: 'home', path, original: path, rules: [] }],
     });
+  });
+
+  test('files of another host: known by its name, apart from the same paths here', async () => {
+    const { line, path } = await home();
+    await line.ok('source', 'add', path, '--name', 'ours', '--as', '/home');
+    const theirs = ['--name', 'theirs', '--as', '/home', '--host', 'nas'];
+    expect(await line.json('source', 'add', path, ...theirs)).toMatchObject({
+      name: 'theirs',
+      host: 'nas',
+      original: '/home',
+    });
+    expect(await line.ok('source', 'list')).toMatch(/theirs .* nas:\/home/);
+    for (const host of ['a/b', '..', 'x'.repeat(256), 'a\x1bb']) {
+      const refused = await line.say('source', 'add', path, '--name', 'x', '--host', host);
+      expect(refused).toMatchObject({ exit: 2, stderr: expect.stringMatching(/a host's name/) });
+    }
   });
 
   test('a name that wants to steer the terminal', async () => {
