@@ -23,13 +23,8 @@ import type { StartRequest, StartTools } from './job/backup/start.ts';
 import type { Finding } from './job/doctor.ts';
 import type { InitRequest, InitResult } from './job/init.ts';
 import type { LabelMediaRequest } from './job/media.ts';
-import type {
-  RestoreEvent,
-  RestorePlan,
-  RestoreReport,
-  RestoreRequest,
-  RestoreTools,
-} from './job/restore/restore.ts';
+import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';
+import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
 import type { Library, LibraryDevices } from './storage/library.ts';
 
 export type WireOptions = {

@@ -4,12 +4,12 @@ import { FAILURES } from '../base/errors.ts';
 import { workingDirectory } from '../base/machine.ts';
 import { formatTable, printable } from '../base/text.ts';
 import { pathArgument } from '../job/path-argument.ts';
-import type { RestoreEvent, RestorePlan, RestoreReport } from '../job/restore/restore.ts';
+import type { RestoreEvent, RestorePlan, RestoreReport } from '../job/restore/report.ts';
 import { command, type OpenContext } from './context.ts';
 import { Progress } from './progress.ts';
 
-/** Failures that are shown one by one; --json has them all. */
-const FAILURES_SHOWN = 20;
+/** Failures, and files without a copy, that are shown one by one; --json has an event of each failure. */
+const NAMES_SHOWN = 20;
 
 export const restore = (open: OpenContext) =>
   command(
@@ -100,7 +100,11 @@ function formatPlan(plan: RestorePlan): string {
   const lines = [`${plan.files} files, ${formatSize(plan.bytes)}`];
   if (rows.length > 0)
     lines.push(formatTable(['CARTRIDGE', 'LOCATION', 'FILES', 'SIZE', 'MINUTES'], rows));
-  if (plan.lost.length > 0) lines.push(`without a good copy: ${plan.lost.join(', ')}`);
+  if (plan.lostFiles > 0) {
+    const more = plan.lostFiles - NAMES_SHOWN;
+    const shown = plan.lost.slice(0, NAMES_SHOWN).join(', ');
+    lines.push(`without a good copy: ${shown}${more > 0 ? ` and ${more} more` : ''}`);
+  }
   return lines.join('\n');
 }
 
@@ -111,10 +115,10 @@ function formatReport(report: RestoreReport): string {
   for (const [what, times] of Object.entries(report.notSet)) {
     lines.push(`${printable(what)} could not be set for ${times}`);
   }
-  for (const { path, reason } of report.failed.slice(0, FAILURES_SHOWN)) {
+  for (const { path, reason } of report.failed.slice(0, NAMES_SHOWN)) {
     lines.push(`${path}: ${printable(reason)}`);
   }
-  const more = report.failed.length - FAILURES_SHOWN;
+  const more = report.failures - NAMES_SHOWN;
   if (more > 0) lines.push(`and ${more} more; --json lists them`);
   return lines.join('\n');
 }

@@ -17,6 +17,9 @@ import type { OwnerIds } from './owner-ids.ts';
 /** `kept`: something of that name was there and was not to be replaced. */
 export type Placement = 'made' | 'kept';
 
+/** `refused`: the system does not allow it here (device nodes of ordinary users, links over two file systems). */
+export type SpecialPlacement = Placement | 'refused';
+
 /** What it means that something beneath a target cannot be made. */
 export function targetFailure(path: Raw, errno: string, cause?: unknown): CodedError {
   const name = rawText(path);
@@ -42,6 +45,18 @@ const CODES: Readonly<Record<string, FailureCode>> = {
   ENOSYS: 'FAILED',
 };
 
+const REFUSALS: readonly string[] = ['EXDEV', 'EMLINK', 'EPERM', 'EINVAL', 'ENOTSUP', 'EOPNOTSUPP'];
+
+/** @throws CodedError as `targetFailure`, for what is no refusal */
+export function unlessRefused(
+  placed: Placement | { readonly errno: string },
+  path: Raw,
+): SpecialPlacement {
+  if (placed === 'made' || placed === 'kept') return placed;
+  if (REFUSALS.includes(placed.errno)) return 'refused';
+  throw targetFailure(path, placed.errno);
+}
+
 /** Names separated by single slashes, none of them empty, `.` or `..`; no NUL. @throws CodedError TARGET_UNSAFE */
 export function checkPath(path: Raw): void {
   const isPlain =
@@ -52,8 +67,46 @@ export function checkPath(path: Raw): void {
   throw new CodedError('TARGET_UNSAFE', message, { path: rawText(path) });
 }
 
-/** Names in one directory. */
-export type Spot = { readonly door: FsDoor; readonly directory: number; readonly path: Raw };
+/** After so many files a directory is looked up anew: somebody could have moved it out of the target. */
+const USES_MAX = 256;
+
+/** An open directory, shared by the files that are made in it at the same time. Its maker is its first user. */
+export class Place {
+  readonly directory: number;
+  readonly path: Raw;
+  readonly #door: FsDoor;
+  #users = 1;
+  #uses = 1;
+
+  constructor(door: FsDoor, directory: number, path: Raw) {
+    this.#door = door;
+    this.directory = directory;
+    this.path = path;
+  }
+
+  /** Whether there is one user more; else it must be opened anew. */
+  join(): boolean {
+    if (this.#users === 0 || this.#uses === USES_MAX) return false;
+    this.#users += 1;
+    this.#uses += 1;
+    return true;
+  }
+
+  /** Once a user; the last one closes it. */
+  leave(): void {
+    assert(this.#users > 0, 'left once');
+    this.#users -= 1;
+    if (this.#users === 0) this.#door.close(this.directory);
+  }
+}
+
+/** Names in one directory; `path` is that of the entry. */
+export type Spot = {
+  readonly door: FsDoor;
+  readonly place: Place;
+  readonly directory: number;
+  readonly path: Raw;
+};
 
 export type Names = { readonly temporary: Buffer; readonly own: Buffer };
 
@@ -97,7 +150,7 @@ export class TargetFile {
   readonly #present: ScannedEntry;
   #isOpen = true;
 
-  /** Takes both descriptors over. */
+  /** Takes the descriptor and the use of the place over. */
   constructor(parts: {
     readonly spot: Spot;
     readonly descriptor: number;
@@ -170,7 +223,7 @@ export class TargetFile {
   #close(): void {
     this.#isOpen = false;
     this.#spot.door.close(this.descriptor);
-    this.#spot.door.close(this.#spot.directory);
+    this.#spot.place.leave();
   }
 
   #attempt<T>(step: () => T): T {

@@ -21,11 +21,14 @@ import { OwnerIds, type OwnersBy } from './owner-ids.ts';
 import {
   checkPath,
   type Names,
+  Place,
   type Placement,
+  type SpecialPlacement,
   type Spot,
   settle,
   TargetFile,
   targetFailure,
+  unlessRefused,
 } from './target-file.ts';
 import { refuseTarget } from './target-place.ts';
 
@@ -46,9 +49,6 @@ export type TargetOptions = {
 
 export type Replace = { readonly overwrite: boolean };
 
-/** `refused`: the system does not allow it here (device nodes of ordinary users, links over two file systems). */
-export type SpecialPlacement = Placement | 'refused';
-
 /** All paths are relative to the target, with single slashes; anything else is TARGET_UNSAFE. */
 export class TargetTree {
   readonly path: Raw;
@@ -58,6 +58,8 @@ export class TargetTree {
   readonly #directory: number;
   /** Of this restore: two at once do not use the same temporary names. */
   readonly #tag: string;
+  /** Of the name made last: the next one is mostly beside it. */
+  #place: Place | undefined;
   #temporaries = 0;
 
   /**
@@ -155,7 +157,7 @@ export class TargetTree {
       const descriptor = this.#door.open(spot.directory, temporary, flags, 0o600, 0);
       if (descriptor < 0 && errnoName(descriptor) === 'EEXIST') continue;
       if (descriptor < 0) {
-        this.#door.close(spot.directory);
+        spot.place.leave();
         throw targetFailure(path, errnoName(descriptor));
       }
       const present = this.#lock(descriptor);
@@ -170,7 +172,7 @@ export class TargetTree {
   /** @throws CodedError TARGET_EXISTS where a directory is to be replaced, TARGET_UNSAFE, TARGET_FAILED */
   makeSymlink(link: { readonly path: Raw; readonly target: Raw }, replace: Replace): Placement {
     const target = rawBytes(link.target);
-    const placed = this.#place(link.path, replace, (directory, name) =>
+    const placed = this.#make(link.path, replace, (directory, name) =>
       this.#door.makeSymlink(target, directory, name),
     );
     if (placed !== 'made' && placed !== 'kept') throw targetFailure(link.path, placed.errno);
@@ -185,7 +187,7 @@ export class TargetTree {
   ): SpecialPlacement {
     const { major, minor } = attributes.device ?? { major: 0, minor: 0 };
     const mode = nodeType(attributes.type) | 0o600;
-    const placed = this.#place(path, replace, (directory, name) =>
+    const placed = this.#make(path, replace, (directory, name) =>
       this.#door.makeNode(directory, name, mode, major, minor),
     );
     return unlessRefused(placed, path);
@@ -198,12 +200,12 @@ export class TargetTree {
   ): SpecialPlacement {
     const from = this.#spot(link.existing);
     try {
-      const placed = this.#place(link.path, replace, (directory, name) =>
+      const placed = this.#make(link.path, replace, (directory, name) =>
         this.#door.makeLink(from.spot.directory, from.own, directory, name),
       );
       return unlessRefused(placed, link.path);
     } finally {
-      this.#door.close(from.spot.directory);
+      from.spot.place.leave();
     }
   }
 
@@ -265,7 +267,7 @@ export class TargetTree {
   }
 
   /** By a temporary name where something may have to be replaced. */
-  #place(
+  #make(
     path: Raw,
     { overwrite }: Replace,
     make: (directory: number, name: Buffer) => Answer,
@@ -278,7 +280,7 @@ export class TargetTree {
       const errno = errnoName(answer);
       return !overwrite && errno === 'EEXIST' ? 'kept' : { errno };
     } finally {
-      this.#door.close(spot.directory);
+      spot.place.leave();
     }
   }
 
@@ -290,13 +292,18 @@ export class TargetTree {
     return placement;
   }
 
-  /** Opens the directory a name is in; the caller closes it. */
+  /** The directory a name is in; the caller leaves it. */
   #spot(path: Raw): { readonly spot: Spot; readonly own: Buffer } {
     checkPath(path);
     const { parent, name } = splitPath(path);
-    const directory = this.#open(parent, PLACE);
-    if (directory < 0) throw targetFailure(path, errnoName(directory));
-    return { spot: { door: this.#door, directory, path }, own: name };
+    let place = this.#place;
+    if (place?.path !== parent || !place.join()) {
+      const opened = this.#open(parent, PLACE);
+      if (opened < 0) throw targetFailure(path, errnoName(opened));
+      place = new Place(this.#door, opened, parent);
+      this.#place = place;
+    }
+    return { spot: { door: this.#door, place, directory: place.directory, path }, own: name };
   }
 
   #open(path: Raw, flags: number): Answer {
@@ -368,17 +375,6 @@ export class TargetTree {
     if (file !== undefined) this.#door.close(file);
     return isRemoved;
   }
-}
-
-const REFUSALS: readonly string[] = ['EXDEV', 'EMLINK', 'EPERM', 'EINVAL', 'ENOTSUP', 'EOPNOTSUPP'];
-
-function unlessRefused(
-  placed: Placement | { readonly errno: string },
-  path: Raw,
-): SpecialPlacement {
-  if (placed === 'made' || placed === 'kept') return placed;
-  if (REFUSALS.includes(placed.errno)) return 'refused';
-  throw targetFailure(path, placed.errno);
 }
 
 function nodeType(type: Attributes['type']): number {

@@ -15,7 +15,8 @@ import { type BackupRequest, type BackupTools, backup } from '../../src/job/back
 import type { BackupEvent, BackupReport } from '../../src/job/backup/report.ts';
 import { backupCopies } from '../../src/job/backup/start.ts';
 import { labelMedium } from '../../src/job/media.ts';
-import { type RestoreReport, restore } from '../../src/job/restore/restore.ts';
+import type { RestoreEvent, RestoreReport } from '../../src/job/restore/report.ts';
+import { restore } from '../../src/job/restore/restore.ts';
 import { libraryOf } from './library-of.ts';
 import { scratchDirectory } from './scratch.ts';
 import { SimWorld } from './world.ts';
@@ -175,6 +176,8 @@ export class BackupWorld {
       overwrite?: boolean;
       /** Default: the connection of the backups. */
       catalog?: Catalog;
+      /** Sees each event as it comes. */
+      listen?: (event: RestoreEvent) => void;
     } = {},
   ): Promise<{ to: string; tree: string; report: RestoreReport }> {
     const to = options.to ?? (await scratchDirectory());
@@ -190,7 +193,7 @@ export class BackupWorld {
         overwrite: options.overwrite ?? false,
       },
       { ...this.tools, catalog },
-      () => {},
+      options.listen ?? (() => {}),
       go,
     );
     return { to, tree: join(to, this.source), report };

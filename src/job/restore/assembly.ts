@@ -6,9 +6,11 @@
  */
 import { strict as assert } from 'node:assert';
 import { SparseMapReader } from '../../archive/sparse.ts';
+import type { WantedName } from '../../catalog/wanted.ts';
 import { type Content, type Extent, HASH_BYTES, SEGMENT_BYTES } from '../../domain/content.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import type { ContentHasher } from '../../hash/content-hasher.ts';
+import { hashInto } from '../../hash/small.ts';
 import type { TargetFile } from '../../source/target-file.ts';
 
 const MAP_BLOCK_BYTES = 512;
@@ -29,6 +31,8 @@ type Incoming = {
 
 export class Assembly {
   readonly content: Content;
+  /** The name it is put together under. */
+  readonly first: WantedName;
   readonly file: TargetFile;
   /** May be used for another one after `isRight`. */
   readonly hasher: ContentHasher;
@@ -37,9 +41,18 @@ export class Assembly {
   readonly #complete = new Set<number>();
   /** How far the content has been hashed while it came in; undefined where it comes out of order. */
   #hashedTo: number | undefined = 0;
+  /** Of a content that came in one piece, which costs less than the same by steps. */
+  #hash: Buffer | undefined;
+  /** The file is as long as this. */
+  #writtenTo = 0;
 
-  constructor(content: Content, file: TargetFile, hasher: ContentHasher) {
-    this.content = content;
+  constructor(
+    of: { readonly content: Content; readonly first: WantedName },
+    file: TargetFile,
+    hasher: ContentHasher,
+  ) {
+    this.content = of.content;
+    this.first = of.first;
     this.file = file;
     this.hasher = hasher;
     hasher.reset();
@@ -48,6 +61,7 @@ export class Assembly {
   /** Begins an extent, or begins it anew where another copy is tried. */
   begin(extent: Extent): void {
     if (this.#hashedTo !== extent.contentOffset) this.#hashedTo = undefined;
+    this.#hash = undefined;
     this.#complete.delete(extent.contentOffset);
     this.#incoming.set(extent.contentOffset, {
       extent,
@@ -77,14 +91,16 @@ export class Assembly {
     if (incoming.taken === extent.storedBytes) this.#end(incoming);
   }
 
-  /** Whether all extents given are here. */
-  hasAll(extents: readonly Extent[]): boolean {
-    return extents.every(({ contentOffset }) => this.#complete.has(contentOffset));
+  /** How many extents are here completely. */
+  get parts(): number {
+    return this.#complete.size;
   }
 
   /** Whether the bytes are those of the content. The file has its full size afterwards. */
   isRight(): boolean {
-    this.file.setSize(this.content.sizeBytes);
+    // A hole at the end makes it longer.
+    if (this.#writtenTo !== this.content.sizeBytes) this.file.setSize(this.content.sizeBytes);
+    if (this.#hash) return this.#hash.equals(this.content.hash);
     if (this.#hashedTo === this.content.sizeBytes) {
       return this.hasher.finish().hash.equals(this.content.hash);
     }
@@ -158,7 +174,14 @@ export class Assembly {
   #write(bytes: Buffer, offset: number): void {
     if (bytes.length === 0) return;
     this.file.write(bytes, offset);
+    this.#writtenTo = Math.max(this.#writtenTo, offset + bytes.length);
     if (this.#hashedTo === undefined) return;
+    if (bytes.length === this.content.sizeBytes && bytes.length <= SEGMENT_BYTES) {
+      this.#hash = Buffer.allocUnsafe(HASH_BYTES);
+      hashInto(this.#hash, 0, bytes);
+      this.#hashedTo = bytes.length;
+      return;
+    }
     this.#zeros(offset);
     if (this.#hashedTo !== offset) return;
     this.hasher.update(bytes);

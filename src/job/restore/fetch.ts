@@ -2,7 +2,8 @@
  * Brings contents from media into a target: in rounds, each cartridge loaded once in a round and read forward once.
  *
  * Bytes that cannot be read, or read wrong, mark the copy; the next round takes them from another one. A round follows as
- * long as the one before has brought something or has shown another copy to be of no use, so it ends.
+ * long as the one before has brought something or has shown another copy to be of no use, so it ends. What is wanted is in
+ * tables on disk; in memory is what is being read.
  */
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../../base/errors.ts';
@@ -10,28 +11,19 @@ import { type Raw, rawText } from '../../base/raw.ts';
 import type { Archives } from '../../catalog/archives.ts';
 import type { Contents } from '../../catalog/contents.ts';
 import type { Media } from '../../catalog/media.ts';
-import type { PathEntry } from '../../catalog/tree.ts';
+import type { ChosenExtent, NamedInode, Wanted, WantedExtent } from '../../catalog/wanted.ts';
+import type { DataRange } from '../../domain/entry.ts';
 import { ContentHasher } from '../../hash/content-hasher.ts';
 import type { TargetTree } from '../../source/target.ts';
 import type { TargetFile } from '../../source/target-file.ts';
 import type { Library } from '../../storage/library.ts';
 import { Tape } from '../../storage/tape.ts';
-import { inTapeOrder, type PieceBytes, readPieces } from '../../storage/tape-reader.ts';
+import { type PieceBytes, readPieces, type WantedPiece } from '../../storage/tape-reader.ts';
 import { Assembly } from './assembly.ts';
-import {
-  attemptKey,
-  byMedium,
-  type ChosenExtent,
-  CopyChooser,
-  type WantedContent,
-} from './plan.ts';
-
-/** Names of one content: all get the same bytes. */
-type Want = { readonly contentId: number; readonly names: PathEntry[] };
-
-export type Chosen = { readonly want: Want; readonly wanted: WantedContent };
+import { chooseRound, type MediumShare, type Round } from './round.ts';
 
 export type FetchTools = {
+  readonly wanted: Wanted;
   readonly contents: Contents;
   readonly archives: Archives;
   readonly media: Media;
@@ -39,79 +31,77 @@ export type FetchTools = {
   readonly target: TargetTree;
   onMedium(barcode: string): void;
   /** A file that has all its bytes, proven: it is to get its attributes and its name. Takes the file over. */
-  onWhole(entry: PathEntry, file: TargetFile): void;
+  onWhole(entry: NamedInode, file: TargetFile): void;
+  /** Its bytes are not to be had; told of each name that wants them. */
+  onLost(entry: NamedInode, error: CodedError): void;
   /** This name will not be there. */
-  onFailure(entry: PathEntry, error: CodedError): void;
+  onFailure(entry: NamedInode, error: CodedError): void;
   warn(message: string): void;
 };
 
 const COPY_BYTES = 2 ** 20;
 /** So often a drive is asked again for the same medium after it was reset or lost its place. */
 const DRIVE_FAILURES_MAX = 3;
+/** Contents that are there are told to the table in one go. */
+const DONE_MAX = 256;
 
 export class Fetcher {
   readonly #tools: FetchTools;
-  readonly #wants = new Map<number, Want>();
+  readonly #wanted: Wanted;
+  /** Contents of which some bytes are here. */
   readonly #open = new Map<number, Assembly>();
+  /** Contents of several parts of which the rest is of no use in this round. */
+  readonly #skipped = new Set<number>();
+  /** Contents that are there, or that nobody wants any more, and are still in the table. */
+  #done: number[] = [];
   readonly #idle: ContentHasher[] = [];
-  /** How often a copy of an extent has failed. */
-  readonly #tries = new Map<string, number>();
   readonly #offline = new Map<string, CodedError>();
   readonly #driveFailures = new Map<string, number>();
+  /** What would be read next; undefined once it was read, or something else is wanted. */
+  #round: Round | undefined;
   /** Grows with all that makes another round worth while. */
   #progress = 0;
 
   constructor(tools: FetchTools) {
     this.#tools = tools;
+    this.#wanted = tools.wanted;
   }
 
-  want(contentId: number, entry: PathEntry): void {
-    const want = this.#wants.get(contentId);
-    if (want) want.names.push(entry);
-    else this.#wants.set(contentId, { contentId, names: [entry] });
-  }
-
-  get wants(): Iterable<Want> {
-    return this.#wants.values();
+  want(contentId: number, entry: NamedInode): void {
+    this.#wanted.add(contentId, entry);
+    this.#round = undefined;
   }
 
   /** What would be read next, and what no copy is left of. */
-  async plan(signal: AbortSignal): Promise<{ chosen: Chosen[]; lost: Want[] }> {
+  async plan(signal: AbortSignal): Promise<Round> {
+    if (this.#round) return this.#round;
     const present = await this.#present(signal);
     const media = {
       isPresent: (barcode: string) => present.has(barcode),
       isOffline: (barcode: string) => this.#offline.has(barcode),
     };
-    const chooser = new CopyChooser(this.#tools.contents, media, this.#tries);
-    const chosen: Chosen[] = [];
-    const lost: Want[] = [];
-    for (const want of this.#wants.values()) {
-      const wanted = chooser.choose(want.contentId);
-      if ('reason' in wanted) lost.push(want);
-      else chosen.push({ want, wanted });
-    }
-    return { chosen, lost };
+    this.#round = await chooseRound(this.#wanted, media, signal);
+    return this.#round;
   }
 
   /** Until everything wanted is there or has failed. */
   async run(signal: AbortSignal): Promise<void> {
-    for (let before = -1; this.#wants.size > 0 && this.#progress > before; ) {
+    for (let before = -1; this.#wanted.size > 0 && this.#progress > before; ) {
       before = this.#progress;
-      const { chosen } = await this.plan(signal);
-      for (const [barcode, extents] of byMedium(chosen.map(({ wanted }) => wanted))) {
-        await this.#readMedium(barcode, { extents, chosen }, signal);
-      }
+      const { media } = await this.plan(signal);
+      this.#round = undefined;
+      for (const share of media) await this.#readMedium(share, signal);
       this.#abandonOpen();
     }
-    for (const want of this.#wants.values()) this.#giveUp(want);
-    this.#wants.clear();
+    this.#giveUpRest();
   }
 
-  async #readMedium(
-    barcode: string,
-    order: { extents: readonly ChosenExtent[]; chosen: readonly Chosen[] },
-    signal: AbortSignal,
-  ): Promise<void> {
+  /** Ended early: removes what has some of its bytes. */
+  abandon(): void {
+    this.#abandonOpen();
+  }
+
+  async #readMedium({ barcode, mediumId }: MediumShare, signal: AbortSignal): Promise<void> {
     const { library, media, onMedium } = this.#tools;
     const medium = media.find(barcode);
     if (medium?.uuid === undefined || this.#offline.has(barcode)) return;
@@ -124,7 +114,7 @@ export class Fetcher {
     }
     try {
       onMedium(barcode);
-      await this.#readExtents(tape, order, signal);
+      await this.#readExtents(tape, mediumId, signal);
     } catch (error) {
       this.#passOver(barcode, error);
     } finally {
@@ -145,103 +135,119 @@ export class Fetcher {
     this.#tools.warn(error.message);
   }
 
-  async #readExtents(
-    tape: Tape,
-    { extents, chosen }: { extents: readonly ChosenExtent[]; chosen: readonly Chosen[] },
-    signal: AbortSignal,
-  ): Promise<void> {
-    const byContent = new Map(chosen.map((one) => [one.want.contentId, one]));
-    const pieces = inTapeOrder(
-      extents.map((key) => ({
-        key,
-        startBlock: key.startBlock,
-        offset: key.extent.archiveOffset,
-        lengthBytes: key.extent.storedBytes,
-      })),
-    );
-    const broken = new Set<ChosenExtent>();
-    for await (const piece of readPieces(tape, pieces, signal)) {
-      const { key } = piece;
-      const one = byContent.get(key.contentId);
-      if (!one || broken.has(key) || !this.#wants.has(key.contentId)) continue;
-      if ('failure' in piece) {
-        this.#markBad(key, piece.failure.message);
-        broken.add(key);
-        continue;
+  async #readExtents(tape: Tape, mediumId: number, signal: AbortSignal): Promise<void> {
+    /** Of this one nothing more is wanted; the pieces of an extent follow each other. */
+    let broken: WantedExtent | undefined;
+    try {
+      for await (const piece of readPieces(tape, this.#pieces(mediumId), signal)) {
+        const { key } = piece;
+        if (broken === key) continue;
+        if ('failure' in piece) this.#markBad(key, tape.barcode, piece.failure.message);
+        const isWanted = 'bytes' in piece && this.#attempt(key, () => this.#take(key, piece, tape));
+        if (!isWanted) broken = key;
+        // Of others some parts may still come to be known as bad, for the next round to pass them over.
+        if (!isWanted && key.parts === 1) this.#abandon(key.contentId);
+        signal.throwIfAborted();
       }
-      if (!this.#attempt(one.want, () => this.#take(one, piece))) broken.add(key);
-      signal.throwIfAborted();
+    } finally {
+      this.#settleDone();
+    }
+  }
+
+  *#pieces(mediumId: number): Generator<WantedPiece<WantedExtent>> {
+    for (const key of this.#wanted.inTapeOrder(mediumId)) {
+      if (this.#skipped.has(key.contentId)) continue;
+      const { archiveOffset: offset, storedBytes: lengthBytes } = key.extent;
+      yield { key, startBlock: key.startBlock, offset, lengthBytes };
     }
   }
 
   /** @returns whether more of this extent is wanted */
-  #take(chosen: Chosen, { key, at, bytes }: PieceBytes<ChosenExtent>): boolean {
-    const assembly = this.#assembly(chosen);
+  #take(key: WantedExtent, { at, bytes }: PieceBytes<WantedExtent>, { barcode }: Tape): boolean {
+    const assembly = this.#assembly(key);
     if (at === 0) assembly.begin(key.extent);
     try {
       assembly.take(key.extent, bytes);
     } catch (error) {
       if (!(error instanceof CodedError) || error.code !== 'ARCHIVE_INVALID') throw error;
-      this.#markBad(key, error.message);
+      this.#markBad(key, barcode, error.message);
       return false;
     }
-    if (!assembly.hasAll(chosen.wanted.extents.map(({ extent }) => extent))) return true;
-    if (assembly.isRight()) this.#complete(chosen, assembly);
-    else this.#refuse(chosen, assembly);
+    if (assembly.parts < key.parts) return true;
+    if (assembly.isRight()) this.#complete(key, assembly);
+    else this.#refuse(key, assembly);
     return false;
   }
 
-  #assembly({ want, wanted }: Chosen): Assembly {
-    const known = this.#open.get(want.contentId);
+  #assembly(key: WantedExtent): Assembly {
+    const known = this.#open.get(key.contentId);
     if (known) return known;
-    const [first] = want.names;
-    assert(first, 'somebody wants it');
-    const file = this.#tools.target.createFile(below(first.path));
-    const assembly = new Assembly(wanted.content, file, this.#idle.pop() ?? new ContentHasher());
-    this.#open.set(want.contentId, assembly);
+    const { contentId, sizeBytes, hash, first, isPlain } = key;
+    const file = this.#tools.target.createFile(below(first.entry.path));
+    const segments = isPlain ? undefined : this.#tools.contents.get(contentId)?.segments;
+    const content = { sizeBytes, hash, segments };
+    const assembly = new Assembly(
+      { first, content },
+      file,
+      this.#idle.pop() ?? new ContentHasher(),
+    );
+    this.#open.set(contentId, assembly);
     return assembly;
   }
 
   /** All bytes are here and proven. */
-  #complete({ want, wanted }: Chosen, assembly: Assembly): void {
-    const [first, ...others] = want.names;
-    assert(first, 'somebody wants it');
-    for (const entry of others) {
-      this.#attemptName(entry, () => this.#copy(assembly, wanted, entry));
+  #complete({ contentId, names, isPlain }: WantedExtent, assembly: Assembly): void {
+    const { first, file, content } = assembly;
+    if (names > 1) {
+      const ranges = isPlain ? undefined : this.#tools.contents.get(contentId)?.ranges;
+      const from = { file, ranges: ranges ?? [{ offset: 0, lengthBytes: content.sizeBytes }] };
+      for (const { entry } of this.#wanted.namesOf(contentId, first.id)) {
+        this.#attemptName(entry, () => this.#copy(from, entry, content.sizeBytes));
+      }
     }
-    this.#open.delete(want.contentId);
-    this.#wants.delete(want.contentId);
+    this.#open.delete(contentId);
+    this.#done.push(contentId);
+    if (this.#done.length >= DONE_MAX) this.#settleDone();
     this.#idle.push(assembly.hasher);
     this.#progress += 1;
-    this.#attemptName(first, () => this.#tools.onWhole(first, assembly.file));
+    this.#attemptName(first.entry, () => this.#tools.onWhole(first.entry, file));
+  }
+
+  #settleDone(): void {
+    const done = this.#done;
+    this.#done = [];
+    this.#wanted.removeContents(done);
   }
 
   /** The bytes are not those that were stored: copies of the segments that are wrong are marked. */
-  #refuse({ want, wanted }: Chosen, assembly: Assembly): void {
+  #refuse(key: WantedExtent, assembly: Assembly): void {
     const wrong = assembly.wrongRanges();
-    for (const chosen of wanted.extents) {
+    for (const chosen of key.parts > 1 ? this.#wanted.chosenOf(key.contentId) : [key]) {
       const { contentOffset, lengthBytes } = chosen.extent;
       const touches = wrong.some(
         ({ offset, lengthBytes: length }) =>
           offset < contentOffset + lengthBytes && contentOffset < offset + length,
       );
-      if (touches) this.#markBad(chosen, 'its bytes are not what was written');
+      const barcode = this.#tools.media.get(chosen.mediumId).barcode;
+      if (touches) this.#markBad(chosen, barcode, 'its bytes are not what was written');
     }
-    this.#open.delete(want.contentId);
-    assembly.file.abandon();
+    this.#abandon(key.contentId);
   }
 
   /** A further file of the same bytes; its holes are holes too. */
-  #copy(assembly: Assembly, { content }: WantedContent, entry: PathEntry): void {
-    const { sizeBytes, ranges } = content;
+  #copy(
+    from: { readonly file: TargetFile; readonly ranges: readonly DataRange[] },
+    entry: NamedInode,
+    sizeBytes: number,
+  ): void {
     const file = this.#tools.target.createFile(below(entry.path));
     try {
       const buffer = Buffer.allocUnsafe(COPY_BYTES);
-      for (const { offset, lengthBytes } of ranges ?? [{ offset: 0, lengthBytes: sizeBytes }]) {
+      for (const { offset, lengthBytes } of from.ranges) {
         const end = offset + lengthBytes;
         for (let at = offset; at < end; ) {
           const wanted = buffer.subarray(0, Math.min(COPY_BYTES, end - at));
-          const count = assembly.file.read(wanted, at);
+          const count = from.file.read(wanted, at);
           assert(count > 0, 'a file that was proven has all its bytes');
           file.write(wanted.subarray(0, count), at);
           at += count;
@@ -255,16 +261,22 @@ export class Fetcher {
     this.#tools.onWhole(entry, file);
   }
 
+  #abandon(contentId: number): void {
+    const assembly = this.#open.get(contentId);
+    this.#open.delete(contentId);
+    assembly?.file.abandon();
+  }
+
   /** Contents of which some parts came and others did not: what came is fetched again with the next round's copies. */
   #abandonOpen(): void {
     for (const assembly of this.#open.values()) assembly.file.abandon();
     this.#open.clear();
+    this.#skipped.clear();
   }
 
-  #markBad(chosen: ChosenExtent, reason: string): void {
-    const { archiveId, mediumId, barcode, extent } = chosen;
-    const key = attemptKey(chosen);
-    this.#tries.set(key, (this.#tries.get(key) ?? 0) + 1);
+  #markBad(chosen: ChosenExtent, barcode: string, reason: string): void {
+    const { archiveId, mediumId, extent } = chosen;
+    this.#wanted.addTry(chosen);
     this.#progress += 1;
     this.#tools.archives.addDamage({
       archiveId,
@@ -275,12 +287,26 @@ export class Fetcher {
     this.#tools.warn(`${barcode}: ${reason}; another copy is used where there is one`);
   }
 
-  #giveUp({ contentId, names }: Want): void {
-    const located = this.#tools.contents.extentsOf(contentId);
-    const [cause] = located
-      .flatMap(({ copies }) => copies)
-      .flatMap(({ isGood, barcode }) => (isGood ? (this.#offline.get(barcode) ?? []) : []));
-    for (const entry of names) this.#tools.onFailure(entry, cause ?? noCopy(entry.path));
+  /** What is still wanted has no copy left. */
+  #giveUpRest(): void {
+    let last = 0;
+    let cause: CodedError | undefined;
+    for (const { contentId, entry } of this.#wanted.names()) {
+      if (contentId !== last) cause = this.#whyOffline(contentId);
+      last = contentId;
+      this.#tools.onLost(entry, cause ?? noCopy(entry.path));
+    }
+    this.#wanted.clear();
+  }
+
+  #whyOffline(contentId: number): CodedError | undefined {
+    if (this.#offline.size === 0) return undefined;
+    for (const { copies } of this.#tools.contents.extentsOf(contentId))
+      for (const { isGood, barcode } of copies) {
+        const cause = isGood ? this.#offline.get(barcode) : undefined;
+        if (cause) return cause;
+      }
+    return undefined;
   }
 
   async #present(signal: AbortSignal): Promise<ReadonlySet<string>> {
@@ -290,7 +316,7 @@ export class Fetcher {
   }
 
   /** A name's failure is the report's, not the restore's; a full target ends it. */
-  #attemptName(entry: PathEntry, step: () => void): void {
+  #attemptName(entry: NamedInode, step: () => void): void {
     try {
       step();
     } catch (error) {
@@ -299,18 +325,19 @@ export class Fetcher {
     }
   }
 
-  /** The same for the name under which a content is put together: the next one takes its place. */
-  #attempt(want: Want, step: () => boolean): boolean {
+  /** The same for the name under which a content is put together: in the next round another one takes its place. */
+  #attempt(key: WantedExtent, step: () => boolean): boolean {
     try {
       return step();
     } catch (error) {
       if (!(error instanceof CodedError) || error.code === 'TARGET_FULL') throw error;
-      this.#open.get(want.contentId)?.file.abandon();
-      this.#open.delete(want.contentId);
+      const { contentId } = key;
+      const { id, entry } = this.#open.get(contentId)?.first ?? key.first;
+      this.#abandon(contentId);
+      if (key.parts > 1) this.#skipped.add(contentId);
       this.#progress += 1;
-      const first = want.names.shift();
-      if (first) this.#tools.onFailure(first, error);
-      if (want.names.length === 0) this.#wants.delete(want.contentId);
+      this.#wanted.removeName(contentId, id);
+      this.#tools.onFailure(entry, error);
       return false;
     }
   }

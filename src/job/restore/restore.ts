@@ -5,10 +5,10 @@
  * attributes are set and both are on disk; what is there already is kept, so a second run, whatever ended the first,
  * fetches only what is missing. Bytes that cannot be read, or read wrong, mark the copy and are taken from another one.
  */
-import { readSync } from 'node:fs';
+import { strict as assert } from 'node:assert';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Clock } from '../../base/clock.ts';
-import { CodedError, type FailureCode } from '../../base/errors.ts';
+import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 import { type Raw, rawText } from '../../base/raw.ts';
 import { Archives } from '../../catalog/archives.ts';
@@ -16,15 +16,19 @@ import type { Catalog } from '../../catalog/catalog.ts';
 import { Contents } from '../../catalog/contents.ts';
 import type { Inode } from '../../catalog/inodes.ts';
 import { Media } from '../../catalog/media.ts';
+import { type FirstName, RestoredDirectories, RestoredLinks } from '../../catalog/restored.ts';
 import type { Snapshot } from '../../catalog/snapshots.ts';
-import { type PathEntry, Tree } from '../../catalog/tree.ts';
-import { ContentHasher } from '../../hash/content-hasher.ts';
+import { Tree } from '../../catalog/tree.ts';
+import { type NamedInode, Wanted } from '../../catalog/wanted.ts';
 import type { ScannedEntry } from '../../source/directory.ts';
 import { TargetTree } from '../../source/target.ts';
 import type { TargetFile } from '../../source/target-file.ts';
 import type { Library } from '../../storage/library.ts';
 import { below, Fetcher, noCopy } from './fetch.ts';
-import { byMedium, readMinutes } from './plan.ts';
+import { readMinutes } from './plan.ts';
+import { isRight } from './prove.ts';
+import type { RestoreEvent, RestoreFailure, RestorePlan, RestoreReport } from './report.ts';
+import { NAMES_TOLD_MAX } from './round.ts';
 import { WholeFiles } from './whole-files.ts';
 
 export type RestoreRequest = {
@@ -46,56 +50,6 @@ export type RestoreTools = {
   readonly ownDirectories: readonly Raw[];
 };
 
-export type RestorePlan = {
-  readonly files: number;
-  readonly bytes: number;
-  readonly media: readonly {
-    readonly barcode: string;
-    readonly location: string | null;
-    readonly files: number;
-    readonly bytes: number;
-    /** To load it, go through what is wanted and put it back, by the drives' data sheets. */
-    readonly minutes: number;
-  }[];
-  /** Files without a good copy; printable. */
-  readonly lost: readonly string[];
-};
-
-export type RestoreReport = {
-  readonly restored: number;
-  readonly kept: number;
-  readonly bytes: number;
-  readonly media: readonly string[];
-  readonly failed: readonly RestoreFailure[];
-  /** What could not be set, such as owners by an ordinary user: reason and how often. */
-  readonly notSet: Readonly<Record<string, number>>;
-  readonly seconds: number;
-};
-
-export type RestoreFailure = {
-  /** For people. */
-  readonly path: string;
-  readonly reason: string;
-  readonly code: FailureCode;
-};
-
-export type RestoreEvent =
-  | { readonly event: 'plan'; readonly plan: RestorePlan }
-  | { readonly event: 'medium'; readonly barcode: string }
-  | { readonly event: 'file'; readonly path: string; readonly bytes: number }
-  | { readonly event: 'warning'; readonly message: string };
-
-/** A further name of a file whose first name was met before. */
-type Link = { readonly first: PathEntry; readonly entry: PathEntry };
-
-/** The first name of a file with several. */
-type FirstName = {
-  readonly entry: PathEntry;
-  /** Something had the name before this restore. */
-  readonly isKept: boolean;
-};
-
-const READ_BYTES = 2 ** 20;
 const ENTRIES_A_TURN = 1000;
 
 /** What would be read. Nothing is made. */
@@ -138,14 +92,17 @@ class RestoreJob {
   readonly #media: Media;
   readonly #target: TargetTree;
   readonly #fetcher: Fetcher;
-  /** Directories, each before what is in it. */
-  readonly #directories: PathEntry[] = [];
-  readonly #links: Link[] = [];
-  readonly #first = new Map<number, FirstName>();
-  /** Inodes with several names whose first name has its bytes: brought, or proven. */
-  readonly #linkable = new Set<number>();
+  readonly #directories: RestoredDirectories;
+  readonly #links: RestoredLinks;
   readonly #whole: WholeFiles;
   readonly #failed: RestoreFailure[] = [];
+  #failures = 0;
+  /** Passes over the further names of files. */
+  #pass = 0;
+  /** The parent that was made, or found, last. */
+  #above: Raw | undefined;
+  /** A directory that this restore has made: nothing else is in it. */
+  #fresh: Raw | undefined;
   readonly #notSet: Record<string, number> = {};
   readonly #used: string[] = [];
   readonly #startMs: number;
@@ -162,7 +119,10 @@ class RestoreJob {
     this.#contents = new Contents(catalog);
     this.#media = new Media(catalog);
     this.#target = TargetTree.open(request.to, { random, ownDirectories });
+    this.#directories = new RestoredDirectories(catalog);
+    this.#links = new RestoredLinks(catalog);
     this.#fetcher = new Fetcher({
+      wanted: new Wanted(catalog),
       contents: this.#contents,
       archives: new Archives(catalog),
       media: this.#media,
@@ -173,6 +133,10 @@ class RestoreJob {
         this.#listen({ event: 'medium', barcode });
       },
       onWhole: (entry, file) => this.#finishFile(entry, file),
+      onLost: (entry, error) => {
+        if (entry.inode.sourceInode.links > 1) this.#links.markLost(entry.inode.inodeId);
+        this.#fail(entry, error);
+      },
       onFailure: (entry, error) => this.#fail(entry, error),
       warn: (message) => this.#listen({ event: 'warning', message }),
     });
@@ -184,6 +148,7 @@ class RestoreJob {
   }
 
   close(): void {
+    this.#fetcher.abandon();
     this.#whole.abandon();
     this.#target.close();
   }
@@ -194,6 +159,8 @@ class RestoreJob {
     let count = 0;
     for (const path of paths) {
       if (mode === 'make') this.#sweep(parentOf(below(path)));
+      // Another path may have brought what is below this one.
+      this.#fresh = undefined;
       let found = 0;
       for (const entry of this.#tree.walk(hostId, path, snapshot.id)) {
         found += 1;
@@ -217,30 +184,34 @@ class RestoreJob {
   }
 
   async plan(signal: AbortSignal): Promise<RestorePlan> {
-    const { chosen, lost } = await this.#fetcher.plan(signal);
-    const media = [...byMedium(chosen.map(({ wanted }) => wanted))].map(([barcode, extents]) => ({
-      barcode,
-      location: this.#media.find(barcode)?.location ?? null,
-      files: new Set(extents.map(({ contentId }) => contentId)).size,
-      bytes: extents.reduce((sum, { extent }) => sum + extent.storedBytes, 0),
-      minutes: readMinutes(this.#media.find(barcode)?.generation, extents),
-    }));
-    const files = [...this.#fetcher.wants].reduce((sum, { names }) => sum + names.length, 0);
-    const bytes = chosen.reduce((sum, { wanted }) => sum + wanted.content.sizeBytes, 0);
-    const names = lost.flatMap((want) => want.names.map(({ path }) => rawText(path)));
-    return { files, bytes, media, lost: names };
+    const { media, names, bytes, lostNames, lost } = await this.#fetcher.plan(signal);
+    const shares = media.map(({ barcode, contents, bytes: stored, archives }) => {
+      const medium = this.#media.find(barcode);
+      return {
+        barcode,
+        location: medium?.location ?? null,
+        files: contents,
+        bytes: stored,
+        minutes: readMinutes(medium?.generation, { bytes: stored, archives: archives.size }),
+      };
+    });
+    return { files: names, bytes, media: shares, lostFiles: lostNames, lost };
   }
 
   async run(signal: AbortSignal): Promise<RestoreReport> {
     this.#listen({ event: 'plan', plan: await this.plan(signal) });
     await this.#fetch(signal);
     // Where a link cannot be made, the name gets a file of its own, and the names behind it link to that.
-    for (let links = this.#links; links.length > 0; ) {
-      links = this.#makeLinks(links);
+    while (this.#links.length > 0) {
+      await this.#makeLinks(signal);
       await this.#fetch(signal);
     }
-    for (const entry of this.#directories.toReversed()) {
-      this.#attempt(entry, () => this.#note(this.#target.apply(below(entry.path), entry.inode)));
+    for (const page of this.#directories.reversed()) {
+      await turn();
+      signal.throwIfAborted();
+      for (const { path, inode } of page) {
+        this.#attempt({ path }, () => this.#note(this.#target.apply(below(path), inode)));
+      }
     }
     this.#target.sync();
     return {
@@ -248,6 +219,7 @@ class RestoreJob {
       kept: this.#kept,
       bytes: this.#bytes,
       media: this.#used,
+      failures: this.#failures,
       failed: this.#failed,
       notSet: this.#notSet,
       seconds: (this.#tools.clock.monotonicMs() - this.#startMs) / 1000,
@@ -263,25 +235,22 @@ class RestoreJob {
     }
   }
 
-  #take(entry: PathEntry, mode: 'plan' | 'make'): void {
+  #take(entry: NamedInode, mode: 'plan' | 'make'): void {
     const { inode } = entry;
     const path = below(entry.path);
     if (inode.type === 'directory') {
-      if (mode === 'plan') return;
-      // The target itself stays what it is.
-      if (path !== '') this.#directories.push(entry);
-      if (this.#target.makeDirectory(path) === 'present') this.#sweep(path);
+      if (mode === 'make') this.#makeDirectory(entry, path);
       return;
     }
     if (mode === 'make') this.#makeAbove(path);
     const isThere = this.#isThere(path, inode);
     if (inode.type === 'file' && inode.sourceInode.links > 1) {
-      const first = this.#first.get(inode.inodeId);
-      if (first && (!first.isKept || this.#isProven(first.entry, mode))) {
-        this.#links.push({ first: first.entry, entry });
+      const first = this.#links.first(inode.inodeId);
+      if (first && (!first.isKept || this.#isProven(first, { inode, mode }))) {
+        this.#links.add(entry);
         return;
       }
-      this.#first.set(inode.inodeId, { entry, isKept: isThere });
+      this.#links.setFirst(entry, { isKept: isThere, pass: this.#pass });
     }
     if (isThere) {
       this.#kept += 1;
@@ -292,32 +261,34 @@ class RestoreJob {
     else if (mode === 'make') this.#makeSpecial(path, inode);
   }
 
-  #want(entry: PathEntry): void {
+  #makeDirectory(entry: NamedInode, path: Raw): void {
+    // The target itself stays what it is.
+    if (path !== '') this.#directories.add(entry);
+    if (this.#target.makeDirectory(path) === 'present') this.#sweep(path);
+    else if (!this.#isFresh(path)) this.#fresh = path;
+  }
+
+  #want(entry: NamedInode): void {
     const { contentId } = entry.inode;
     if (contentId === undefined) throw noCopy(entry.path);
     this.#fetcher.want(contentId, entry);
   }
 
   /** Whether what was there before has the bytes of the snapshot: only then another name may be linked to it. */
-  #isProven({ path, inode }: PathEntry, mode: 'plan' | 'make'): boolean {
-    if (mode === 'plan' || this.#linkable.has(inode.inodeId)) return true;
+  #isProven(
+    { path, isLinkable }: FirstName,
+    { inode, mode }: { readonly inode: Inode; readonly mode: 'plan' | 'make' },
+  ): boolean {
+    if (mode === 'plan' || isLinkable) return true;
     const content = inode.contentId === undefined ? undefined : this.#contents.get(inode.contentId);
-    const file = this.#target.reopen(below(path));
-    if (!file) return false;
-    try {
-      const isRight =
-        content !== undefined &&
-        file.entry.sizeBytes === content.sizeBytes &&
-        hashOf(file.descriptor, content.sizeBytes)?.equals(content.hash) === true;
-      if (isRight) this.#linkable.add(inode.inodeId);
-      return isRight;
-    } finally {
-      this.#target.closeFile(file);
-    }
+    if (!content || !isRight(this.#target, below(path), content)) return false;
+    this.#links.markLinkable(inode.inodeId);
+    return true;
   }
 
   /** What a restore has brought before is not fetched again; anything else of that name is kept too, unless overwritten. */
   #isThere(path: Raw, inode: Inode): boolean {
+    if (this.#isFresh(path)) return false;
     const present = this.#target.stat(path);
     if (!present) return false;
     return !this.#request.overwrite || isSame(present, inode);
@@ -333,16 +304,23 @@ class RestoreJob {
     }
   }
 
-  #makeAbove(path: Raw): void {
-    this.#target.makeDirectory(parentOf(path));
+  #isFresh(path: Raw): boolean {
+    return this.#fresh !== undefined && path.startsWith(`${this.#fresh}/`);
   }
 
-  #makeEmpty(entry: PathEntry): void {
+  #makeAbove(path: Raw): void {
+    const parent = parentOf(path);
+    if (parent === this.#above) return;
+    this.#target.makeDirectory(parent);
+    this.#above = parent;
+  }
+
+  #makeEmpty(entry: NamedInode): void {
     this.#finishFile(entry, this.#target.createFile(below(entry.path)));
   }
 
   /** Its bytes are there: attributes, and with others its name. */
-  #finishFile(entry: PathEntry, file: TargetFile): void {
+  #finishFile(entry: NamedInode, file: TargetFile): void {
     try {
       this.#note(file.apply(entry.inode));
     } catch (error) {
@@ -352,11 +330,11 @@ class RestoreJob {
     this.#whole.add(entry, file);
   }
 
-  #giveName({ path, inode }: PathEntry, file: TargetFile): void {
+  #giveName({ path, inode }: NamedInode, file: TargetFile): void {
     const placed = file.commit({ overwrite: this.#request.overwrite });
     this.#count(placed, inode.sizeBytes);
     if (placed !== 'made') return;
-    if (inode.sourceInode.links > 1) this.#linkable.add(inode.inodeId);
+    if (inode.sourceInode.links > 1) this.#links.markLinkable(inode.inodeId);
     if (inode.sizeBytes > 0)
       this.#listen({ event: 'file', path: rawText(path), bytes: inode.sizeBytes });
   }
@@ -372,39 +350,43 @@ class RestoreJob {
     if (placed === 'made') this.#note(this.#target.apply(path, inode));
   }
 
-  /** @returns links to be made when what they are to link to has been brought */
-  #makeLinks(links: readonly Link[]): Link[] {
-    const replace = { overwrite: this.#request.overwrite };
-    const heads = new Map<number, PathEntry>();
-    const left: Link[] = [];
-    for (const { first, entry } of links) {
-      const { inodeId } = entry.inode;
-      this.#attempt(entry, () => {
-        if (this.#linkable.has(inodeId)) {
-          const link = { existing: below(first.path), path: below(entry.path) };
-          const placed = this.#target.makeLink(link, replace);
-          if (placed === 'refused') this.#makeAnew(entry);
-          else this.#count(placed, 0);
-          return;
-        }
-        const head = heads.get(inodeId);
-        if (head) left.push({ first: head, entry });
-        else {
-          heads.set(inodeId, entry);
-          this.#makeAnew(entry);
-        }
-      });
+  /** Those stay that are to be made when what they are to link to has been brought. */
+  async #makeLinks(signal: AbortSignal): Promise<void> {
+    this.#pass += 1;
+    for (const _ of this.#links.retain((entry) => this.#makeLink(entry))) {
+      await turn();
+      signal.throwIfAborted();
     }
-    return left;
   }
 
-  #makeAnew(entry: PathEntry): void {
+  /** @returns whether it is to be made in the next pass */
+  #makeLink(entry: NamedInode): boolean {
+    const first = this.#links.first(entry.inode.inodeId);
+    assert(first, 'a further name has a first one');
+    const { isLinkable, isLost } = first;
+    if (!isLinkable && !isLost && first.pass === this.#pass) return true;
+    this.#attempt(entry, () => {
+      if (!isLinkable) {
+        // What is lost is asked for by all its names at once: each is told of, and none waits for the one before.
+        if (!isLost) this.#links.setFirst(entry, { isKept: false, pass: this.#pass });
+        this.#makeAnew(entry);
+        return;
+      }
+      const link = { existing: below(first.path), path: below(entry.path) };
+      const placed = this.#target.makeLink(link, { overwrite: this.#request.overwrite });
+      if (placed === 'refused') this.#makeAnew(entry);
+      else this.#count(placed, 0);
+    });
+    return false;
+  }
+
+  #makeAnew(entry: NamedInode): void {
     if (entry.inode.sizeBytes > 0) this.#want(entry);
     else this.#makeEmpty(entry);
   }
 
   /** One entry's failure is the report's, not the restore's; a full target ends it. */
-  #attempt(entry: PathEntry, step: () => void): void {
+  #attempt(entry: { readonly path: Raw }, step: () => void): void {
     try {
       step();
     } catch (error) {
@@ -413,8 +395,11 @@ class RestoreJob {
     }
   }
 
-  #fail(entry: PathEntry, { message, code }: CodedError): void {
-    this.#failed.push({ path: rawText(entry.path), reason: message, code });
+  #fail(entry: { readonly path: Raw }, { message, code }: CodedError): void {
+    const failure = { path: rawText(entry.path), reason: message, code };
+    this.#failures += 1;
+    if (this.#failed.length < NAMES_TOLD_MAX) this.#failed.push(failure);
+    this.#listen({ event: 'failure', ...failure });
   }
 
   #count(placed: 'made' | 'kept', bytes: number): void {
@@ -442,17 +427,4 @@ function isSame(present: ScannedEntry, inode: Inode): boolean {
     present.mtime.seconds === inode.mtime.seconds &&
     present.mtime.nanoseconds === inode.mtime.nanoseconds
   );
-}
-
-/** Of the first bytes of an open file; undefined where it has fewer. */
-function hashOf(descriptor: number, sizeBytes: number): Buffer | undefined {
-  const hasher = new ContentHasher();
-  const buffer = Buffer.allocUnsafe(READ_BYTES);
-  for (let at = 0; at < sizeBytes; ) {
-    const count = readSync(descriptor, buffer, 0, Math.min(buffer.length, sizeBytes - at), at);
-    if (count === 0) return undefined;
-    hasher.update(buffer.subarray(0, count));
-    at += count;
-  }
-  return hasher.finish().hash;
 }

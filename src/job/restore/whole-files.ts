@@ -5,10 +5,10 @@
  * reached the disk: else a power cut could leave a name with an empty or torn file behind it. One sync of the file system
  * serves them all.
  */
-import type { PathEntry } from '../../catalog/tree.ts';
+import type { NamedInode } from '../../catalog/wanted.ts';
 import type { TargetFile } from '../../source/target-file.ts';
 
-type WholeFile = { readonly entry: PathEntry; readonly file: TargetFile };
+type WholeFile = { readonly entry: NamedInode; readonly file: TargetFile };
 
 /** Each holds two descriptors. */
 const FILES_MAX = 256;
@@ -17,7 +17,7 @@ const BYTES_MAX = 2 ** 30;
 
 export class WholeFiles {
   readonly #sync: () => void;
-  readonly #name: (entry: PathEntry, file: TargetFile) => void;
+  readonly #name: (entry: NamedInode, file: TargetFile) => void;
   readonly #waiting: WholeFile[] = [];
   #bytes = 0;
 
@@ -25,13 +25,13 @@ export class WholeFiles {
    * @param does.sync puts on disk all that was written to the target
    * @param does.name gives one file its name; what it throws ends the restore
    */
-  constructor(does: { sync(): void; name(entry: PathEntry, file: TargetFile): void }) {
+  constructor(does: { sync(): void; name(entry: NamedInode, file: TargetFile): void }) {
     this.#sync = does.sync;
     this.#name = does.name;
   }
 
   /** Takes the file over. */
-  add(entry: PathEntry, file: TargetFile): void {
+  add(entry: NamedInode, file: TargetFile): void {
     this.#waiting.push({ entry, file });
     this.#bytes += entry.inode.sizeBytes;
     if (this.#waiting.length >= FILES_MAX || this.#bytes >= BYTES_MAX) this.settle();

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { run } from '../../../src/cli/run.ts';
 import type { BackupReport } from '../../../src/job/backup/report.ts';
-import type { RestoreReport } from '../../../src/job/restore/restore.ts';
+import type { RestoreReport } from '../../../src/job/restore/report.ts';
 import { control, tapeNodes } from './world.ts';
 
 /** The drive of the hand; the product uses it too, but never at the same time. */
