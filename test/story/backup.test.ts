@@ -204,3 +204,19 @@ test('a cartridge that ended early makes neither the archives nor the parts of o
   expect(await world.backup({ events })).toMatchObject({ state: 'finished' });
   expect(events.filter(({ event }) => event === 'archive').length).toBe(1);
 });
+
+test('cartridges without room, whatever was promised, are passed over, and the run says so', async () => {
+  const capacityBytes = 8 * 2 ** 20;
+  const world = await BackupWorld.make({
+    cartridges: 2,
+    capacityBytes,
+    claimedBytes: 200 * 2 ** 20,
+  });
+  const media = new Media(world.catalog);
+  const { id } = media.ensurePool('main');
+  media.setPoolPolicy(id, { copies: 1, marginBytes: capacityBytes });
+  writeFileSync(join(world.source, 'a'), randomBytes(seededRandom(1), 1000));
+  await expect(world.backup()).rejects.toMatchObject({ code: 'MEDIUM_FULL' });
+  const states = media.list().map(({ state }) => state);
+  expect(states).toEqual(['full', 'full']);
+});
