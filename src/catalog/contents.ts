@@ -98,7 +98,7 @@ export class Contents {
 
   /** The content of these bytes with its number of good copies, by the run's policy; undefined where it was never seen. */
   findStored(key: ContentKey, policy: CopyPolicy): FoundContent | undefined {
-    return this.#catalog.read(() => this.#best(this.#keys.find(key.sizeBytes, key.hash), policy));
+    return this.#catalog.read(() => this.#stored(this.#keys.find(key.sizeBytes, key.hash), policy));
   }
 
   /**
@@ -106,7 +106,7 @@ export class Contents {
    */
   findStoredEach(keys: readonly ContentKey[], policy: CopyPolicy): (FoundContent | undefined)[] {
     return this.#catalog.read(() =>
-      this.#keys.findEach(keys).map((found) => this.#best(found, policy)),
+      this.#keys.findEach(keys).map((found) => this.#stored(found, policy)),
     );
   }
 
@@ -131,8 +131,32 @@ export class Contents {
     };
   }
 
-  /** In order of content offset, then of archive; torn archives' extents among them. */
+  /**
+   * In order of content offset, then of archive; torn archives' extents among them. Of all contents with these bytes: what
+   * two processes store at the same time is two contents, and each is as safe as both.
+   */
   extentsOf(contentId: number): LocatedExtent[] {
+    return this.#extentsOfEach(this.#twinsOf(contentId));
+  }
+
+  #extentsOfEach(contentIds: readonly number[]): LocatedExtent[] {
+    const [first, ...more] = contentIds.map((id) => this.#ownExtentsOf(id));
+    assert(first);
+    if (more.length === 0) return first;
+    return [first, ...more]
+      .flat()
+      .sort((a, b) => a.extent.contentOffset - b.extent.contentOffset || a.archiveId - b.archiveId);
+  }
+
+  /** Contents with the bytes of this one, itself among them. */
+  #twinsOf(contentId: number): readonly number[] {
+    const [sizeBytes = 0, hash] = this.#get.get(contentId) ?? [];
+    if (!hash) return [contentId];
+    const found = this.#keys.find(sizeBytes, hash);
+    return found.includes(contentId) ? found : [contentId, ...found];
+  }
+
+  #ownExtentsOf(contentId: number): LocatedExtent[] {
     const found: (LocatedExtent & { copies: ArchiveCopy[] })[] = [];
     for (const row of this.#located.all(contentId)) {
       let last = found.at(-1);
@@ -164,22 +188,26 @@ export class Contents {
     return (contentId) => this.goodCopies(contentId, policy.poolId) < policy.copies;
   }
 
-  /** Of several contents with the same bytes the one with most good copies. */
-  #best(found: readonly number[], policy: CopyPolicy): FoundContent | undefined {
-    let best: FoundContent | undefined;
-    for (const contentId of found) {
-      const goodCopies = this.goodCopies(contentId, policy.poolId);
-      if (!best || goodCopies > best.goodCopies) best = { contentId, goodCopies };
-    }
-    return best;
+  /** Of several contents with the same bytes the first, with the copies of all. */
+  #stored(found: readonly number[], policy: CopyPolicy): FoundContent | undefined {
+    const [contentId] = found;
+    if (contentId === undefined) return undefined;
+    return { contentId, goodCopies: this.#copiesOf(found, policy.poolId) };
   }
 
   /** The smallest number of distinct media that hold any one byte well; of one pool, where given. */
   goodCopies(contentId: number, poolId?: number): number {
+    return this.#copiesOf(this.#twinsOf(contentId), poolId);
+  }
+
+  /** @param contentIds all with the same bytes */
+  #copiesOf(contentIds: readonly number[], poolId?: number): number {
+    const [contentId] = contentIds;
+    assert(contentId !== undefined);
     if (contentId === EMPTY_CONTENT) return Number.POSITIVE_INFINITY;
     const size = this.#get.get(contentId)?.[0];
     assert(size !== undefined, `no content ${contentId}`);
-    return leastCopies(this.extentsOf(contentId), size, poolId);
+    return leastCopies(this.#extentsOfEach(contentIds), size, poolId);
   }
 }
 

@@ -5,8 +5,10 @@ import {
   copyFileSync,
   ftruncateSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -15,10 +17,12 @@ import {
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
+import { rawOf } from '../../src/base/raw.ts';
+import { Directories } from '../../src/catalog/directories.ts';
 import { Sources } from '../../src/catalog/sources.ts';
 import { backup } from '../../src/job/backup/backup.ts';
 import type { BackupEvent } from '../../src/job/backup/report.ts';
-import { BackupWorld } from '../sim/backup-world.ts';
+import { BackupWorld, HOST } from '../sim/backup-world.ts';
 import { differences, makeRichTree, randomBytes } from '../sim/rich-tree.ts';
 import { scratchDirectory } from '../sim/scratch.ts';
 
@@ -69,6 +73,38 @@ describe('a tree that is deep', () => {
     expect(readFileSync(join(tree, 'z'), 'utf8')).toBe('not deep');
     execFileSync('rm', ['-rf', tree]);
   });
+});
+
+test.each([
+  ['9223372036854775807', Number.MAX_SAFE_INTEGER],
+  ['-9223372036854775807', Number.MIN_SAFE_INTEGER],
+])('a time of %s seconds is taken for the last one that can be counted', async (time, last) => {
+  const world = await BackupWorld.make();
+  // A file system that keeps all 64 bits of a time.
+  const directory = mkdtempSync('/dev/shm/shelfs-times-');
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, 'f');
+  writeFileSync(file, 'bytes');
+  execFileSync('touch', ['-d', `@${time}`, file]);
+  const seconds = (path: string) =>
+    execFileSync('stat', ['-c', '%Y', path], { encoding: 'utf8' }).trim();
+  expect(seconds(file)).toBe(time);
+  const path = rawOf(directory);
+  const { id } = new Directories(world.catalog).ensureHost(HOST);
+  new Sources(world.catalog).add({
+    name: 'times',
+    hostId: id,
+    path,
+    original: path,
+    options: {},
+  });
+  expect(await world.backup()).toMatchObject({ state: 'finished', unreadable: [] });
+  expect((await world.backup()).files).toMatchObject({ new: 0, changed: 0 });
+  const to = mkdtempSync('/dev/shm/shelfs-times-');
+  onTestFinished(() => rmSync(to, { recursive: true }));
+  const { report } = await world.restore({ path: directory, to });
+  expect(report.failed).toEqual([]);
+  expect(seconds(join(to, file))).toBe(String(last));
 });
 
 test.each([

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
 import { Media } from '../../src/catalog/media.ts';
+import type { BackupEvent } from '../../src/job/backup/report.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { differences, makeRichTree, randomBytes } from '../sim/rich-tree.ts';
 
@@ -26,6 +27,17 @@ describe.each([
       files: { new: 0, changed: 0, gone: 0 },
       bytes: { hashed: 0, written: 0 },
     });
+  });
+
+  test('what has been done grows to what there was to do', async () => {
+    const world = await BackupWorld.make();
+    for (let file = 0; file < 10; file += 1)
+      writeFileSync(join(world.source, `f${file}`), `bytes ${file}`);
+    writeFileSync(join(world.source, 'large'), randomBytes(seededRandom(1), 6_000_000));
+    const events: BackupEvent[] = [];
+    await world.backup({ workers, events });
+    const last = events.findLast(({ event }) => event === 'progress');
+    expect(last).toMatchObject({ bytes: 6_000_070, bytesTotal: 6_000_070 });
   });
 });
 
@@ -173,10 +185,38 @@ test('cartridges that hold less than was promised are filled by what their chips
     writeFileSync(join(world.source, `file ${index}`), randomBytes(random, 3_000_000 + index));
   }
   const report = await world.backup({ workers: 1 });
-  console.log(report);
   const loads = (await world.sim.library.statistics()).reduce((sum, { loads }) => sum + loads, 0);
   expect(loads).toBe(report.media.length);
   const { tree, report: restored } = await world.restore();
   expect(restored.failed).toEqual([]);
   expect(differences(world.source, tree)).toBe('');
+});
+
+test('a cartridge that ended early makes neither the archives nor the parts of others small', async () => {
+  const world = await BackupWorld.make({ config: '[archive]\nsize = "20MB"\n' });
+  const media = new Media(world.catalog);
+  const [early] = media.list();
+  media.setCapacity(early?.id ?? 0, 2 ** 20);
+  media.setState(early?.id ?? 0, 'full');
+  for (let file = 0; file < 5; file += 1)
+    writeFileSync(join(world.source, `f${file}`), randomBytes(seededRandom(file), 2_000_000));
+  const events: BackupEvent[] = [];
+  expect(await world.backup({ events })).toMatchObject({ state: 'finished' });
+  expect(events.filter(({ event }) => event === 'archive').length).toBe(1);
+});
+
+test('cartridges without room, whatever was promised, are passed over, and the run says so', async () => {
+  const capacityBytes = 8 * 2 ** 20;
+  const world = await BackupWorld.make({
+    cartridges: 2,
+    capacityBytes,
+    claimedBytes: 200 * 2 ** 20,
+  });
+  const media = new Media(world.catalog);
+  const { id } = media.ensurePool('main');
+  media.setPoolPolicy(id, { copies: 1, marginBytes: capacityBytes });
+  writeFileSync(join(world.source, 'a'), randomBytes(seededRandom(1), 1000));
+  await expect(world.backup()).rejects.toMatchObject({ code: 'MEDIUM_FULL' });
+  const states = media.list().map(({ state }) => state);
+  expect(states).toEqual(['full', 'full']);
 });

@@ -46,9 +46,9 @@ void stat_into(int directory, const char* name, double* row) {
   row[2] = found.stx_gid;
   row[3] = static_cast<double>(found.stx_size);
   row[4] = static_cast<double>(found.stx_blocks);
-  row[5] = static_cast<double>(found.stx_mtime.tv_sec);
+  row[5] = seconds_of(found.stx_mtime.tv_sec);
   row[6] = found.stx_mtime.tv_nsec;
-  row[7] = static_cast<double>(found.stx_ctime.tv_sec);
+  row[7] = seconds_of(found.stx_ctime.tv_sec);
   row[8] = found.stx_ctime.tv_nsec;
   row[9] = static_cast<double>(makedev(found.stx_dev_major, found.stx_dev_minor));
   row[10] = inode_number(found.stx_ino);

@@ -109,6 +109,15 @@ auto uninterrupted(Call call) {
   }
 }
 
+/**
+ * Seconds of a time as a double. Some file systems keep all 64 bits of what somebody made up; as a clock never comes there,
+ * what a double cannot count is taken for the last second it can.
+ */
+inline double seconds_of(int64_t seconds) {
+  constexpr auto kLast = static_cast<int64_t>(kMaxSafeInteger);
+  return static_cast<double>(std::clamp(seconds, -kLast, kLast));
+}
+
 /** An inode number as a double: see directory.cc. */
 double inode_number(uint64_t inode);
 

@@ -130,8 +130,8 @@ int32_t compare(int file, const double* stamp) {
   if (uninterrupted([&] { return statx(file, "", AT_EMPTY_PATH, kMask, &found); }) < 0) return -errno;
   if (!S_ISREG(found.stx_mode)) return kNoFile;
   const bool is_same = static_cast<double>(found.stx_size) == stamp[0] &&
-                       static_cast<double>(found.stx_mtime.tv_sec) == stamp[1] && found.stx_mtime.tv_nsec == stamp[2] &&
-                       static_cast<double>(found.stx_ctime.tv_sec) == stamp[3] && found.stx_ctime.tv_nsec == stamp[4] &&
+                       seconds_of(found.stx_mtime.tv_sec) == stamp[1] && found.stx_mtime.tv_nsec == stamp[2] &&
+                       seconds_of(found.stx_ctime.tv_sec) == stamp[3] && found.stx_ctime.tv_nsec == stamp[4] &&
                        inode_number(found.stx_ino) == stamp[5];
   return is_same ? kRead : kOtherThanSeen;
 }

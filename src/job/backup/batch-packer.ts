@@ -1,19 +1,19 @@
 /** Gathers small files, and heads alone, into a batch as it travels to a reader: columns, and all heads in one buffer. */
-import { strict as assert } from 'node:assert';
+import { PAX_BYTES_MAX } from '../../archive/pax.ts';
+import { TAR_BLOCK_BYTES } from '../../archive/ustar.ts';
 import { NOTHING_TO_READ, STAMP_NUMBERS } from '../../source/door.ts';
-import {
-  type PackedTask,
-  SLAB_BYTES,
-  SMALL_BYTES_MAX,
-  type SourcePlace,
-  type Stamp,
-} from './fragment.ts';
+import { type PackedTask, SLAB_BYTES, type SourcePlace, type Stamp } from './fragment.ts';
 import { putStamp } from './fragment-codec.ts';
 
 /** FACTS: 64 to 256 small files a task keep messages rare and readers even. */
 const FILES_MAX = 256;
 /** Most heads have 1,536 bytes. */
 const HEADS_BYTES = FILES_MAX * 2048;
+
+type Source = Pick<SourcePlace, 'source' | 'followsLinks'>;
+
+/** All records of a member and its headers, with a small file behind them no more than a slab. */
+const HEAD_BYTES_MAX = PAX_BYTES_MAX + 2 * TAR_BLOCK_BYTES;
 
 /** What is read behind a head. */
 export type ReadFrom = { readonly place: SourcePlace; readonly stamp: Stamp };
@@ -25,7 +25,7 @@ export type ReadFrom = { readonly place: SourcePlace; readonly stamp: Stamp };
 export type WriteHead = (heads: Buffer, at: number) => number | undefined;
 
 export class BatchPacker {
-  readonly #sources: Pick<SourcePlace, 'source' | 'followsLinks'>[] = [];
+  readonly #sources: Source[] = [];
   readonly #sourceOf = new Uint8Array(FILES_MAX);
   readonly #headEnds = new Uint32Array(FILES_MAX);
   readonly #stamps = new Float64Array(FILES_MAX * STAMP_NUMBERS);
@@ -47,6 +47,9 @@ export class BatchPacker {
    */
   add(from: ReadFrom | undefined, writeHead: WriteHead): boolean {
     if (this.#count === FILES_MAX) return false;
+    const source = from ? this.#indexOf(from.place) : NOTHING_TO_READ;
+    // A source a file, in more sources than a byte can number.
+    if (from && source === NOTHING_TO_READ) return false;
     const headBytes = this.#write(writeHead);
     const sizeBytes = from?.stamp.sizeBytes ?? 0;
     const end = this.#slabBytes + (headBytes ?? 0) + padded(sizeBytes);
@@ -57,7 +60,8 @@ export class BatchPacker {
     this.#headBytes += headBytes;
     this.#headEnds[index] = this.#headBytes;
     this.#paths += from ? `${from.place.path}\0` : '\0';
-    this.#sourceOf[index] = from ? this.#indexOf(from.place) : NOTHING_TO_READ;
+    if (from && source === this.#sources.length) this.#sources.push(sourceOf(from.place));
+    this.#sourceOf[index] = source;
     if (from) putStamp(this.#stamps, index * STAMP_NUMBERS, from.stamp);
     return true;
   }
@@ -79,18 +83,21 @@ export class BatchPacker {
     const length = writeHead(this.#heads, this.#headBytes);
     if (length !== undefined || this.#count > 0) return length;
     // Thousands of extended attributes: a batch of its own.
-    this.#heads = Buffer.allocUnsafeSlow(SMALL_BYTES_MAX);
+    this.#heads = Buffer.allocUnsafeSlow(HEAD_BYTES_MAX);
     return writeHead(this.#heads, 0);
   }
 
+  /** The next free one where it is not among them; NOTHING_TO_READ, and not less, where none is free. */
   #indexOf({ source, followsLinks }: SourcePlace): number {
     const known = this.#sources.findIndex(
       (candidate) => candidate.source === source && candidate.followsLinks === followsLinks,
     );
-    if (known >= 0) return known;
-    assert(this.#sources.length < NOTHING_TO_READ, 'a batch is of a few sources');
-    return this.#sources.push({ source, followsLinks }) - 1;
+    return known >= 0 ? known : this.#sources.length;
   }
+}
+
+function sourceOf({ source, followsLinks }: SourcePlace): Source {
+  return { source, followsLinks };
 }
 
 function padded(bytes: number): number {

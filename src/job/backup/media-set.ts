@@ -54,6 +54,11 @@ const GENERATION_DEFAULT: GenerationName = 'LTO-9';
 const BUSY_POLL_MS = 2000;
 /** The chip counts in MiB, and what filemarks and labels take beside the archives. */
 const MEASURE_TOLERANCE_BYTES = 8 * 2 ** 20;
+/** An opening, a journal and a digest alone take as many: with less left, a cartridge is full whatever was thought of it. */
+const ROOM_BLOCKS_MIN = 4;
+
+/** What a backup writes to, now or one day. */
+const WRITABLE_STATES: ReadonlySet<string> = new Set(['unlabelled', 'scratch', 'filling']);
 
 /** With less left than this share nothing worth a load fits. */
 const FULL_SHARE = 0.01;
@@ -133,10 +138,14 @@ export class MediaSet {
 
   /** Room of an empty medium of the pool; undefined where there is none to tell. */
   freshRoomBytes(): number | undefined {
-    const rooms = this.#tools.media
+    const all = this.#tools.media
       .list()
-      .filter((medium) => medium.kind === 'tape' && medium.pool === this.#tools.pool)
-      .map((medium) => this.#roomOf({ ...medium, writtenBytes: 0 }));
+      .filter((medium) => medium.kind === 'tape' && medium.pool === this.#tools.pool);
+    // One that is written no more may have ended early, and is no measure for those that are.
+    const written = all.filter(({ state }) => WRITABLE_STATES.has(state));
+    const rooms = (written.length > 0 ? written : all).map((medium) =>
+      this.#roomOf({ ...medium, writtenBytes: 0 }),
+    );
     return rooms.length === 0 ? undefined : Math.min(...rooms);
   }
 
@@ -287,6 +296,10 @@ export class MediaSet {
     const measuredBytes = writtenBytes + remainingMib * 2 ** 20;
     if (Math.abs(measuredBytes - capacityBytes) > MEASURE_TOLERANCE_BYTES)
       media.setCapacity(mediumId, measuredBytes);
+    if (this.#roomOf(media.get(mediumId)) < ROOM_BLOCKS_MIN * tape.blockBytes) {
+      media.setState(mediumId, 'full');
+      this.#tools.warn(`${barcode} says that it has no room left; it is written no more`);
+    }
     const missingBytes = (this.#toldBytes.get(barcode) ?? 0) - this.#roomOf(media.get(mediumId));
     this.#isSmaller ||= missingBytes > MEASURE_TOLERANCE_BYTES;
   }
@@ -355,8 +368,10 @@ export class MediaSet {
       if (facts.kind !== 'data' || facts.worm || !isDriveGeneration(facts.generation.name))
         continue;
       const { name, nativeBytes } = facts.generation;
-      const known = media.list().find(({ generation }) => generation === name);
-      const capacityBytes = known?.capacityBytes ?? nativeBytes;
+      // Some that are known may hold less than most: the chip will tell when it is attached.
+      const known = media.list().filter(({ generation }) => generation === name);
+      const capacities = known.map((medium) => medium.capacityBytes);
+      const capacityBytes = capacities.length > 0 ? Math.max(...capacities) : nativeBytes;
       media.add([{ barcode, kind: 'tape', pool, generation: name, capacityBytes }]);
     }
     return present;

@@ -44,7 +44,8 @@ const CTIMES = { at: 3, step: STAMP_NUMBERS } as const;
 export class Reader {
   readonly #scratch = Buffer.allocUnsafe(2 ** 20);
   readonly #door: FsDoor = loadFsDoor();
-  readonly #trees = new Map<Raw, SourceTree>();
+  /** By path, and whether links are followed: two sources may be one directory. */
+  readonly #trees = new Map<string, SourceTree>();
   /** Large files begun and not ended: the parts of one may be far apart. */
   readonly #files = new Map<string, OpenFile>();
   #broken: BrokenMember | undefined;
@@ -75,10 +76,11 @@ export class Reader {
   }
 
   #tryTree(source: Raw, followsLinks: boolean): SourceTree | Answer {
-    const known = this.#trees.get(source);
+    const key = `${followsLinks ? 'L' : '-'}${source}`;
+    const known = this.#trees.get(key);
     if (known) return known;
     const tree = SourceTree.tryOpen(source, { followLinks: followsLinks, door: this.#door });
-    if (typeof tree !== 'number') this.#trees.set(source, tree);
+    if (typeof tree !== 'number') this.#trees.set(key, tree);
     return tree;
   }
 
@@ -236,8 +238,8 @@ type OpenFile = {
   skippedBytes: number;
 };
 
-function keyOf({ source, path }: SourcePlace): string {
-  return `${source}\0${path}`;
+function keyOf({ source, followsLinks, path }: SourcePlace): string {
+  return `${followsLinks ? 'L' : '-'}${source}\0${path}`;
 }
 
 function readFully(fd: number, into: Uint8Array, position: number | null): number {

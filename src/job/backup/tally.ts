@@ -5,12 +5,10 @@ import { rawText } from '../../base/raw.ts';
 import type { Jobs, LogLine } from '../../catalog/jobs.ts';
 import type { Outstanding } from '../../catalog/run.ts';
 import type { ScannedEntry } from '../../source/directory.ts';
-import { STAMP_NUMBERS } from '../../source/door.ts';
 import type { Reason } from '../../source/filter.ts';
 import { describeReason } from '../source-survey.ts';
 import type { EntryOutcome } from './archive-writer.ts';
 import type { Feed } from './feed.ts';
-import type { ReadTask } from './fragment.ts';
 import { type BackupReport, type Damage, emptyCounts, type Listen } from './report.ts';
 
 export type TallyTools = {
@@ -112,7 +110,7 @@ export class Tally {
   progress({ task, members }: Feed, media: Fill): void {
     const last = members.at(-1);
     assert(last, 'a fragment has a member');
-    this.#bytesDone += contentBytes(task);
+    this.#bytesDone += contentBytes({ task, members });
     this.#tools.listen({
       event: 'progress',
       file: rawText(last.piece.item.key.row.path),
@@ -159,11 +157,13 @@ export class Tally {
   }
 }
 
-/** Of files' contents that a task covers, holes included. */
-function contentBytes(task: ReadTask): number {
+/** Of files' contents that a task covers, holes included. What was packed into it has gone over to its reader. */
+function contentBytes({ task, members }: Pick<Feed, 'task' | 'members'>): number {
   if (task.kind === 'run') return task.hashTo - task.hashFrom;
-  const { stamps } = task.packed;
   let bytes = 0;
-  for (let at = 0; at < stamps.length; at += STAMP_NUMBERS) bytes += stamps[at] ?? 0;
+  for (const { piece } of members) {
+    const { form, inode } = piece.item.key;
+    if (form === 'data') bytes += inode.sizeBytes;
+  }
   return bytes;
 }

@@ -5,6 +5,7 @@ import { rawOf } from '../../../src/base/raw.ts';
 import { Catalog } from '../../../src/catalog/catalog.ts';
 import { ContentKeys } from '../../../src/catalog/content-keys.ts';
 import { Contents } from '../../../src/catalog/contents.ts';
+import { Media } from '../../../src/catalog/media.ts';
 import type { Run } from '../../../src/catalog/run.ts';
 import type { Content } from '../../../src/domain/content.ts';
 import {
@@ -180,4 +181,34 @@ test('equal keys of different hashes are different contents; equal bytes in one 
     first,
     second,
   ]);
+});
+
+test('what two processes stored at the same time is one content with the copies of both', () => {
+  const here = world();
+  const [one, two] = here.media;
+  const mine = here.begin();
+  add(mine, here.hostId, CONTENTS);
+  const myArchive = beginArchive(mine, [one ?? 0]);
+  const other = otherProcess(here);
+  // It looked for keys before the first of ours was there.
+  const theirs = begin(other);
+  add(theirs, here.hostId, CONTENTS);
+  const theirArchive = beginArchive(theirs, [two ?? 0]);
+  theirs.areStored([content('four')], { policy: { copies: 1 }, archiveId: theirArchive });
+  store(mine, myArchive, CONTENTS);
+  store(theirs, theirArchive, CONTENTS);
+  const ids = [mine, theirs].flatMap((run) =>
+    [...run.entries('all')].map(({ inode }) => inode?.contentId ?? 0),
+  );
+  expect(new Set(ids).size).toBe(2 * CONTENTS.length);
+  commit(theirs, theirArchive, [two ?? 0]);
+  other.close();
+  commit(mine, myArchive, [one ?? 0]);
+  const contents = new Contents(here.catalog);
+  for (const id of ids) expect(contents.goodCopies(id)).toBe(2);
+  new Media(here.catalog).setState(one ?? 0, 'lost');
+  const isWeak = contents.weakness({ copies: 1 });
+  expect(ids.filter(isWeak)).toEqual([]);
+  for (const id of ids)
+    expect(contents.extentsOf(id).map(({ archiveId }) => archiveId)).toContain(theirArchive);
 });
