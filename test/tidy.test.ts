@@ -17,9 +17,10 @@ const FLOORS: Record<string, readonly string[]> = {
   device: PURE,
   catalog: PURE,
   storage: [...PURE, 'archive', 'device'],
-  job: [...PURE, 'config.ts', 'source', 'hash', 'pack', 'archive', 'catalog', 'storage'],
+  recall: [...PURE, 'hash', 'archive', 'catalog', 'storage'],
+  job: [...PURE, 'config.ts', 'source', 'hash', 'pack', 'archive', 'catalog', 'storage', 'recall'],
   cli: [...PURE, 'config.ts', 'job', 'storage', 'wire.ts'],
-  'wire.ts': [...PURE, 'config.ts', 'device', 'catalog', 'storage', 'job'],
+  'wire.ts': [...PURE, 'config.ts', 'hash', 'device', 'catalog', 'storage', 'recall', 'job'],
   'main.ts': ['base', 'cli'],
 };
 
