@@ -18,9 +18,10 @@ const FLOORS: Record<string, readonly string[]> = {
   catalog: PURE,
   storage: [...PURE, 'archive', 'device'],
   recall: [...PURE, 'hash', 'archive', 'catalog', 'storage'],
+  mount: [...PURE, 'catalog'],
   job: [...PURE, 'config.ts', 'source', 'hash', 'pack', 'archive', 'catalog', 'storage', 'recall'],
   cli: [...PURE, 'config.ts', 'job', 'storage', 'wire.ts'],
-  'wire.ts': [...PURE, 'config.ts', 'hash', 'device', 'catalog', 'storage', 'recall', 'job'],
+  'wire.ts': [...PURE, 'config.ts', 'hash', 'device', 'catalog', 'storage', 'recall', 'mount', 'job'],
   'main.ts': ['base', 'cli'],
 };
 

@@ -63,6 +63,11 @@ export const FAILURES = {
   RECALL_REFUSED: { exit: 1, errno: 'EAGAIN', retry: 'later' }, // who asks must not move a tape, or will not wait
   STAGE_FULL: { exit: 1, errno: 'ENOSPC', retry: 'later' }, // the disk cache has no room for it
   STAGE_FAILED: { exit: 1, errno: 'EIO', retry: 'never' }, // the disk cache cannot be written or read
+  MOUNTPOINT_UNSUITABLE: { exit: 1, errno: 'EINVAL', retry: 'never' }, // missing, no directory, not empty, or mounted already
+  MOUNT_UNSUPPORTED: { exit: 1, errno: 'ENODEV', retry: 'never' }, // this machine lacks what a mount needs
+  MOUNT_FAILED: { exit: 1, errno: 'EIO', retry: 'never' },
+  MOUNT_BUSY: { exit: 11, errno: 'EBUSY', retry: 'later' },
+  NOT_MOUNTED: { exit: 1, errno: 'EINVAL', retry: 'never' },
   INTERRUPTED: { exit: 130, errno: 'EINTR', retry: 'never' },
 } as const satisfies Record<string, Failure>;
 
