@@ -122,8 +122,8 @@ export class Recall {
   /** @internal */
   async read(entry: Entry, range: DataRange, options: ReadOptions): Promise<number> {
     options.signal.throwIfAborted();
-    const known =
-      entry.readable(range) ?? (await this.#look(entry, options.signal), entry.readable(range));
+    if (entry.readable(range) === undefined) await this.#look(entry, options.signal);
+    const known = entry.readable(range);
     if (known !== undefined) return known;
     this.#admit(entry, options);
     const left = () => {

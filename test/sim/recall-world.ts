@@ -8,10 +8,11 @@ import { Catalog } from '../../src/catalog/catalog.ts';
 import { type Processes, RunDb } from '../../src/catalog/run-db.ts';
 import { Tree } from '../../src/catalog/tree.ts';
 import { HashPool } from '../../src/hash/pool.ts';
+import type { OpenContent } from '../../src/mount/content.ts';
 import { decliningAsker, type MediumAsker } from '../../src/recall/asker.ts';
 import { REFUSED_DEFAULT } from '../../src/recall/guard.ts';
 import { openRecall } from '../../src/recall/open.ts';
-import type { OpenedContent, Recall } from '../../src/recall/recall.ts';
+import type { Recall } from '../../src/recall/recall.ts';
 import { BackupWorld, type BackupWorldOptions, HOST } from './backup-world.ts';
 
 const go = new AbortController().signal;
@@ -135,7 +136,7 @@ export const CALLER = { pid: 4711, uid: 0 };
 
 /** All bytes of an open content, as a reader gets them. */
 export async function readAll(
-  opened: OpenedContent,
+  opened: OpenContent,
   sizeBytes: number,
   options: { signal?: AbortSignal; pid?: number; stepBytes?: number } = {},
 ): Promise<Buffer> {

@@ -3,6 +3,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
+import type { ContentReader } from '../../src/mount/content.ts';
 import { CALLER, RecallWorld, readAll } from '../sim/recall-world.ts';
 import { randomBytes } from '../sim/rich-tree.ts';
 
@@ -12,7 +13,9 @@ test('a file is read from tape once, and from the stage from then on', async () 
   writeFileSync(path, 'the bytes of a letter');
   await world.backup.backup();
   const mount = world.start();
-  const opened = mount.recall.open(world.contentId('letter'), CALLER);
+  // What the mount declares is what recall is.
+  const reader: ContentReader = mount.recall;
+  const opened = reader.open(world.contentId('letter'), CALLER);
   expect(opened.file).toBeUndefined();
   let told = 0;
   opened.onStaged(() => {

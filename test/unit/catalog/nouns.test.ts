@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { SimClock } from '../../../src/base/clock.ts';
 import { type Raw, rawOf } from '../../../src/base/raw.ts';
@@ -16,7 +15,6 @@ import {
   commit,
   DIRECTORY,
   JOB,
-  scratchDirectory,
   source,
   storeAll,
   world,
