@@ -21,7 +21,7 @@ export function locateContent(
 }
 
 /** Extents of one offset are alternatives; the k-th copy takes the k-th of each. */
-function copiesOf(extents: readonly LocatedExtent[]): Place[][] {
+export function copiesOf(extents: readonly LocatedExtent[]): Place[][] {
   const byOffset = new Map<number, Place[]>();
   for (const located of extents) {
     const places = byOffset.get(located.extent.contentOffset) ?? [];

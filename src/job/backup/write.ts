@@ -19,7 +19,7 @@ import type { Digester } from './digester.ts';
 import { type Feed, Feeder, type OutgoingEntry } from './feed.ts';
 import { planItem } from './items.ts';
 import type { MediaSet } from './media-set.ts';
-import type { EntryOutcome } from './member-writer.ts';
+import { counts, type EntryOutcome } from './member-writer.ts';
 import type { ArchiveIdentity, CopyTarget } from './open-archive.ts';
 import { allSteps, nextOf, PieceSource, type Steps } from './plan-steps.ts';
 import type { ReadAhead } from './read-ahead.ts';
@@ -71,7 +71,7 @@ type Filling = {
 
 export class Writer {
   readonly #tools: WriteTools;
-  readonly #split = new SplitFiles();
+  readonly #split: SplitFiles;
   readonly #setbacks: Setbacks;
   /** Files that failed in this pass: their further parts are passed over. */
   readonly #failed = new Set<number>();
@@ -85,6 +85,7 @@ export class Writer {
   constructor(tools: WriteTools, sequenceBefore: number) {
     this.#tools = tools;
     this.#setbacks = new Setbacks(tools);
+    this.#split = new SplitFiles(tools.run.adoptParts(tools.policy));
     this.#sequence = sequenceBefore;
   }
 
@@ -150,7 +151,7 @@ export class Writer {
     const limits = this.#tools.limits();
     const { copies } = this.#setbacks;
     const planner = new Planner<OutgoingEntry>({ media: rooms, copies, limits });
-    const steps = allSteps(planner, this.#items());
+    const steps = allSteps(planner, this.#split.itemsOf(this.#items()));
     try {
       let step = nextOf(steps);
       while (step) {
@@ -255,7 +256,9 @@ export class Writer {
       spoolDirectory,
       onCopyFailure: (mediumId: number, error: CodedError) => this.#setbacks.note(mediumId, error),
       onEntry: (outcome: EntryOutcome) => {
-        if (outcome.outcome !== 'stored') this.#failed.add(outcome.entry.inode.inodeId);
+        const { inodeId } = outcome.entry.inode;
+        if (outcome.outcome !== 'stored') this.#failed.add(inodeId);
+        if (!counts(outcome)) this.#split.forget(inodeId);
         this.#tools.onEntry(outcome);
       },
     };
@@ -315,7 +318,6 @@ export class Writer {
   }
 
   *#items(): Generator<PlanItem<OutgoingEntry>> {
-    yield* this.#split.left();
     for (const row of this.#tools.run.entries('unstored')) {
       const entry = this.#tools.outgoing(row);
       if (entry) yield planItem(entry, this.#tools.copies);
