@@ -87,12 +87,13 @@ export class Loop {
           else await bell.wait(POLL_MS, signal);
           continue;
         }
+        // Who asks for it again may be luckier.
+        if (board.isEmpty) board.offline.clear();
         const idleMs = clock.monotonicMs() - idleSinceMs;
         if (idleMs >= (this.#grantedMs === undefined ? settings.holdMs : HANDOVER_IDLE_MS)) {
           await this.#letGo();
           if (board.isEmpty) return;
         }
-        if (board.isEmpty) board.offline.clear();
         await bell.wait(POLL_MS, signal);
       }
     } finally {

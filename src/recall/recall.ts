@@ -125,6 +125,7 @@ export class Recall {
     if (entry.readable(range) === undefined) await this.#look(entry, options.signal);
     const known = entry.readable(range);
     if (known !== undefined) return known;
+    options.signal.throwIfAborted();
     this.#admit(entry, options);
     const left = () => {
       if (!entry.isWaitedFor) this.#unwant(entry);
