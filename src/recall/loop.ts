@@ -210,7 +210,10 @@ export class Loop {
     const asked = async () => {
       try {
         const answer = await asker.ask(request, AbortSignal.any([signal, stop.signal]));
-        if (answer === 'declined') board.offline.set(barcode, offline(barcode, reason));
+        if (answer === 'declined') {
+          board.offline.set(barcode, offline(barcode, reason));
+          this.#attempts.delete(id);
+        }
       } catch (error) {
         if (!stop.signal.aborted && !signal.aborted) this.#failure ??= error;
       }

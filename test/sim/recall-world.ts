@@ -7,6 +7,7 @@ import { Archives } from '../../src/catalog/archives.ts';
 import { Catalog } from '../../src/catalog/catalog.ts';
 import { Media } from '../../src/catalog/media.ts';
 import { type Processes, RunDb } from '../../src/catalog/run-db.ts';
+import { RunRoles } from '../../src/catalog/run-roles.ts';
 import { RunStage } from '../../src/catalog/run-stage.ts';
 import { Tree } from '../../src/catalog/tree.ts';
 import { HashPool } from '../../src/hash/pool.ts';
@@ -161,6 +162,14 @@ export class RecallWorld {
       renameSync(pathB, pathA);
       renameSync(between, pathB);
     }
+  }
+
+  /** Nobody recalls any more: the drive was let go. */
+  async whenIdle(): Promise<void> {
+    const db = RunDb.open(this.runDbPath);
+    const roles = new RunRoles(db, { own: '', isAlive: (name) => this.alive.has(name) });
+    while (roles.recalls() !== undefined) await this.backup.sim.clock.sleepMs(1000, go);
+    db.close();
   }
 
   /** As if all had been evicted. */

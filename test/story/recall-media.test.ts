@@ -98,7 +98,7 @@ test('declined, its readers are told; asked again later, the next one may be luc
     code: 'MEDIUM_OFFLINE',
     message: expect.stringContaining('BKP001L8'),
   });
-  await world.backup.sim.clock.sleepMs(60_000, go);
+  await world.whenIdle();
   await read(mount, file);
   expect(asked).toEqual(['BKP001L8 1', 'BKP001L8 1']);
 });
@@ -140,7 +140,7 @@ test('with nobody to ask it is waited for, and noticed when it turns up', async 
   await clock.sleepMs(600_000, go);
   await world.bringBack('BKP001L8');
   await reading;
-  await clock.sleepMs(60_000, go);
+  await world.whenIdle();
   await world.takeAway('BKP001L8');
   await mount.close();
   world.emptyStage();
