@@ -3,7 +3,7 @@
  * simulated one, the kernel's SCSI devices or a virtual library. What a command does not ask for is not even loaded.
  */
 import { strict as assert } from 'node:assert';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Clock, systemClock } from './base/clock.ts';
 import { CodedError } from './base/errors.ts';
 import { type Host, hasSha256Instructions, systemHost, systemMachine } from './base/machine.ts';
@@ -26,6 +26,8 @@ import type { LabelMediaRequest } from './job/media.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';
 import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
 import type { Library, LibraryDevices } from './storage/library.ts';
+import type { MountOrder } from './wire-mount.ts';
+import type { OpenRecall, RecallOptions } from './wire-recall.ts';
 
 export type WireOptions = {
   readonly stateDirectory: string;
@@ -83,6 +85,16 @@ export interface App {
     listen: (event: RestoreEvent) => void,
     signal: AbortSignal,
   ): Promise<RestoreReport>;
+  /** Shows the catalog as a filesystem, until it is unmounted or the signal is aborted. */
+  mount(
+    order: MountOrder,
+    tell: { onMounted(): void; warn(message: string): void },
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** Takes away what another process has mounted. `forced`: also while it is used. */
+  umount(mountpoint: Raw, how: 'plain' | 'forced'): Promise<void>;
+  /** Contents by way of the stage; closed by who opened it, before the application is. */
+  recall(options: RecallOptions): Promise<OpenRecall>;
   /** Ends a backup, whether its process is still there or not. Resolves with the state it is in now. */
   cancelJob(jobNumber: number, signal: AbortSignal): Promise<string>;
   /** May be called twice. */
@@ -121,9 +133,10 @@ export function wire(options: WireOptions): App {
       return opened;
     },
     ownDirectories: async () => {
-      const { library } = await config();
+      const { library, stage } = await config();
       const state = options.stateDirectory;
-      const own = library.kind === 'virtual' ? [state, join(state, library.directory)] : [state];
+      const own = [state, resolve(state, stage.directory)];
+      if (library.kind === 'virtual') own.push(join(state, library.directory));
       return own.map(rawOf);
     },
     capacityOf: async (barcode) => {
@@ -167,6 +180,22 @@ export function wire(options: WireOptions): App {
     restore: async (request, listen, signal) => {
       const { restore } = await import('./job/restore/restore.ts');
       return restore(...(await restoreOrder(app, request)), listen, signal);
+    },
+    mount: async (order, tell, signal) => {
+      const { wireMount } = await import('./wire-mount.ts');
+      const user = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+      return wireMount({ ...app, user }, order, tell, signal);
+    },
+    umount: async (mountpoint, how) => {
+      const [{ umountPath }, { loadFuseDoor }] = await Promise.all([
+        import('./mount/mountpoint.ts'),
+        import('./mount/door.ts'),
+      ]);
+      return umountPath(mountpoint, { door: loadFuseDoor(), clock, how });
+    },
+    recall: async (asked) => {
+      const { wireRecall } = await import('./wire-recall.ts');
+      return wireRecall(app, asked);
     },
     cancelJob: async (jobNumber, signal) => {
       const { stateDirectory } = options;

@@ -23,11 +23,13 @@ export function listOf(entries: readonly Listed[]): Listing {
 
 /** Larger directories are read page by page in order of name: in memory they would take half a kilobyte an entry. */
 const SORTED_ROWS_MAX = 20_000;
+/** So many rows are asked for to see whether there are more. */
+export const FIRST_PAGE_ROWS = SORTED_ROWS_MAX + 1;
 const PAGE_ROWS = 2000;
 
 /** A directory of the catalog, in tape order. */
 export type RowSource = {
-  readonly nodes: Nodes;
+  readonly nodes: Pick<Nodes, 'page'>;
   readonly tree: TreeView;
   readonly directoryId: number;
   /** Made when the kernel asks for it. */
@@ -36,7 +38,7 @@ export type RowSource = {
 
 export function catalogListing(source: RowSource): Listing {
   const { nodes, tree, directoryId } = source;
-  const from = { after: '' as Raw, limit: SORTED_ROWS_MAX + 1 };
+  const from = { after: '' as Raw, limit: FIRST_PAGE_ROWS };
   const rows = nodes.page(tree, directoryId, from);
   if (rows.length > SORTED_ROWS_MAX) return new PagedListing(source);
   // Contents are numbered as they lie on tape; what has none comes first, and names are in order already.
@@ -57,7 +59,6 @@ class PagedListing implements Listing {
   readonly #pages: Page[] = [{ first: 0, after: '' as Raw }];
   #loaded = -1;
   #rows: readonly NodeRow[] = [];
-  #isComplete = false;
 
   constructor(source: RowSource) {
     this.#source = source;
@@ -69,7 +70,8 @@ class PagedListing implements Listing {
       const rows = this.#load(page);
       const row = rows[index - (this.#pages[page]?.first ?? 0)];
       if (row) return { name: row[NODE.name], entry: this.#source.toEntry(row) };
-      if (this.#isComplete || page < this.#pages.length - 1) return undefined;
+      // Where reading the page has shown that another follows, it may be there.
+      if (this.#pageOf(index) === page) return undefined;
     }
   }
 
@@ -87,8 +89,8 @@ class PagedListing implements Listing {
     this.#rows = nodes.page(tree, directoryId, { after: start.after, limit: PAGE_ROWS });
     this.#loaded = page;
     const last = this.#rows.at(-1);
-    if (!last || this.#rows.length < PAGE_ROWS) this.#isComplete = true;
-    else if (page === this.#pages.length - 1)
+    const isEnd = !last || this.#rows.length < PAGE_ROWS;
+    if (!isEnd && page === this.#pages.length - 1)
       this.#pages.push({ first: start.first + this.#rows.length, after: last[NODE.name] });
     return this.#rows;
   }
