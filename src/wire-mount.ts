@@ -59,10 +59,7 @@ export async function wireMount(
         catalog,
         clock,
         contents: recall,
-        states: {
-          state: (contentId) => recall.stateOf(contentId),
-          etaSeconds: (contentId) => recall.etaSeconds(contentId),
-        },
+        states: recall,
         root,
         hostName: order.host ?? host.name,
         pool: (await app.config()).backup.pool,

@@ -168,7 +168,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
   demo: {
-    usage: 'demo',
+    usage: 'demo [path]',
     describe: 'Everything on a virtual library, in a minute',
     load: async () => {
       const { demo } = await import('./demo.ts');

@@ -7,7 +7,7 @@ import { RunDb } from '../../src/catalog/run-db.ts';
 import { buildPowerSwitch, type Loss } from '../sim/power/process.ts';
 import { CrashWorld, chooseCut, makeTree } from '../sim/power/world.ts';
 
-const SEEDS = Array.from({ length: 10 }, (_, seed) => seed);
+const SEEDS = Array.from({ length: 6 }, (_, seed) => seed);
 
 describe.each<Loss>(['process', 'power'])('a recall ended by loss of %s', (loss) => {
   let world: CrashWorld;
