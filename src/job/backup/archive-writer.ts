@@ -11,7 +11,9 @@ import { ownHead, ownPath } from '../../archive/own-member.ts';
 import type { Place } from '../../archive/place.ts';
 import { CodedError } from '../../base/errors.ts';
 import { type Raw, rawOf } from '../../base/raw.ts';
+import type { CopyOfCatalog } from '../../catalog/catalog-copies.ts';
 import type { ContentKey } from '../../catalog/content-keys.ts';
+import type { CopiedFile } from '../../catalog/copy.ts';
 import type { Content, Extent } from '../../domain/content.ts';
 import type { Piece } from '../../pack/item.ts';
 import type { Tape } from '../../storage/tape.ts';
@@ -78,6 +80,7 @@ export class ArchiveWriter {
   #member: OpenMember | undefined;
   #entries = 0;
   #carried: readonly number[] = [];
+  #catalogCopy: CopyOfCatalog | undefined;
 
   private constructor(
     tools: ArchiveTools,
@@ -187,6 +190,27 @@ export class ArchiveWriter {
   /** Snapshots of earlier runs whose end the journal tells. */
   carries(snapshotIds: readonly number[]): void {
     this.#carried = snapshotIds;
+  }
+
+  /** Of the lines by now. */
+  get journalBytes(): number {
+    return this.#journal.lengthBytes;
+  }
+
+  /** One of its own members is a copy of the catalog. */
+  holdsCopy(copy: CopyOfCatalog): void {
+    this.#catalogCopy = copy;
+  }
+
+  /** Adds a member below `.shelfs/` behind those of entries. @returns where its data begin in the stream */
+  async addOwn(file: CopiedFile): Promise<number> {
+    assert(!this.isInMember, 'a member is written to its end');
+    const path = ownPath(this.identity.uuid, file.name);
+    await this.#stream.write(ownHead(path, file.lengthBytes, this.identity.createdMs).head);
+    const position = this.#stream.lengthBytes;
+    for (const bytes of file.read()) await this.#stream.write(Buffer.from(bytes));
+    await this.#stream.write(Buffer.alloc(padding(file.lengthBytes, 512)));
+    return position;
   }
 
   /** Adds a line to the journal, its LF included. */
@@ -307,6 +331,8 @@ export class ArchiveWriter {
       sha256,
       copiesGood: good.map(({ mediumId }) => mediumId),
       carriedSnapshots: this.#carried,
+      journalBytes,
+      catalogCopy: this.#catalogCopy,
     });
     this.#lines.forgetFailed(good);
     for (const { tape, mediumId } of good) {
