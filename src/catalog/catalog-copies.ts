@@ -42,27 +42,33 @@ export class CatalogCopies {
     );
   }
 
-  /** Whether the journals since the last good copy, one of so many bytes about to be written among them, ask for another. */
-  isDue(journalBytes: number): boolean {
-    const last = this.#catalog
+  /**
+   * Whether on one of these media the journals since its last copy, one of so many bytes about to be written among them,
+   * ask for another. Each is to suffice by itself, so copies on other media do not count.
+   */
+  isDue(mediumIds: readonly number[], journalBytes: number): boolean {
+    return mediumIds.some((mediumId) => {
+      const last = this.#last(mediumId);
+      if (!last) return true;
+      const [archiveId, databaseBytes] = last;
+      // The journal of the archive that holds the copy stands behind it, and tells what the copy does not know.
+      const since = this.#catalog
+        .prepare<[number]>(
+          `SELECT coalesce(sum(journal_bytes), 0) FROM archives WHERE id >= ? AND state = 'good'`,
+        )
+        .get(archiveId);
+      return (since?.[0] ?? 0) + journalBytes > databaseBytes * DUE_SHARE;
+    });
+  }
+
+  #last(mediumId: number): [archiveId: number, databaseBytes: number] | undefined {
+    return this.#catalog
       .prepare<[number, number]>(
-        `SELECT c.archive, c.database_bytes FROM catalog_copies c WHERE EXISTS(
-           SELECT 1 FROM archives a CROSS JOIN archive_copies k ON k.archive = a.id
-             CROSS JOIN media m ON m.id = k.medium
-           WHERE a.id = c.archive AND a.state = 'good' AND k.state = 'good'
-             AND m.state NOT IN ${BAD_MEDIUM_STATES})
-         ORDER BY c.archive DESC LIMIT 1`,
+        `SELECT c.archive, c.database_bytes FROM archive_copies k JOIN catalog_copies c ON c.archive = k.archive
+           JOIN archives a ON a.id = k.archive
+         WHERE k.medium = ? AND k.state = 'good' AND a.state = 'good' ORDER BY c.archive DESC LIMIT 1`,
       )
-      .get();
-    if (!last) return true;
-    const [archiveId, databaseBytes] = last;
-    // The journal of the archive that holds the copy stands behind it, and tells what the copy does not know.
-    const since = this.#catalog
-      .prepare<[number]>(
-        `SELECT coalesce(sum(journal_bytes), 0) FROM archives WHERE id >= ? AND state = 'good'`,
-      )
-      .get(archiveId);
-    return (since?.[0] ?? 0) + journalBytes > databaseBytes * DUE_SHARE;
+      .get(mediumId);
   }
 
   /** Those on a medium, in order of tape. */

@@ -8,7 +8,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { CodedError } from '../base/errors.ts';
+import { CodedError, errnoOf } from '../base/errors.ts';
 import { workerFile } from '../base/worker-file.ts';
 import type { Catalog } from './catalog.ts';
 import type { CopyOrder, CopyReply } from './copy-worker.ts';
@@ -21,6 +21,15 @@ export type CopiedFile = {
   readonly lengthBytes: number;
   /** All of it, in portions that are valid until the next is asked for. */
   read(): Generator<Buffer>;
+};
+
+export type CopyRequest = {
+  readonly catalogPath: string;
+  readonly directory: string;
+  /** Unlike those of others that are being made. */
+  readonly name: string;
+  /** Fields of the text's first line. */
+  readonly head: readonly string[];
 };
 
 /** Names of the files, here and on the medium (archive/FORMAT.md section 3.4). */
@@ -48,13 +57,18 @@ export class CatalogCopy {
    * @param options.directory of the state: as much room as the catalog and its copy is needed
    * @throws CodedError FAILED where there is no room; CATALOG_DAMAGED
    */
-  static async make(options: {
-    readonly catalogPath: string;
-    readonly directory: string;
-    /** Unlike those of others that are being made. */
-    readonly name: string;
-    readonly head: readonly string[];
-  }): Promise<CatalogCopy> {
+  static async make(options: CopyRequest): Promise<CatalogCopy> {
+    try {
+      return await CatalogCopy.#make(options);
+    } catch (cause) {
+      const errno = errnoOf(cause);
+      if (errno === undefined || errno.startsWith('ERR_')) throw cause;
+      const { directory: path } = options;
+      throw new CodedError('FAILED', `it cannot be written to ${path} (${errno})`, { cause, path });
+    }
+  }
+
+  static async #make(options: CopyRequest): Promise<CatalogCopy> {
     await sweepCopies(options.directory);
     const directory = join(options.directory, `${PREFIX}${ownProcess()}.${options.name}`);
     await mkdir(directory, { mode: 0o700 });

@@ -2,7 +2,7 @@
  * What a catalog knows besides its journals, as text: sources, rules, pools, media, jobs, snapshots, and where archives lie.
  *
  * It stands beside each copy of the catalog on a medium, for whoever has no SQLite. Paths, versions and contents are not in
- * it: the journals tell of them, line by line. The form is theirs too (archive/FORMAT.md section 5.5): lines of fields
+ * it: the journals tell of them, line by line. The form is theirs too (archive/FORMAT.md section 3.4): lines of fields
  * joined by a TAB, escapes as `printf %b` reads them.
  */
 import { toRaw } from '../base/raw.ts';

@@ -108,7 +108,7 @@ const show = (open: OpenContext) =>
         }),
       run: async ({ app, output }, args) => {
         const found = showMedium(await app.catalog('read'), args.barcode);
-        const { medium, archives, moves } = found;
+        const { medium, archives, moves, catalogCopies } = found;
         const document = {
           ...documentMedium(medium),
           label: medium.label ?? null,
@@ -117,6 +117,10 @@ const show = (open: OpenContext) =>
             time: documentTime(timeMs),
             from: from ?? null,
             to: to ?? null,
+          })),
+          catalogCopies: catalogCopies.map(({ takenMs, ...copy }) => ({
+            ...copy,
+            taken: documentTime(takenMs),
           })),
         };
         output.result(document, () => formatDetails(found));
@@ -229,7 +233,7 @@ function formatFill({ writtenBytes, capacityBytes }: Medium): string {
   return writtenBytes === 0 ? '' : `${((writtenBytes / capacityBytes) * 100).toFixed(1)} %`;
 }
 
-function formatDetails({ medium, archives, moves }: MediumDetails): string {
+function formatDetails({ medium, archives, moves, catalogCopies }: MediumDetails): string {
   const { setUuid, setNumber, nextFile, nextBlock, writeGeneration } = medium;
   const facts: [string, string | undefined][] = [
     ['state', medium.state],
@@ -247,6 +251,15 @@ function formatDetails({ medium, archives, moves }: MediumDetails): string {
   ];
   const rows = facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
   const parts = [formatTable([medium.barcode, ''], rows)];
+  if (catalogCopies.length > 0) {
+    const copies = catalogCopies.map(({ takenMs, fileNumber, startBlock, lengthBytes, isGood }) => [
+      formatTime(takenMs),
+      `${fileNumber}:${startBlock}`,
+      formatSize(lengthBytes),
+      isGood ? '' : 'does not count',
+    ]);
+    parts.push(formatTable(['CATALOG AS OF', 'FILE:BLOCK', 'SIZE', ''], copies));
+  }
   if (moves.length > 0) {
     const known = moves.map(({ timeMs, from, to }) => [formatTime(timeMs), from ?? '', to ?? '']);
     parts.push(formatTable(['MOVED', 'FROM', 'TO'], known));

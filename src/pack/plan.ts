@@ -181,7 +181,7 @@ export class Planner<K> {
   *#place(cursor: Cursor<K>): Generator<PlanStep<K>, boolean> {
     const piece = pieceOf(cursor);
     const { journalBytesMax } = piece.item;
-    const toldBytes = this.#toldBytes(cursor);
+    const toldBytes = this.#toldBytes(piece);
     const more = { journalBytes: journalBytesMax, toldBytes };
     const open = this.#archive;
     const joined = open === undefined ? undefined : withPiece(open, piece);
@@ -236,8 +236,9 @@ export class Planner<K> {
   }
 
   /** By how much less is to be told with this piece; with the last part of a file only. */
-  #toldBytes({ item, next, last }: Cursor<K>): number {
-    return next < last ? 0 : Math.min(this.#untoldBytes, item.untoldBytesMax ?? 0);
+  #toldBytes({ item, part }: Piece<K>): number {
+    if (part !== undefined && part.number < part.count) return 0;
+    return Math.min(this.#untoldBytes, item.untoldBytesMax ?? 0);
   }
 
   #bytesMax({ storedBytes, journalBytes, entries }: OpenArchive): number {

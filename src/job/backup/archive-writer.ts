@@ -192,6 +192,10 @@ export class ArchiveWriter {
     this.#carried = snapshotIds;
   }
 
+  get mediumIds(): readonly number[] {
+    return this.#copies.map(({ mediumId }) => mediumId);
+  }
+
   /** Of the lines by now. */
   get journalBytes(): number {
     return this.#journal.lengthBytes;

@@ -9,9 +9,10 @@ import { hostBytes, untoldLinesMax } from './items.ts';
 /** What takes more than this share of an empty medium is left out: journals tell all of it too, over the media together. */
 export const CLOSING_SHARE_MAX = 0.1;
 /**
- * By how much the catalog grows for each byte of a planned journal line. A line is counted with 640 bytes, 5 for each of
- * its path, 70 for a segment's hash, 36 for a range of a sparse file; its rows of contents, keys, extents and versions take
- * 240, 2.4, 32 and 16 (SCHEMA.md section 6). What is read in vain has a line in the job's log instead.
+ * By how much the catalog grows for each byte of a planned journal line. A line is counted with 740 bytes, 5 for each of its
+ * path, 140 for a segment's hash, 72 for a range of a sparse file (items.ts). Its rows of contents, keys, extents and
+ * versions take 240, 2.4, 32 and 16 (SCHEMA.md section 6), and twice that where a page of 4096 has room for one row alone.
+ * What is read in vain has a line in the job's log instead.
  */
 const GROWTH = 0.5;
 /** Archives and warnings of a run, and pages that are packed less tightly than they were. */

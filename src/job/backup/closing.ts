@@ -1,6 +1,6 @@
 /**
  * What a cartridge carries when it closes, behind the members of its last archive: in the journal what the run is still to
- * store, and a copy of the catalog. A run's last archive has a copy too where the journals since the last have grown.
+ * store, and a copy of the catalog. A run's last archive has a copy too where the journals since its medium's last have grown.
  */
 import { formatMedia } from '../../archive/journal.ts';
 import type { Clock } from '../../base/clock.ts';
@@ -49,8 +49,8 @@ export class Closing {
     const { catalog } = this.#tools;
     const journalBytes = writer.journalBytes;
     if (order.isClosing && !order.isEnd) this.#tellRest(writer, order.roomBytes);
-    const isDue = new CatalogCopies(catalog).isDue(writer.journalBytes);
-    if (!order.isClosing && !(order.isEnd && isDue)) return;
+    const isDue = () => new CatalogCopies(catalog).isDue(writer.mediumIds, writer.journalBytes);
+    if (!order.isClosing && !(order.isEnd && isDue())) return;
     const roomBytes = order.roomBytes - (writer.journalBytes - journalBytes);
     await this.#addCopy(writer, Math.min(roomBytes, order.freshRoomBytes * CLOSING_SHARE_MAX));
   }

@@ -16,6 +16,8 @@ const ESCAPED = 5;
 /** An offset and a length, decimal, with their line ends. */
 const MAP_LINE_BYTES = 36;
 const PLACE_BYTES = 100;
+/** A hash in hex. Counted twice, as ranges are, which the journal does not tell: the catalog keeps both, see closing-reserve.ts. */
+const SEGMENT_LINE_BYTES = 70;
 
 /**
  * What the archive has of a row.
@@ -74,10 +76,9 @@ function lineMax(entry: OutgoingEntry, copies: number): number {
     (sum, { name, value }) => sum + name.length * ESCAPED + value.length * 1.5 + 32,
     0,
   );
-  const segments = inode.sizeBytes > SEGMENT_BYTES ? segmentCount(inode.sizeBytes) * 70 : 0;
-  // The catalog keeps the ranges, and grows by a part of what the journal does: see closing-reserve.ts.
-  const rangeBytes = ranges.length * MAP_LINE_BYTES;
-  return untoldMax(entry, copies) + Math.ceil(xattrs + segments + rangeBytes);
+  const segments = inode.sizeBytes > SEGMENT_BYTES ? segmentCount(inode.sizeBytes) : 0;
+  const inCatalog = segments * SEGMENT_LINE_BYTES * 2 + ranges.length * MAP_LINE_BYTES * 2;
+  return untoldMax(entry, copies) + Math.ceil(xattrs + inCatalog);
 }
 
 /** Of the line that tells that it is still to be stored; without attributes of its own, so never more than is reserved. */
