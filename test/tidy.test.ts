@@ -17,9 +17,10 @@ const FLOORS: Record<string, readonly string[]> = {
   device: PURE,
   catalog: PURE,
   storage: [...PURE, 'archive', 'device'],
+  mount: [...PURE, 'catalog'],
   job: [...PURE, 'config.ts', 'source', 'hash', 'pack', 'archive', 'catalog', 'storage'],
   cli: [...PURE, 'config.ts', 'job', 'storage', 'wire.ts'],
-  'wire.ts': [...PURE, 'config.ts', 'device', 'catalog', 'storage', 'job'],
+  'wire.ts': [...PURE, 'config.ts', 'device', 'catalog', 'storage', 'mount', 'job'],
   'main.ts': ['base', 'cli'],
 };
 

@@ -60,6 +60,11 @@ export const FAILURES = {
   TARGET_EXISTS: { exit: 1, errno: 'EEXIST', retry: 'never' }, // and is not to be replaced
   TARGET_FULL: { exit: 1, errno: 'ENOSPC', retry: 'never' },
   TARGET_FAILED: { exit: 1, errno: 'EIO', retry: 'never' },
+  MOUNTPOINT_UNSUITABLE: { exit: 1, errno: 'EINVAL', retry: 'never' }, // missing, no directory, not empty, or mounted already
+  MOUNT_UNSUPPORTED: { exit: 1, errno: 'ENODEV', retry: 'never' }, // this machine lacks what a mount needs
+  MOUNT_FAILED: { exit: 1, errno: 'EIO', retry: 'never' },
+  MOUNT_BUSY: { exit: 11, errno: 'EBUSY', retry: 'later' },
+  NOT_MOUNTED: { exit: 1, errno: 'EINVAL', retry: 'never' },
   INTERRUPTED: { exit: 130, errno: 'EINTR', retry: 'never' },
 } as const satisfies Record<string, Failure>;
 

@@ -62,6 +62,15 @@ async function may(path: string, mode: number): Promise<boolean> {
   );
 }
 
+/** What a process calls itself, 15 characters at most; undefined where it is gone. */
+export function processName(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'latin1').trimEnd();
+  } catch {
+    return undefined;
+  }
+}
+
 /** Whether the processor has instructions for SHA-256: without, a core makes 0.2 GB/s of it, with them 1.8 (measured). */
 export function hasSha256Instructions(): boolean {
   const flags = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'latin1'))?.[1];

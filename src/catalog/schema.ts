@@ -86,6 +86,7 @@ CREATE TABLE drives(
 const CONTENTS = `
 CREATE TABLE contents(
   id INTEGER PRIMARY KEY, size INTEGER NOT NULL, hash BLOB, segments BLOB, holes BLOB) STRICT;
+CREATE INDEX sparse_contents ON contents(id) WHERE holes IS NOT NULL;
 CREATE TABLE content_keys(
   size INTEGER NOT NULL, key INTEGER NOT NULL, content INTEGER NOT NULL,
   PRIMARY KEY(size, key, content)) WITHOUT ROWID, STRICT;

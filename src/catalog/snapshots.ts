@@ -35,6 +35,11 @@ export class Snapshots {
     return this.#first(`${SELECT} AND job = ?`, jobNumber);
   }
 
+  /** The one of exactly this second. */
+  at(seconds: number): Snapshot | undefined {
+    return this.#first(`${SELECT} AND seconds = ?`, seconds);
+  }
+
   /** The one before, undefined for the first. */
   before(id: number): Snapshot | undefined {
     return this.#first(`${SELECT} AND id < ? ORDER BY id DESC LIMIT 1`, id);

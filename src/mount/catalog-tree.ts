@@ -1,0 +1,135 @@
+/** Directories and files of the catalog as the kernel sees them, in any view. Never waits on media. */
+import { strict as assert } from 'node:assert';
+import type { Raw } from '../base/raw.ts';
+import { isDirectoryRow, NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
+import { highOfDirectory, highOfFile, lowOfDirectory, lowOfFile } from './inode-number.ts';
+import { catalogListing, type Listing } from './listing.ts';
+import { directoryNode, fileNode } from './node-id.ts';
+import { Places } from './places.ts';
+import type { FileAttributes } from './protocol/attributes.ts';
+import type { EntryReply } from './protocol/reply.ts';
+import type { View } from './views.ts';
+
+/** What a name of a live view may have become by another process's backup: it is asked for again after this long. */
+export const LIVE_SECONDS = 1;
+/** What never changes. */
+export const FOREVER_SECONDS = 365 * 86_400;
+
+type Place = { readonly view: View; readonly directoryId: number; readonly name: Raw };
+
+/** An entry that is a directory in the tree's own right, of which the catalog knows no id: nothing was ever in it. */
+export type EmptyDirectories = {
+  node(view: View, place: Place, row: NodeRow): number;
+};
+
+const SECTOR_BYTES = 512;
+const RANGE_BYTES = 16;
+
+export class CatalogTree {
+  readonly #nodes: Nodes;
+  readonly #empty: EmptyDirectories;
+  readonly #places = new Places();
+
+  constructor(nodes: Nodes, empty: EmptyDirectories) {
+    this.#nodes = nodes;
+    this.#empty = empty;
+  }
+
+  lookup(view: View, directoryId: number, name: Raw): EntryReply | undefined {
+    const row = this.#nodes.entry(view.tree, directoryId, name);
+    return row && this.#toEntry({ view, directoryId, name }, row);
+  }
+
+  list(view: View, directoryId: number): Listing {
+    return catalogListing({
+      nodes: this.#nodes,
+      tree: view.tree,
+      directoryId,
+      toEntry: (row) => this.#toEntry({ view, directoryId, name: row[NODE.name] }, row),
+    });
+  }
+
+  /** Undefined where it is no directory at that time (any more). */
+  directory(view: View, directoryId: number): FileAttributes | undefined {
+    const row = this.#nodes.directory(view.tree, directoryId);
+    return row && this.#attributes(row, directoryNode(view.number, directoryId));
+  }
+
+  /** @throws AssertionError for an inode that never was: the kernel knows only those it was told of */
+  file(inodeId: number): { readonly row: NodeRow; readonly attributes: FileAttributes } {
+    const row = this.#nodes.inode(inodeId);
+    assert(row, `no inode ${inodeId}`);
+    return { row, attributes: this.#attributes(row, undefined) };
+  }
+
+  /** The directory a file was met in last, for what belongs to a path; undefined when it was long ago. */
+  directoryOf(inodeId: number): number | undefined {
+    return this.#places.directoryOf(inodeId);
+  }
+
+  #toEntry(place: Place, row: NodeRow): EntryReply {
+    const { view } = place;
+    const entrySeconds = view.isFixed ? FOREVER_SECONDS : LIVE_SECONDS;
+    if (!isDirectoryRow(row)) {
+      const nodeId = fileNode(row[NODE.inode], { hasXattrs: row[NODE.xattrs] !== null });
+      this.#places.note(row[NODE.inode], place.directoryId);
+      const attributes = this.#attributes(row, undefined);
+      return { nodeId, attributes, entrySeconds, attributeSeconds: FOREVER_SECONDS };
+    }
+    const id = this.#nodes.child(place.directoryId, place.name);
+    const nodeId =
+      id === undefined ? this.#empty.node(view, place, row) : directoryNode(view.number, id);
+    const attributes = this.#attributes(row, nodeId);
+    return { nodeId, attributes, entrySeconds, attributeSeconds: entrySeconds };
+  }
+
+  /** @param directoryNodeId of a directory */
+  #attributes(row: NodeRow, directoryNodeId: number | undefined): FileAttributes {
+    return attributesOf(row, this.#nodes.owner(row[NODE.owner]), directoryNodeId);
+  }
+}
+
+export function attributesOf(
+  row: NodeRow,
+  [uid, gid]: readonly [uid: number, gid: number],
+  directoryNodeId: number | undefined,
+): FileAttributes {
+  const target = row[NODE.target];
+  const isLink = (row[NODE.mode] & 0o170000) === 0o120000;
+  const [major = 0, minor = 0] = isLink || target === null ? [] : target.split(',').map(Number);
+  const sizeBytes = isLink ? (target?.length ?? 0) : row[NODE.size];
+  return {
+    inoHigh:
+      directoryNodeId === undefined
+        ? highOfFile(row[NODE.content])
+        : highOfDirectory(directoryNodeId),
+    inoLow:
+      directoryNodeId === undefined ? lowOfFile(row[NODE.inode]) : lowOfDirectory(directoryNodeId),
+    sizeBytes,
+    blocks: isLink ? 0 : sectorsOf(row),
+    mtime: row[NODE.mtime],
+    mtimeNs: row[NODE.mtimeNs],
+    ctime: row[NODE.ctime],
+    ctimeNs: row[NODE.ctimeNs],
+    mode: row[NODE.mode],
+    // 1: tools do not conclude from it how many directories are in there.
+    links: directoryNodeId === undefined ? row[NODE.links] : 1,
+    uid,
+    gid,
+    deviceMajor: major,
+    deviceMinor: minor,
+  };
+}
+
+/**
+ * The data, holes excepted; at least one sector where there is any, for GNU `tar -S` takes a file without for one hole and
+ * would leave its bytes out.
+ */
+function sectorsOf(row: NodeRow): number {
+  const ranges = row[NODE.ranges];
+  if (!ranges) return Math.ceil(row[NODE.size] / SECTOR_BYTES);
+  let bytes = 0;
+  for (let at = 8; at < ranges.length; at += RANGE_BYTES)
+    bytes += Number(ranges.readBigUInt64BE(at));
+  return Math.ceil(bytes / SECTOR_BYTES);
+}

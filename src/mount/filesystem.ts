@@ -1,0 +1,171 @@
+/**
+ * Names, attributes and listings of everything in the mount: by a node's bits it finds the tree that knows it. Nothing here
+ * waits, neither for media nor for anybody else.
+ */
+import { strict as assert } from 'node:assert';
+import type { Raw } from '../base/raw.ts';
+import { NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
+import type { Snapshots } from '../catalog/snapshots.ts';
+import { attributesOf, CatalogTree, FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
+import { type ControlFacts, ControlTree } from './control-tree.ts';
+import { type Listing, listOf } from './listing.ts';
+import type { Live } from './live.ts';
+import { nodeRef, ROOT_NODE } from './node-id.ts';
+import type { FileAttributes } from './protocol/attributes.ts';
+import type { EntryReply } from './protocol/reply.ts';
+import { SnapshotNames } from './snapshots-tree.ts';
+import { VersionsTree } from './versions-tree.ts';
+import { type RootView, type View, viewOf } from './views.ts';
+import { type VirtualNode, VirtualNodes } from './virtual.ts';
+
+export type FilesystemTools = {
+  readonly nodes: Nodes;
+  readonly snapshots: Snapshots;
+  readonly facts: ControlFacts;
+  readonly root: RootView;
+  readonly live: Pick<Live, 'snapshotId' | 'looked'>;
+};
+
+export type Attributed = { readonly file: FileAttributes; readonly seconds: number };
+
+/** An inode of the catalog, or something virtual. */
+export type OpenedNode =
+  | { readonly kind: 'file'; readonly inodeId: number; readonly row: NodeRow }
+  | { readonly kind: 'text'; readonly text: Buffer };
+
+export class Filesystem {
+  readonly tree: CatalogTree;
+  readonly #tools: FilesystemTools;
+  readonly #versions: VersionsTree;
+  readonly #virtual = new VirtualNodes();
+
+  constructor(tools: FilesystemTools) {
+    const { nodes, snapshots, facts } = tools;
+    this.#tools = tools;
+    const empty = {
+      node: (view: View, { directoryId, name }: { directoryId: number; name: Raw }, row: NodeRow) =>
+        this.#emptyDirectory(`empty:${view.number}:${directoryId}:${name}`, row),
+    };
+    this.tree = new CatalogTree(nodes, empty);
+    const { owner } = facts;
+    this.#versions = new VersionsTree({ nodes, snapshots, virtual: this.#virtual, owner });
+    new ControlTree({
+      nodes: this.#virtual,
+      tree: this.tree,
+      snapshots: new SnapshotNames(snapshots),
+      facts,
+      view: (viewNumber) => this.#view(viewNumber),
+    });
+  }
+
+  /** Undefined: there is no such name. */
+  lookup(parent: number, name: Raw): EntryReply | undefined {
+    const ref = nodeRef(parent);
+    if (ref.kind === 'file') return undefined;
+    if (ref.kind === 'virtual') {
+      const node = this.#virtual.get(ref.number);
+      this.#lookedAtRoot(parent);
+      return node?.kind === 'directory' ? node.lookup(name) : undefined;
+    }
+    const view = this.#view(ref.viewNumber);
+    if (!view.isFixed) this.#tools.live.looked(parent, ref.directoryId);
+    const tree = view.isVersions ? this.#versions : this.tree;
+    return tree.lookup(view, ref.directoryId, name);
+  }
+
+  /** How long the kernel may believe that a name is not in a directory. */
+  missingSeconds(parent: number): number {
+    const ref = nodeRef(parent);
+    const isFixed = ref.kind === 'directory' && this.#view(ref.viewNumber).isFixed;
+    return isFixed ? FOREVER_SECONDS : LIVE_SECONDS;
+  }
+
+  /** Undefined where it is not there any more. */
+  attributes(nodeId: number): Attributed | undefined {
+    const ref = nodeRef(nodeId);
+    if (ref.kind === 'file')
+      return { file: this.tree.file(ref.inodeId).attributes, seconds: FOREVER_SECONDS };
+    if (ref.kind === 'virtual') {
+      const node = this.#virtual.get(ref.number);
+      return node && { file: node.attributes(), seconds: node.kind === 'text' ? 0 : LIVE_SECONDS };
+    }
+    const view = this.#view(ref.viewNumber);
+    const file = this.tree.directory(view, ref.directoryId);
+    return file && { file, seconds: view.isFixed ? FOREVER_SECONDS : LIVE_SECONDS };
+  }
+
+  /** Undefined for what is no directory. `isFixed`: the kernel may keep the whole listing. */
+  list(nodeId: number): { readonly listing: Listing; readonly isFixed: boolean } | undefined {
+    const ref = nodeRef(nodeId);
+    if (ref.kind === 'file') return undefined;
+    if (ref.kind === 'virtual') {
+      const node = this.#virtual.get(ref.number);
+      this.#lookedAtRoot(nodeId);
+      return node?.kind === 'directory' ? { listing: node.list(), isFixed: false } : undefined;
+    }
+    const view = this.#view(ref.viewNumber);
+    if (!view.isFixed) this.#tools.live.looked(nodeId, ref.directoryId);
+    const tree = view.isVersions ? this.#versions : this.tree;
+    return { listing: tree.list(view, ref.directoryId), isFixed: view.isFixed };
+  }
+
+  /** The target of a link; undefined for what is none. */
+  readlink(nodeId: number): Raw | undefined {
+    const ref = nodeRef(nodeId);
+    if (ref.kind === 'directory') return undefined;
+    if (ref.kind === 'file') return this.tree.file(ref.inodeId).row[NODE.target] ?? undefined;
+    const node = this.#virtual.get(ref.number);
+    return node?.kind === 'link' ? node.target : undefined;
+  }
+
+  /** What a node's bytes are; undefined for what has none. */
+  open(nodeId: number): OpenedNode | undefined {
+    const ref = nodeRef(nodeId);
+    if (ref.kind === 'file')
+      return { kind: 'file', inodeId: ref.inodeId, row: this.tree.file(ref.inodeId).row };
+    const node = ref.kind === 'virtual' ? this.#virtual.get(ref.number) : undefined;
+    return node?.kind === 'text' ? { kind: 'text', text: node.text() } : undefined;
+  }
+
+  /** The row behind a node of the catalog, and the path it was met at; undefined for what is virtual. */
+  rowOf(nodeId: number): { readonly row: NodeRow; readonly directoryId?: number } | undefined {
+    const ref = nodeRef(nodeId);
+    if (ref.kind === 'virtual') return undefined;
+    if (ref.kind === 'file') return { row: this.tree.file(ref.inodeId).row };
+    const { tree } = this.#view(ref.viewNumber);
+    const row = this.#tools.nodes.directory(tree, ref.directoryId);
+    return row && { row, directoryId: ref.directoryId };
+  }
+
+  /** The kernel was told of the node once more. */
+  refer(nodeId: number): void {
+    const ref = nodeId === 0 ? undefined : nodeRef(nodeId);
+    if (ref?.kind === 'virtual') this.#virtual.refer(ref.number);
+  }
+
+  forget(nodeId: number, count: number): void {
+    const ref = nodeRef(nodeId);
+    if (ref.kind === 'virtual') this.#virtual.forget(ref.number, count);
+  }
+
+  #lookedAtRoot(nodeId: number): void {
+    const host = nodeId === ROOT_NODE ? this.#tools.facts.rootHost() : undefined;
+    if (host) this.#tools.live.looked(ROOT_NODE, host.directoryId);
+  }
+
+  #view(viewNumber: number): View {
+    return viewOf(viewNumber, this.#tools.root, this.#tools.live.snapshotId);
+  }
+
+  #emptyDirectory(key: string, row: NodeRow): number {
+    const make = (): VirtualNode => ({
+      kind: 'directory',
+      attributes: () => attributesOf(row, this.#tools.nodes.owner(row[NODE.owner]), nodeId),
+      lookup: () => undefined,
+      list: () => listOf([]),
+    });
+    const nodeId: number = this.#virtual.of(key, make);
+    assert(nodeId > 0);
+    return nodeId;
+  }
+}

@@ -1,0 +1,95 @@
+/** What OPENDIR opens: entries by their place, which stays the same however the catalog changes meanwhile. */
+import type { Raw } from '../base/raw.ts';
+import type { NodeRow, Nodes, TreeView } from '../catalog/nodes.ts';
+import { NODE } from '../catalog/nodes.ts';
+import type { EntryReply } from './protocol/reply.ts';
+
+export type Listed = {
+  readonly name: Raw;
+  readonly entry: EntryReply;
+  /** Found by name, but not shown. */
+  readonly isHidden?: boolean;
+};
+
+/** Entries from 0; undefined behind the last. */
+export interface Listing {
+  at(index: number): Listed | undefined;
+}
+
+/** Of a few entries, all known. */
+export function listOf(entries: readonly Listed[]): Listing {
+  return { at: (index) => entries[index] };
+}
+
+/** Larger directories are read page by page in order of name: in memory they would take half a kilobyte an entry. */
+const SORTED_ROWS_MAX = 20_000;
+const PAGE_ROWS = 2000;
+
+/** A directory of the catalog, in tape order. */
+export type RowSource = {
+  readonly nodes: Nodes;
+  readonly tree: TreeView;
+  readonly directoryId: number;
+  /** Made when the kernel asks for it. */
+  toEntry(row: NodeRow): EntryReply;
+};
+
+export function catalogListing(source: RowSource): Listing {
+  const { nodes, tree, directoryId } = source;
+  const from = { after: '' as Raw, limit: SORTED_ROWS_MAX + 1 };
+  const rows = nodes.page(tree, directoryId, from);
+  if (rows.length > SORTED_ROWS_MAX) return new PagedListing(source);
+  // Contents are numbered as they lie on tape; what has none comes first, and names are in order already.
+  rows.sort((a, b) => (a[NODE.content] ?? 0) - (b[NODE.content] ?? 0));
+  return {
+    at: (index) => {
+      const row = rows[index];
+      return row && { name: row[NODE.name], entry: source.toEntry(row) };
+    },
+  };
+}
+
+type Page = { readonly first: number; readonly after: Raw };
+
+/** A huge directory: remembers where its pages begin, and the rows of one. */
+class PagedListing implements Listing {
+  readonly #source: RowSource;
+  readonly #pages: Page[] = [{ first: 0, after: '' as Raw }];
+  #loaded = -1;
+  #rows: readonly NodeRow[] = [];
+  #isComplete = false;
+
+  constructor(source: RowSource) {
+    this.#source = source;
+  }
+
+  at(index: number): Listed | undefined {
+    for (;;) {
+      const page = this.#pageOf(index);
+      const rows = this.#load(page);
+      const row = rows[index - (this.#pages[page]?.first ?? 0)];
+      if (row) return { name: row[NODE.name], entry: this.#source.toEntry(row) };
+      if (this.#isComplete || page < this.#pages.length - 1) return undefined;
+    }
+  }
+
+  /** The last page known that begins at or before it. */
+  #pageOf(index: number): number {
+    let page = this.#pages.length - 1;
+    while (page > 0 && (this.#pages[page]?.first ?? 0) > index) page -= 1;
+    return page;
+  }
+
+  #load(page: number): readonly NodeRow[] {
+    const start = this.#pages[page];
+    if (page === this.#loaded || !start) return this.#rows;
+    const { nodes, tree, directoryId } = this.#source;
+    this.#rows = nodes.page(tree, directoryId, { after: start.after, limit: PAGE_ROWS });
+    this.#loaded = page;
+    const last = this.#rows.at(-1);
+    if (!last || this.#rows.length < PAGE_ROWS) this.#isComplete = true;
+    else if (page === this.#pages.length - 1)
+      this.#pages.push({ first: start.first + this.#rows.length, after: last[NODE.name] });
+    return this.#rows;
+  }
+}

@@ -1,0 +1,166 @@
+/** A mount, put together: the catalog's tree, the control folders and the session that answers the kernel. */
+import type { Clock } from '../base/clock.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import { Directories, type Host } from '../catalog/directories.ts';
+import { Facts } from '../catalog/facts.ts';
+import { Media } from '../catalog/media.ts';
+import { Nodes } from '../catalog/nodes.ts';
+import { roomOf } from '../catalog/room.ts';
+import { Snapshots } from '../catalog/snapshots.ts';
+import type { ContentReader } from './content.ts';
+import { type ContentStates, FileFacts } from './file-facts.ts';
+import { Filesystem } from './filesystem.ts';
+import { Live } from './live.ts';
+import type { FuseListener, FusePort } from './port.ts';
+import type { StatfsReply } from './protocol/reply.ts';
+import { Session, type SessionTools } from './session.ts';
+import type { RootView } from './views.ts';
+import type { VirtualOwner } from './virtual.ts';
+import { type XattrMode, Xattrs } from './xattrs.ts';
+
+export type MountTools = {
+  /** Open for reading; closed by the caller after the mount. */
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  readonly contents: ContentReader;
+  readonly states: ContentStates;
+  readonly root: RootView;
+  /** The host whose files stand at the root. */
+  readonly hostName: string;
+  /** The pool that `df` tells of. */
+  readonly pool: string;
+  readonly xattrs: XattrMode;
+  readonly owner: VirtualOwner;
+  processName(pid: number): string | undefined;
+  wantedText(): string;
+  jobsText(): string;
+  readonly onReadFailure: SessionTools['onReadFailure'];
+  /** Mounts; from then on the listener is told. @throws CodedError as mountpoint.ts */
+  openPort(listener: FuseListener): Promise<FusePort>;
+};
+
+const BLOCK_BYTES = 2 ** 20;
+const NAME_BYTES_MAX = 255;
+
+/**
+ * Mounts and answers until it is unmounted, by whomever, or the signal is aborted. A bug in an answer unmounts and is thrown.
+ * @param onMounted told once, when the kernel may ask
+ */
+export async function serveMount(
+  tools: MountTools,
+  onMounted: (port: FusePort) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const { catalog, clock } = tools;
+  const nodes = new Nodes(catalog);
+  const snapshots = new Snapshots(catalog);
+  const changed = catalog.prepare<[number]>('PRAGMA data_version');
+  const live = new Live({ nodes, snapshots, clock, changeCount: () => changed.get()?.[0] ?? 0 });
+  const listener = new LateListener();
+  const port = await tools.openPort(listener);
+  const session = new Session({
+    ...tools,
+    ...assemble(tools, { nodes, snapshots, live }),
+    port,
+    statfs: () => statfsOf(tools),
+  });
+  listener.set(session);
+  const following = new AbortController();
+  const follow = live.follow(port, following.signal);
+  try {
+    onMounted(port);
+    await Promise.race([session.ended, aborted(signal)]);
+  } finally {
+    following.abort();
+    session.interruptAll();
+    await port.unmount();
+    await follow;
+  }
+}
+
+type Parts = { readonly nodes: Nodes; readonly snapshots: Snapshots; readonly live: Live };
+
+function assemble(tools: MountTools, { nodes, snapshots, live }: Parts) {
+  const { catalog, owner, wantedText, jobsText } = tools;
+  const directories = new Directories(catalog);
+  const media = new Media(catalog);
+  const hosts = (): Host[] => directories.hosts();
+  const filesystem = new Filesystem({
+    nodes,
+    snapshots,
+    live,
+    root: tools.root,
+    facts: {
+      owner,
+      rootHost: () => hosts().find(({ name }) => name === tools.hostName),
+      hosts,
+      media: () => media.list().filter(({ uuid }) => uuid !== undefined),
+      wantedText,
+      jobsText,
+    },
+  });
+  const facts = new FileFacts({
+    nodes,
+    tree: filesystem.tree,
+    facts: new Facts(catalog),
+    snapshots,
+    states: tools.states,
+    liveSnapshotId: () => live.snapshotId,
+    hostOf: (directoryId) => {
+      const root = directories.root(directoryId);
+      return hosts().find((host) => host.directoryId === root)?.id;
+    },
+  });
+  const { processName } = tools;
+  const xattrs = new Xattrs({ filesystem, nodes, facts, mode: tools.xattrs, processName });
+  return { filesystem, xattrs };
+}
+
+function statfsOf({ catalog, pool }: MountTools): StatfsReply {
+  const { capacityBytes, writtenBytes, files } = roomOf(catalog, pool);
+  const blocks = Math.floor(capacityBytes / BLOCK_BYTES);
+  return {
+    blockBytes: BLOCK_BYTES,
+    blocks,
+    freeBlocks: Math.max(0, blocks - Math.ceil(writtenBytes / BLOCK_BYTES)),
+    files,
+    nameBytesMax: NAME_BYTES_MAX,
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/** The kernel asks as soon as it is mounted, the session needs the port first: what comes between waits. */
+class LateListener implements FuseListener {
+  #listener: FuseListener | undefined;
+  readonly #waiting: ((listener: FuseListener) => void)[] = [];
+
+  set(listener: FuseListener): void {
+    this.#listener = listener;
+    for (const tell of this.#waiting.splice(0)) tell(listener);
+  }
+
+  onRequests(requests: Buffer): void {
+    // Its memory is the door's own once this returns.
+    if (this.#listener) {
+      this.#listener.onRequests(requests);
+      return;
+    }
+    const copy = Buffer.from(requests);
+    this.#later((listener) => listener.onRequests(copy));
+  }
+
+  onEnd(end: Parameters<FuseListener['onEnd']>[0]): void {
+    if (this.#listener) this.#listener.onEnd(end);
+    else this.#later((listener) => listener.onEnd(end));
+  }
+
+  #later(tell: (listener: FuseListener) => void): void {
+    this.#waiting.push(tell);
+  }
+}

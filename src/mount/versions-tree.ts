@@ -1,0 +1,90 @@
+/** `.shelfs/versions`: the tree of all names that ever were, where each file is a directory of its versions by snapshot. */
+import type { Raw } from '../base/raw.ts';
+import { isDirectoryRow, NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
+import { type Snapshots, snapshotName } from '../catalog/snapshots.ts';
+import { attributesOf, FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
+import { catalogListing, type Listed, type Listing, listOf } from './listing.ts';
+import { directoryNode, fileNode } from './node-id.ts';
+import type { EntryReply } from './protocol/reply.ts';
+import type { View } from './views.ts';
+import { type VirtualNodes, type VirtualOwner, virtualAttributes } from './virtual.ts';
+
+export type VersionsTools = {
+  readonly nodes: Nodes;
+  readonly snapshots: Snapshots;
+  readonly virtual: VirtualNodes;
+  readonly owner: VirtualOwner;
+};
+
+export class VersionsTree {
+  readonly #tools: VersionsTools;
+
+  constructor(tools: VersionsTools) {
+    this.#tools = tools;
+  }
+
+  lookup(view: View, directoryId: number, name: Raw): EntryReply | undefined {
+    const row = this.#tools.nodes.entry(view.tree, directoryId, name);
+    if (row) return this.#toEntry(view, directoryId, row);
+    return this.#versionsOf(view, directoryId).find((listed) => listed.name === name)?.entry;
+  }
+
+  /** Names below, and where the directory's own place was a file once, the versions of that. */
+  list(view: View, directoryId: number): Listing {
+    const own = this.#versionsOf(view, directoryId);
+    const names = catalogListing({
+      nodes: this.#tools.nodes,
+      tree: view.tree,
+      directoryId,
+      toEntry: (row) => this.#toEntry(view, directoryId, row),
+    });
+    return { at: (index) => own[index] ?? names.at(index - own.length) };
+  }
+
+  #toEntry(view: View, directoryId: number, row: NodeRow): EntryReply {
+    const { nodes, virtual, owner } = this.#tools;
+    const name = row[NODE.name];
+    const id = nodes.child(directoryId, name);
+    const common = { entrySeconds: LIVE_SECONDS, attributeSeconds: LIVE_SECONDS };
+    if (id !== undefined) {
+      const nodeId = directoryNode(view.number, id);
+      const attributes = isDirectoryRow(row)
+        ? attributesOf(row, nodes.owner(row[NODE.owner]), nodeId)
+        : virtualAttributes(nodeId, 'directory', { owner });
+      return { ...common, nodeId, attributes };
+    }
+    const nodeId: number = virtual.of(`versions:${directoryId}:${name}`, () => ({
+      kind: 'directory',
+      attributes: () => virtualAttributes(nodeId, 'directory', { owner }),
+      lookup: (version) =>
+        this.#versions(view, directoryId, name).find((listed) => listed.name === version)?.entry,
+      list: () => listOf(this.#versions(view, directoryId, name)),
+    }));
+    return { ...common, nodeId, attributes: virtualAttributes(nodeId, 'directory', { owner }) };
+  }
+
+  #versionsOf(view: View, directoryId: number): Listed[] {
+    const [parent, name] = this.#tools.nodes.place(directoryId);
+    return this.#versions(view, parent, name);
+  }
+
+  /** Newest first; directories have none. */
+  #versions(view: View, directoryId: number, name: Raw): Listed[] {
+    const { nodes, snapshots } = this.#tools;
+    const listed: Listed[] = [];
+    for (const row of nodes.versions(view.tree, directoryId, name)) {
+      const snapshot = isDirectoryRow(row) ? undefined : snapshots.get(row[NODE.since]);
+      if (!snapshot) continue;
+      const nodeId = fileNode(row[NODE.inode], { hasXattrs: row[NODE.xattrs] !== null });
+      const attributes = attributesOf(row, nodes.owner(row[NODE.owner]), undefined);
+      const entry = {
+        nodeId,
+        attributes,
+        entrySeconds: LIVE_SECONDS,
+        attributeSeconds: FOREVER_SECONDS,
+      };
+      listed.push({ name: snapshotName(snapshot) as Raw, entry });
+    }
+    return listed;
+  }
+}
