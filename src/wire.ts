@@ -3,7 +3,7 @@
  * simulated one, the kernel's SCSI devices or a virtual library. What a command does not ask for is not even loaded.
  */
 import { strict as assert } from 'node:assert';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Clock, systemClock } from './base/clock.ts';
 import { CodedError } from './base/errors.ts';
 import { type Host, hasSha256Instructions, systemHost, systemMachine } from './base/machine.ts';
@@ -26,6 +26,7 @@ import type { LabelMediaRequest } from './job/media.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';
 import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
 import type { Library, LibraryDevices } from './storage/library.ts';
+import type { OpenRecall, RecallOptions } from './wire-recall.ts';
 
 export type WireOptions = {
   readonly stateDirectory: string;
@@ -83,6 +84,8 @@ export interface App {
     listen: (event: RestoreEvent) => void,
     signal: AbortSignal,
   ): Promise<RestoreReport>;
+  /** Contents by way of the stage; closed by who opened it, before the application is. */
+  recall(options: RecallOptions): Promise<OpenRecall>;
   /** Ends a backup, whether its process is still there or not. Resolves with the state it is in now. */
   cancelJob(jobNumber: number, signal: AbortSignal): Promise<string>;
   /** May be called twice. */
@@ -121,9 +124,10 @@ export function wire(options: WireOptions): App {
       return opened;
     },
     ownDirectories: async () => {
-      const { library } = await config();
+      const { library, stage } = await config();
       const state = options.stateDirectory;
-      const own = library.kind === 'virtual' ? [state, join(state, library.directory)] : [state];
+      const own = [state, resolve(state, stage.directory)];
+      if (library.kind === 'virtual') own.push(join(state, library.directory));
       return own.map(rawOf);
     },
     capacityOf: async (barcode) => {
@@ -167,6 +171,10 @@ export function wire(options: WireOptions): App {
     restore: async (request, listen, signal) => {
       const { restore } = await import('./job/restore/restore.ts');
       return restore(...(await restoreOrder(app, request)), listen, signal);
+    },
+    recall: async (asked) => {
+      const { wireRecall } = await import('./wire-recall.ts');
+      return wireRecall(app, asked);
     },
     cancelJob: async (jobNumber, signal) => {
       const { stateDirectory } = options;

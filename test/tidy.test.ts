@@ -17,10 +17,21 @@ const FLOORS: Record<string, readonly string[]> = {
   device: PURE,
   catalog: PURE,
   storage: [...PURE, 'archive', 'device'],
+  recall: [...PURE, 'hash', 'archive', 'catalog', 'storage'],
   mount: [...PURE, 'catalog'],
-  job: [...PURE, 'config.ts', 'source', 'hash', 'pack', 'archive', 'catalog', 'storage'],
+  job: [...PURE, 'config.ts', 'source', 'hash', 'pack', 'archive', 'catalog', 'storage', 'recall'],
   cli: [...PURE, 'config.ts', 'job', 'storage', 'wire.ts'],
-  'wire.ts': [...PURE, 'config.ts', 'device', 'catalog', 'storage', 'mount', 'job'],
+  'wire.ts': [
+    ...PURE,
+    'config.ts',
+    'device',
+    'catalog',
+    'storage',
+    'mount',
+    'job',
+    'wire-recall.ts',
+  ],
+  'wire-recall.ts': [...PURE, 'config.ts', 'hash', 'catalog', 'storage', 'recall'],
   'main.ts': ['base', 'cli'],
 };
 
