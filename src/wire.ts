@@ -26,6 +26,7 @@ import type { LabelMediaRequest } from './job/media.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';
 import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
 import type { Library, LibraryDevices } from './storage/library.ts';
+import type { MountOrder } from './wire-mount.ts';
 import type { OpenRecall, RecallOptions } from './wire-recall.ts';
 
 export type WireOptions = {
@@ -84,6 +85,14 @@ export interface App {
     listen: (event: RestoreEvent) => void,
     signal: AbortSignal,
   ): Promise<RestoreReport>;
+  /** Shows the catalog as a filesystem, until it is unmounted or the signal is aborted. */
+  mount(
+    order: MountOrder,
+    tell: { onMounted(): void; warn(message: string): void },
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** Takes away what another process has mounted. `forced`: also while it is used. */
+  umount(mountpoint: Raw, how: 'plain' | 'forced'): Promise<void>;
   /** Contents by way of the stage; closed by who opened it, before the application is. */
   recall(options: RecallOptions): Promise<OpenRecall>;
   /** Ends a backup, whether its process is still there or not. Resolves with the state it is in now. */
@@ -171,6 +180,18 @@ export function wire(options: WireOptions): App {
     restore: async (request, listen, signal) => {
       const { restore } = await import('./job/restore/restore.ts');
       return restore(...(await restoreOrder(app, request)), listen, signal);
+    },
+    mount: async (order, tell, signal) => {
+      const { wireMount } = await import('./wire-mount.ts');
+      const user = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+      return wireMount({ ...app, user }, order, tell, signal);
+    },
+    umount: async (mountpoint, how) => {
+      const [{ umountPath }, { loadFuseDoor }] = await Promise.all([
+        import('./mount/mountpoint.ts'),
+        import('./mount/door.ts'),
+      ]);
+      return umountPath(mountpoint, { door: loadFuseDoor(), clock, how });
     },
     recall: async (asked) => {
       const { wireRecall } = await import('./wire-recall.ts');

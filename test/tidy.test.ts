@@ -29,8 +29,10 @@ const FLOORS: Record<string, readonly string[]> = {
     'storage',
     'mount',
     'job',
+    'wire-mount.ts',
     'wire-recall.ts',
   ],
+  'wire-mount.ts': [...PURE, 'config.ts', 'catalog', 'mount', 'job', 'wire-recall.ts'],
   'wire-recall.ts': [...PURE, 'config.ts', 'hash', 'catalog', 'storage', 'recall'],
   'main.ts': ['base', 'cli'],
 };

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { FAILURES } from '../base/errors.ts';
+import { CodedError, FAILURES } from '../base/errors.ts';
 
 export interface Background {
   /** Tells who started this process that it is ready; nothing where nobody did. */
@@ -21,6 +21,14 @@ export type Started =
   | { readonly kind: 'ready'; readonly pid: number }
   /** `exit`: its status; `said`: the last lines of what it wrote. */
   | { readonly kind: 'ended'; readonly exit: number; readonly said: string };
+
+/** Where the command cannot be started anew: it is run by a test, or as a part of another program. */
+export const NO_BACKGROUND: Background = {
+  tellReady() {},
+  start: async () => {
+    throw new CodedError('USAGE', 'there is no background here; say --foreground');
+  },
+};
 
 /** What of the process it takes. */
 export type BackgroundProcess = {
@@ -50,10 +58,14 @@ export function backgroundOf(own: BackgroundProcess): Background {
       const log = await open(logPath, 'a+', 0o600);
       try {
         const { size } = await log.stat();
-        const child = spawn(own.execPath, [...own.execArgv, ...own.argv.slice(1), ...moreArguments], {
-          detached: true,
-          stdio: ['ignore', 'ignore', log.fd, 'ipc'],
-        });
+        const child = spawn(
+          own.execPath,
+          [...own.execArgv, ...own.argv.slice(1), ...moreArguments],
+          {
+            detached: true,
+            stdio: ['ignore', 'ignore', log.fd, 'ipc'],
+          },
+        );
         const exit = await exitOrReady(child);
         if (exit === undefined && child.pid !== undefined) {
           child.disconnect();
@@ -62,7 +74,10 @@ export function backgroundOf(own: BackgroundProcess): Background {
         }
         const said = Buffer.alloc(SAID_BYTES);
         const { bytesRead } = await log.read(said, 0, said.length, size);
-        const text = said.toString('utf8', 0, bytesRead).trim().replace(/^shelfs: /, '');
+        const text = said
+          .toString('utf8', 0, bytesRead)
+          .trim()
+          .replace(/^shelfs: /, '');
         return { kind: 'ended', exit: exit ?? 1, said: text || `it ended at once; see ${logPath}` };
       } finally {
         await log.close();

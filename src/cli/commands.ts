@@ -55,6 +55,22 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return (parser, open) => parser.command(backup(open));
     },
   },
+  mount: {
+    usage: 'mount <directory>',
+    describe: 'Show all that was ever backed up as a read-only filesystem; a read brings the bytes',
+    load: async () => {
+      const { mount } = await import('./mount.ts');
+      return (parser, open) => parser.command(mount(open));
+    },
+  },
+  umount: {
+    usage: 'umount <directory>',
+    describe: 'Take a mount away; reads that wait for tapes fail',
+    load: async () => {
+      const { umount } = await import('./mount.ts');
+      return (parser, open) => parser.command(umount(open));
+    },
+  },
   restore: {
     usage: 'restore <paths..>',
     describe: 'Bring files back below a directory, as they were at any time',

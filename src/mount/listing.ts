@@ -27,7 +27,7 @@ const PAGE_ROWS = 2000;
 
 /** A directory of the catalog, in tape order. */
 export type RowSource = {
-  readonly nodes: Nodes;
+  readonly nodes: Pick<Nodes, 'page'>;
   readonly tree: TreeView;
   readonly directoryId: number;
   /** Made when the kernel asks for it. */
