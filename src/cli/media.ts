@@ -27,7 +27,8 @@ export const media = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs> 
       .command(label(open))
       .command(move(open))
       .command(retire(open))
-      .demandCommand(1, 'say what: list, add, show, label, move or retire')
+      .command(erase(open))
+      .demandCommand(1, 'say what: list, add, show, label, move, retire or erase')
       .strict(),
   handler: () => {},
 });
@@ -193,6 +194,32 @@ const retire = (open: OpenContext) =>
             })
             .join('\n'),
         );
+      },
+    },
+    open,
+  );
+
+const erase = (open: OpenContext) =>
+  command(
+    {
+      command: 'erase <barcode>',
+      describe: 'Make a cartridge scratch again that no snapshot needs',
+      builder: (yargs) =>
+        yargs
+          .positional('barcode', {
+            type: 'string',
+            demandOption: true,
+            describe: BARCODES.describe,
+          })
+          .option('confirm', word('its barcode once more'))
+          .option('force', {
+            type: 'boolean',
+            describe: 'also where snapshots need what others hold too',
+          }),
+      run: async ({ app, output, signal }, args) => {
+        const { barcode, confirm, force = false } = args;
+        const erased = await app.eraseMedium(barcode, { confirm, force }, signal);
+        output.result(documentMedium(erased), () => formatMedia([erased]));
       },
     },
     open,
