@@ -3,7 +3,8 @@ import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
 import { isDirectoryRow, NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
 import { highOfDirectory, highOfFile, lowOfDirectory, lowOfFile } from './inode-number.ts';
-import { catalogListing, type Listing } from './listing.ts';
+import { catalogListing, FIRST_PAGE_ROWS, type Listing } from './listing.ts';
+import { NextDirectory } from './next-directory.ts';
 import { directoryNode, fileNode } from './node-id.ts';
 import { Places } from './places.ts';
 import type { FileAttributes } from './protocol/attributes.ts';
@@ -29,9 +30,11 @@ export class CatalogTree {
   readonly #nodes: Nodes;
   readonly #empty: EmptyDirectories;
   readonly #places = new Places();
+  readonly #ahead: NextDirectory;
 
   constructor(nodes: Nodes, empty: EmptyDirectories) {
     this.#nodes = nodes;
+    this.#ahead = new NextDirectory(nodes);
     this.#empty = empty;
   }
 
@@ -42,11 +45,16 @@ export class CatalogTree {
 
   list(view: View, directoryId: number): Listing {
     return catalogListing({
-      nodes: this.#nodes,
+      nodes: this.#ahead,
       tree: view.tree,
       directoryId,
       toEntry: (row) => this.#toEntry({ view, directoryId, name: row[NODE.name] }, row),
     });
+  }
+
+  /** A listing was read to its end: the walk goes on somewhere. */
+  finished(view: View, directoryId: number): void {
+    this.#ahead.finished(view.tree, directoryId, FIRST_PAGE_ROWS);
   }
 
   /** Undefined where it is no directory at that time (any more). */

@@ -109,6 +109,14 @@ export class Filesystem {
     return { listing: tree.list(view, ref.directoryId), isFixed: view.isFixed };
   }
 
+  /** A directory's listing was read to its end. */
+  finished(nodeId: number): void {
+    const ref = nodeRef(nodeId);
+    if (ref.kind !== 'directory') return;
+    const view = this.#view(ref.viewNumber);
+    if (!view.isVersions) this.tree.finished(view, ref.directoryId);
+  }
+
   /** The target of a link; undefined for what is none. */
   readlink(nodeId: number): Raw | undefined {
     const ref = nodeRef(nodeId);

@@ -56,7 +56,12 @@ const O_NONBLOCK = 0o4000;
 /** Tells the one interrupt from all other failures. */
 const INTERRUPTED = new CodedError('INTERRUPTED', 'the reader was interrupted or is gone');
 
-type OpenDirectory = { readonly listing: Listing; readonly self: FileAttributes };
+type OpenDirectory = {
+  readonly nodeId: number;
+  readonly listing: Listing;
+  readonly self: FileAttributes;
+  isFinished: boolean;
+};
 
 export class Session {
   readonly #tools: SessionTools;
@@ -66,6 +71,7 @@ export class Session {
   readonly #reads = new Map<number, AbortController>();
   readonly #ended = Promise.withResolvers<FuseEnd>();
   #nextDirectory = 1;
+  #isOver = false;
 
   readonly #handlers: ReadonlyMap<number, (request: RequestReader) => void>;
 
@@ -92,6 +98,7 @@ export class Session {
   }
 
   onEnd(end: FuseEnd): void {
+    this.#isOver = true;
     this.interruptAll();
     this.#files.closeAll();
     this.#directories.clear();
@@ -270,7 +277,8 @@ export class Session {
     }
     const handle = this.#nextDirectory;
     this.#nextDirectory += 1;
-    this.#directories.set(handle, { listing: found.listing, self: self.file });
+    const { listing } = found;
+    this.#directories.set(handle, { nodeId, listing, self: self.file, isFinished: false });
     const flags = found.isFixed ? OPEN_FLAGS.KEEP_CACHE | OPEN_FLAGS.CACHE_DIR : 0;
     this.#replies.open(unique, { handle, flags, backingId: 0 });
   }
@@ -285,7 +293,10 @@ export class Session {
     replies.beginDirectory(request.unique, request.u32(16));
     for (let index = request.u64(8); ; index += 1) {
       const listed = index < 2 ? dots(directory.self, index) : directory.listing.at(index - 2);
-      if (!listed) break;
+      if (!listed) {
+        this.#finished(directory);
+        break;
+      }
       if ('isHidden' in listed && listed.isHidden) continue;
       const { name, entry } = listed;
       const isAdded = isPlus
@@ -295,6 +306,15 @@ export class Session {
       if (isPlus) filesystem.refer(entry.nodeId);
     }
     replies.endDirectory();
+  }
+
+  /** When the answer is on its way: the kernel has work, and so have we. */
+  #finished(directory: OpenDirectory): void {
+    if (directory.isFinished) return;
+    directory.isFinished = true;
+    setImmediate(() => {
+      if (!this.#isOver) this.#tools.filesystem.finished(directory.nodeId);
+    });
   }
 
   #xattr(request: RequestReader): void {
