@@ -21,7 +21,8 @@ export class SplitFiles {
 
   constructor(stored: ReadonlyMap<number, StoredParts>) {
     this.#stored = new Map(stored);
-    for (const [inodeId, { extents }] of stored) this.places.set(inodeId, copiesOf(extents));
+    for (const [inodeId, { extents, lengthBytes }] of stored)
+      this.places.set(inodeId, copiesOf(extents, lengthBytes));
   }
 
   /** All items, those that this process has begun first, and of each what is left. */

@@ -34,6 +34,7 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     ownDirectories: notAsked,
     capacityOf: notAsked,
     labelMedia: notAsked,
+    eraseMedium: notAsked,
     cancelJob: notAsked,
     backup: notAsked,
     dryRun: notAsked,
