@@ -15,6 +15,7 @@ const FLOORS: Record<string, readonly string[]> = {
   pack: PURE,
   archive: PURE,
   device: PURE,
+  notify: PURE,
   catalog: PURE,
   storage: [...PURE, 'archive', 'device'],
   mount: [...PURE, 'catalog'],

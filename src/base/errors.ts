@@ -60,6 +60,8 @@ export const FAILURES = {
   TARGET_EXISTS: { exit: 1, errno: 'EEXIST', retry: 'never' }, // and is not to be replaced
   TARGET_FULL: { exit: 1, errno: 'ENOSPC', retry: 'never' },
   TARGET_FAILED: { exit: 1, errno: 'EIO', retry: 'never' },
+  NOTICE_FAILED: { exit: 1, errno: 'EIO', retry: 'later' }, // a channel could not tell a person
+  NOTICE_REFUSED: { exit: 1, errno: 'EIO', retry: 'never' }, // nor will it
   INTERRUPTED: { exit: 130, errno: 'EINTR', retry: 'never' },
 } as const satisfies Record<string, Failure>;
 

@@ -187,6 +187,38 @@ export class Library {
     return this.#ready(hold, signal);
   }
 
+  /** A person is the changer. */
+  get isByHand(): boolean {
+    return !this.#devices.openChanger;
+  }
+
+  /** Names of the drives, by number where a person is the changer. */
+  get driveNames(): readonly string[] {
+    return this.#devices.drives.map(({ name }) => name);
+  }
+
+  /**
+   * Keeps a drive with the cartridge that a person has put in.
+   * @param number as in `driveNames`
+   * @returns undefined where none is threaded; one that was ejected and still stands in the mouth is not
+   * @throws CodedError DRIVE_BUSY
+   */
+  async attachDrive(number: number, signal: AbortSignal): Promise<HeldDrive | undefined> {
+    const device = this.#devices.drives[number];
+    assert(device, `no drive ${number}`);
+    const hold = await device.hold();
+    let state: DriveState;
+    try {
+      state = await (await Drive.open(hold.port, this.#clock, signal)).state(signal);
+    } catch (error) {
+      await hold.close();
+      throw error;
+    }
+    if (state === 'ready' || state === 'becoming-ready') return this.#ready(hold, signal);
+    await hold.close();
+    return undefined;
+  }
+
   /** Without a changer the cartridge is in a drive already, or a person has to bring it: its label tells. */
   async #attachByHand(barcode: string, signal: AbortSignal): Promise<HeldDrive> {
     let busy: CodedError | undefined;
