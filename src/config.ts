@@ -66,6 +66,29 @@ const backupSchema = z.strictObject({
   label: z.enum(['auto', 'never']).default('auto'),
 });
 
+const stageSchema = z.strictObject({
+  /** Relative to the state directory. */
+  directory: z.string().min(1).default('stage'),
+  /** Default: by what is free on its disk. */
+  size: sizeSchema.optional(),
+});
+
+const recallSchema = z.strictObject({
+  /** So often a medium is asked for that is not there, or is another one. */
+  attempts: z.number().int().min(1).max(100).default(5),
+  /** The drive is kept so long after the last read, in seconds. */
+  hold: z.number().min(0).max(3600).default(30),
+  /** A medium that is not there is waited for so long, in seconds. */
+  wait: z
+    .number()
+    .min(0)
+    .default(12 * 3600),
+  /** Programs that never move a tape, instead of those that are known; a star at the end stands for the rest of a name. */
+  refuse: z.array(z.string().min(1).max(15)).optional(),
+  /** What one process may recall an hour. Default: everything. */
+  budget: sizeSchema.optional(),
+});
+
 /** A duration as people write it: `12h`, `90 s`. */
 const durationSchema = z.string().transform((value, context) => {
   const durationMs = parseDuration(value);
@@ -140,6 +163,8 @@ const configSchema = z.strictObject({
   library: z.discriminatedUnion('kind', [virtualSchema, hardwareSchema]),
   archive: archiveSchema.prefault({}),
   backup: backupSchema.prefault({}),
+  stage: stageSchema.prefault({}),
+  recall: recallSchema.prefault({}),
   operator: operatorSchema.prefault({}),
   notify: notifySchema.prefault({}),
 });
@@ -147,6 +172,8 @@ const configSchema = z.strictObject({
 export type LibraryConfig = z.infer<typeof configSchema>['library'];
 export type ArchiveConfig = Readonly<z.infer<typeof archiveSchema>>;
 export type BackupConfig = Readonly<z.infer<typeof backupSchema>>;
+export type StageConfig = Readonly<z.infer<typeof stageSchema>>;
+export type RecallConfig = Readonly<z.infer<typeof recallSchema>>;
 /** Durations in ms. */
 export type OperatorConfig = Readonly<z.infer<typeof operatorSchema>>;
 export type NotifyConfig = Readonly<z.infer<typeof notifySchema>>;
@@ -157,6 +184,8 @@ export type Config = {
   readonly library: Readonly<LibraryConfig>;
   readonly archive: ArchiveConfig;
   readonly backup: BackupConfig;
+  readonly stage: StageConfig;
+  readonly recall: RecallConfig;
   readonly operator: OperatorConfig;
   readonly notify: NotifyConfig;
 };
@@ -164,6 +193,7 @@ export type Config = {
 export const CONFIG_FILE = 'config.toml';
 /** Beside it, where the state directory is; src/catalog/SCHEMA.md says what is in it. */
 export const CATALOG_FILE = 'catalog.sqlite';
+export const RUN_DB_FILE = 'run.db';
 
 /** `--state`, else SHELFS_STATE, else /var/lib/shelfs for root, else the user's own state directory. */
 export function stateDirectory(options: {
@@ -199,12 +229,14 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     }
     throw invalid(path, `cannot be read (${errnoOf(cause) ?? 'error'})`, cause);
   }
-  const { library, archive, backup, operator, notify } = parseConfig(text, path);
+  const { library, archive, backup, stage, recall, operator, notify } = parseConfig(text, path);
   return Object.freeze({
     stateDirectory: state,
     library: Object.freeze(library),
     archive: Object.freeze(archive),
     backup: Object.freeze(backup),
+    stage: Object.freeze(stage),
+    recall: Object.freeze(recall),
     operator: Object.freeze(operator),
     notify: Object.freeze(notify),
   });

@@ -3,7 +3,7 @@
  * simulated one, the kernel's SCSI devices or a virtual library. What a command does not ask for is not even loaded.
  */
 import { strict as assert } from 'node:assert';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Clock, systemClock } from './base/clock.ts';
 import { CodedError } from './base/errors.ts';
 import { type Host, hasSha256Instructions, systemHost, systemMachine } from './base/machine.ts';
@@ -17,6 +17,7 @@ import { loadScsiDoor, lockFile, openScsiPort, type ScsiDoor } from './device/na
 import { type DeviceNode, resolveDevice } from './device/node.ts';
 import type { ScsiPort } from './device/port.ts';
 import { tracePort } from './device/trace.ts';
+import type { Answer, Question } from './domain/question.ts';
 import type { DryRunReport } from './job/backup/dry-run.ts';
 import type { BackupReport, Listen } from './job/backup/report.ts';
 import type { StartRequest, StartTools } from './job/backup/start.ts';
@@ -25,7 +26,12 @@ import type { InitRequest, InitResult } from './job/init.ts';
 import type { LabelMediaRequest } from './job/media.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';
 import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
+import type { Terminal } from './notify/terminal.ts';
 import type { Library, LibraryDevices } from './storage/library.ts';
+import type { OpenOperator } from './wire-operator.ts';
+import type { OpenRecall, RecallOptions } from './wire-recall.ts';
+
+export type { Terminal } from './notify/terminal.ts';
 
 export type WireOptions = {
   readonly stateDirectory: string;
@@ -34,6 +40,10 @@ export type WireOptions = {
   readonly program: string;
   /** Receives one line for each SCSI command (`-vv`). */
   readonly trace?: ((line: string) => void) | undefined;
+  /** Where questions are shown and answers typed. */
+  readonly terminal?: Terminal | undefined;
+  /** Receives what goes wrong beside the work, such as a channel that cannot tell anybody. */
+  readonly warn?: ((message: string) => void) | undefined;
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
   readonly host?: Host | undefined;
@@ -83,6 +93,17 @@ export interface App {
     listen: (event: RestoreEvent) => void,
     signal: AbortSignal,
   ): Promise<RestoreReport>;
+  /** Contents by way of the stage; closed by who opened it, before the application is. */
+  recall(options: RecallOptions): Promise<OpenRecall>;
+  /** Who brings cartridges; closed by who opened it. */
+  operator(options?: { readonly timeoutMs?: number | undefined }): Promise<OpenOperator>;
+  /** What jobs ask just now. */
+  questions(): Promise<readonly Question[]>;
+  /** @throws CodedError USAGE where it is no answer, or nobody asks any more */
+  answer(
+    id: number,
+    text: string,
+  ): Promise<{ readonly question: Question; readonly answer: Answer }>;
   /** Ends a backup, whether its process is still there or not. Resolves with the state it is in now. */
   cancelJob(jobNumber: number, signal: AbortSignal): Promise<string>;
   /** May be called twice. */
@@ -121,9 +142,10 @@ export function wire(options: WireOptions): App {
       return opened;
     },
     ownDirectories: async () => {
-      const { library } = await config();
+      const { library, stage } = await config();
       const state = options.stateDirectory;
-      const own = library.kind === 'virtual' ? [state, join(state, library.directory)] : [state];
+      const own = [state, resolve(state, stage.directory)];
+      if (library.kind === 'virtual') own.push(join(state, library.directory));
       return own.map(rawOf);
     },
     capacityOf: async (barcode) => {
@@ -167,6 +189,38 @@ export function wire(options: WireOptions): App {
     restore: async (request, listen, signal) => {
       const { restore } = await import('./job/restore/restore.ts');
       return restore(...(await restoreOrder(app, request)), listen, signal);
+    },
+    recall: async (asked) => {
+      const { wireRecall } = await import('./wire-recall.ts');
+      return wireRecall(app, asked);
+    },
+    operator: async (asked = {}) => {
+      const { wireOperator } = await import('./wire-operator.ts');
+      const warn = options.warn ?? (() => {});
+      return wireOperator({ ...app, terminal: options.terminal }, { ...asked, warn });
+    },
+    questions: async () => {
+      await config();
+      const { openQuestions } = await import('./wire-operator.ts');
+      const { questions, close } = openQuestions(app);
+      try {
+        return questions.open();
+      } finally {
+        close();
+      }
+    },
+    answer: async (id, text) => {
+      await config();
+      const [{ openQuestions }, { answerQuestion }] = await Promise.all([
+        import('./wire-operator.ts'),
+        import('./job/questions.ts'),
+      ]);
+      const { questions, close } = openQuestions(app);
+      try {
+        return answerQuestion(questions, id, text);
+      } finally {
+        close();
+      }
     },
     cancelJob: async (jobNumber, signal) => {
       const { stateDirectory } = options;

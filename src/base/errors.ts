@@ -60,6 +60,14 @@ export const FAILURES = {
   TARGET_EXISTS: { exit: 1, errno: 'EEXIST', retry: 'never' }, // and is not to be replaced
   TARGET_FULL: { exit: 1, errno: 'ENOSPC', retry: 'never' },
   TARGET_FAILED: { exit: 1, errno: 'EIO', retry: 'never' },
+  RECALL_REFUSED: { exit: 1, errno: 'EAGAIN', retry: 'later' }, // who asks must not move a tape, or will not wait
+  STAGE_FULL: { exit: 1, errno: 'ENOSPC', retry: 'later' }, // the disk cache has no room for it
+  STAGE_FAILED: { exit: 1, errno: 'EIO', retry: 'never' }, // the disk cache cannot be written or read
+  MOUNTPOINT_UNSUITABLE: { exit: 1, errno: 'EINVAL', retry: 'never' }, // missing, no directory, not empty, or mounted already
+  MOUNT_UNSUPPORTED: { exit: 1, errno: 'ENODEV', retry: 'never' }, // this machine lacks what a mount needs
+  MOUNT_FAILED: { exit: 1, errno: 'EIO', retry: 'never' },
+  MOUNT_BUSY: { exit: 11, errno: 'EBUSY', retry: 'later' },
+  NOT_MOUNTED: { exit: 1, errno: 'EINVAL', retry: 'never' },
   NOTICE_FAILED: { exit: 1, errno: 'EIO', retry: 'later' }, // a channel could not tell a person
   NOTICE_REFUSED: { exit: 1, errno: 'EIO', retry: 'never' }, // nor will it
   INTERRUPTED: { exit: 130, errno: 'EINTR', retry: 'never' },

@@ -20,7 +20,7 @@ export type NewArchive = {
 };
 
 export type FinishedArchive = {
-  /** Bytes of the stream, without the padding of the last block. */
+  /** Bytes of the stream, padding included; of a torn one, up to the tear: what the hashes cover. */
   readonly lengthBytes: number;
   readonly lengthBlocks: number;
   readonly blake3: Buffer;
@@ -71,9 +71,20 @@ const SELECT = `SELECT id, uuid, job, sequence, state, block_bytes, length_bytes
 
 export class Archives {
   readonly #catalog: Catalog;
+  readonly #move;
+  readonly #count;
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
+    this.#move = catalog.prepare(
+      `UPDATE media SET next_file = @nextFile, next_block = @nextBlock,
+         written_bytes = written_bytes + (@nextBlock - next_block - 1) * coalesce(block_bytes, 0)
+       WHERE id = @mediumId AND next_file < @nextFile`,
+    );
+    this.#count = catalog.prepare(
+      `UPDATE media SET write_generation = write_generation + 1,
+         state = CASE state WHEN 'scratch' THEN 'filling' ELSE state END WHERE id = ?`,
+    );
   }
 
   /** Announces an archive before its first block is written. */
@@ -133,7 +144,7 @@ export class Archives {
       for (const copy of this.copies(archiveId)) {
         const isGood = finished.copiesGood.includes(copy.mediumId);
         mark.run(isGood ? 'good' : 'bad', isGood ? nowMs : null, archiveId, copy.mediumId);
-        if (isGood) this.#grow(archiveId, copy, finished.lengthBlocks);
+        if (isGood) this.#grow(copy, finished.lengthBlocks);
       }
     });
   }
@@ -150,13 +161,17 @@ export class Archives {
       this.#catalog
         .prepare("UPDATE archive_copies SET state = 'bad' WHERE archive = ? AND state = 'writing'")
         .run(archiveId);
-      const move = this.#catalog.prepare(
-        `UPDATE media SET next_file = ?, next_block = ?
-         WHERE id = ? AND (next_file, next_block) <> (?, ?)`,
-      );
-      for (const end of ends)
-        move.run(end.nextFile, end.nextBlock, end.mediumId, end.nextFile, end.nextBlock);
+      this.moveEnds(ends);
     });
+  }
+
+  /**
+   * Media end behind archives that do not count, or not yet; never before what is known. What those take is counted as
+   * written. Part of the caller's `write`.
+   */
+  moveEnds(ends: readonly MediumEnd[]): void {
+    for (const { mediumId, nextFile, nextBlock } of ends)
+      this.#move.run({ mediumId, nextFile, nextBlock });
   }
 
   /** Of a copy read back, or found bad or lost. */
@@ -228,20 +243,10 @@ export class Archives {
   }
 
   /** The filemark behind the archive counts as a block, as READ POSITION counts (SSC-4, 4.2.7). */
-  #grow(archiveId: number, copy: CopyPlace, lengthBlocks: number): void {
-    this.#catalog
-      .prepare(
-        `UPDATE media SET next_file = ?, next_block = ?, write_generation = write_generation + 1,
-           written_bytes = written_bytes + ? * (SELECT block_bytes FROM archives WHERE id = ?),
-           state = CASE state WHEN 'scratch' THEN 'filling' ELSE state END WHERE id = ?`,
-      )
-      .run(
-        copy.fileNumber + 1,
-        copy.startBlock + lengthBlocks + 1,
-        lengthBlocks,
-        archiveId,
-        copy.mediumId,
-      );
+  #grow({ mediumId, fileNumber, startBlock }: CopyPlace, lengthBlocks: number): void {
+    const nextBlock = startBlock + lengthBlocks + 1;
+    this.moveEnds([{ mediumId, nextFile: fileNumber + 1, nextBlock }]);
+    this.#count.run(mediumId);
   }
 }
 

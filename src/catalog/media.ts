@@ -193,17 +193,6 @@ export class Media {
     this.#run('UPDATE media SET capacity_bytes = ? WHERE id = ?', capacityBytes, id);
   }
 
-  /** End of data as it was proven on the medium itself. */
-  setEnd(id: number, end: { nextFile: number; nextBlock: number; writeGeneration: number }): void {
-    this.#run(
-      'UPDATE media SET next_file = ?, next_block = ?, write_generation = ? WHERE id = ?',
-      end.nextFile,
-      end.nextBlock,
-      end.writeGeneration,
-      id,
-    );
-  }
-
   /** Records where it is from now on; undefined: not known. */
   move(id: number, location: string | undefined): void {
     this.#catalog.write(() => {

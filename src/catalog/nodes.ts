@@ -85,22 +85,24 @@ export class Nodes {
   readonly #child;
   readonly #children;
   readonly #place;
+  readonly #name;
   readonly #owner;
   readonly #xattrs;
   readonly #changed;
   readonly #owners = new Map<number, readonly [uid: number, gid: number]>();
 
   constructor(catalog: Catalog) {
-    const pair = (where: string) => ({
+    // At one time a name has one version: asked for an order among them, SQLite would sort.
+    const pair = (where: string, order = 'v.name, v.since DESC') => ({
       one: catalog.prepare<NodeRow>(
         `${ROW} WHERE ${where} AND v.name = @name ORDER BY v.since DESC`,
       ),
       page: catalog.prepare<NodeRow>(
-        `${ROW} WHERE ${where} AND v.name > @name ORDER BY v.name, v.since DESC LIMIT @limit`,
+        `${ROW} WHERE ${where} AND v.name > @name ORDER BY ${order} LIMIT @limit`,
       ),
     });
     this.#statements = {
-      'as-of': pair(AS_OF),
+      'as-of': pair(AS_OF, 'v.name'),
       all: pair(UP_TO),
       deleted: pair(UP_TO),
       medium: pair(`${UP_TO} AND ${ON_MEDIUM}`),
@@ -113,6 +115,9 @@ export class Nodes {
     );
     this.#children = catalog.prepare<[number, Raw]>(
       'SELECT id, name FROM directories WHERE parent = ? ORDER BY name',
+    );
+    this.#name = catalog.prepare<[Raw]>(
+      'SELECT name FROM versions WHERE dir = ? AND inode = ? LIMIT 1',
     );
     this.#place = catalog.prepare<[number, Raw]>(
       'SELECT parent, name FROM directories WHERE id = ?',
@@ -192,6 +197,11 @@ export class Nodes {
       names.push(name);
       id = parent;
     }
+  }
+
+  /** A name the inode has or had in the directory. Reads the directory up to it. */
+  nameOf(directoryId: number, inodeId: number): Raw | undefined {
+    return this.#name.get(directoryId, inodeId)?.[0];
   }
 
   /** The directory of that name in another one; undefined when there never was one. */

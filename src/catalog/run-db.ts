@@ -1,43 +1,73 @@
 /**
  * run.db: what processes ask of each other. It holds no knowledge: deleted while nothing runs, nothing is lost but the disk
- * cache's table, and the stage is filled again.
+ * cache's table, and the stage is filled again. Its nouns have files of their own: run-wants.ts, run-stage.ts, run-roles.ts.
  */
+import { strict as assert } from 'node:assert';
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { CodedError } from '../base/errors.ts';
+import type { Bound } from './catalog.ts';
 import { named } from './sqlite-error.ts';
+import { isAlive, ownProcess } from './writers.ts';
 
-const SCHEMA = `
-CREATE TABLE IF NOT EXISTS wants(
-  id INTEGER PRIMARY KEY AUTOINCREMENT, content INTEGER NOT NULL, process TEXT NOT NULL,
-  since_ms INTEGER NOT NULL, UNIQUE(content, process)) STRICT;
-CREATE TABLE IF NOT EXISTS stage(
-  content INTEGER PRIMARY KEY, size INTEGER NOT NULL, state TEXT NOT NULL CHECK(state IN ('filling','complete')),
-  mtime INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
-  boot TEXT NOT NULL, used_ms INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS handovers(
-  drive TEXT PRIMARY KEY, holder TEXT NOT NULL, since_ms INTEGER NOT NULL, wanted_by TEXT) STRICT;`;
-
-const REVISION = 1;
-const BUSY_TIMEOUT_MS = 30_000;
-
-export type Want = {
-  readonly contentId: number;
-  readonly process: string;
-  readonly sinceMs: number;
+/** Each is what SCHEMA.md section 9 says. */
+const TABLES: Readonly<Record<string, string>> = {
+  wants: `(content INTEGER NOT NULL, process TEXT NOT NULL, since_ms INTEGER NOT NULL, readers TEXT NOT NULL,
+    failure TEXT, PRIMARY KEY(content, process)) WITHOUT ROWID, STRICT`,
+  walks: `(process TEXT NOT NULL, walker TEXT NOT NULL, directory INTEGER NOT NULL, snapshot INTEGER NOT NULL,
+    since_ms INTEGER NOT NULL, PRIMARY KEY(process, walker)) WITHOUT ROWID, STRICT`,
+  stage: `(hash BLOB PRIMARY KEY, size INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK(state IN ('filling','complete')), process TEXT NOT NULL, proven BLOB,
+    mtime INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
+    boot TEXT NOT NULL, used_ms INTEGER NOT NULL, ahead_ms INTEGER) STRICT`,
+  pins: '(hash BLOB NOT NULL, process TEXT NOT NULL, PRIMARY KEY(hash, process)) WITHOUT ROWID, STRICT',
+  totals: '(name TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID, STRICT',
+  roles:
+    '(role TEXT PRIMARY KEY, process TEXT NOT NULL, since_ms INTEGER NOT NULL) WITHOUT ROWID, STRICT',
+  questions: `(id INTEGER PRIMARY KEY AUTOINCREMENT, process TEXT NOT NULL, asked_ms INTEGER NOT NULL,
+    question TEXT NOT NULL, answer TEXT) STRICT`,
+  handovers: `(holder TEXT PRIMARY KEY, since_ms INTEGER NOT NULL, wanted_by TEXT, wanted_ms INTEGER,
+    granted_ms INTEGER) WITHOUT ROWID, STRICT`,
 };
 
+/** The total is kept beside the rows: a sum over a million of them would take longer than anybody may wait. */
+const AROUND = `
+CREATE INDEX stage_by_use ON stage(used_ms) WHERE state = 'complete';
+CREATE INDEX stage_filling ON stage(process) WHERE state = 'filling';
+INSERT INTO totals VALUES('stage', 0);
+CREATE TRIGGER stage_more AFTER INSERT ON stage
+  BEGIN UPDATE totals SET bytes = bytes + NEW.bytes WHERE name = 'stage'; END;
+CREATE TRIGGER stage_less AFTER DELETE ON stage
+  BEGIN UPDATE totals SET bytes = bytes - OLD.bytes WHERE name = 'stage'; END;`;
+
+const REVISION = 3;
+const BUSY_TIMEOUT_MS = 30_000;
+
+/** Who is who among the processes that share a run.db. */
+export interface Processes {
+  /** This one, as writers.ts names it: boot, pid and start time. */
+  readonly own: string;
+  isAlive(name: string): boolean;
+}
+
+export function systemProcesses(): Processes {
+  return { own: ownProcess(), isAlive };
+}
+
 export class RunDb {
+  readonly path: string;
   readonly #db: Database.Database;
-  readonly #path: string;
 
   private constructor(db: Database.Database, path: string) {
     this.#db = db;
-    this.#path = path;
+    this.path = path;
   }
 
-  /** Made where there is none. @throws CodedError CATALOG_NEWER, CATALOG_DAMAGED, CATALOG_BUSY */
+  /**
+   * Made where there is none; one of an older revision is made anew, with everything in the stage forgotten.
+   * @throws CodedError CATALOG_NEWER, CATALOG_DAMAGED, CATALOG_BUSY
+   */
   static open(path: string): RunDb {
     mkdirSync(dirname(path), { recursive: true });
     let db: Database.Database | undefined;
@@ -45,54 +75,51 @@ export class RunDb {
       db = new Database(path, { timeout: BUSY_TIMEOUT_MS });
       db.pragma('journal_mode = WAL');
       db.pragma('synchronous = NORMAL');
-      const revision = Number(db.pragma('user_version', { simple: true }));
-      if (revision > REVISION)
-        throw new CodedError('CATALOG_NEWER', `${path} was made by a newer shelfs`, { path });
-      db.transaction(() => db?.exec(`${SCHEMA} PRAGMA user_version = ${REVISION}`)).immediate();
-      return new RunDb(db, path);
+      const opened = db;
+      opened.transaction(() => prepareTables(opened, path)).immediate();
+      return new RunDb(opened, path);
     } catch (error) {
       db?.close();
       throw named(error, path);
     }
   }
 
+  /** May be called twice. */
   close(): void {
     this.#db.close();
   }
 
-  /** May be told twice. */
-  want(want: Want): void {
-    this.#run('INSERT OR IGNORE INTO wants(content, process, since_ms) VALUES(?, ?, ?)', [
-      want.contentId,
-      want.process,
-      Math.floor(want.sinceMs),
-    ]);
+  /** A statement for as long as this is open. Rows are arrays. */
+  prepare<Row extends unknown[] = unknown[]>(sql: string): Database.Statement<Bound[], Row> {
+    const statement = this.#db.prepare<Bound[], Row>(sql);
+    return statement.reader ? statement.raw() : statement;
   }
 
-  /** The bytes are staged, or the waiter gave up. */
-  unwant(want: Pick<Want, 'contentId' | 'process'>): void {
-    this.#run('DELETE FROM wants WHERE content = ? AND process = ?', [
-      want.contentId,
-      want.process,
-    ]);
-  }
-
-  /** Longest waiting first. */
-  wants(): Want[] {
-    return this.#db
-      .prepare<[], [number, string, number]>(
-        'SELECT content, process, since_ms FROM wants ORDER BY id',
-      )
-      .raw()
-      .all()
-      .map(([contentId, process, sinceMs]) => ({ contentId, process, sinceMs }));
-  }
-
-  #run(sql: string, parameters: (number | string)[]): void {
+  /** One transaction, which has the write lock from its start. Calls within calls share the outer one's. */
+  write<T>(work: () => T): T {
+    if (this.#db.inTransaction) return work();
     try {
-      this.#db.prepare(sql).run(...parameters);
+      return this.#db.transaction(work).immediate();
     } catch (error) {
-      throw named(error, this.#path);
+      throw named(error, this.path);
     }
   }
+
+  /** Changes when another process has written something. */
+  get otherChanges(): number {
+    return Number(this.#db.pragma('data_version', { simple: true }));
+  }
+}
+
+function prepareTables(db: Database.Database, path: string): void {
+  const revision = Number(db.pragma('user_version', { simple: true }));
+  if (revision === REVISION) return;
+  if (revision > REVISION)
+    throw new CodedError('CATALOG_NEWER', `${path} was made by a newer shelfs`, { path });
+  assert(db.inTransaction);
+  for (const [name, columns] of Object.entries(TABLES)) {
+    db.exec(`DROP TABLE IF EXISTS ${name}`);
+    db.exec(`CREATE TABLE ${name}${columns}`);
+  }
+  db.exec(`${AROUND} PRAGMA user_version = ${REVISION}`);
 }

@@ -256,8 +256,12 @@ export class Run {
     );
   }
 
-  beginArchive(archive: NewArchive): number {
-    return this.#archives.begin(this.jobNumber, archive);
+  /** @param ends where media end behind a torn archive that this one is to complete: both are told at once */
+  beginArchive(archive: NewArchive, ends: readonly MediumEnd[] = []): number {
+    return this.#catalog.write(() => {
+      this.#archives.moveEnds(ends);
+      return this.#archives.begin(this.jobNumber, archive);
+    });
   }
 
   /** Records entries that the archive holds, any time while it is written; they count when it is committed. */
@@ -285,6 +289,21 @@ export class Run {
   ): void {
     if (finished.stored) this.store(archiveId, finished.stored);
     this.#archives.commit(archiveId, finished);
+    this.#keys.flush();
+  }
+
+  /**
+   * A torn archive and the one behind it that vouches for its whole members are durable: both count from now on. What
+   * the torn one holds has been stored before.
+   */
+  commitCompleted(
+    torn: FinishedArchive & { readonly archiveId: number },
+    completing: FinishedArchive & { readonly archiveId: number },
+  ): void {
+    this.#catalog.write(() => {
+      this.#archives.commit(torn.archiveId, { ...torn, completedBy: completing.archiveId });
+      this.#archives.commit(completing.archiveId, completing);
+    });
     this.#keys.flush();
   }
 

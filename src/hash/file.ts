@@ -31,6 +31,8 @@ export type HashRequest = {
    * both, one behind the other.
    */
   readonly sampleBytes?: number;
+  /** Nothing but these bytes, as if they were a file of their own. A file that ends before them counts as changed. */
+  readonly span?: DataRange;
 };
 
 export type FileHash =
@@ -99,7 +101,12 @@ export class FileHasher {
     const { sizeBytes, isAsSeen } = compared(before, request.expected);
     if (!Number.isSafeInteger(sizeBytes)) return { errno: 'EFBIG' };
     this.#hasher.reset();
-    const { sampleBytes } = request;
+    const { sampleBytes, span } = request;
+    if (span !== undefined) {
+      yield* this.#read(fd, span);
+      const content = this.#hasher.finish();
+      return { ...content, changed: content.sizeBytes !== span.lengthBytes };
+    }
     if (sampleBytes !== undefined && sizeBytes > 2 * sampleBytes) {
       const { hash } = yield* this.#sample(fd, { sizeBytes, sampleBytes });
       return { hash, sizeBytes, segments: undefined, changed: !isAsSeen };

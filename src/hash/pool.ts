@@ -99,11 +99,12 @@ export class HashPool {
       this.#idle.push(hasher);
       return results;
     }
-    const requests = batch.map(({ path, expected, ranges, sampleBytes }) => ({
+    const requests = batch.map(({ path, expected, ranges, sampleBytes, span }) => ({
       path,
       ...(expected === undefined ? {} : { expected }),
       ...(ranges === undefined ? {} : { ranges }),
       ...(sampleBytes === undefined ? {} : { sampleBytes }),
+      ...(span === undefined ? {} : { span }),
     }));
     this.#threads ??= startThreads(this.#workers);
     return unpackResults(await this.#threads.run({ requests, stop }));

@@ -1,11 +1,11 @@
 /** Directories and files of the catalog as the kernel sees them, in any view. Never waits on media. */
 import { strict as assert } from 'node:assert';
-import { LRUCache } from 'lru-cache';
 import type { Raw } from '../base/raw.ts';
 import { isDirectoryRow, NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
 import { highOfDirectory, highOfFile, lowOfDirectory, lowOfFile } from './inode-number.ts';
 import { catalogListing, type Listing } from './listing.ts';
 import { directoryNode, fileNode } from './node-id.ts';
+import { Places } from './places.ts';
 import type { FileAttributes } from './protocol/attributes.ts';
 import type { EntryReply } from './protocol/reply.ts';
 import type { View } from './views.ts';
@@ -15,22 +15,20 @@ export const LIVE_SECONDS = 1;
 /** What never changes. */
 export const FOREVER_SECONDS = 365 * 86_400;
 
-/** Where a file was met last: attributes that belong to a path are told of this one. */
-export type FilePlace = { readonly view: View; readonly directoryId: number; readonly name: Raw };
+type Place = { readonly view: View; readonly directoryId: number; readonly name: Raw };
 
 /** An entry that is a directory in the tree's own right, of which the catalog knows no id: nothing was ever in it. */
 export type EmptyDirectories = {
-  node(view: View, place: FilePlace, row: NodeRow): number;
+  node(view: View, place: Place, row: NodeRow): number;
 };
 
 const SECTOR_BYTES = 512;
 const RANGE_BYTES = 16;
-const PLACES_MAX = 100_000;
 
 export class CatalogTree {
   readonly #nodes: Nodes;
   readonly #empty: EmptyDirectories;
-  readonly #places = new LRUCache<number, FilePlace>({ max: PLACES_MAX });
+  readonly #places = new Places();
 
   constructor(nodes: Nodes, empty: EmptyDirectories) {
     this.#nodes = nodes;
@@ -64,17 +62,17 @@ export class CatalogTree {
     return { row, attributes: this.#attributes(row, undefined) };
   }
 
-  /** Undefined when it was long ago. */
-  placeOf(inodeId: number): FilePlace | undefined {
-    return this.#places.get(inodeId);
+  /** The directory a file was met in last, for what belongs to a path; undefined when it was long ago. */
+  directoryOf(inodeId: number): number | undefined {
+    return this.#places.directoryOf(inodeId);
   }
 
-  #toEntry(place: FilePlace, row: NodeRow): EntryReply {
+  #toEntry(place: Place, row: NodeRow): EntryReply {
     const { view } = place;
     const entrySeconds = view.isFixed ? FOREVER_SECONDS : LIVE_SECONDS;
     if (!isDirectoryRow(row)) {
       const nodeId = fileNode(row[NODE.inode], { hasXattrs: row[NODE.xattrs] !== null });
-      this.#places.set(row[NODE.inode], place);
+      this.#places.note(row[NODE.inode], place.directoryId);
       const attributes = this.#attributes(row, undefined);
       return { nodeId, attributes, entrySeconds, attributeSeconds: FOREVER_SECONDS };
     }

@@ -107,7 +107,12 @@ export class FileFacts {
 
   #placeOf({ row, directoryId }: Found): Place | undefined {
     const { nodes, tree } = this.#tools;
-    if (directoryId === undefined) return tree.placeOf(row[NODE.inode]);
+    if (directoryId === undefined) {
+      const inodeId = row[NODE.inode];
+      const metIn = tree.directoryOf(inodeId);
+      const name = metIn === undefined ? undefined : nodes.nameOf(metIn, inodeId);
+      return metIn === undefined || name === undefined ? undefined : { directoryId: metIn, name };
+    }
     const [parent, name] = nodes.place(directoryId);
     return { directoryId: parent, name };
   }

@@ -57,7 +57,6 @@ class PagedListing implements Listing {
   readonly #pages: Page[] = [{ first: 0, after: '' as Raw }];
   #loaded = -1;
   #rows: readonly NodeRow[] = [];
-  #isComplete = false;
 
   constructor(source: RowSource) {
     this.#source = source;
@@ -69,7 +68,8 @@ class PagedListing implements Listing {
       const rows = this.#load(page);
       const row = rows[index - (this.#pages[page]?.first ?? 0)];
       if (row) return { name: row[NODE.name], entry: this.#source.toEntry(row) };
-      if (this.#isComplete || page < this.#pages.length - 1) return undefined;
+      // Where reading the page has shown that another follows, it may be there.
+      if (this.#pageOf(index) === page) return undefined;
     }
   }
 
@@ -87,8 +87,8 @@ class PagedListing implements Listing {
     this.#rows = nodes.page(tree, directoryId, { after: start.after, limit: PAGE_ROWS });
     this.#loaded = page;
     const last = this.#rows.at(-1);
-    if (!last || this.#rows.length < PAGE_ROWS) this.#isComplete = true;
-    else if (page === this.#pages.length - 1)
+    const isEnd = !last || this.#rows.length < PAGE_ROWS;
+    if (!isEnd && page === this.#pages.length - 1)
       this.#pages.push({ first: start.first + this.#rows.length, after: last[NODE.name] });
     return this.#rows;
   }

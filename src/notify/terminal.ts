@@ -6,7 +6,7 @@ import type { Channel } from './channel.ts';
 export interface Terminal {
   write(text: string): void;
   /** Hands over lines that a person types, until closed; undefined where nobody can type. */
-  readonly lines?: ((onLine: (line: string) => void) => { close(): void }) | undefined;
+  lines?(onLine: (line: string) => void): { close(): void } | undefined;
 }
 
 /** @returns what became of it, in a sentence for the person who typed it */

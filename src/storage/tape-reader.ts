@@ -38,28 +38,46 @@ export function inTapeOrder<K>(pieces: readonly WantedPiece<K>[]): WantedPiece<K
  * The bytes of the pieces, which must be in tape order and may overlap or repeat; pieces of no bytes give nothing. A block
  * that cannot be read fails the pieces that touch it, and no others.
  */
-export async function* readPieces<K>(
+export function readPieces<K>(
   tape: Tape,
   pieces: Iterable<WantedPiece<K>>,
   signal: AbortSignal,
 ): AsyncGenerator<PieceBytes<K> | PieceFailure<K>> {
-  const reader = new BlockReader(tape, signal);
-  for (const piece of pieces) {
-    try {
-      for (let at = 0; at < piece.lengthBytes; ) {
-        const position = piece.offset + at;
-        const block = piece.startBlock + Math.floor(position / tape.blockBytes);
-        const skip = position % tape.blockBytes;
-        const whole = await reader.block(block);
-        const bytes = whole.subarray(skip, Math.min(whole.length, skip + piece.lengthBytes - at));
-        if (bytes.length === 0) throw tooShort(tape, block);
-        yield { key: piece.key, at, bytes };
-        at += bytes.length;
+  return new TapeReader(tape, signal).read(pieces);
+}
+
+/** Reads pieces in several goes: the block read last is not read again where the next go begins in it. */
+export class TapeReader {
+  readonly #tape: Tape;
+  readonly #reader: BlockReader;
+
+  constructor(tape: Tape, signal: AbortSignal) {
+    this.#tape = tape;
+    this.#reader = new BlockReader(tape, signal);
+  }
+
+  /** As `readPieces`. Pieces out of the tape's order are located; one at a time may run. */
+  async *read<K>(
+    pieces: Iterable<WantedPiece<K>>,
+  ): AsyncGenerator<PieceBytes<K> | PieceFailure<K>> {
+    const tape = this.#tape;
+    for (const piece of pieces) {
+      try {
+        for (let at = 0; at < piece.lengthBytes; ) {
+          const position = piece.offset + at;
+          const block = piece.startBlock + Math.floor(position / tape.blockBytes);
+          const skip = position % tape.blockBytes;
+          const whole = await this.#reader.block(block);
+          const bytes = whole.subarray(skip, Math.min(whole.length, skip + piece.lengthBytes - at));
+          if (bytes.length === 0) throw tooShort(tape, block);
+          yield { key: piece.key, at, bytes };
+          at += bytes.length;
+        }
+      } catch (error) {
+        const isOurs = error instanceof CodedError && error.code === 'MEDIUM_UNREADABLE';
+        if (!isOurs) throw error;
+        yield { key: piece.key, failure: error };
       }
-    } catch (error) {
-      const isOurs = error instanceof CodedError && error.code === 'MEDIUM_UNREADABLE';
-      if (!isOurs) throw error;
-      yield { key: piece.key, failure: error };
     }
   }
 }

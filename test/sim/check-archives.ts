@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { expect } from 'vitest';
 import { findDigest } from '../../src/archive/digest.ts';
+import { parseOpening } from '../../src/archive/opening.ts';
 import type { Catalog } from '../../src/catalog/catalog.ts';
 
 /** A cartridge's file: records of SIMH, each 4 bytes of length, the data padded to even, the length again; 0: a filemark. */
@@ -83,7 +84,16 @@ export function expectUnchanged(prefixes: readonly TapePrefix[], libraryDirector
   }
 }
 
-type CopyRow = [string, Buffer, number, number, number, string, number];
+type CopyRow = [
+  uuid: string,
+  blake3: Buffer,
+  lengthBytes: number,
+  lengthBlocks: number,
+  startBlock: number,
+  barcode: string,
+  file: number,
+  completedBy: string | null,
+];
 
 /**
  * Every good copy of every good archive: its blocks stand where the catalog says, a filemark behind them, and their bytes
@@ -92,14 +102,16 @@ type CopyRow = [string, Buffer, number, number, number, string, number];
 export function checkArchives(catalog: Catalog, libraryDirectory: string): number {
   const rows = catalog
     .prepare<CopyRow>(
-      `SELECT a.uuid, a.blake3, a.length_bytes, a.length_blocks, c.start_block, m.barcode, c.file_number
+      `SELECT a.uuid, a.blake3, a.length_bytes, a.length_blocks, c.start_block, m.barcode, c.file_number, n.uuid
        FROM archives a JOIN archive_copies c ON c.archive = a.id JOIN media m ON m.id = c.medium
+       LEFT JOIN archives n ON n.id = a.completed_by
        WHERE a.state = 'good' AND c.state = 'good' ORDER BY m.barcode, c.start_block`,
     )
     .all();
   const images = new Map<string, TapImage>();
   let expected = { barcode: '', block: 0 };
-  for (const [uuid, blake3, lengthBytes, lengthBlocks, startBlock, barcode, file] of rows) {
+  for (const row of rows) {
+    const [uuid, blake3, lengthBytes, lengthBlocks, startBlock, barcode, file, completedBy] = row;
     const what = `archive ${uuid} on ${barcode}`;
     const image = images.get(barcode) ?? TapImage.read(libraryDirectory, barcode);
     images.set(barcode, image);
@@ -111,12 +123,21 @@ export function checkArchives(catalog: Catalog, libraryDirectory: string): numbe
     if (startBlock > 0) expect(image.block(startBlock - 1).length, `${what}: before it`).toBe(0);
     expect(filemarksBefore(image, startBlock), `${what}: its file number`).toBe(file);
     const bytes = Buffer.concat(blocks);
-    expect(bytes.length, `${what}: its length`).toBe(lengthBytes);
     const digest = findDigest(bytes, bytes.length);
-    expect(digest?.uuid, `${what}: its digest`).toBe(uuid);
-    const found = new Blake3Hasher().update(bytes.subarray(0, digest?.lengthBytes)).digestBuffer();
+    if (completedBy === null) {
+      expect(bytes.length, `${what}: its length`).toBe(lengthBytes);
+      expect(digest?.uuid, `${what}: its digest`).toBe(uuid);
+      expect(digest?.blake3.equals(blake3), `${what}: the digest's BLAKE3`).toBe(true);
+    } else {
+      expect(digest, `${what}: it is torn`).toBeUndefined();
+      expect(bytes.length, `${what}: its length`).toBeGreaterThan(lengthBytes);
+      const { uuid: next, completes } = parseOpening(image.block(end + 1));
+      expect({ next, completes: completes?.uuid }).toEqual({ next: completedBy, completes: uuid });
+      expect(completes?.wholeBytes, `${what}: what is whole`).toBeLessThan(lengthBytes);
+    }
+    const hashed = bytes.subarray(0, digest?.lengthBytes ?? lengthBytes);
+    const found = new Blake3Hasher().update(hashed).digestBuffer();
     expect(found.equals(blake3), `${what}: its BLAKE3`).toBe(true);
-    expect(digest?.blake3.equals(blake3), `${what}: the digest's BLAKE3`).toBe(true);
     expected = { barcode, block: end + 1 };
   }
   return rows.length;

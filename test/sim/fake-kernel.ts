@@ -34,6 +34,8 @@ export class FakeKernel implements FusePort {
   readonly backings: number[] = [];
   readonly forgotten: string[] = [];
   listener: FuseListener | undefined;
+  /** Lets the mount look at the catalog, which it does every second. */
+  tick: () => Promise<void> = async () => {};
   #unique = 2;
   readonly #waiting = new Map<number, (answer: Answer) => void>();
 

@@ -1,5 +1,6 @@
 /** A backed up tree and a mount of it without a kernel: contents are what the test says. */
 import { onTestFinished } from 'vitest';
+import type { Clock } from '../../src/base/clock.ts';
 import { Catalog } from '../../src/catalog/catalog.ts';
 import type { ContentReader } from '../../src/mount/content.ts';
 import { type MountTools, serveMount } from '../../src/mount/mount.ts';
@@ -36,13 +37,7 @@ export async function mountInMemory(
   const served = serveMount(
     {
       catalog,
-      // A clock that nobody moves: the test polls when it wants to.
-      clock: {
-        ...clock,
-        nowMs: () => 0,
-        monotonicMs: () => 0,
-        sleepMs: (_, signal) => never(signal),
-      },
+      clock: handClock(kernel),
       contents: options.contents ?? NOTHING_STAGED,
       states: options.states ?? { state: () => 'nearline', etaSeconds: () => 60 },
       root: options.root ?? { kind: 'live' },
@@ -71,8 +66,20 @@ export async function mountInMemory(
   return kernel;
 }
 
-function never(signal: AbortSignal): Promise<void> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
+/** Time passes when the test says so. */
+function handClock(kernel: FakeKernel): Clock {
+  const sleepers: (() => void)[] = [];
+  kernel.tick = async () => {
+    for (const wake of sleepers.splice(0)) wake();
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  return {
+    nowMs: () => 0,
+    monotonicMs: () => 0,
+    sleepMs: (_, signal) =>
+      new Promise((resolve, reject) => {
+        sleepers.push(resolve);
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      }),
+  };
 }

@@ -150,6 +150,9 @@ describe('archive and backup', () => {
     ['[backup]\ncopies = 5', /backup\.copies/],
     ['[backup]\nmemory = "1MiB"', /backup\.memory: at least 64 MiB/],
     ['[backup]\ncolour = "red"', /backup: .*colour/],
+    ['[stage]\nsize = "much"', /"much" is no size/],
+    ['[recall]\nattempts = 0', /recall\.attempts/],
+    ['[recall]\nrefuse = ["a name that is too long"]', /recall\.refuse/],
   ])('%s is refused', (text, sentence) =>
     expect(() => parse(text)).toThrow(
       expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringMatching(sentence) }),
@@ -168,9 +171,10 @@ describe('loadConfig', () => {
       library: { kind: 'virtual', directory: 'virtual', speed: 'model' },
       archive: { minutes: 15, entries: 1_000_000, block: 524_288, sha256: 'auto' },
       backup: { pool: 'main', copies: 1, memory: 2 ** 28, label: 'auto' },
+      stage: { directory: 'stage' },
+      recall: { attempts: 5, hold: 30, wait: 43_200 },
     });
-    for (const part of [config, config.library, config.archive, config.backup])
-      expect(Object.isFrozen(part)).toBe(true);
+    for (const part of [config, ...Object.values(config)]) expect(Object.isFrozen(part)).toBe(true);
     expect((await loadConfig(state, join(state, 'other.toml'))).library).toMatchObject({
       speed: 'real',
     });

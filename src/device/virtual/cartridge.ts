@@ -13,6 +13,8 @@ const cartridgeSchema = z.object({
   generation: z.enum(GENERATION_NAMES),
   kind: z.enum(['data', 'worm', 'cleaning']),
   capacityBytes: z.int().positive(),
+  /** How long before its end the drive warns; left out: as of most. */
+  earlyWarningBytes: countSchema.optional(),
   writeProtected: z.boolean(),
   loads: countSchema,
   bytesWritten: countSchema,

@@ -233,8 +233,9 @@ export class Deck {
   }
 
   get #earlyWarningAt(): number {
-    const { capacityBytes } = this.cartridge.record;
-    return capacityBytes - Math.max(capacityBytes * EARLY_WARNING_SHARE, EARLY_WARNING_BYTES_MIN);
+    const { capacityBytes, earlyWarningBytes } = this.cartridge.record;
+    const usual = Math.max(capacityBytes * EARLY_WARNING_SHARE, EARLY_WARNING_BYTES_MIN);
+    return capacityBytes - (earlyWarningBytes ?? usual);
   }
 
   /** Why a write here is refused: protection tab, write-once medium, append-only mode. */

@@ -3,17 +3,11 @@ import { blockOf, type Place } from '../../archive/place.ts';
 import { type Raw, rawOf } from '../../base/raw.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
 import type { Extent } from '../../domain/content.ts';
-import type { Tape, TapeArchive } from '../../storage/tape.ts';
+import type { TapeArchive } from '../../storage/tape.ts';
 import type { OutgoingEntry } from './feed.ts';
 import type { JournalSpool } from './journal-spool.ts';
+import type { ArchiveCopy } from './open-archive.ts';
 import { lineChange } from './run-journal.ts';
-
-/** An archive on one of its media. */
-export type ArchiveCopy = {
-  readonly mediumId: number;
-  readonly tape: Tape;
-  readonly archive: TapeArchive;
-};
 
 /** What an entry's line tells of its bytes. */
 export type LineContent = {

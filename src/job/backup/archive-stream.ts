@@ -81,7 +81,7 @@ export class ArchiveStream {
     return this.#digester.end();
   }
 
-  /** The end of the stream, which no digest covers: the digest's own member and the padding. */
+  /** The end of the stream, which no digest covers: the digest's own member, padding, zeros behind a tear. */
   async writeTail(bytes: Buffer): Promise<void> {
     await this.#append(bytes);
   }
@@ -93,8 +93,8 @@ export class ArchiveStream {
     return this.#close();
   }
 
-  /** Ends the archive in its middle: what is not a whole block yet is not written. */
-  async tear(): Promise<ReadonlyMap<TapeArchive, Written>> {
+  /** Ends the archive where it stands, if it is open: what is not a whole block yet is not written. */
+  async abandon(): Promise<ReadonlyMap<TapeArchive, Written>> {
     await this.#underway;
     this.#filled = 0;
     this.#sinks = this.#sinks.filter(({ archive }) => archive.isOpen);

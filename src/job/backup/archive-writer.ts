@@ -1,104 +1,55 @@
 /**
  * Writes one archive: opening, members as the readers deliver them, journal, digest; then filemark, proof of the position,
  * and the commit in the catalog. Until then nothing of it counts.
+ *
+ * Where the end of a tape comes inside a member, only that member is given up: the archive is torn before it, and a small
+ * one behind it tells of the members that are whole. Both count with one commit, or neither does.
  */
 import { strict as assert } from 'node:assert';
-import { archiveTail, DIGEST_MEMBER_BYTES, encodeDigest } from '../../archive/digest.ts';
-import { formatSegments, formatStart, type JournalEntry } from '../../archive/journal.ts';
-import { encodeMember, memberPath } from '../../archive/member.ts';
-import { encodeOpening } from '../../archive/opening.ts';
-import { ownHead, ownPath } from '../../archive/own-member.ts';
+import type { JournalEntry } from '../../archive/journal.ts';
 import type { Place } from '../../archive/place.ts';
 import { CodedError } from '../../base/errors.ts';
-import { type Raw, rawOf } from '../../base/raw.ts';
-import type { ContentKey } from '../../catalog/content-keys.ts';
-import type { Content, Extent } from '../../domain/content.ts';
-import type { Piece } from '../../pack/item.ts';
-import type { Tape } from '../../storage/tape.ts';
-import { type ArchiveCopy, ArchiveLines } from './archive-lines.ts';
-import { ArchiveStream } from './archive-stream.ts';
-import type { Digester } from './digester.ts';
-import type { Feed, OutgoingEntry, PlannedMember } from './feed.ts';
-import type { MemberResult } from './fragment.ts';
+import type { FinishedArchive } from '../../catalog/archives.ts';
+import type { Feed } from './feed.ts';
 import { JournalSpool } from './journal-spool.ts';
+import { type MemberTools, MemberWriter } from './member-writer.ts';
+import {
+  type ArchiveCopy,
+  type ArchiveIdentity,
+  type CopyTarget,
+  type EndedArchive,
+  endsOf,
+  OpenArchive,
+  type OpeningTools,
+} from './open-archive.ts';
 import type { Fragment } from './read-ahead.ts';
-import { Recorder, type RecorderTools } from './recorder.ts';
 import type { ArchiveProof } from './verify.ts';
 
-/** A medium that takes a copy. */
-export type CopyTarget = { readonly mediumId: number; readonly tape: Tape };
+export type ArchiveTools = MemberTools &
+  OpeningTools & {
+    /** Where the journal waits until it is written. */
+    readonly spoolDirectory: string;
+  };
 
-export type ArchiveIdentity = {
-  readonly uuid: string;
-  readonly job: { readonly number: number; readonly uuid: string };
-  readonly host: string;
-  readonly sequence: number;
-  readonly createdMs: number;
-  readonly program: string;
-};
-
-export type ArchiveTools = RecorderTools & {
-  readonly digester: Digester;
-  readonly sha256: boolean;
-  /** Where the journal waits until it is written. */
-  readonly spoolDirectory: string;
-  /** A copy's drive failed; the archive goes on with the others. */
-  onCopyFailure(mediumId: number, error: CodedError): void;
-  onEntry(outcome: EntryOutcome): void;
-};
-
-/** What became of an entry, or of a part of it. */
-export type EntryOutcome = {
-  readonly entry: OutgoingEntry;
-  /** Nothing more of it comes. */
-  readonly isLast: boolean;
-  readonly outcome: MemberResult['outcome'];
-  readonly writtenBytes: number;
-  readonly readBytes: number;
-  /** Of a file whose bytes were stored already. */
-  readonly duplicateBytes: number;
-  readonly errno: string | undefined;
-};
-
-/** A member of several fragments, while it is written. */
-type OpenMember = { readonly dataOffset: number; readBytes: number };
+/** What has to read back from each medium. */
+export type ArchiveProofs = ReadonlyMap<number, readonly ArchiveProof[]>;
 
 export class ArchiveWriter {
-  readonly archiveId: number;
-  readonly identity: ArchiveIdentity;
   readonly #tools: ArchiveTools;
-  readonly #copies: readonly ArchiveCopy[];
-  readonly #stream: ArchiveStream;
+  readonly #archive: OpenArchive;
   readonly #journal: JournalSpool;
-  readonly #lines: ArchiveLines;
-  readonly #recorder: Recorder;
-  readonly #blockBytes: number;
-  /** Members of this archive that further names of their inodes can link to. */
-  readonly #linkable = new Map<number, Raw>();
-  #member: OpenMember | undefined;
-  #entries = 0;
+  readonly #members: MemberWriter;
   #carried: readonly number[] = [];
 
   private constructor(
-    tools: ArchiveTools,
-    parts: {
-      identity: ArchiveIdentity;
-      archiveId: number;
-      copies: readonly ArchiveCopy[];
-      stream: ArchiveStream;
-      blockBytes: number;
-      parts: Map<number, Place[][]>;
-    },
+    archive: OpenArchive,
+    { parts, tools }: { parts: Map<number, Place[][]>; tools: ArchiveTools },
   ) {
     this.#tools = tools;
-    this.identity = parts.identity;
-    this.archiveId = parts.archiveId;
-    this.#copies = parts.copies;
-    this.#stream = parts.stream;
-    this.#blockBytes = parts.blockBytes;
-    this.#journal = new JournalSpool(tools.spoolDirectory, `journal-${parts.identity.uuid}`);
-    this.#lines = new ArchiveLines(this.#journal, parts);
-    this.#recorder = new Recorder(tools, parts.archiveId);
+    this.#archive = archive;
+    const journal = new JournalSpool(tools.spoolDirectory, `journal-${archive.identity.uuid}`);
+    this.#journal = journal;
+    this.#members = new MemberWriter(archive, { journal, parts, tools });
   }
 
   /**
@@ -110,78 +61,49 @@ export class ArchiveWriter {
     options: { identity: ArchiveIdentity; parts: Map<number, Place[][]>; tools: ArchiveTools },
     signal: AbortSignal,
   ): Promise<ArchiveWriter> {
-    const { identity, tools, parts } = options;
-    const [first] = targets;
-    assert(first, 'an archive has at least one copy');
-    const { blockBytes } = first.tape;
-    assert(
-      targets.every(({ tape }) => tape.blockBytes === blockBytes),
-      'copies have equal blocks',
-    );
-    const copies: ArchiveCopy[] = [];
-    for (const target of targets) {
-      try {
-        copies.push({ ...target, archive: await target.tape.beginArchive(signal) });
-      } catch (error) {
-        if (error instanceof CodedError) tools.onCopyFailure(target.mediumId, error);
-        throw error;
-      }
-    }
-    const archiveId = tools.run.beginArchive({
-      uuid: identity.uuid,
-      sequence: identity.sequence,
-      blockBytes,
-      copies: copies.map(({ mediumId, archive }) => ({
-        mediumId,
-        fileNumber: archive.fileNumber,
-        startBlock: archive.startBlock,
-      })),
-    });
-    tools.digester.begin({ sha256: tools.sha256 });
-    const stream = new ArchiveStream(
-      copies.map(({ archive, mediumId }) => ({
-        archive,
-        onFailure: (error) => tools.onCopyFailure(mediumId, error),
-      })),
-      { blockBytes, digester: tools.digester },
-      signal,
-    );
-    const writer = new ArchiveWriter(tools, {
-      identity,
-      archiveId,
-      copies,
-      stream,
-      blockBytes,
-      parts,
-    });
+    const archive = await OpenArchive.begin(targets, options, signal);
     try {
-      await writer.#open();
+      return new ArchiveWriter(archive, options);
     } catch (error) {
-      await writer.abandon();
-      writer.close();
+      await archive.abandon();
       throw error;
     }
-    return writer;
+  }
+
+  get identity(): ArchiveIdentity {
+    return this.#archive.identity;
+  }
+
+  get archiveId(): number {
+    return this.#archive.archiveId;
   }
 
   get lengthBytes(): number {
-    return this.#stream.lengthBytes;
+    return this.#archive.stream.lengthBytes;
   }
 
   get entries(): number {
-    return this.#entries;
+    return this.#members.entries;
   }
 
   /** Media whose drives have warned: end the archive soon. */
   get mediaNearEnd(): readonly number[] {
-    const { nearEnd } = this.#stream;
-    if (nearEnd.size === 0) return [];
-    return this.#copies.flatMap(({ archive, mediumId }) => (nearEnd.has(archive) ? mediumId : []));
+    return this.#archive.mediaNearEnd;
+  }
+
+  /**
+   * How the archive can end now. `torn`: within a member, which is given up; `not`: not before that is whole, for so little
+   * of it is missing that the tear would not be seen.
+   */
+  get ending(): 'whole' | 'torn' | 'not' {
+    const { open } = this.#members;
+    if (open === undefined || open.start === this.lengthBytes) return 'whole';
+    return this.#archive.canTear(open.end - this.lengthBytes) ? 'torn' : 'not';
   }
 
   /** A member has begun whose bytes are not all in the stream. */
   get isInMember(): boolean {
-    return this.#member !== undefined;
+    return this.#members.open !== undefined;
   }
 
   /** Snapshots of earlier runs whose end the journal tells. */
@@ -200,325 +122,118 @@ export class ArchiveWriter {
   }
 
   /** Puts a fragment behind what is there, and records what it holds. The fragment is released. */
-  async add(feed: Feed, fragment: Fragment): Promise<void> {
-    if (feed.task.kind === 'small') await this.#addSmall(feed, fragment);
-    else await this.#addRun(feed, fragment);
-    if (this.#recorder.isFull) this.record();
+  add(feed: Feed, fragment: Fragment): Promise<void> {
+    return this.#members.add(feed, fragment);
   }
 
   /** Tells the catalog what the archive holds by now. */
   record(): void {
-    for (const { entry } of this.#recorder.flush())
-      this.#lines.addDuplicate(entry, this.#recorder.located(entry.inode.inodeId));
-  }
-
-  async #addSmall(feed: Feed, fragment: Fragment): Promise<void> {
-    const { members } = fragment.result;
-    const duplicates = this.#findDuplicates(feed, members);
-    let base = this.#stream.lengthBytes;
-    await this.#write(fragment, duplicates);
-    for (const [index, planned] of feed.members.entries()) {
-      const result = members[index];
-      assert(result, 'a result a member');
-      const entry = planned.piece.item.key;
-      if (duplicates.has(index)) {
-        this.#addDuplicate(entry, result);
-        base -= endOf(fragment, index) - result.offset;
-      } else if (entry.form === 'link' || entry.form === 'line') await this.#addName(entry);
-      else this.#addWhole(planned, result, base);
-    }
-  }
-
-  /** Small files that were read whole and turn out to be stored already, here or before: their members are left out. */
-  #findDuplicates(feed: Feed, members: readonly MemberResult[]): ReadonlySet<number> {
-    const indices: number[] = [];
-    const contents: ContentKey[] = [];
-    for (const [index, { piece }] of feed.members.entries()) {
-      const result = members[index];
-      const { form, inode } = piece.item.key;
-      if (form !== 'data' || result?.outcome !== 'stored' || !result.hash) continue;
-      indices.push(index);
-      contents.push({ sizeBytes: inode.sizeBytes, hash: result.hash });
-    }
-    const found = this.#recorder.findStored(contents);
-    return new Set(indices.filter((_, at) => found[at]));
-  }
-
-  /** The fragment without its duplicates. */
-  async #write(fragment: Fragment, duplicates: ReadonlySet<number>): Promise<void> {
-    const { lengthBytes, members } = fragment.result;
-    const ranges: { start: number; end: number }[] = [];
-    let start = 0;
-    for (const index of duplicates) {
-      const end = members[index]?.offset ?? 0;
-      if (end > start) ranges.push({ start, end });
-      start = endOf(fragment, index);
-    }
-    if (lengthBytes > start) ranges.push({ start, end: lengthBytes });
-    let left = ranges.length;
-    if (left === 0) fragment.release();
-    const done = () => {
-      left -= 1;
-      if (left === 0) fragment.release();
-    };
-    for (const range of ranges) {
-      await this.#stream.write(fragment.bytes.subarray(range.start, range.end), done);
-    }
-  }
-
-  #addDuplicate(entry: OutgoingEntry, { hash, readBytes, outcome }: MemberResult): void {
-    assert(hash);
-    this.#entries += 1;
-    this.#recorder.addDuplicate({ entry, hash: hash });
-    const duplicateBytes = entry.inode.sizeBytes;
-    this.#tools.onEntry({ ...TOLD, entry, outcome, readBytes, duplicateBytes });
+    this.#members.record();
   }
 
   /**
-   * Ends the archive: journal, digest, filemark, position proven, and the commit.
-   * @returns where it lies on each medium that holds it, and what it has to read back as
+   * Ends the archive: journal, digest, filemark, position proven, and the commit. A member of which nothing has been
+   * written yet is left out.
+   * @returns what has to read back on each medium that holds it
    */
-  async finish(signal: AbortSignal): Promise<ReadonlyMap<number, ArchiveProof>> {
-    assert(!this.isInMember, 'a member is written to its end');
-    const stream = this.#stream;
-    const { uuid, createdMs } = this.identity;
-    const journalBytes = this.#journal.lengthBytes;
-    await stream.write(ownHead(ownPath(uuid, 'journal'), journalBytes, createdMs).head);
-    const journalOffset = stream.lengthBytes;
-    for (const bytes of this.#journal.read()) await stream.write(Buffer.from(bytes));
-    await stream.write(Buffer.alloc(padding(journalBytes, 512)));
-    const lengthBytes = stream.lengthBytes;
-    const { blake3, sha256 } = await stream.digests();
-    const journal = { offset: journalOffset, lengthBytes: journalBytes };
-    const digest = encodeDigest({ uuid, blake3, sha256, lengthBytes, journal });
-    assert(digest.length === DIGEST_MEMBER_BYTES);
-    await stream.writeTail(digest);
-    const totalBytes = stream.lengthBytes + archiveTail(stream.lengthBytes, this.#blockBytes);
-    await stream.writeTail(Buffer.alloc(totalBytes - stream.lengthBytes));
-    const written = await stream.finish();
-    this.record();
-    const good = this.#copies.filter(({ archive }) => written.has(archive));
-    const [first] = [...written.values()];
+  async finish(signal: AbortSignal): Promise<ArchiveProofs> {
+    assert(this.ending === 'whole', 'a member is written to its end');
+    this.#members.dropOpen();
+    const ended = await this.#archive.finish(this.#journal);
+    this.#members.record();
+    const finished = finishedOf(ended, ended.good);
+    this.#tools.run.commitArchive(this.archiveId, { ...finished, carriedSnapshots: this.#carried });
+    return this.#count([{ archiveId: this.archiveId, ended }], ended.good, signal);
+  }
+
+  /**
+   * Ends the archive before the member it is in, which is given up, and completes it by another archive. A copy counts
+   * where both are good.
+   * @param identity of the archive that completes it
+   * @returns what has to read back on each medium that holds them
+   */
+  async finishTorn(identity: ArchiveIdentity, signal: AbortSignal): Promise<ArchiveProofs> {
+    const { open } = this.#members;
+    assert(open && this.ending === 'torn' && this.#carried.length === 0);
+    const torn = await this.#archive.tear();
+    this.#members.dropOpen();
+    this.#members.record();
+    const [first] = this.#archive.copies;
     assert(first);
-    this.#tools.run.commitArchive(this.archiveId, {
-      lengthBytes: totalBytes,
-      lengthBlocks: first.lengthBlocks,
-      blake3,
-      sha256,
-      copiesGood: good.map(({ mediumId }) => mediumId),
-      carriedSnapshots: this.#carried,
-    });
-    this.#lines.forgetFailed(good);
-    for (const { tape, mediumId } of good) {
-      try {
-        await tape.countArchive(signal);
-      } catch (error) {
-        // The archive is safe; it is the drive that has to be proven again.
-        if (!(error instanceof CodedError)) throw error;
-        this.#tools.onCopyFailure(mediumId, error);
-      }
-    }
-    const proof = { archiveId: this.archiveId, lengthBytes, blake3 };
-    return new Map(
-      good.map(({ mediumId, archive }) => [mediumId, { ...proof, startBlock: archive.startBlock }]),
+    const { fileNumber: file, startBlock: block } = first.archive;
+    const completes = { uuid: this.identity.uuid, file, block, wholeBytes: open.start };
+    const completing = await OpenArchive.begin(
+      torn.good,
+      { identity, tools: this.#tools, torn: { completes, ends: endsOf(torn.good) } },
+      signal,
     );
+    const { archiveId } = completing;
+    let ended: EndedArchive;
+    try {
+      ended = await completing.finish(this.#journal);
+    } catch (error) {
+      await completing.abandon();
+      throw error;
+    }
+    const good = torn.good.filter(({ mediumId }) =>
+      ended.good.some((copy) => copy.mediumId === mediumId),
+    );
+    this.#tools.run.commitCompleted(
+      { archiveId: this.archiveId, ...finishedOf(torn, good) },
+      { archiveId, ...finishedOf(ended, ended.good) },
+    );
+    const both = [
+      { archiveId: this.archiveId, ended: torn },
+      { archiveId, ended },
+    ];
+    return this.#count(both, good, signal);
   }
 
   /**
    * Gives the archive up: a filemark ends it where it stands, where that is still possible, and nothing of it counts.
    */
-  async abandon(): Promise<void> {
-    await this.#stream.digests();
-    const written = await this.#stream.tear().catch((error: unknown) => {
-      if (error instanceof CodedError) return undefined;
-      throw error;
-    });
-    const ends = this.#copies.flatMap(({ archive, mediumId }) => {
-      const end = written?.get(archive);
-      if (!end) return [];
-      const { fileNumber, startBlock, lengthBlocks } = end;
-      return [{ mediumId, nextFile: fileNumber + 1, nextBlock: startBlock + lengthBlocks + 1 }];
-    });
-    this.#tools.run.tearArchive(this.archiveId, ends);
+  abandon(): Promise<void> {
+    return this.#archive.abandon();
   }
 
   close(): void {
     this.#journal.close();
   }
 
-  async #open(): Promise<void> {
-    const { uuid, job, host, sequence, createdMs, program } = this.identity;
-    const opening = encodeOpening({
-      uuid,
-      job: { ...job },
-      host,
-      sequence,
-      created: new Date(createdMs).toISOString(),
-      program,
-      blockBytes: this.#blockBytes,
-      copies: this.#copies.map(({ tape, archive }) => ({
-        barcode: tape.barcode,
-        medium: tape.label.uuid,
-        file: archive.fileNumber,
-        block: archive.startBlock,
-      })),
-    });
-    await this.#stream.write(opening);
-    const created = new Date(createdMs).toISOString();
-    this.addLine(formatStart({ archive: uuid, host: rawOf(host), created }));
-  }
-
-  /** A member that is whole in its fragment. @param base of the fragment in the stream */
-  #addWhole({ piece, lengths }: PlannedMember, result: MemberResult, base: number): void {
-    const entry = piece.item.key;
-    const { outcome, readBytes, errno } = result;
-    const { row, inode } = entry;
-    assert(lengths);
-    this.#entries += 1;
-    const isLeftOut = outcome === 'changed-before' || outcome === 'unreadable';
-    const writtenBytes = isLeftOut ? 0 : lengths.dataBytes;
-    this.#tools.onEntry({ ...TOLD, entry, outcome, writtenBytes, readBytes, errno });
-    if (!counts(outcome, entry)) return;
-    const stored = { directoryId: row.directoryId, name: row.name, inodeId: inode.inodeId };
-    if (lengths.dataBytes === 0) {
-      this.#lines.addEmpty(entry);
-      this.#recorder.add(stored);
-      return;
+  /** What is committed is counted on the chips of the media that hold it. */
+  async #count(
+    archives: readonly { readonly archiveId: number; readonly ended: EndedArchive }[],
+    good: readonly ArchiveCopy[],
+    signal: AbortSignal,
+  ): Promise<ArchiveProofs> {
+    this.#members.forgetFailed(good);
+    for (const { tape, mediumId } of good) {
+      try {
+        for (const _ of archives) await tape.countArchive(signal);
+      } catch (error) {
+        // The archive is safe; it is the drive that has to be proven again.
+        if (!(error instanceof CodedError)) throw error;
+        this.#tools.onCopyFailure(mediumId, error);
+      }
     }
-    const extent: Extent = {
-      contentOffset: 0,
-      lengthBytes: inode.sizeBytes,
-      archiveOffset: base + result.offset + lengths.headBytes,
-      storedBytes: lengths.dataBytes,
-      form: 'plain',
-    };
-    const content = contentOf(result, inode.sizeBytes);
-    const isChangedWhileRead = outcome === 'changed-while-read';
-    this.#lines.addStored(entry, extent, { hash: content.hash, isChangedWhileRead });
-    if (inode.sourceInode.links > 1)
-      this.#linkable.set(inode.inodeId, memberPath(row.path, entry.host));
-    this.#recorder.add({ ...stored, content, extents: [extent] });
-  }
-
-  /** A run of a large member; its last one makes it an entry. */
-  async #addRun(feed: Feed, fragment: Fragment): Promise<void> {
-    const [planned] = feed.members;
-    const [result] = fragment.result.members;
-    assert(planned?.lengths && result);
-    const { headBytes, mapBytes } = planned.lengths;
-    const dataOffset = this.#stream.lengthBytes + result.offset + headBytes - mapBytes;
-    await this.#write(fragment, NONE);
-    if (feed.isFirst) this.#member = { dataOffset, readBytes: 0 };
-    assert(this.#member);
-    this.#member.readBytes += result.readBytes;
-    if (feed.isLast) this.#endMember(planned, result, this.#member);
-  }
-
-  #endMember(planned: PlannedMember, result: MemberResult, member: OpenMember): void {
-    const { piece, lengths, isLastOfContent } = planned;
-    assert(lengths);
-    const entry = piece.item.key;
-    const { row, inode } = entry;
-    this.#member = undefined;
-    this.#entries += 1;
-    const isLeftOut = result.outcome === 'changed-before' || result.outcome === 'unreadable';
-    const storedBytes = lengths.mapBytes + lengths.dataBytes;
-    const { outcome, errno } = this.#isInGap(piece) ? AFTER_GAP : result;
-    this.#tools.onEntry({
-      ...TOLD,
-      entry,
-      isLast: outcome !== 'stored' || isLastOfContent,
-      outcome,
-      writtenBytes: isLeftOut ? 0 : storedBytes,
-      readBytes: member.readBytes,
-      errno,
-    });
-    if (!counts(outcome, entry)) {
-      this.#lines.forgetParts(inode.inodeId);
-      return;
-    }
-    const extent: Extent = {
-      contentOffset: piece.part?.offset ?? 0,
-      lengthBytes: piece.part?.lengthBytes ?? inode.sizeBytes,
-      archiveOffset: member.dataOffset,
-      storedBytes,
-      form: entry.ranges === undefined ? 'plain' : 'sparse',
-    };
-    const stored = { directoryId: row.directoryId, name: row.name, inodeId: inode.inodeId };
-    const isChangedWhileRead = outcome === 'changed-while-read';
-    if (!isLastOfContent) {
-      this.#lines.addPart(entry, extent, isChangedWhileRead);
-      this.#recorder.add({ ...stored, extents: [extent] });
-      return;
-    }
-    const content = contentOf(result, inode.sizeBytes);
-    this.#lines.addStored(entry, extent, { hash: content.hash, isChangedWhileRead });
-    if (inode.sourceInode.links > 1 && !piece.part) {
-      this.#linkable.set(inode.inodeId, memberPath(row.path, entry.host));
-    }
-    if (content.segments) {
-      for (const line of formatSegments(content.hash, content.segments)) this.addLine(line);
-    }
-    this.#recorder.add({ ...stored, content, extents: [extent], ranges: entry.ranges });
-  }
-
-  /** The part before it failed when this one was already on its way: what is left is no content. */
-  #isInGap({ item, part }: Piece<OutgoingEntry>): boolean {
-    if (!part || part.offset === 0) return false;
-    return !this.#lines.reach(item.key.inode.inodeId, part.offset);
-  }
-
-  /** A further name of an inode: a tar link where its bytes are in this archive, else its line alone. */
-  async #addName(entry: OutgoingEntry): Promise<void> {
-    const { row, inode } = entry;
-    this.#entries += 1;
-    if (this.#recorder.isUnrecorded(inode.inodeId)) this.record();
-    const link = this.#linkable.get(inode.inodeId);
-    if (entry.form === 'link' && link !== undefined) {
-      const path = memberPath(row.path, entry.host);
-      await this.#stream.write(
-        encodeMember({ path, attributes: inode, lengthBytes: 0, link }).head,
-      );
-    }
-    // Where the bytes were left out, so is the name: both are looked at again.
-    const located = this.#recorder.located(inode.inodeId);
-    if (inode.type === 'file' && inode.sizeBytes > 0 && !located) return;
-    this.#lines.addName(entry, located);
-    this.#tools.onEntry({ ...TOLD, entry });
-    const { directoryId, name } = row;
-    this.#recorder.add({ directoryId, name, inodeId: inode.inodeId });
+    return new Map(
+      good.map(({ mediumId }) => [
+        mediumId,
+        archives.flatMap(({ archiveId, ended }) => proofOn(mediumId, archiveId, ended)),
+      ]),
+    );
   }
 }
 
-/** Of an entry that took nothing, and nothing of which is to come. */
-const TOLD = {
-  isLast: true,
-  outcome: 'stored',
-  writtenBytes: 0,
-  readBytes: 0,
-  duplicateBytes: 0,
-  errno: undefined,
-} as const;
-
-/** What was changed while it was read counts only where it is not tried again. */
-function counts(outcome: MemberResult['outcome'], { isFinal }: OutgoingEntry): boolean {
-  return outcome === 'stored' || (outcome === 'changed-while-read' && isFinal);
+function finishedOf(ended: EndedArchive, good: readonly ArchiveCopy[]): FinishedArchive {
+  const { lengthBytes, lengthBlocks, blake3, sha256 } = ended;
+  const copiesGood = good.map(({ mediumId }) => mediumId);
+  return { lengthBytes, lengthBlocks, blake3, sha256, copiesGood };
 }
 
-function contentOf({ hash, segments }: MemberResult, sizeBytes: number): Content {
-  assert(hash);
-  return { hash: hash, sizeBytes, segments };
-}
-
-const AFTER_GAP = { outcome: 'changed-before', errno: undefined } as const;
-
-const NONE: ReadonlySet<number> = new Set();
-
-/** Where the member after it begins. */
-function endOf({ result }: Fragment, index: number): number {
-  return result.members[index + 1]?.offset ?? result.lengthBytes;
-}
-
-function padding(lengthBytes: number, grain: number): number {
-  return (grain - (lengthBytes % grain)) % grain;
+function proofOn(mediumId: number, archiveId: number, ended: EndedArchive): ArchiveProof[] {
+  const { good, hashedBytes: lengthBytes, blake3 } = ended;
+  return good
+    .filter((copy) => copy.mediumId === mediumId)
+    .map(({ archive: { startBlock } }) => ({ archiveId, startBlock, lengthBytes, blake3 }));
 }

@@ -18,7 +18,7 @@ import { defaultMarginBytes, roomBytes } from '../../pack/limits.ts';
 import type { MediumRoom } from '../../pack/place.ts';
 import type { Library } from '../../storage/library.ts';
 import { Tape } from '../../storage/tape.ts';
-import type { CopyTarget } from './archive-writer.ts';
+import type { CopyTarget } from './open-archive.ts';
 import { type ArchiveProof, verifyArchive } from './verify.ts';
 
 export type MediaTools = {
@@ -205,16 +205,20 @@ export class MediaSet {
     this.#tools.media.setState(mediumId, 'full');
   }
 
-  /** An archive of this run, to be read back before the medium leaves its drive. */
-  keepProof(mediumId: number, proof: ArchiveProof): void {
+  /** Archives of this run, to be read back before the medium leaves its drive. */
+  keepProofs(mediumId: number, added: readonly ArchiveProof[]): void {
     const proofs = this.#proofs.get(mediumId);
-    if (proofs) proofs.push(proof);
-    else this.#proofs.set(mediumId, [proof]);
+    if (proofs) proofs.push(...added);
+    else this.#proofs.set(mediumId, [...added]);
   }
 
   /** Reads back what was written to the attached media since they were attached, where that is wanted. */
   async verify(signal: AbortSignal): Promise<void> {
     for (const target of this.#attached.values()) await this.#verify(target, signal);
+  }
+
+  barcodeOf(mediumId: number): string {
+    return this.#tools.media.get(mediumId).barcode;
   }
 
   /** Lets go of a medium whose drive has to be proven again. */
@@ -277,16 +281,12 @@ export class MediaSet {
     const { unknownFiles } = await tape.prepareToAppend(known, signal);
     if (unknownFiles === 0) return;
     const { file, block } = tape.end;
-    this.#tools.media.setEnd(medium.id, {
-      nextFile: file,
-      nextBlock: block,
-      writeGeneration: medium.writeGeneration,
-    });
+    archives.moveEnds([{ mediumId: medium.id, nextFile: file, nextBlock: block }]);
   }
 
   /**
-   * What makers promise is more than most cartridges hold, and torn archives and places written twice take room that nobody
-   * counts: the chip knows what is left.
+   * What makers promise is more than most cartridges hold, and places written twice take room that nobody counts: the chip
+   * knows what is left.
    */
   async #measure(tape: Tape, mediumId: number, signal: AbortSignal): Promise<void> {
     const remainingMib = await tape.remainingMib(signal);

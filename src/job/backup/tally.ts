@@ -7,8 +7,8 @@ import type { Outstanding } from '../../catalog/run.ts';
 import type { ScannedEntry } from '../../source/directory.ts';
 import type { Reason } from '../../source/filter.ts';
 import { describeReason } from '../source-survey.ts';
-import type { EntryOutcome } from './archive-writer.ts';
 import type { Feed } from './feed.ts';
+import type { EntryOutcome } from './member-writer.ts';
 import { type BackupReport, type Damage, emptyCounts, type Listen } from './report.ts';
 
 export type TallyTools = {

@@ -15,16 +15,13 @@ import type { Run } from '../../catalog/run.ts';
 import type { Piece, PlanItem } from '../../pack/item.ts';
 import type { PlanLimits } from '../../pack/limits.ts';
 import { Planner, type PlanStep } from '../../pack/plan.ts';
-import {
-  type ArchiveIdentity,
-  ArchiveWriter,
-  type CopyTarget,
-  type EntryOutcome,
-} from './archive-writer.ts';
+import { type ArchiveProofs, ArchiveWriter } from './archive-writer.ts';
 import type { Digester } from './digester.ts';
 import { type Feed, Feeder, type OutgoingEntry } from './feed.ts';
 import { planItem } from './items.ts';
 import { AttachFailure, type MediaSet } from './media-set.ts';
+import type { EntryOutcome } from './member-writer.ts';
+import type { ArchiveIdentity, CopyTarget } from './open-archive.ts';
 import type { ReadAhead } from './read-ahead.ts';
 import { closeRun, type RunEnd, runLine } from './run-journal.ts';
 
@@ -240,8 +237,10 @@ export class Writer {
       const end = isWhole && next === undefined ? endOfRun() : undefined;
       if (end) this.#closeRun(writer, end);
       await this.#finish(writer, targets);
-      if (!isWhole) for (const mediumId of writer.mediaNearEnd) this.#tools.media.setFull(mediumId);
-      return isWhole && this.#lost.size === 0 ? next : await this.#afterPart();
+      const nearEnd = writer.mediaNearEnd;
+      for (const mediumId of nearEnd) this.#tools.media.setFull(mediumId);
+      const isPlanned = isWhole && (nearEnd.length === 0 || next === undefined);
+      return isPlanned && this.#lost.size === 0 ? next : await this.#afterPart();
     } catch (error) {
       await this.#abandon(writer);
       this.#parts = before.parts;
@@ -276,18 +275,17 @@ export class Writer {
       this.#noteParts(item);
       this.#tools.onProgress(item);
       if (item.isLast) added += item.members.length;
-      if (writer.isInMember) {
-        if (writer.mediaNearEnd.length > 0) throw this.#endTooNear(writer);
-        continue;
-      }
+      const isNearEnd = writer.mediaNearEnd.length > 0;
+      if (isNearEnd && writer.ending !== 'not') break;
+      if (writer.isInMember) continue;
       const isLate = clock.monotonicMs() - startMs > archiveMsMax;
-      if (writer.mediaNearEnd.length > 0 || isLate || signal.aborted) break;
+      if (isLate || signal.aborted) break;
     }
     // Readers run ahead: what they have taken from the plan may not be in the archive.
     return pieces.isAtEnd && added === pieces.taken;
   }
 
-  /** The drive warned in the middle of a member: the archive is given up, and the medium is full. */
+  /** The drive warned within the archive's first member: nothing in it is whole, and the medium is full. */
   #endTooNear(writer: ArchiveWriter): CodedError {
     const error = new CodedError(
       'MEDIUM_FULL',
@@ -298,17 +296,8 @@ export class Writer {
   }
 
   async #begin(targets: readonly CopyTarget[]): Promise<ArchiveWriter> {
-    const { catalog, run, policy, digester, sha256, spoolDirectory } = this.#tools;
-    const { job, clock, random, program } = this.#tools;
-    this.#sequence += 1;
-    const identity: ArchiveIdentity = {
-      uuid: random.uuid(),
-      job: { number: job.number, uuid: job.uuid },
-      host: job.host,
-      sequence: this.#sequence,
-      createdMs: clock.nowMs(),
-      program,
-    };
+    const { catalog, run, policy, digester, sha256, spoolDirectory, job, program } = this.#tools;
+    const identity = this.#nextIdentity();
     const tools = {
       catalog,
       run,
@@ -331,9 +320,22 @@ export class Writer {
     return writer;
   }
 
+  #nextIdentity(): ArchiveIdentity {
+    const { job, clock, random, program } = this.#tools;
+    this.#sequence += 1;
+    return {
+      uuid: random.uuid(),
+      job: { number: job.number, uuid: job.uuid },
+      host: job.host,
+      sequence: this.#sequence,
+      createdMs: clock.nowMs(),
+      program,
+    };
+  }
+
   async #finish(writer: ArchiveWriter, targets: readonly CopyTarget[]): Promise<void> {
-    const good = await writer.finish(this.#steady);
-    for (const [mediumId, proof] of good) this.#tools.media.keepProof(mediumId, proof);
+    const good = await this.#ended(writer);
+    for (const [mediumId, proofs] of good) this.#tools.media.keepProofs(mediumId, proofs);
     const written = targets.filter(({ mediumId }) => good.has(mediumId));
     this.#tools.onArchive({
       uuid: writer.identity.uuid,
@@ -341,6 +343,21 @@ export class Writer {
       entries: writer.entries,
       bytes: writer.lengthBytes,
     });
+  }
+
+  /** Whole, or torn before the member in which a drive has warned. */
+  async #ended(writer: ArchiveWriter): Promise<ArchiveProofs> {
+    if (writer.ending === 'whole') return writer.finish(this.#steady);
+    if (writer.entries === 0) throw this.#endTooNear(writer);
+    const bytes = writer.lengthBytes;
+    const proofs = await writer.finishTorn(this.#nextIdentity(), this.#steady);
+    for (const mediumId of writer.mediaNearEnd) {
+      const barcode = this.#tools.media.barcodeOf(mediumId);
+      this.#tools.warn(
+        `${barcode}: the end of the tape came after ${bytes} bytes of an archive, before the plan expected it; the file it came in is written anew to another one`,
+      );
+    }
+    return proofs;
   }
 
   #closeRun(writer: ArchiveWriter, end: RunEnd): void {

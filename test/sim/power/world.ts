@@ -58,20 +58,23 @@ export class CrashWorld {
     this.power = new PowerSwitch({ library, root: this.root, own: join(directory, 'power') }, loss);
   }
 
-  /** With an empty catalog, cartridges of 8 MiB, two drives, and the tree as a source. */
+  /** With an empty catalog, cartridges of 8 MiB by default, two drives, and the tree as a source. */
   static async make(options: {
     readonly library: string;
     readonly loss: Loss;
     readonly cartridges?: number;
+    readonly capacity?: string;
+    /** The lines below [library]. */
+    readonly config?: string;
   }): Promise<CrashWorld> {
-    const { cartridges = 6 } = options;
+    const { cartridges = 6, capacity = '8MiB', config = CONFIG } = options;
     const directory = mkdtempSync(join(hasMemory() ? '/dev/shm' : tmpdir(), 'shelfs-crash-'));
     const world = new CrashWorld(directory, options);
     mkdirSync(world.root);
     mkdirSync(world.tree);
-    const shape = `--virtual ${cartridges} --drives 2 --capacity 8MiB --generation LTO-8`;
+    const shape = `--virtual ${cartridges} --drives 2 --capacity ${capacity} --generation LTO-8`;
     await world.ok('init', ...shape.split(' '));
-    appendFileSync(join(world.state, 'config.toml'), CONFIG);
+    appendFileSync(join(world.state, 'config.toml'), config);
     await world.ok('source', 'add', world.tree, '--name', 'tree');
     return world;
   }

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { SimClock } from '../../../src/base/clock.ts';
 import { type Raw, rawOf } from '../../../src/base/raw.ts';
@@ -7,7 +6,6 @@ import { Inodes } from '../../../src/catalog/inodes.ts';
 import { Jobs } from '../../../src/catalog/jobs.ts';
 import { unjournaled } from '../../../src/catalog/journal.ts';
 import { Media } from '../../../src/catalog/media.ts';
-import { RunDb } from '../../../src/catalog/run-db.ts';
 import { parseTime, Snapshots, snapshotName } from '../../../src/catalog/snapshots.ts';
 import { Sources } from '../../../src/catalog/sources.ts';
 import { Tree } from '../../../src/catalog/tree.ts';
@@ -17,7 +15,6 @@ import {
   commit,
   DIRECTORY,
   JOB,
-  scratchDirectory,
   source,
   storeAll,
   world,
@@ -260,17 +257,4 @@ test('two runs at once: each finishes whole, in the order of their finish', () =
   const shows = (path: string, id: number) => tree.lookup(hostId, rawOf(path), id) !== undefined;
   expect([shows('/one/f', 1), shows('/two/f', 1)]).toEqual([false, true]);
   expect([shows('/one/f', 2), shows('/two/f', 2)]).toEqual([true, true]);
-});
-
-test('run.db is made anew when it is gone, and remembers who waits', () => {
-  const path = join(scratchDirectory(), 'run.db');
-  const db = RunDb.open(path);
-  db.want({ contentId: 5, process: 'a', sinceMs: 1 });
-  db.want({ contentId: 5, process: 'a', sinceMs: 2 });
-  db.want({ contentId: 4, process: 'b', sinceMs: 3 });
-  const other = RunDb.open(path);
-  other.unwant({ contentId: 5, process: 'a' });
-  expect(db.wants()).toEqual([{ contentId: 4, process: 'b', sinceMs: 3 }]);
-  db.close();
-  other.close();
 });

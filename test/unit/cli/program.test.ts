@@ -39,6 +39,7 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     unfinishedSources: notAsked,
     planRestore: notAsked,
     restore: notAsked,
+    recall: notAsked,
     close: () => {},
     init: async (request) => {
       done.requests.push(request);

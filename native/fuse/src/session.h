@@ -1,0 +1,152 @@
+/**
+ * One connection to the kernel: the threads that read its requests, answer those that need no decision, and keep the others
+ * for JavaScript. Nothing here knows JavaScript.
+ *
+ * Two threads read the device and never wait for anything else, so that no request stands behind another. What a reader cannot
+ * answer from memory goes to the queue of JavaScript or into the line of the threads that read files. One more thread tells the
+ * kernel what to forget: that may wait until a request is answered.
+ *
+ * Each request that wants an answer is in one place until it has it (`places_`); so an INTERRUPT finds it, and whoever ends
+ * the session can fail what is left. The device is closed by JavaScript's thread, when no other is left that could use its number.
+ */
+#pragma once
+
+#include <sys/uio.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "office.h"
+#include "queue.h"
+#include "request.h"
+#include "threads.h"
+
+/** A file from which READs of a handle are answered. JavaScript closes it once the last of us let go. */
+class Served {
+ public:
+  Served(std::shared_ptr<Office> office, int file, uint64_t size) : file(file), size(size), office_(std::move(office)) {}
+  Served(const Served&) = delete;
+  Served& operator=(const Served&) = delete;
+  ~Served() {
+    if (let_go != 0) office_->post(let_go, 0);
+  }
+
+  const int file;
+  const uint64_t size;  // bytes, when it was served first
+  Ticket let_go = 0;    // answered when nobody reads it any more
+
+ private:
+  const std::shared_ptr<Office> office_;
+};
+
+/** What INIT agreed on, in the kernel's own structures. */
+struct Agreement {
+  std::string request;
+  std::string reply;
+  bool may_back;  // the kernel takes files to read by itself
+};
+
+class Session {
+ public:
+  /** @param offer what is wanted; the kernel gets what it knows of it. Null when there can be no threads (EAGAIN). */
+  static std::shared_ptr<Session> start(std::shared_ptr<Office> office, int device, const InitOut& offer);
+
+  Session(std::shared_ptr<Office> office, int device, const InitOut& offer);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
+
+  /** Sends one whole reply. 0, or an errno when the kernel did not take it; that its caller is gone is none. */
+  int reply(const char* reply, size_t length);
+  /** 0, or EBADF, EMFILE. */
+  int reply_from_file(uint64_t unique, int file, uint64_t offset, uint32_t length);
+  /** 0, or EBADF, EEXIST. */
+  int serve(uint64_t handle, int file);
+  /** Answers the ticket once nobody reads the file any more. */
+  void stop_serving(uint64_t handle, Ticket let_go);
+  /** The backing id, or an errno below zero. */
+  int open_backing(int file);
+  int close_backing(uint32_t id);
+  /** Dropped when too many wait: what the kernel knows times out as well. */
+  void notify(std::string notification);
+
+  /** Requests for JavaScript, empty when there is none: then the office is rung for the next one. */
+  std::string take();
+  /** Fails what is left of these requests. */
+  void fail(const std::string& requests);
+  std::optional<Agreement> take_agreement();
+  /** Errno of the device that ended it, 0 for an end as meant; only when no thread is left but JavaScript's. */
+  std::optional<int> ended();
+
+  /** From now on everything fails, also what waits. */
+  void refuse();
+  /** Ends all threads; `ended` says when. */
+  void stop();
+  /** Waits for the threads to end and closes the device. */
+  void close();
+
+ private:
+  enum class Place { kQueue, kJavaScript, kLine, kReading };
+  /** A READ for a thread. */
+  struct Job {
+    uint64_t unique;
+    std::shared_ptr<Served> served;
+    uint64_t offset;
+    uint32_t length;
+  };
+
+  void read_device();
+  void read_files();
+  void send_notifications();
+  /** A thread of ours ends. */
+  void leave(bool is_reader);
+  /** False when the threads are to end. */
+  bool wait_for_request();
+  void finish(int error);
+
+  void handle(const char* request, size_t length, std::vector<char>& buffer);
+  void init(const char* request, size_t length);
+  void pass(const char* request, size_t length);
+  void read(const char* request, size_t length, std::vector<char>& buffer);
+  void forget(const char* request, size_t length);
+  void interrupt(const char* request, size_t length);
+  /** With the lock held. */
+  void enqueue(const char* request, size_t length, bool is_urgent);
+  bool begin_job(Job job, Place from);
+
+  int send(uint64_t unique, int error, const void* body = nullptr, size_t length = 0);
+  int write(const iovec* pieces, int count);
+
+  const std::shared_ptr<Office> office_;
+  const int device_;
+  const InitOut offer_;
+  const int leave_fd_;  // readable when readers are to end
+  Threads threads_;
+  std::atomic<bool> is_leaving_ = false;
+  bool is_closed_ = false;  // JavaScript's own
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable work_;
+  std::condition_variable news_;
+  RequestQueue queue_;
+  std::unordered_map<uint64_t, Place> places_;
+  std::unordered_map<uint64_t, std::shared_ptr<Served>> served_;
+  std::deque<Job> line_;
+  std::deque<std::string> notifications_;
+  std::optional<Agreement> agreement_;
+  bool is_agreed_ = false;
+  bool is_rung_ = false;
+  bool is_refusing_ = false;
+  bool is_stopping_ = false;
+  bool is_finished_ = false;
+  int error_ = 0;
+  int helpers_ = 0;
+  int alive_ = 0;
+};

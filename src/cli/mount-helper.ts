@@ -1,0 +1,52 @@
+/**
+ * `mount.fuse.shelfs`: how mount(8) and /etc/fstab mount us. The source is the state directory:
+ *
+ *     /var/lib/shelfs  /mnt/shelf  fuse.shelfs  ro,allow_other,view=live,_netdev  0  0
+ *
+ * mount(8) calls it as `mount.fuse.shelfs SOURCE DIRECTORY [-sfnv] [-t TYPE] [-o OPTIONS]`.
+ */
+import { CodedError } from '../base/errors.ts';
+
+export const HELPER_NAME = 'mount.fuse.shelfs';
+
+/** Said to mount(8) and the init system, or true of every mount of ours. */
+const IGNORED = new Set([
+  ...['ro', 'nosuid', 'nodev', 'noexec', 'exec', 'auto', 'noauto', 'user', 'users', 'nouser'],
+  ...[
+    'owner',
+    'group',
+    'nofail',
+    '_netdev',
+    'defaults',
+    'default_permissions',
+    'noatime',
+    'relatime',
+  ],
+]);
+const WITH_VALUE = new Set(['view', 'host', 'xattrs', 'recall', 'config']);
+
+/** The command line of ours that does what mount(8) asks for. @throws CodedError USAGE */
+export function helperArguments(argv: readonly string[]): string[] {
+  const places: string[] = [];
+  const options: string[] = [];
+  for (let index = 0; index < argv.length; index += 1) {
+    const word = argv[index] ?? '';
+    if (word === '-o') options.push(...(argv[(index += 1)] ?? '').split(','));
+    else if (word === '-t') index += 1;
+    else if (!/^-[sfnvrw]+$/.test(word)) places.push(word);
+  }
+  const [state, directory, ...rest] = places;
+  if (state === undefined || directory === undefined || rest.length > 0) {
+    throw new CodedError('USAGE', `say ${HELPER_NAME} STATE DIRECTORY [-o OPTIONS]`);
+  }
+  return ['--state', state, 'mount', directory, ...options.filter(Boolean).flatMap(toArgument)];
+}
+
+function toArgument(option: string): string[] {
+  const [name = '', value] = option.split('=', 2);
+  if (IGNORED.has(name) || name.startsWith('x-') || name.startsWith('comment')) return [];
+  if (name === 'allow_other') return ['--allow-other'];
+  if (WITH_VALUE.has(name) && value) return [`--${name}`, value];
+  if (name === 'rw') throw new CodedError('USAGE', 'a shelf of tapes is mounted read-only; say ro');
+  throw new CodedError('USAGE', `the mount option ${option} means nothing to shelfs`);
+}

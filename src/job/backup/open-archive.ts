@@ -1,0 +1,273 @@
+/**
+ * An archive that is begun: announced in the catalog, its opening in its stream, and ended in one of three ways. What
+ * stands between, members and journal, is its writer's.
+ */
+import { strict as assert } from 'node:assert';
+import { archiveTail, DIGEST_MEMBER_BYTES, encodeDigest } from '../../archive/digest.ts';
+import { formatStart } from '../../archive/journal.ts';
+import { encodeOpening, type Opening } from '../../archive/opening.ts';
+import { ownHead, ownPath } from '../../archive/own-member.ts';
+import { CodedError } from '../../base/errors.ts';
+import { rawOf } from '../../base/raw.ts';
+import type { MediumEnd } from '../../catalog/archives.ts';
+import type { Run } from '../../catalog/run.ts';
+import type { Tape, TapeArchive, Written } from '../../storage/tape.ts';
+import { ArchiveStream } from './archive-stream.ts';
+import type { Digester } from './digester.ts';
+import type { JournalSpool } from './journal-spool.ts';
+
+/** A medium that takes a copy. */
+export type CopyTarget = { readonly mediumId: number; readonly tape: Tape };
+
+/** An archive on one of its media. */
+export type ArchiveCopy = CopyTarget & { readonly archive: TapeArchive };
+
+export type ArchiveIdentity = {
+  readonly uuid: string;
+  readonly job: { readonly number: number; readonly uuid: string };
+  readonly host: string;
+  readonly sequence: number;
+  readonly createdMs: number;
+  readonly program: string;
+};
+
+export type OpeningTools = {
+  readonly run: Run;
+  readonly digester: Digester;
+  readonly sha256: boolean;
+  /** A copy's drive failed; the archive goes on with the others. */
+  onCopyFailure(mediumId: number, error: CodedError): void;
+};
+
+/** An archive torn on purpose: what the one behind it says of it, and where it ended on each medium. */
+export type TornArchive = {
+  readonly completes: NonNullable<Opening['completes']>;
+  readonly ends: readonly MediumEnd[];
+};
+
+/** What an archive came to: the media that hold it whole, and what its stream hashes to. */
+export type EndedArchive = {
+  readonly good: readonly ArchiveCopy[];
+  readonly lengthBlocks: number;
+  /** Of the whole stream; of a torn one, up to the tear. */
+  readonly lengthBytes: number;
+  /** Bytes that the hashes cover. */
+  readonly hashedBytes: number;
+  readonly blake3: Buffer;
+  readonly sha256: Buffer | undefined;
+};
+
+/** Blocks of zeros behind a tear: where a reader looks for a digest, nothing of a file's bytes may stand. */
+const BLOCKS_BEHIND_TEAR = 2;
+
+export class OpenArchive {
+  readonly archiveId: number;
+  readonly identity: ArchiveIdentity;
+  readonly copies: readonly ArchiveCopy[];
+  readonly stream: ArchiveStream;
+  readonly blockBytes: number;
+  readonly #run: Run;
+  /** Copies with a filemark behind them. */
+  #closed: readonly ArchiveCopy[] = [];
+
+  private constructor(
+    archiveId: number,
+    parts: {
+      identity: ArchiveIdentity;
+      copies: readonly ArchiveCopy[];
+      blockBytes: number;
+      tools: OpeningTools;
+    },
+    signal: AbortSignal,
+  ) {
+    const { tools, blockBytes } = parts;
+    this.archiveId = archiveId;
+    this.identity = parts.identity;
+    this.copies = parts.copies;
+    this.blockBytes = blockBytes;
+    this.#run = tools.run;
+    tools.digester.begin({ sha256: tools.sha256 });
+    this.stream = new ArchiveStream(
+      parts.copies.map(({ archive, mediumId }) => ({
+        archive,
+        onFailure: (error) => tools.onCopyFailure(mediumId, error),
+      })),
+      { blockBytes, digester: tools.digester },
+      signal,
+    );
+  }
+
+  /**
+   * Begins an archive at the end of each tape's data and announces it in the catalog.
+   * @param order.torn the archive that this one completes. Then a medium where it cannot begin is left out, as long as
+   *   there is another
+   * @throws CodedError of the first drive that fails; of one that completes: of the last
+   */
+  static async begin(
+    targets: readonly CopyTarget[],
+    order: {
+      readonly identity: ArchiveIdentity;
+      readonly tools: OpeningTools;
+      readonly torn?: TornArchive | undefined;
+    },
+    signal: AbortSignal,
+  ): Promise<OpenArchive> {
+    const { identity, tools, torn } = order;
+    const blockBytes = targets[0]?.tape.blockBytes;
+    assert(blockBytes !== undefined, 'an archive has at least one copy');
+    assert(
+      targets.every(({ tape }) => tape.blockBytes === blockBytes),
+      'copies have equal blocks',
+    );
+    const copies: ArchiveCopy[] = [];
+    let failure: CodedError | undefined;
+    for (const target of targets) {
+      try {
+        copies.push({ ...target, archive: await target.tape.beginArchive(signal) });
+      } catch (error) {
+        if (!(error instanceof CodedError)) throw error;
+        tools.onCopyFailure(target.mediumId, error);
+        if (torn === undefined || error.code === 'INTERRUPTED') throw error;
+        failure = error;
+      }
+    }
+    if (copies.length === 0 && failure) throw failure;
+    const announced = announcementOf(identity, copies, blockBytes);
+    const archiveId = tools.run.beginArchive(announced, torn?.ends);
+    const archive = new OpenArchive(archiveId, { identity, copies, blockBytes, tools }, signal);
+    try {
+      await archive.stream.write(archive.#opening(torn));
+    } catch (error) {
+      await archive.abandon();
+      throw error;
+    }
+    return archive;
+  }
+
+  /** Media whose drives have warned: end the archive soon. */
+  get mediaNearEnd(): readonly number[] {
+    const { nearEnd } = this.stream;
+    if (nearEnd.size === 0) return [];
+    return this.copies.flatMap(({ archive, mediumId }) => (nearEnd.has(archive) ? mediumId : []));
+  }
+
+  /**
+   * Journal, digest, filemark, and the position proven.
+   * @param journal its lines but for the first, which is the archive's own
+   */
+  async finish(journal: JournalSpool): Promise<EndedArchive> {
+    const { stream, blockBytes } = this;
+    const { uuid, createdMs, host } = this.identity;
+    const created = new Date(createdMs).toISOString();
+    const start = formatStart({ archive: uuid, host: rawOf(host), created });
+    const journalBytes = start.length + journal.lengthBytes;
+    await stream.write(ownHead(ownPath(uuid, 'journal'), journalBytes, createdMs).head);
+    const offset = stream.lengthBytes;
+    await stream.write(Buffer.from(start, 'latin1'));
+    for (const bytes of journal.read()) await stream.write(Buffer.from(bytes));
+    await stream.write(Buffer.alloc(padding(journalBytes, 512)));
+    const hashedBytes = stream.lengthBytes;
+    const { blake3, sha256 } = await stream.digests();
+    const digest = encodeDigest({
+      uuid,
+      blake3,
+      sha256,
+      lengthBytes: hashedBytes,
+      journal: { offset, lengthBytes: journalBytes },
+    });
+    assert(digest.length === DIGEST_MEMBER_BYTES);
+    await stream.writeTail(digest);
+    await stream.writeTail(Buffer.alloc(archiveTail(stream.lengthBytes, blockBytes)));
+    const lengthBytes = stream.lengthBytes;
+    const hashes = { lengthBytes, hashedBytes, blake3, sha256 };
+    return this.#ended(await stream.finish(), hashes);
+  }
+
+  /** Whether so much can be cut off the end of a member, and what lies before can never pass for the whole of it. */
+  canTear(restBytes: number): boolean {
+    return restBytes > (BLOCKS_BEHIND_TEAR + 1) * this.blockBytes;
+  }
+
+  /** Tears the archive on purpose, where `canTear` says so: another has to complete it (FORMAT.md section 3.3). */
+  async tear(): Promise<EndedArchive> {
+    const { stream, blockBytes } = this;
+    const lengthBytes = stream.lengthBytes;
+    const { blake3, sha256 } = await stream.digests();
+    const behind = padding(lengthBytes, blockBytes) + BLOCKS_BEHIND_TEAR * blockBytes;
+    await stream.writeTail(Buffer.alloc(behind));
+    const hashes = { lengthBytes, hashedBytes: lengthBytes, blake3, sha256 };
+    return this.#ended(await stream.finish(), hashes);
+  }
+
+  /** Gives the archive up: a filemark ends it where it stands, where that is still possible, and nothing of it counts. */
+  async abandon(): Promise<void> {
+    await this.stream.digests();
+    const written = await this.stream.abandon().catch((error: unknown) => {
+      if (error instanceof CodedError) return undefined;
+      throw error;
+    });
+    const closed = this.copies.filter(({ archive }) => written?.has(archive));
+    this.#run.tearArchive(this.archiveId, endsOf([...this.#closed, ...closed]));
+  }
+
+  #ended(
+    written: ReadonlyMap<TapeArchive, Written>,
+    hashes: Omit<EndedArchive, 'good' | 'lengthBlocks'>,
+  ): EndedArchive {
+    const good = this.copies.filter(({ archive }) => written.has(archive));
+    this.#closed = good;
+    const [first] = good;
+    assert(first);
+    return { ...hashes, good, lengthBlocks: first.archive.lengthBlocks };
+  }
+
+  #opening(torn: TornArchive | undefined): Buffer {
+    const { uuid, job, host, sequence, createdMs, program } = this.identity;
+    return encodeOpening({
+      uuid,
+      job: { ...job },
+      host,
+      sequence,
+      created: new Date(createdMs).toISOString(),
+      program,
+      blockBytes: this.blockBytes,
+      copies: this.copies.map(({ tape, archive }) => ({
+        barcode: tape.barcode,
+        medium: tape.label.uuid,
+        file: archive.fileNumber,
+        block: archive.startBlock,
+      })),
+      ...(torn && { completes: torn.completes }),
+    });
+  }
+}
+
+/** Where media end behind an archive that is closed: its filemark counts as a block. */
+export function endsOf(closed: readonly ArchiveCopy[]): MediumEnd[] {
+  return closed.map(({ mediumId, archive: { fileNumber, startBlock, lengthBlocks } }) => ({
+    mediumId,
+    nextFile: fileNumber + 1,
+    nextBlock: startBlock + lengthBlocks + 1,
+  }));
+}
+
+function announcementOf(
+  { uuid, sequence }: ArchiveIdentity,
+  copies: readonly ArchiveCopy[],
+  blockBytes: number,
+) {
+  return {
+    uuid,
+    sequence,
+    blockBytes,
+    copies: copies.map(({ mediumId, archive: { fileNumber, startBlock } }) => ({
+      mediumId,
+      fileNumber,
+      startBlock,
+    })),
+  };
+}
+
+function padding(lengthBytes: number, grain: number): number {
+  return (grain - (lengthBytes % grain)) % grain;
+}

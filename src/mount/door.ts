@@ -1,0 +1,94 @@
+/**
+ * native/fuse as TypeScript sees it: what its calls take and answer.
+ *
+ * The door has no opinion: what is mounted where and how, what is agreed with the kernel, and what an errno means is decided in
+ * native.ts, init.ts and mountpoint.ts. Numbers are safe integers; what is none is answered with EINVAL.
+ */
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { CodedError } from '../base/errors.ts';
+
+/** 0 or what was asked for; an errno below zero where the kernel refused. */
+export type Answer = number;
+
+export type FuseDoor = {
+  /** Of memory: the kernel counts requests in them. */
+  readonly pageBytes: number;
+  /** /dev/fuse, never blocking. */
+  openDevice(): Answer;
+  /** mount(2), on a thread of its own. */
+  mount(
+    source: Uint8Array,
+    path: Uint8Array,
+    type: Uint8Array,
+    flags: number,
+    options: Uint8Array,
+  ): Promise<Answer> | Answer;
+  /** umount2(2), on a thread of its own. */
+  unmount(path: Uint8Array, flags: number): Promise<Answer> | Answer;
+  /** socketpair(2) of Unix sockets. */
+  socketPair(type: number): readonly [number, number] | Answer;
+  /** The file that came over a socket (SCM_RIGHTS), never blocking; ENOMSG where none came. */
+  receiveFile(socket: number): Answer;
+  close(file: number): Answer;
+  /**
+   * Starts the threads that serve a device, which is the session's own from now on, but not where it is refused.
+   * @param offer the reply to INIT (fuse_init_out): the kernel gets what it offers of it
+   */
+  start(device: number, offer: Uint8Array, listener: DoorListener): DoorHandle | Answer;
+};
+
+/** Called by the event loop, never by a call to the door. What it throws is an uncaught exception. */
+export type DoorListener = {
+  /** Once, before any request: INIT, its reply without a header, and whether files may be given to the kernel to read. */
+  agreed(request: Buffer, reply: Buffer, mayBack: boolean): void;
+  /** Of these, what was not answered when this throws fails with EIO. */
+  requests(requests: Buffer): void;
+  /** More wait: `drain` is to be called when others have had their turn. */
+  more(): void;
+  /** Once, as the last: no thread is left and the device is closed. 0 after an end as meant. */
+  ended(errno: number): void;
+};
+
+/** A session. It keeps the event loop alive until it has ended; after that its calls do nothing. */
+export type DoorHandle = {
+  /** Whole replies, back to back, or EINVAL and none is sent. Otherwise the last errno with which one was refused. */
+  reply(replies: Uint8Array): Answer;
+  /** The file may be closed at once. */
+  replyFromFile(unique: number, file: number, offset: number, lengthBytes: number): Answer;
+  /** EEXIST where the handle is served already. */
+  serve(handle: number, file: number): Answer;
+  /** Resolves when no thread reads the file any more; ENOENT where the handle is not served. */
+  stopServing(handle: number): Promise<Answer> | Answer;
+  openBacking(file: number): Answer;
+  closeBacking(backingId: number): Answer;
+  forgetName(parent: number, name: Uint8Array): Answer;
+  forgetNode(node: number): Answer;
+  /** Calls `requests` a few times, then `more` where there are more. */
+  drain(): void;
+  /**
+   * How to take the mount away when the environment ends before the session: as long as a line of /proc/self/mountinfo begins like
+   * this. By umount2(2) of the path, or by a program.
+   */
+  guard(line: Uint8Array, path: Uint8Array, program: readonly Uint8Array[]): Answer;
+  /** From now on all requests fail, also those that wait. */
+  refuse(): Answer;
+  /** Ends the threads; `ended` follows. */
+  stop(): Answer;
+};
+
+/**
+ * Loads native/fuse: the build or the prebuilt one, or the file `addonPath`.
+ * @throws CodedError FAILED when there is none for this machine.
+ */
+export function loadFuseDoor(addonPath?: string): FuseDoor {
+  const require = createRequire(import.meta.url);
+  try {
+    if (addonPath !== undefined) return require(addonPath);
+    const load: (folder: string) => FuseDoor = require('node-gyp-build');
+    return load(fileURLToPath(new URL('../../native/fuse', import.meta.url)));
+  } catch (cause) {
+    const message = 'the door to FUSE (native/fuse) is not built for this machine';
+    throw new CodedError('FAILED', `${message}; run npm run build in the source tree`, { cause });
+  }
+}

@@ -1,0 +1,269 @@
+/**
+ * Recalls for all: cartridge after cartridge, until nobody has wanted anything for a while.
+ *
+ * One process at a time runs it. It takes the drive when there is work, keeps it for a moment longer, and leaves the
+ * cartridge where it is. A medium that is not there is asked for, and the rest goes on meanwhile. While all drives are
+ * others', it asks those who can hand them over.
+ */
+import type { Clock } from '../base/clock.ts';
+import { CodedError } from '../base/errors.ts';
+import type { Media, Medium } from '../catalog/media.ts';
+import type { RunRoles } from '../catalog/run-roles.ts';
+import type { Library } from '../storage/library.ts';
+import { Tape } from '../storage/tape.ts';
+import type { MediumAsker } from './asker.ts';
+import type { Bell } from './bell.ts';
+import type { Board } from './board.ts';
+import { Sweeper } from './sweeper.ts';
+
+export type LoopSettings = {
+  /** So often a medium is asked for that was not there, or was another one. */
+  readonly attemptsMax: number;
+  /** The drive is kept so long when there is nothing more to do, in ms. */
+  readonly holdMs: number;
+};
+
+export type LoopTools = {
+  readonly board: Board;
+  readonly media: Media;
+  readonly roles: RunRoles;
+  readonly library: () => Promise<Library>;
+  readonly asker: MediumAsker;
+  readonly clock: Clock;
+  /** Rings when this process wants something. */
+  readonly bell: Bell;
+  readonly settings: LoopSettings;
+  onMedium(barcode: string): void;
+  warn(message: string): void;
+};
+
+/** How often run.db is looked at, and drives are asked for that others have. */
+const POLL_MS = 1000;
+/** A drive that lost its place is asked for the same medium so often before the medium is given up. */
+const DRIVE_FAILURES_MAX = 3;
+/** Handed over by a backup, the drive goes back after so long without work, or after so long at all. */
+const HANDOVER_IDLE_MS = 60_000;
+const HANDOVER_MS = 15 * 60_000;
+
+type Attached = { readonly tape: Tape; readonly medium: Medium; readonly sweeper: Sweeper };
+
+export class Loop {
+  readonly #tools: LoopTools;
+  #attached: Attached | undefined;
+  /** Media being asked for; what ends the asking. */
+  readonly #asking = new Map<number, AbortController>();
+  readonly #attempts = new Map<number, number>();
+  readonly #driveFailures = new Map<number, number>();
+  #hasAsked = false;
+  /** A medium has come, or will not. */
+  #isChanged = false;
+  /** Of asking. */
+  #failure: unknown;
+
+  constructor(tools: LoopTools) {
+    this.#tools = tools;
+  }
+
+  /** Where the head of the attached cartridge stands, in bytes. */
+  get position(): { readonly mediumId: number; readonly headByte: number } | undefined {
+    const { medium, sweeper } = this.#attached ?? {};
+    return medium && sweeper && { mediumId: medium.id, headByte: sweeper.headByte };
+  }
+
+  /** @throws what ends all recalls: a library without drives, a bug; the signal's reason */
+  async run(signal: AbortSignal): Promise<void> {
+    const { board, clock, bell, settings } = this.#tools;
+    let idleSinceMs = clock.monotonicMs();
+    try {
+      await this.#look(signal);
+      for (;;) {
+        await board.refresh(signal);
+        this.#stopAsking();
+        if (this.#isChanged) await this.#placeAnew(signal);
+        const medium = this.#choose();
+        if (medium) {
+          const isServed = await this.#serve(medium, signal);
+          if (isServed) idleSinceMs = clock.monotonicMs();
+          else await bell.wait(POLL_MS, signal);
+          continue;
+        }
+        const idleMs = clock.monotonicMs() - idleSinceMs;
+        if (idleMs >= (this.#grantedMs === undefined ? settings.holdMs : HANDOVER_IDLE_MS)) {
+          await this.#letGo();
+          if (board.isEmpty) return;
+        }
+        if (board.isEmpty) board.offline.clear();
+        await bell.wait(POLL_MS, signal);
+      }
+    } finally {
+      for (const asking of this.#asking.values()) asking.abort();
+      await board.close();
+      await this.#letGo();
+    }
+  }
+
+  /** What the library holds, and what is in its drives. */
+  async #look(signal: AbortSignal): Promise<void> {
+    const { board, media, library } = this.#tools;
+    const status = await (await library()).status(signal);
+    const before = board.present;
+    board.present = status.changer
+      ? new Set(status.cartridges.flatMap(({ barcode }) => barcode ?? []))
+      : undefined;
+    // What was not to be had may have been brought since.
+    for (const barcode of board.present ?? [])
+      if (before?.has(barcode) === false) board.offline.delete(barcode);
+    if (this.#attached) return;
+    const loaded = status.drives.find(({ barcode, state }) => barcode !== null && state !== 'held');
+    board.loaded = loaded?.barcode ? media.find(loaded.barcode)?.id : undefined;
+  }
+
+  #choose(): Medium | undefined {
+    const { board, media, clock } = this.#tools;
+    const mediumId = board.queue.choose({
+      loaded: this.#attached?.medium.id ?? board.loaded,
+      nowMs: clock.nowMs(),
+      isUsable: (id) => !this.#asking.has(id),
+    });
+    return mediumId === undefined ? undefined : media.get(mediumId);
+  }
+
+  /** @returns false where no drive was to be had: ask again in a while */
+  async #serve(medium: Medium, signal: AbortSignal): Promise<boolean> {
+    try {
+      const attached = await this.#attach(medium, signal);
+      await attached.sweeper.run();
+      this.#driveFailures.delete(medium.id);
+      if (this.#isHandoverOver) await this.#letGo();
+      return true;
+    } catch (error) {
+      if (!(error instanceof CodedError) || signal.aborted) throw error;
+      await this.#detach();
+      const isServed = this.#passOver(medium, error, signal);
+      await this.#placeAnew(signal);
+      return isServed;
+    }
+  }
+
+  async #placeAnew(signal: AbortSignal): Promise<void> {
+    this.#isChanged = false;
+    await this.#look(signal);
+    await this.#tools.board.placeAll(signal);
+  }
+
+  async #attach(medium: Medium, signal: AbortSignal): Promise<Attached> {
+    if (this.#attached?.medium.id === medium.id) return this.#attached;
+    await this.#detach();
+    const { board, library, clock, onMedium } = this.#tools;
+    const { barcode, uuid } = medium;
+    if (uuid === undefined) {
+      const sentence = `cartridge ${barcode} has no label that the catalog knows`;
+      throw new CodedError('MEDIUM_MISMATCH', sentence, { volser: barcode.slice(0, 6) });
+    }
+    const isLoaded = board.loaded === medium.id;
+    const tape = await Tape.attach(await library(), { barcode, uuid }, signal);
+    const refresh = () => board.refresh(signal);
+    const isOver = (mediumId: number) => this.#isOver(mediumId);
+    const sweeper = new Sweeper({ board, clock, refresh, isOver }, tape, { medium, signal });
+    this.#attached = { tape, medium, sweeper };
+    this.#attempts.delete(medium.id);
+    board.loaded = medium.id;
+    onMedium(barcode);
+    if (!isLoaded) await board.placeAll(signal);
+    return this.#attached;
+  }
+
+  /** @returns whether something is different now; false where a drive may be free later */
+  #passOver(medium: Medium, error: CodedError, signal: AbortSignal): boolean {
+    const { board, roles, clock, warn } = this.#tools;
+    const { retry } = error.failure;
+    const failures = (this.#driveFailures.get(medium.id) ?? 0) + 1;
+    if (retry === 'later') {
+      this.#hasAsked = roles.ask(clock.nowMs()) > 0 || this.#hasAsked;
+      return false;
+    }
+    warn(error.message);
+    if (retry === 'prove-position' && failures <= DRIVE_FAILURES_MAX) {
+      this.#driveFailures.set(medium.id, failures);
+    } else if (retry === 'operator') this.#ask(medium, error, signal);
+    else board.offline.set(medium.barcode, error);
+    return true;
+  }
+
+  /** Others are served meanwhile. */
+  #ask(medium: Medium, reason: CodedError, signal: AbortSignal): void {
+    const { board, asker, settings, bell } = this.#tools;
+    const { id, barcode, location } = medium;
+    const attempt = (this.#attempts.get(id) ?? 0) + 1;
+    if (attempt > settings.attemptsMax) {
+      this.#attempts.delete(id);
+      board.offline.set(barcode, offline(barcode, reason));
+      return;
+    }
+    this.#attempts.set(id, attempt);
+    const stop = new AbortController();
+    this.#asking.set(id, stop);
+    const line = board.queue.lines().find(({ mediumId }) => mediumId === id);
+    const { contents = 0, readers = 0 } = line ?? {};
+    const request = { barcode, location, reason: reason.message, contents, readers, attempt };
+    const asked = async () => {
+      try {
+        const answer = await asker.ask(request, AbortSignal.any([signal, stop.signal]));
+        if (answer === 'declined') board.offline.set(barcode, offline(barcode, reason));
+      } catch (error) {
+        if (!stop.signal.aborted && !signal.aborted) this.#failure ??= error;
+      }
+      this.#asking.delete(id);
+      this.#isChanged = true;
+      bell.ring();
+    };
+    void asked();
+  }
+
+  /** Nobody wants them any more. */
+  #stopAsking(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    const wanted = new Set(this.#tools.board.queue.lines().map(({ mediumId }) => mediumId));
+    for (const [id, stop] of this.#asking) if (!wanted.has(id)) stop.abort();
+  }
+
+  #isOver(mediumId: number): boolean {
+    const { board, clock } = this.#tools;
+    if (this.#isHandoverOver) return true;
+    const isUsable = (id: number) => !this.#asking.has(id);
+    return board.queue.isOverdue({ mediumId, nowMs: clock.nowMs(), isUsable });
+  }
+
+  /** Since when a backup has left us its drives. */
+  get #grantedMs(): number | undefined {
+    if (!this.#hasAsked) return undefined;
+    const granted = this.#tools.roles.handovers().find(({ grantedMs }) => grantedMs !== undefined);
+    return granted?.grantedMs;
+  }
+
+  get #isHandoverOver(): boolean {
+    const grantedMs = this.#grantedMs;
+    return grantedMs !== undefined && this.#tools.clock.nowMs() - grantedMs > HANDOVER_MS;
+  }
+
+  async #detach(): Promise<void> {
+    const attached = this.#attached;
+    this.#attached = undefined;
+    await attached?.tape.close();
+  }
+
+  async #letGo(): Promise<void> {
+    await this.#detach();
+    if (!this.#hasAsked) return;
+    this.#hasAsked = false;
+    this.#tools.roles.giveBack();
+  }
+}
+
+function offline(barcode: string, reason: CodedError): CodedError {
+  return new CodedError(
+    reason.code === 'MEDIUM_MISMATCH' ? 'MEDIUM_MISMATCH' : 'MEDIUM_OFFLINE',
+    `cartridge ${barcode} is not to be had: ${reason.message}`,
+    { volser: barcode.slice(0, 6), cause: reason },
+  );
+}

@@ -1,0 +1,80 @@
+/** Joins the parts of recall: the queue of all processes, the loop that serves it, and what readers see of it. */
+import type { Clock } from '../base/clock.ts';
+import { rawOf } from '../base/raw.ts';
+import type { Archives } from '../catalog/archives.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import { Contents } from '../catalog/contents.ts';
+import { Media } from '../catalog/media.ts';
+import type { Processes, RunDb } from '../catalog/run-db.ts';
+import { RunRoles } from '../catalog/run-roles.ts';
+import { RunStage } from '../catalog/run-stage.ts';
+import { RunWants } from '../catalog/run-wants.ts';
+import type { HashPool } from '../hash/pool.ts';
+import type { Library } from '../storage/library.ts';
+import type { MediumAsker } from './asker.ts';
+import { Bell } from './bell.ts';
+import { Board } from './board.ts';
+import type { Prover } from './fill.ts';
+import { type Programs, StormGuard } from './guard.ts';
+import { Loop, type LoopSettings } from './loop.ts';
+import { Recall } from './recall.ts';
+import { Stage } from './stage.ts';
+
+export type RecallParts = {
+  /** Open for reading is enough. */
+  readonly catalog: Catalog;
+  readonly runDb: RunDb;
+  readonly stage: { readonly directory: string; readonly limitBytes: number };
+  readonly library: () => Promise<Library>;
+  readonly asker: MediumAsker;
+  readonly hashes: HashPool;
+  readonly programs: Programs;
+  readonly processes: Processes;
+  readonly clock: Clock;
+  readonly policy: 'block' | 'fail';
+  readonly settings: LoopSettings & {
+    readonly refused: readonly string[];
+    readonly budgetBytes: number;
+  };
+  /** Writes to the catalog what was found bad; for a moment only. */
+  record(work: (archives: Archives) => void): void;
+  onMedium(barcode: string): void;
+  warn(message: string): void;
+};
+
+/** Everything of it is closed with `close`. @throws CodedError STAGE_FAILED */
+export function openRecall(parts: RecallParts): Recall {
+  const { catalog, runDb, library, clock, processes, programs, policy, settings, warn } = parts;
+  const wants = new RunWants(runDb);
+  const roles = new RunRoles(runDb, processes);
+  const contents = new Contents(catalog);
+  const bell = new Bell(clock);
+  const prover = proverOf(parts.hashes);
+  const rows = new RunStage(runDb);
+  const stage = new Stage({ ...parts.stage, rows, clock, processes });
+  const { refused, budgetBytes } = settings;
+  const guard = new StormGuard({ refused, budgetBytes, clock });
+  const shared = { contents, wants, stage, prover, processes, warn };
+  const recall = new Recall({ ...shared, roles, guard, programs, clock, bell, policy });
+  const board = new Board({
+    ...shared,
+    record: parts.record,
+    onProven: (fill) => recall.onProven(fill),
+    onFailure: (contentId, error) => recall.onFailure(contentId, error),
+  });
+  const { asker, onMedium } = parts;
+  const media = new Media(catalog);
+  const used = { board, media, roles, library, asker, clock, bell, settings };
+  const loop = new Loop({ ...used, onMedium, warn });
+  recall.server = { loop, filling: (contentId) => board.item(contentId)?.fill };
+  return recall;
+}
+
+function proverOf(hashes: HashPool): Prover {
+  return {
+    async hashOf(path, span, signal) {
+      const [found] = await hashes.hash([{ path: rawOf(path), span }], signal);
+      return found && 'hash' in found && !found.changed ? found.hash : undefined;
+    },
+  };
+}

@@ -1,0 +1,348 @@
+/**
+ * Contents for those who read: from the stage at once, else from tape after a while.
+ *
+ * Whoever opens a content shares it with all others of this process. What has to come from tape is posted to run.db; if no
+ * process recalls for all, this one does. A reader that leaves is forgotten, and nobody else notices.
+ */
+import { strict as assert } from 'node:assert';
+import type { Clock } from '../base/clock.ts';
+import { CodedError, FAILURES, type FailureCode } from '../base/errors.ts';
+import type { Contents } from '../catalog/contents.ts';
+import type { Processes } from '../catalog/run-db.ts';
+import type { RunRoles } from '../catalog/run-roles.ts';
+import type { RunWants } from '../catalog/run-wants.ts';
+import type { DataRange } from '../domain/entry.ts';
+import type { Bell } from './bell.ts';
+import type { RecallContent } from './content.ts';
+import { type Caller, Entry } from './entry.ts';
+import type { Fill, Prover } from './fill.ts';
+import type { Programs, StormGuard } from './guard.ts';
+import type { Loop } from './loop.ts';
+import type { Stage } from './stage.ts';
+
+export type RecallTools = {
+  readonly contents: Contents;
+  readonly wants: RunWants;
+  readonly roles: RunRoles;
+  readonly stage: Stage;
+  readonly prover: Prover;
+  readonly guard: StormGuard;
+  readonly programs: Programs;
+  readonly processes: Processes;
+  readonly clock: Clock;
+  /** Rung when something is wanted. */
+  readonly bell: Bell;
+  /** `fail`: what is not staged is refused at once. */
+  readonly policy: 'block' | 'fail';
+  warn(message: string): void;
+};
+
+/** What recalls for all processes, and the contents it is bringing. */
+export type Server = {
+  readonly loop: Loop;
+  filling(contentId: number): Fill | undefined;
+};
+
+export type ReadOptions = {
+  /** Refused where waiting would be needed. */
+  readonly isNonBlocking: boolean;
+  readonly caller: Caller;
+  readonly signal: AbortSignal;
+};
+
+/** How often it is looked what another process has brought; and told what was read. */
+const POLL_MS = 1000;
+
+export class Recall {
+  readonly #tools: RecallTools;
+  readonly #entries = new Map<string, Entry>();
+  readonly #closed = new AbortController();
+  #server: Server | undefined;
+  #keeping: Promise<void> | undefined;
+  #tidying: Promise<void> | undefined;
+  #isSwept = false;
+
+  constructor(tools: RecallTools) {
+    this.#tools = tools;
+  }
+
+  /** What recalls for all, should this process be the one. Told once, before the first open. */
+  set server(server: Server) {
+    this.#server = server;
+  }
+
+  /** Opens a content of one byte or more; never waits on media. */
+  open(contentId: number, caller: Caller): OpenedContent {
+    const content = this.#tools.contents.get(contentId);
+    return content
+      ? new OpenedContent(this, this.#enter({ ...content, contentId }), caller)
+      : new OpenedContent(this, undefined, caller);
+  }
+
+  /** Some of it is proven, or all; told by the loop. */
+  onProven(fill: Fill): void {
+    const entry = this.#entries.get(fill.content.hash.toString('hex'));
+    if (!entry) return;
+    const descriptor = entry.hasDescriptor
+      ? undefined
+      : this.#tools.stage.openFile(fill.content.hash);
+    assert(entry.hasDescriptor || descriptor !== undefined, 'what is proven has a file');
+    entry.adopt(descriptor, fill.isWhole ? undefined : fill.parts);
+    if (fill.isWhole) this.#unwant(entry);
+  }
+
+  /** It is not to be had; told by the loop. */
+  onFailure(contentId: number, error: CodedError): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.content.contentId !== contentId) continue;
+      this.#unwant(entry);
+      entry.fail(error);
+    }
+  }
+
+  /** Ends all waiting; nothing is open any more. May be called twice. */
+  async close(): Promise<void> {
+    const reason = new CodedError('INTERRUPTED', 'recalls have ended');
+    this.#closed.abort(reason);
+    for (const entry of this.#entries.values()) {
+      entry.fail(reason);
+      this.#unwant(entry);
+    }
+    await this.#keeping;
+    await this.#tidying;
+    for (const entry of this.#entries.values()) {
+      this.#tools.stage.release(entry.content.hash);
+      entry.close();
+    }
+    this.#entries.clear();
+    this.#tools.stage.tell();
+    await this.#tools.stage.clean();
+  }
+
+  /** @internal */
+  async read(entry: Entry, range: DataRange, options: ReadOptions): Promise<number> {
+    options.signal.throwIfAborted();
+    if (entry.readable(range) === undefined) await this.#look(entry, options.signal);
+    const known = entry.readable(range);
+    if (known !== undefined) return known;
+    this.#admit(entry, options);
+    const left = () => {
+      if (!entry.isWaitedFor) this.#unwant(entry);
+    };
+    const waiting = entry.wait(range, { ...options, onLeft: left });
+    this.#want(entry);
+    return waiting;
+  }
+
+  /** @internal */
+  leave(entry: Entry): void {
+    entry.users -= 1;
+    this.#tools.stage.release(entry.content.hash);
+    this.#tidy();
+    if (entry.users > 0) return;
+    this.#unwant(entry);
+    this.#entries.delete(entry.content.hash.toString('hex'));
+    entry.close();
+  }
+
+  #enter(content: RecallContent): Entry {
+    const key = content.hash.toString('hex');
+    let entry = this.#entries.get(key);
+    if (!entry) {
+      entry = new Entry(content);
+      this.#entries.set(key, entry);
+    }
+    entry.users += 1;
+    this.#tools.stage.use(content.hash);
+    if (entry.file === undefined) {
+      const found = this.#tools.stage.find(content);
+      if (typeof found === 'object') entry.adopt(found.descriptor, undefined);
+      else if (found === 'filling') this.#adoptFilling(entry);
+    }
+    return entry;
+  }
+
+  /** What is proven already of a content that this process or another is filling. */
+  #adoptFilling(entry: Entry): void {
+    const { content } = entry;
+    const fill = this.#server?.filling(content.contentId);
+    const parts = fill?.parts ?? this.#tools.stage.provenParts(content.hash);
+    if (!parts || (fill && !fill.hasProven)) return;
+    const descriptor = entry.hasDescriptor ? undefined : this.#tools.stage.openFile(content.hash);
+    entry.adopt(descriptor, fill?.isWhole ? undefined : parts);
+  }
+
+  /** What another process has brought, or this machine had before it was started anew. */
+  async #look(entry: Entry, signal: AbortSignal): Promise<void> {
+    const { stage } = this.#tools;
+    const { content } = entry;
+    const found = stage.find(content);
+    if (typeof found === 'object') entry.adopt(found.descriptor, undefined);
+    else if (found === 'unproven') await this.#proveAgain(entry, signal);
+    else if (found === 'filling') this.#adoptFilling(entry);
+  }
+
+  async #proveAgain(entry: Entry, signal: AbortSignal): Promise<void> {
+    const { stage, prover } = this.#tools;
+    const { hash, sizeBytes } = entry.content;
+    const descriptor = stage.openFile(hash);
+    if (descriptor === undefined) return;
+    const whole = { offset: 0, lengthBytes: sizeBytes };
+    const found = await prover.hashOf(stage.pathOf(hash), whole, signal);
+    if (found?.equals(hash)) {
+      stage.completeAgain(hash, descriptor);
+      entry.adopt(descriptor, undefined);
+      return;
+    }
+    stage.remove(hash);
+    this.#tools.warn(`a file of the stage was not what it should be, and is fetched again`);
+  }
+
+  /** @throws CodedError RECALL_REFUSED */
+  #admit(entry: Entry, { isNonBlocking, caller }: ReadOptions): void {
+    if (isNonBlocking || this.#tools.policy === 'fail') {
+      throw new CodedError(
+        'RECALL_REFUSED',
+        'these bytes are on tape; `shelfs recall` brings them',
+      );
+    }
+    if (entry.wantedMs !== undefined) return;
+    const { guard, programs, warn } = this.#tools;
+    const by = { pid: caller.pid, name: programs.nameOf(caller.pid) };
+    try {
+      guard.admit(by, entry.content.sizeBytes);
+    } catch (error) {
+      if (error instanceof CodedError) warn(error.message);
+      throw error;
+    }
+  }
+
+  #want(entry: Entry): void {
+    const { wants, processes, clock, programs, bell } = this.#tools;
+    entry.wantedMs ??= clock.nowMs();
+    const readers = entry.callers.map(({ pid }) => ({ pid, name: programs.nameOf(pid) }));
+    const { contentId } = entry.content;
+    wants.post([{ contentId, process: processes.own, sinceMs: entry.wantedMs, readers }]);
+    bell.ring();
+    this.#keeping ??= this.#keep().finally(() => {
+      this.#keeping = undefined;
+    });
+  }
+
+  #unwant(entry: Entry): void {
+    if (entry.wantedMs === undefined) return;
+    entry.wantedMs = undefined;
+    const { wants, processes, bell } = this.#tools;
+    wants.drop([{ contentId: entry.content.contentId, process: processes.own }]);
+    bell.ring();
+  }
+
+  /** As long as anybody of this process waits: recalls for all, or looks at what another process brings. */
+  async #keep(): Promise<void> {
+    const { roles, clock, bell } = this.#tools;
+    const { signal } = this.#closed;
+    while ([...this.#entries.values()].some(({ wantedMs }) => wantedMs !== undefined)) {
+      try {
+        if (roles.takeRecall(clock.nowMs())) await this.#serve(signal);
+        else {
+          await this.#poll(signal);
+          await bell.wait(POLL_MS, signal);
+        }
+      } catch (error) {
+        if (!(error instanceof CodedError)) throw error;
+        for (const entry of this.#entries.values()) {
+          this.#unwant(entry);
+          entry.fail(error);
+        }
+      }
+    }
+  }
+
+  async #serve(signal: AbortSignal): Promise<void> {
+    assert(this.#server, 'the loop is told before anything is opened');
+    try {
+      if (!this.#isSwept) await this.#tools.stage.sweep();
+      this.#isSwept = true;
+      await this.#server.loop.run(signal);
+    } finally {
+      this.#tools.roles.leaveRecall();
+    }
+  }
+
+  async #poll(signal: AbortSignal): Promise<void> {
+    const { wants, processes } = this.#tools;
+    for (const entry of [...this.#entries.values()]) {
+      if (entry.wantedMs === undefined) continue;
+      await this.#look(entry, signal);
+      if (entry.file !== undefined) this.#unwant(entry);
+    }
+    for (const { contentId, code, message } of wants.takeFailures(processes.own)) {
+      assert(isCode(code), `no failure is called ${code}`);
+      this.onFailure(contentId, new CodedError(code, message));
+    }
+  }
+
+  /** Tells the table of the stage what was read; not for each file by itself. */
+  #tidy(): void {
+    const { stage, clock } = this.#tools;
+    const { signal } = this.#closed;
+    const tidy = async () => {
+      while (stage.isDirty && !signal.aborted) {
+        await clock.sleepMs(POLL_MS, signal).catch((error: unknown) => {
+          if (!signal.aborted) throw error;
+        });
+        stage.tell();
+        await stage.clean();
+      }
+    };
+    this.#tidying ??= tidy().finally(() => {
+      this.#tidying = undefined;
+    });
+  }
+}
+
+/** One open of a content. */
+export class OpenedContent {
+  readonly #recall: Recall;
+  /** Undefined for a content that was never completed. */
+  readonly #entry: Entry | undefined;
+  #isOpen = true;
+
+  /** @internal */
+  constructor(recall: Recall, entry: Entry | undefined, _caller: Caller) {
+    this.#recall = recall;
+    this.#entry = entry;
+  }
+
+  /** Descriptor of a file with all bytes at their own offsets; valid until `close`. Undefined while it is not staged. */
+  get file(): number | undefined {
+    return this.#entry?.file;
+  }
+
+  /** Told once, when `file` becomes defined. */
+  onStaged(listener: () => void): void {
+    this.#entry?.onStaged(listener);
+  }
+
+  /**
+   * Resolves when the bytes of the range are proven, with a descriptor they can be read from; valid until `close`.
+   * @throws CodedError RECALL_REFUSED, MEDIUM_OFFLINE, MEDIUM_UNREADABLE, STAGE_FULL, STAGE_FAILED; the abort reason
+   */
+  async read(range: DataRange, options: ReadOptions): Promise<number> {
+    assert(this.#isOpen, 'a content is read while it is open');
+    if (!this.#entry) {
+      throw new CodedError('MEDIUM_UNREADABLE', 'this file was never stored as a whole');
+    }
+    return this.#recall.read(this.#entry, range, options);
+  }
+
+  close(): void {
+    assert(this.#isOpen, 'a content is closed once');
+    this.#isOpen = false;
+    if (this.#entry) this.#recall.leave(this.#entry);
+  }
+}
+
+function isCode(code: string): code is FailureCode {
+  return Object.hasOwn(FAILURES, code);
+}

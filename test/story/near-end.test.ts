@@ -1,0 +1,184 @@
+/** A tape that ends before the plan expected it: what stands whole on it counts, and is not written again. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { seededRandom } from '../../src/base/random.ts';
+import { Media } from '../../src/catalog/media.ts';
+import type { Fault } from '../../src/device/virtual/faults.ts';
+import type { BackupEvent } from '../../src/job/backup/report.ts';
+import { BackupWorld } from '../sim/backup-world.ts';
+import { restoreByScript } from '../sim/by-script.ts';
+import { checkArchives } from '../sim/check-archives.ts';
+import { differences, makeRichTree, randomBytes } from '../sim/rich-tree.ts';
+
+const MIB = 2 ** 20;
+const FILE_BYTES = 14_000_000;
+const FILES = 4;
+
+type Options = { drives?: number; short?: readonly string[]; warningBytes?: number };
+
+/**
+ * Some small files, then large ones of which one cartridge's chip says that all fit, while its drive warns in the third of
+ * them. Blocks on their way when it warns still find room.
+ */
+async function makeWorld({ drives, short = ['BKP001L8'], warningBytes = 60 * MIB }: Options = {}) {
+  const world = await BackupWorld.make({
+    cartridges: 5,
+    capacityBytes: 100 * MIB,
+    config: '[archive]\nsize = "90MB"\npart = "20MB"\nblock = "64KiB"\n',
+    ...(drives !== undefined && { drives }),
+  });
+  for (const barcode of short) {
+    const path = join(world.sim.directory, `${barcode}.json`);
+    const record: object = JSON.parse(readFileSync(path, 'utf8'));
+    writeFileSync(path, JSON.stringify({ ...record, earlyWarningBytes: warningBytes }));
+  }
+  mkdirSync(join(world.source, 'a'));
+  makeRichTree(join(world.source, 'a'), seededRandom(1));
+  for (let file = 0; file < FILES; file += 1)
+    writeFileSync(join(world.source, `large ${file}`), randomBytes(seededRandom(file), FILE_BYTES));
+  return world;
+}
+
+/** Of each large file, the media with good copies of it. */
+function placesOf(world: BackupWorld): string[] {
+  return world.catalog
+    .prepare<[string]>(
+      `SELECT group_concat(barcode, ' ') FROM (SELECT DISTINCT e.content, m.barcode FROM extents e
+         JOIN archives a ON a.id = e.archive JOIN archive_copies k ON k.archive = a.id JOIN media m ON m.id = k.medium
+         JOIN contents c ON c.id = e.content
+         WHERE c.size = ${FILE_BYTES} AND a.state = 'good' AND k.state = 'good' ORDER BY e.content, m.barcode)
+       GROUP BY content ORDER BY content`,
+    )
+    .all()
+    .flat();
+}
+
+function statesOf(world: BackupWorld): string[] {
+  return world.catalog
+    .prepare<[string]>(
+      "SELECT state || iif(completed_by IS NULL, '', ' completed') FROM archives ORDER BY id",
+    )
+    .all()
+    .flat();
+}
+
+function setState(world: BackupWorld, barcode: string, state: 'lost' | 'filling'): void {
+  const media = new Media(world.catalog);
+  media.setState(media.find(barcode)?.id ?? 0, state);
+}
+
+async function expectRestored(world: BackupWorld): Promise<void> {
+  checkArchives(world.catalog, world.sim.directory);
+  const { tree, report } = await world.restore();
+  expect(report.failed).toEqual([]);
+  expect(differences(world.source, tree)).toBe('');
+}
+
+describe('early warning inside a file', () => {
+  test.each([0, 2])('costs that file alone, %i workers', async (workers) => {
+    const world = await makeWorld();
+    const events: BackupEvent[] = [];
+    const report = await world.backup({ workers, events });
+    expect(report).toMatchObject({
+      state: 'finished',
+      unreadable: [],
+      media: ['BKP001L8', 'BKP002L8'],
+    });
+    expect(report.warnings).toEqual([expect.stringMatching(/^BKP001L8: the end of the tape came/)]);
+    expect(statesOf(world)).toEqual(['good completed', 'good', 'good']);
+    expect(placesOf(world)).toEqual(['BKP001L8', 'BKP001L8', 'BKP002L8', 'BKP002L8']);
+    expect(report.bytes.written).toBeLessThan((FILES + 1) * FILE_BYTES);
+    expect(events.filter(({ event }) => event === 'archive').length).toBe(2);
+    expect(new Media(world.catalog).find('BKP001L8')?.state).toBe('full');
+    await expectRestored(world);
+    const again = await world.backup({ workers });
+    expect(again).toMatchObject({ snapshot: null, media: [], bytes: { hashed: 0, written: 0 } });
+  });
+
+  test('is no hindrance to those who restore by hand', async () => {
+    const world = await makeWorld();
+    const { media } = await world.backup();
+    const target = await restoreByScript(world, media.at(-1));
+    expect(differences(world.source, join(target, world.source))).toBe('');
+  });
+
+  test('is read back by --verify like the rest', async () => {
+    const world = await makeWorld();
+    const report = await world.backup({ verify: true });
+    expect(report).toMatchObject({ state: 'finished', warnings: [expect.anything()] });
+    const bad = "SELECT count(*) FROM archive_copies WHERE state <> 'good' OR verified_ms IS NULL";
+    expect(world.catalog.prepare(bad).get()).toEqual([0]);
+  });
+
+  test('on one of two cartridges tears both, and either brings everything back', async () => {
+    const world = await makeWorld();
+    const report = await world.backup({ copies: 2 });
+    expect(report).toMatchObject({
+      state: 'finished',
+      media: ['BKP001L8', 'BKP002L8', 'BKP003L8'],
+    });
+    const [both, other] = ['BKP001L8 BKP002L8', 'BKP002L8 BKP003L8'];
+    expect(placesOf(world)).toEqual([both, both, other, other]);
+    await expectRestored(world);
+    for (const lost of ['BKP001L8', 'BKP002L8', 'BKP003L8']) {
+      setState(world, lost, 'lost');
+      await expectRestored(world);
+      setState(world, lost, 'filling');
+    }
+  });
+
+  test('in the first file of an archive is a cartridge that is full, and nothing else', async () => {
+    const world = await makeWorld({ warningBytes: 97 * MIB });
+    const report = await world.backup();
+    expect(report).toMatchObject({ state: 'finished', media: ['BKP001L8', 'BKP002L8'] });
+    await expectRestored(world);
+  });
+});
+
+/** Plans the fault when the cartridge gets its second filemark: the first is its label's, the second ends the torn archive. */
+function failBehindTear(world: BackupWorld, fault: Pick<Fault, 'on' | 'effect' | 'atCount'>): void {
+  const { faults } = world.sim;
+  const due = faults.due.bind(faults);
+  let marks = 0;
+  faults.due = (context) => {
+    const { on, cartridge } = context;
+    const effect = due(context);
+    if (on === 'filemark' && cartridge === 'BKP001L8') marks += 1;
+    if (on === 'filemark' && cartridge === 'BKP001L8' && marks === 2)
+      faults.add({ note: 'behind the tear', cartridge, ...fault });
+    return effect;
+  };
+}
+
+const BAD = { kind: 'sense', key: 0x3, code: 0x0c00 } as const;
+
+describe('where the archive that completes it cannot be written', () => {
+  test.each([
+    ['its first block', { on: 'write', effect: BAD }],
+    ['its filemark', { on: 'filemark', effect: { ...BAD, deferred: true } }],
+    ['its place', { on: 'position', atCount: 2, effect: { kind: 'reset', swallowed: true } }],
+  ] as const)('%s: nothing of both counts, and all is written to others', async (_, fault) => {
+    const world = await makeWorld();
+    failBehindTear(world, fault);
+    const report = await world.backup();
+    expect(report.state).toBe('finished');
+    expect(statesOf(world).slice(0, 2)).toEqual(['torn', 'torn']);
+    expect(placesOf(world).join()).not.toContain('BKP001L8');
+    await expectRestored(world);
+    expect(await world.backup()).toMatchObject({ media: [] });
+  });
+
+  test('on one of two cartridges, the other counts', async () => {
+    const world = await makeWorld();
+    failBehindTear(world, { on: 'write', effect: BAD });
+    const report = await world.backup({ copies: 2 });
+    expect(report.state).toBe('finished');
+    expect(placesOf(world).slice(0, 2)).toEqual(['BKP002L8', 'BKP002L8']);
+    await expectRestored(world);
+    // The next run makes the copies that are missing.
+    await world.backup({ copies: 2 });
+    setState(world, 'BKP002L8', 'lost');
+    await expectRestored(world);
+  });
+});

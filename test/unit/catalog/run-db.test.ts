@@ -1,0 +1,121 @@
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { expect, onTestFinished, test } from 'vitest';
+import { RunDb } from '../../../src/catalog/run-db.ts';
+import { RunRoles } from '../../../src/catalog/run-roles.ts';
+import { type FileFacts, RunStage } from '../../../src/catalog/run-stage.ts';
+import { RunWants } from '../../../src/catalog/run-wants.ts';
+import { scratchDirectory } from './scratch.ts';
+
+function open(path = join(scratchDirectory(), 'run.db')): RunDb {
+  const db = RunDb.open(path);
+  onTestFinished(() => db.close());
+  return db;
+}
+
+const FACTS: FileFacts = { sizeBytes: 1, mtimeS: 2, mtimeNs: 3, ctimeS: 4, ctimeNs: 5 };
+const hash = (byte: number) => Buffer.alloc(32, byte);
+const by = (process: string, nowMs = 1) => ({ process, boot: 'boot', nowMs });
+
+test('wants of processes are seen by others, longest waiting first, and fail for others alone', () => {
+  const db = open();
+  const wants = new RunWants(db);
+  const readers = [{ pid: 7, name: 'cp' }];
+  wants.post([{ contentId: 5, process: 'a', sinceMs: 2, readers: [] }]);
+  wants.post([{ contentId: 5, process: 'a', sinceMs: 9, readers }]);
+  wants.post([{ contentId: 4, process: 'b', sinceMs: 1, readers }]);
+  const seen = new RunWants(open(db.path));
+  expect(seen.list()).toEqual([
+    { contentId: 4, process: 'b', sinceMs: 1, readers },
+    { contentId: 5, process: 'a', sinceMs: 2, readers },
+  ]);
+  seen.fail(5, 'b', { code: 'MEDIUM_OFFLINE', message: 'on the shelf' });
+  seen.fail(4, 'b', { code: 'MEDIUM_OFFLINE', message: 'its own are not told' });
+  expect(seen.list().map(({ contentId }) => contentId)).toEqual([4]);
+  expect(wants.takeFailures('a')).toEqual([
+    { contentId: 5, code: 'MEDIUM_OFFLINE', message: 'on the shelf' },
+  ]);
+  expect(wants.takeFailures('a')).toEqual([]);
+  wants.follow({ process: 'b', walker: '7', directoryId: 3, snapshotId: 1, sinceMs: 4 });
+  wants.forgetDead((process) => process === 'a');
+  expect([seen.list(), seen.walks()]).toEqual([[], []]);
+});
+
+test('a database of an older revision is made anew, one of a newer is refused', () => {
+  const db = open();
+  new RunWants(db).post([{ contentId: 1, process: 'a', sinceMs: 0, readers: [] }]);
+  const raw = new Database(db.path);
+  onTestFinished(() => {
+    raw.close();
+  });
+  raw.pragma('user_version = 1');
+  expect(new RunWants(open(db.path)).list()).toEqual([]);
+  raw.pragma('user_version = 99');
+  expect(() => RunDb.open(db.path)).toThrow('newer');
+});
+
+test('the total of the stage is that of its rows, whatever comes and goes', () => {
+  const rows = new RunStage(open());
+  for (const [index, bytes] of [100, 20, 3].entries())
+    rows.insert(hash(index), { sizeBytes: bytes, bytes, isAhead: false }, by('a'));
+  expect(rows.totalBytes).toBe(123);
+  rows.complete([{ hash: hash(1), facts: FACTS }], by('a'));
+  rows.remove(hash(0));
+  rows.remove(hash(0));
+  expect(rows.totalBytes).toBe(23);
+});
+
+test('only who fills a content may say that it is complete', () => {
+  const rows = new RunStage(open());
+  rows.insert(hash(1), { sizeBytes: 1, bytes: 1, isAhead: false }, by('a'));
+  rows.setProven(hash(1), 'b', Buffer.from([1]));
+  rows.complete([{ hash: hash(1), facts: FACTS }], by('b'));
+  expect(rows.get(hash(1))).toMatchObject({ state: 'filling', proven: undefined });
+  rows.takeOver(hash(1), by('b'));
+  rows.complete([{ hash: hash(1), facts: FACTS }], by('b'));
+  expect(rows.get(hash(1))).toMatchObject({ state: 'complete', facts: FACTS });
+});
+
+test('those go first that were read longest ago; what is pinned or still to be read stays', () => {
+  const rows = new RunStage(open());
+  for (const index of [1, 2, 3, 4])
+    rows.insert(hash(index), { sizeBytes: 1, bytes: 1, isAhead: index === 4 }, by('a', index));
+  const files = [1, 2, 3, 4].map((index) => ({ hash: hash(index), facts: FACTS }));
+  rows.complete(files, by('a', 5));
+  rows.touch([hash(1)], 10);
+  rows.setPins({ add: [hash(2)], remove: [] }, 'b');
+  expect(rows.victims('used', 0).map((victim) => victim.hash[0])).toEqual([3, 1]);
+  expect(rows.victims('ahead', 4)).toEqual([]);
+  expect(rows.victims('ahead', 5).map((victim) => victim.hash[0])).toEqual([4]);
+  rows.touch([hash(4)], 11);
+  rows.forgetDead((process) => process === 'a');
+  expect(rows.victims('used', 0).map((victim) => victim.hash[0])).toEqual([2, 3, 1, 4]);
+});
+
+test('one process recalls for all until it leaves or dies; drives are asked for and granted', () => {
+  const path = join(scratchDirectory(), 'run.db');
+  const alive = new Set(['a', 'b', 'c']);
+  const roles = (own: string) =>
+    new RunRoles(open(path), { own, isAlive: (name) => alive.has(name) });
+  const [a, b, backup] = [roles('a'), roles('b'), roles('c')];
+  expect([a.takeRecall(1), a.takeRecall(2), b.takeRecall(3)]).toEqual([true, true, false]);
+  expect(b.recalls()).toBe('a');
+  alive.delete('a');
+  expect([b.recalls(), b.takeRecall(4)]).toEqual([undefined, true]);
+  b.leaveRecall();
+  expect(b.recalls()).toBeUndefined();
+
+  expect(b.ask(5)).toBe(0);
+  backup.offer(6);
+  expect([b.ask(7), b.ask(8)]).toEqual([1, 1]);
+  expect(backup.handovers()).toEqual([
+    { holder: 'c', sinceMs: 6, wantedBy: 'b', wantedMs: 7, grantedMs: undefined },
+  ]);
+  backup.grant(9);
+  expect(b.handovers()[0]?.grantedMs).toBe(9);
+  alive.delete('b');
+  expect(backup.handovers()[0]).toMatchObject({ wantedBy: undefined, grantedMs: undefined });
+  b.giveBack();
+  backup.withdraw();
+  expect(backup.handovers()).toEqual([]);
+});
