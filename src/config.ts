@@ -13,6 +13,8 @@ const virtualSchema = z.strictObject({
   /** Relative to the state directory. */
   directory: z.string().min(1).default('virtual'),
   speed: z.enum(['instant', 'model', 'real']).default('model'),
+  /** False: `shelfs library load` is the hand that moves cartridges. */
+  changer: z.boolean().optional(),
 });
 
 const hardwareSchema = z.strictObject({
@@ -274,6 +276,12 @@ export function formatConfig(library: LibraryConfig): string {
       '# the clock of the virtual drives: "instant", "model" (adds up seconds) or "real" (waits for them)',
     );
     lines.push(`speed = ${quote(library.speed)}`);
+    if (library.changer === false) {
+      lines.push(
+        '# a person moves the cartridges: `shelfs library load` and `unload` are the hand',
+      );
+      lines.push('changer = false');
+    }
   } else {
     if (library.changer === undefined) lines.push('# no changer: a person is asked for cartridges');
     else lines.push(`changer = ${quote(library.changer)}`);

@@ -4,6 +4,7 @@ import type { Clock } from './base/clock.ts';
 import { CodedError } from './base/errors.ts';
 import type { Host } from './base/machine.ts';
 import type { Random } from './base/random.ts';
+import type { Media } from './catalog/media.ts';
 import { Questions } from './catalog/questions.ts';
 import { RunDb, systemProcesses } from './catalog/run-db.ts';
 import { type Config, type NotifyConfig, RUN_DB_FILE } from './config.ts';
@@ -11,9 +12,21 @@ import { answerQuestion } from './job/questions.ts';
 import type { Channel } from './notify/channel.ts';
 import { Notifier } from './notify/notifier.ts';
 import type { TakeAnswer, Terminal } from './notify/terminal.ts';
+import { askForMedium } from './storage/attach.ts';
+import type { Library } from './storage/library.ts';
 import { askingOperator, type Operator } from './storage/operator.ts';
 
 export type OpenOperator = { readonly operator: Operator; close(): Promise<void> };
+
+/** A medium that a recall wants, and for whom. */
+export type RecallRequest = {
+  readonly barcode: string;
+  readonly location: string | undefined;
+  readonly reason: string;
+  readonly contents: number;
+  readonly readers: number;
+  readonly attempt: number;
+};
 
 /** What of the application the operator needs. */
 export type OperatorSurroundings = {
@@ -46,7 +59,7 @@ export async function wireOperator(
   questions.forgetDead();
   const takeAnswer: TakeAnswer = (id, text) => {
     try {
-      return `${id}: ${answerQuestion(questions, id, text).answer} it is`;
+      return `${id}: ${answerQuestion(questions, id, { text, nowMs: clock.nowMs() }).answer} it is`;
     } catch (error) {
       if (error instanceof CodedError) return error.message;
       throw error;
@@ -68,6 +81,24 @@ export async function wireOperator(
       await notifier.close();
       stop();
       close();
+    },
+  };
+}
+
+/** Asks for what a recall wants; a cartridge that is put in is proven by its label before it counts. */
+export function askerOf(tools: {
+  readonly operator: Operator;
+  readonly media: Media;
+  library(): Promise<Library>;
+}) {
+  return {
+    ask: async (request: RecallRequest, signal: AbortSignal) => {
+      const { barcode, location, reason, contents, readers, attempt } = request;
+      const medium = { barcode, location, uuid: tools.media.find(barcode)?.uuid };
+      const { operator } = tools;
+      const waiting = { who: 'recall', contents, readers };
+      const library = await tools.library();
+      return askForMedium({ medium, reason, waiting, attempt }, { library, operator }, signal);
     },
   };
 }

@@ -17,6 +17,7 @@ import { loadScsiDoor, lockFile, openScsiPort, type ScsiDoor } from './device/na
 import { type DeviceNode, resolveDevice } from './device/node.ts';
 import type { ScsiPort } from './device/port.ts';
 import { tracePort } from './device/trace.ts';
+import type { VirtualLibrary } from './device/virtual/library.ts';
 import type { Answer, Question } from './domain/question.ts';
 import type { DryRunReport } from './job/backup/dry-run.ts';
 import type { BackupReport, Listen } from './job/backup/report.ts';
@@ -27,7 +28,7 @@ import type { LabelMediaRequest } from './job/media.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';
 import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
 import type { Terminal } from './notify/terminal.ts';
-import type { Library, LibraryDevices } from './storage/library.ts';
+import type { Hand, Library, LibraryDevices } from './storage/library.ts';
 import type { OpenOperator } from './wire-operator.ts';
 import type { OpenRecall, RecallOptions } from './wire-recall.ts';
 
@@ -192,7 +193,26 @@ export function wire(options: WireOptions): App {
     },
     recall: async (asked) => {
       const { wireRecall } = await import('./wire-recall.ts');
-      return wireRecall(app, asked);
+      const { wait } = (await config()).recall;
+      if (asked.asker || wait === 0) return wireRecall(app, asked);
+      const [{ askerOf }, { Media }] = await Promise.all([
+        import('./wire-operator.ts'),
+        import('./catalog/media.ts'),
+      ]);
+      const { operator, close } = await app.operator({ timeoutMs: wait * 1000 });
+      const media = new Media(await app.catalog('read'));
+      const asker = askerOf({ operator, media, library: () => app.library() });
+      const opened = await wireRecall(app, { ...asked, asker }).catch(async (error: unknown) => {
+        await close();
+        throw error;
+      });
+      return {
+        ...opened,
+        close: async () => {
+          await opened.close();
+          await close();
+        },
+      };
     },
     operator: async (asked = {}) => {
       const { wireOperator } = await import('./wire-operator.ts');
@@ -217,7 +237,7 @@ export function wire(options: WireOptions): App {
       ]);
       const { questions, close } = openQuestions(app);
       try {
-        return answerQuestion(questions, id, text);
+        return answerQuestion(questions, id, { text, nowMs: clock.nowMs() });
       } finally {
         close();
       }
@@ -354,17 +374,13 @@ type Tools = {
 
 async function libraryDevices(config: Config, tools: Tools): Promise<LibraryDevices> {
   return config.library.kind === 'virtual'
-    ? virtualDevices(
-        join(config.stateDirectory, config.library.directory),
-        config.library.speed,
-        tools,
-      )
+    ? virtualDevices(join(config.stateDirectory, config.library.directory), config.library, tools)
     : hardwareDevices(config.library, tools);
 }
 
 async function virtualDevices(
   directory: string,
-  speed: 'instant' | 'model' | 'real',
+  { speed, changer = true }: Extract<Config['library'], { kind: 'virtual' }>,
   { clock, openDoor, traced }: Tools,
 ): Promise<LibraryDevices> {
   const { readBootId, VirtualLibrary } = await import('./device/virtual/library.ts');
@@ -376,7 +392,8 @@ async function virtualDevices(
   });
   const serials = await library.driveSerials();
   return {
-    openChanger: async () => traced(library.openChanger()),
+    openChanger: changer ? async () => traced(library.openChanger()) : undefined,
+    hand: changer ? undefined : virtualHand(library),
     statistics: () => library.statistics(),
     drives: serials.map((serial, index) => ({
       name: `virtual drive ${index}`,
@@ -392,6 +409,17 @@ async function virtualDevices(
         };
       },
     })),
+  };
+}
+
+/** Slots are a shelf here, and their addresses the places on it. */
+function virtualHand(library: VirtualLibrary): Hand {
+  return {
+    load: async (name, drive) => `shelf ${await library.loadByHand(name, drive)}`,
+    unload: async (drive) => {
+      const address = await library.unloadByHand(drive);
+      return address === undefined ? undefined : `shelf ${address}`;
+    },
   };
 }
 

@@ -18,6 +18,7 @@ export class Questions {
   readonly #processes: Processes;
   readonly #post;
   readonly #open;
+  readonly #since;
   readonly #get;
   readonly #answerOf;
   readonly #answer;
@@ -33,11 +34,16 @@ export class Questions {
     this.#open = db.prepare<Row>(
       'SELECT id, process, asked_ms, question FROM questions WHERE answer IS NULL ORDER BY id',
     );
+    this.#since = db.prepare<Row>(
+      'SELECT id, process, asked_ms, question FROM questions WHERE answered_ms >= ? ORDER BY id',
+    );
     this.#get = db.prepare<Row>(
       'SELECT id, process, asked_ms, question FROM questions WHERE id = ?',
     );
     this.#answerOf = db.prepare<[string | null]>('SELECT answer FROM questions WHERE id = ?');
-    this.#answer = db.prepare('UPDATE questions SET answer = ? WHERE id = ? AND answer IS NULL');
+    this.#answer = db.prepare(
+      'UPDATE questions SET answer = ?, answered_ms = ? WHERE id = ? AND answer IS NULL',
+    );
     this.#remove = db.prepare('DELETE FROM questions WHERE id = ?');
     this.#forget = db.prepare('DELETE FROM questions WHERE answer IS NOT NULL AND id <= ?');
   }
@@ -59,6 +65,12 @@ export class Questions {
     return rows.filter((row) => this.#isAsked(row)).map(toQuestion);
   }
 
+  /** Those that were answered since then, in ms since the epoch: what answered them may be about to be used. */
+  answeredSince(sinceMs: number): Question[] {
+    const rows = this.#since.all(Math.floor(sinceMs));
+    return rows.filter((row) => this.#isAsked(row)).map(toQuestion);
+  }
+
   /** Undefined where nobody has answered, or there is no such question. */
   answerOf(id: number): Answer | undefined {
     const text = this.#answerOf.get(id)?.[0];
@@ -72,8 +84,8 @@ export class Questions {
   }
 
   /** @returns false where it was answered before, or is no more */
-  answer(id: number, answer: Answer): boolean {
-    return this.#db.write(() => this.#answer.run(answer, id).changes > 0);
+  answer(id: number, answer: Answer, nowMs: number): boolean {
+    return this.#db.write(() => this.#answer.run(answer, Math.floor(nowMs), id).changes > 0);
   }
 
   /** Nobody waits for the answer any more. */

@@ -26,7 +26,7 @@ const TABLES: Readonly<Record<string, string>> = {
   roles:
     '(role TEXT PRIMARY KEY, process TEXT NOT NULL, since_ms INTEGER NOT NULL) WITHOUT ROWID, STRICT',
   questions: `(id INTEGER PRIMARY KEY AUTOINCREMENT, process TEXT NOT NULL, asked_ms INTEGER NOT NULL,
-    question TEXT NOT NULL, answer TEXT) STRICT`,
+    question TEXT NOT NULL, answer TEXT, answered_ms INTEGER) STRICT`,
   handovers: `(holder TEXT PRIMARY KEY, since_ms INTEGER NOT NULL, wanted_by TEXT, wanted_ms INTEGER,
     granted_ms INTEGER) WITHOUT ROWID, STRICT`,
 };

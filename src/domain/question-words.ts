@@ -81,9 +81,7 @@ const MEANINGS: Readonly<Record<Choice, string>> = {
 function meaningOf(answer: Answer): string {
   if (answer === 'inserted') return 'the cartridge is there';
   const meaning = Object.entries(MEANINGS).find(([choice]) => choice === answer)?.[1];
-  return meaning === undefined
-    ? `its barcode is ${printable(answer)}`
-    : `${answer}, which ${meaning}`;
+  return meaning === undefined ? `its barcode is ${printable(answer)}` : `${answer} (${meaning})`;
 }
 
 function requestOf({ about, attempt }: Question): string {

@@ -7,7 +7,7 @@ import { type Answer, parseAnswer, type Question } from '../domain/question.ts';
 export function answerQuestion(
   questions: Questions,
   id: number,
-  text: string,
+  { text, nowMs }: { readonly text: string; readonly nowMs: number },
 ): { readonly question: Question; readonly answer: Answer } {
   const question = questions.get(id);
   if (!question)
@@ -18,7 +18,7 @@ export function answerQuestion(
   const parsed = parseAnswer(question, text);
   if ('refused' in parsed) throw new CodedError('USAGE', `question ${id}: ${parsed.refused}`);
   const { answer } = parsed;
-  if (questions.answer(id, answer)) return { question, answer };
+  if (questions.answer(id, answer, nowMs)) return { question, answer };
   const before = questions.answerOf(id);
   const how = before === undefined ? 'is not asked any more' : `was answered before: ${before}`;
   throw new CodedError('USAGE', `question ${id} ${how}`);

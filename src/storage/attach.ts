@@ -1,4 +1,5 @@
 /** Attaching a cartridge that may have to be brought by a person first. */
+import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import type { Waiting } from '../domain/question.ts';
@@ -22,6 +23,10 @@ export type MediumRequest = {
   readonly waiting: Waiting;
   readonly attempt: number;
 };
+
+/** Loading, rewinding and reading a label takes a minute or two: load 16 s, rewind 62 s (LTO-9). */
+const LOOKS_MS_MAX = 600_000;
+const BUSY_POLL_MS = 1000;
 
 /** One cartridge and no other. */
 export function wishFor({ barcode, uuid }: Pick<WantedMedium, 'barcode' | 'uuid'>): Wish {
@@ -73,14 +78,16 @@ export async function attachAsking(
     /** Told why it waits, and undefined when the waiting is over. */
     onWait?(reason: string | undefined): void;
   },
-  tools: { readonly library: Library; readonly operator: Operator },
+  tools: { readonly library: Library; readonly operator: Operator; readonly clock: Clock },
   signal: AbortSignal,
 ): Promise<Tape> {
   const { medium, waiting, onWait } = request;
   for (let attempt = 1; ; attempt += 1) {
     let failure: CodedError;
     try {
-      const tape = await Tape.attach(tools.library, medium, signal);
+      const tape = await (attempt === 1
+        ? Tape.attach(tools.library, medium, signal)
+        : attachPatiently(medium, tools, signal));
       if (attempt > 1) onWait?.(undefined);
       return tape;
     } catch (error) {
@@ -97,6 +104,24 @@ export async function attachAsking(
       `cartridge ${printable(medium.barcode)} is not to be had: ${failure.message}`,
       { volser: medium.barcode.slice(0, 6), cause: failure },
     );
+  }
+}
+
+/** Others who wait for a cartridge look into the drive too, which takes a rewind. */
+async function attachPatiently(
+  medium: WantedMedium & { readonly uuid: string },
+  { library, clock }: { readonly library: Library; readonly clock: Clock },
+  signal: AbortSignal,
+): Promise<Tape> {
+  const startMs = clock.monotonicMs();
+  for (;;) {
+    try {
+      return await Tape.attach(library, medium, signal);
+    } catch (error) {
+      const isBusy = error instanceof CodedError && error.code === 'DRIVE_BUSY';
+      if (!isBusy || clock.monotonicMs() - startMs > LOOKS_MS_MAX) throw error;
+      await clock.sleepMs(BUSY_POLL_MS, signal);
+    }
   }
 }
 

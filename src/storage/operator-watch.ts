@@ -25,7 +25,7 @@ export interface Wish {
 export type WatchTools = {
   readonly library: Library;
   /** To leave alone what another question is about. */
-  readonly operator: Pick<Operator, 'open'>;
+  readonly operator: Pick<Operator, 'recent'>;
 };
 
 const NOTHING: Seen = { kind: 'nothing' };
@@ -74,12 +74,15 @@ class ChangerWatch implements Watch {
   }
 }
 
+/** A cartridge in a drive, as it was when its label was read. */
+type Standing = { readonly serialNumber: string; readonly found: Beginning; isLeft: boolean };
+
 /** Drives that a person loads. */
 class DriveWatch implements Watch {
   readonly #wish: Wish;
   readonly #tools: WatchTools;
-  /** Cartridges that were looked at, by drive: a tape is rewound and read once for each time it is put in. */
-  readonly #judged = new Map<number, string>();
+  /** By drive: a tape is rewound and read once for each time it is put in. */
+  readonly #standing = new Map<number, Standing>();
 
   constructor(wish: Wish, tools: WatchTools) {
     this.#wish = wish;
@@ -88,47 +91,64 @@ class DriveWatch implements Watch {
 
   async look(question: Question | undefined, signal: AbortSignal): Promise<Seen> {
     const { library, operator } = this.#tools;
-    const names = library.driveNames;
-    const refused = new Map<number, string>();
+    const refused: { readonly number: number; readonly why: string; readonly isNew: boolean }[] =
+      [];
+    const others = operator.recent().filter(({ id }) => id !== question?.id);
     let isAnyEmpty = false;
-    for (const number of names.keys()) {
-      const found = await this.#read(number, signal);
-      isAnyEmpty ||= found === 'empty';
-      if (found === 'empty' || found === 'known') continue;
-      const why = this.#wish.refuse(found);
+    for (const number of library.driveNames.keys()) {
+      const standing = await this.#read(number, signal);
+      isAnyEmpty ||= standing === 'empty';
+      if (standing === 'empty' || standing === 'busy') continue;
+      const why = this.#wish.refuse(standing.found);
       if (why === undefined) return INSERTED;
-      if (!isAbout(operator, question, found)) refused.set(number, why);
+      const isNew = !standing.isLeft;
+      standing.isLeft = true;
+      if (!isAbout(others, standing.found)) refused.push({ number, why, isNew });
     }
-    // What stood there before anybody was asked is in nobody's way while another drive is empty.
-    if (!question && isAnyEmpty) return NOTHING;
+    return this.#clear(refused, { question, isAnyEmpty }, signal);
+  }
+
+  /** Makes room for the right one. What stood there before anybody was asked is nobody's mistake. */
+  async #clear(
+    refused: readonly { readonly number: number; readonly why: string; readonly isNew: boolean }[],
+    about: { readonly question: Question | undefined; readonly isAnyEmpty: boolean },
+    signal: AbortSignal,
+  ): Promise<Seen> {
+    const { library } = this.#tools;
     let seen: Seen = NOTHING;
-    for (const [number, why] of refused) {
+    for (const { number, why, isNew } of refused) {
+      const isMistake = isNew && about.question !== undefined;
+      if (!isMistake && about.isAnyEmpty) continue;
       const ejected = await this.#eject(number, signal);
-      const sentence = `The cartridge in ${names[number]} is ${why}, not ${this.#wish.wanted}; ${ejected}.`;
-      if (question) seen = { kind: 'wrong', sentence };
+      if (!isMistake) continue;
+      const where = library.driveNames[number];
+      const sentence = `The cartridge in ${where} is ${why}, not ${this.#wish.wanted}; ${ejected}.`;
+      seen = { kind: 'wrong', sentence };
     }
     return seen;
   }
 
-  /** What stands at the start of a tape that was put in since; `known`: nothing new, or others have the drive. */
-  async #read(number: number, signal: AbortSignal): Promise<Beginning | 'empty' | 'known'> {
+  /** What stands at the start of the tape in a drive; read once. */
+  async #read(number: number, signal: AbortSignal): Promise<Standing | 'empty' | 'busy'> {
     let held: HeldDrive | undefined;
     try {
       held = await this.#tools.library.attachDrive(number, signal);
     } catch (error) {
-      if (error instanceof CodedError && error.code === 'DRIVE_BUSY') return 'known';
+      if (error instanceof CodedError && error.code === 'DRIVE_BUSY') return 'busy';
       throw error;
     }
     if (!held) {
-      this.#judged.delete(number);
+      this.#standing.delete(number);
       return 'empty';
     }
     try {
       const { serialNumber = '' } = await readCartridgeMemory(held.drive.unit, signal);
-      if (this.#judged.get(number) === serialNumber) return 'known';
+      const known = this.#standing.get(number);
+      if (known?.serialNumber === serialNumber) return known;
       const found = await readBeginning(held.drive, signal);
-      this.#judged.set(number, serialNumber);
-      return found;
+      const standing = { serialNumber, found, isLeft: false };
+      this.#standing.set(number, standing);
+      return standing;
     } finally {
       await held.close();
     }
@@ -137,7 +157,7 @@ class DriveWatch implements Watch {
   /** @returns what became of it */
   async #eject(number: number, signal: AbortSignal): Promise<string> {
     try {
-      await this.#tools.library.unload({ kind: 'drive', number }, undefined, signal);
+      await this.#tools.library.ejectDrive(number, signal);
       return 'it was ejected';
     } catch (error) {
       if (!(error instanceof CodedError)) throw error;
@@ -146,25 +166,20 @@ class DriveWatch implements Watch {
   }
 }
 
-/** Whether another question waits for this cartridge. */
-function isAbout(
-  operator: WatchTools['operator'],
-  own: Question | undefined,
-  found: Beginning,
-): boolean {
-  const others = operator.open().filter(({ id }) => id !== own?.id);
+/** Whether one of the questions is about this cartridge. */
+function isAbout(questions: readonly Question[], found: Beginning): boolean {
   const label = found.kind === 'label' ? found.label : undefined;
-  return others.some(({ about }) => {
-    if (about.kind === 'medium') return about.barcode === label?.barcode;
-    if (about.kind === 'failure') return about.barcode === label?.barcode;
+  return questions.some(({ about }) => {
+    if (about.kind === 'medium' || about.kind === 'failure')
+      return about.barcode === label?.barcode;
     // Whoever asked for a cartridge to write to judges it; a blank one may be what is asked about.
-    return about.kind === 'scratch' ? label?.pool === about.pool || !label : !label;
+    return !label || (about.kind === 'scratch' && label.pool === about.pool);
   });
 }
 
 function isAboutBarcode(operator: WatchTools['operator'], own: Question, barcode: string): boolean {
   return operator
-    .open()
+    .recent()
     .some(
       ({ id, about }) =>
         id !== own.id &&

@@ -13,9 +13,11 @@ export interface QuestionBoard {
   post(question: NewQuestion, nowMs: number): Question;
   /** Those that somebody waits for. */
   open(): readonly Question[];
+  /** Those that were answered since. */
+  answeredSince(sinceMs: number): readonly Question[];
   answerOf(id: number): Answer | undefined;
   /** @returns false where it was answered before */
-  answer(id: number, answer: Answer): boolean;
+  answer(id: number, answer: Answer, nowMs: number): boolean;
   remove(id: number): void;
 }
 
@@ -51,8 +53,8 @@ export type AskRequest = Omit<NewQuestion, 'deadlineMs' | 'attempt'> & {
 export interface Operator {
   /** A wrong cartridge may be put in so often before it is given up. */
   readonly attemptsMax: number;
-  /** Others' questions, and one's own. */
-  open(): readonly Question[];
+  /** Questions of all processes that are open, or were answered a moment ago: their cartridges are about to be used. */
+  recent(): readonly Question[];
   /**
    * Resolves when it is answered, at the latest at its deadline. What only a person can decide gets its default at once
    * where no channel reaches one.
@@ -76,11 +78,13 @@ export type OperatorTools = {
 
 /** How often the table is asked whether another process has answered. */
 const ANSWER_POLL_MS = 1000;
+/** From an answer to the cartridge being held: a poll, and others' look at its label before. */
+const MOMENT_MS = 300_000;
 
 /** Nobody is there: every question gets its default at once. */
 export const absentOperator: Operator = {
   attemptsMax: 1,
-  open: () => [],
+  recent: () => [],
   ask: async ({ byDefault }) => byDefault,
 };
 
@@ -88,7 +92,7 @@ export function askingOperator(tools: OperatorTools): Operator {
   const { board, announcer, clock, settings } = tools;
   return {
     attemptsMax: settings.attemptsMax,
-    open: () => board.open(),
+    recent: () => [...board.open(), ...board.answeredSince(clock.nowMs() - MOMENT_MS)],
     async ask(request, signal) {
       const { watch, timeoutMs = settings.timeoutMs, attempt = 1, ...asked } = request;
       const before = watch && (await patiently(watch, undefined, { tools, signal }));
@@ -100,7 +104,7 @@ export function askingOperator(tools: OperatorTools): Operator {
       try {
         const proposed = await waitFor(question, { watch, timeoutMs }, { tools, signal });
         // Somebody else's answer may have come while the cartridge was being looked at.
-        board.answer(question.id, proposed);
+        board.answer(question.id, proposed, clock.nowMs());
         const answer = board.answerOf(question.id) ?? proposed;
         announcer.tell({ kind: 'answered', question, answer });
         return answer;

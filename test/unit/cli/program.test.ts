@@ -40,6 +40,9 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     planRestore: notAsked,
     restore: notAsked,
     recall: notAsked,
+    operator: notAsked,
+    questions: notAsked,
+    answer: notAsked,
     close: () => {},
     init: async (request) => {
       done.requests.push(request);
