@@ -2,6 +2,7 @@
 /** The process: its arguments, streams, signals and exit status. Nothing else ends it or listens to signals. */
 import { readFile } from 'node:fs/promises';
 import { enableCompileCache } from 'node:module';
+import { basename } from 'node:path';
 import { CodedError, FAILURES } from './base/errors.ts';
 import { limitYoungGeneration } from './base/young-generation.ts';
 import { compileCacheDirectory } from './cli/compile-cache.ts';
@@ -33,10 +34,14 @@ const cacheDirectory = compileCacheDirectory(process.env, process.geteuid?.() ??
 if (cacheDirectory !== undefined) enableCompileCache(cacheDirectory);
 // What is imported from here on is kept compiled.
 const { run } = await import('./cli/run.ts');
+const { backgroundOf } = await import('./cli/background.ts');
+const { HELPER_NAME } = await import('./cli/mount-helper.ts');
 
 const packageFile = await readFile(new URL('../package.json', import.meta.url), 'utf8');
 const { version } = JSON.parse(packageFile) as { version: string };
 process.exitCode = await run(process.argv.slice(2), {
+  background: backgroundOf(process),
+  isMountHelper: basename(process.argv[1] ?? '') === HELPER_NAME,
   environment: process.env,
   isRoot: process.getuid?.() === 0,
   streams: process,

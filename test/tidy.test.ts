@@ -32,10 +32,12 @@ const FLOORS: Record<string, readonly string[]> = {
     'job',
     'notify',
     'wire-operator.ts',
+    'wire-mount.ts',
     'wire-recall.ts',
   ],
+  'wire-mount.ts': [...PURE, 'config.ts', 'catalog', 'mount', 'job', 'wire-recall.ts'],
   'wire-operator.ts': [...PURE, 'config.ts', 'notify', 'catalog', 'storage', 'job'],
-  'wire-recall.ts': [...PURE, 'config.ts', 'hash', 'catalog', 'storage', 'recall'],
+  'wire-recall.ts': [...PURE, 'config.ts', 'hash', 'catalog', 'storage', 'recall', 'job'],
   'main.ts': ['base', 'cli'],
 };
 

@@ -85,6 +85,7 @@ export class Nodes {
   readonly #child;
   readonly #children;
   readonly #place;
+  readonly #sibling;
   readonly #name;
   readonly #owner;
   readonly #xattrs;
@@ -115,6 +116,9 @@ export class Nodes {
     );
     this.#children = catalog.prepare<[number, Raw]>(
       'SELECT id, name FROM directories WHERE parent = ? ORDER BY name',
+    );
+    this.#sibling = catalog.prepare<[number]>(
+      'SELECT id FROM directories WHERE parent = ? AND name > ? ORDER BY name LIMIT 1',
     );
     this.#name = catalog.prepare<[Raw]>(
       'SELECT name FROM versions WHERE dir = ? AND inode = ? LIMIT 1',
@@ -207,6 +211,12 @@ export class Nodes {
   /** The directory of that name in another one; undefined when there never was one. */
   child(directoryId: number, name: Raw): number | undefined {
     return this.#child.get(directoryId, name)?.[0];
+  }
+
+  /** The directory whose name follows in the same parent; it need not be there at any given time. */
+  siblingAfter(directoryId: number): number | undefined {
+    const [parent, name] = this.place(directoryId);
+    return this.#sibling.get(parent, name)?.[0];
   }
 
   /** uid and gid. */

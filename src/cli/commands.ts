@@ -55,12 +55,44 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return (parser, open) => parser.command(backup(open));
     },
   },
+  mount: {
+    usage: 'mount <directory>',
+    describe: 'Show all that was ever backed up as a read-only filesystem; a read brings the bytes',
+    load: async () => {
+      const { mount } = await import('./mount.ts');
+      return (parser, open) => parser.command(mount(open));
+    },
+  },
+  umount: {
+    usage: 'umount <directory>',
+    describe: 'Take a mount away; reads that wait for tapes fail',
+    load: async () => {
+      const { umount } = await import('./mount.ts');
+      return (parser, open) => parser.command(umount(open));
+    },
+  },
   restore: {
     usage: 'restore <paths..>',
     describe: 'Bring files back below a directory, as they were at any time',
     load: async () => {
       const { restore } = await import('./restore.ts');
       return (parser, open) => parser.command(restore(open));
+    },
+  },
+  recall: {
+    usage: 'recall <paths..>',
+    describe: 'Bring files from tape into the stage, so that reading them takes no time',
+    load: async () => {
+      const { recall } = await import('./recall.ts');
+      return (parser, open) => parser.command(recall(open));
+    },
+  },
+  wanted: {
+    usage: 'wanted',
+    describe: 'Which cartridges are waited for, where they are, and by whom',
+    load: async () => {
+      const { wanted } = await import('./wanted.ts');
+      return (parser, open) => parser.command(wanted(open));
     },
   },
   snapshots: {
@@ -144,7 +176,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
   demo: {
-    usage: 'demo',
+    usage: 'demo [path]',
     describe: 'Everything on a virtual library, in a minute',
     load: async () => {
       const { demo } = await import('./demo.ts');

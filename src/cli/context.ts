@@ -3,12 +3,14 @@ import type { ArgumentsCamelCase, Argv, CommandModule } from 'yargs';
 import { CodedError } from '../base/errors.ts';
 import { type Place, parsePlace } from '../domain/place.ts';
 import type { App } from '../wire.ts';
+import type { Background } from './background.ts';
 import type { Output } from './output.ts';
 
 export type Context = {
   readonly app: App;
   readonly output: Output;
   readonly signal: AbortSignal;
+  readonly background: Background;
   /** Exit status of a command that is done but found something wrong. */
   setExit(status: number): void;
 };

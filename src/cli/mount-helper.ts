@@ -29,11 +29,10 @@ const WITH_VALUE = new Set(['view', 'host', 'xattrs', 'recall', 'config']);
 export function helperArguments(argv: readonly string[]): string[] {
   const places: string[] = [];
   const options: string[] = [];
-  for (let index = 0; index < argv.length; index += 1) {
-    const word = argv[index] ?? '';
-    if (word === '-o') options.push(...(argv[(index += 1)] ?? '').split(','));
-    else if (word === '-t') index += 1;
-    else if (!/^-[sfnvrw]+$/.test(word)) places.push(word);
+  for (const [index, word] of argv.entries()) {
+    const before = argv[index - 1];
+    if (before === '-o') options.push(...word.split(','));
+    else if (before !== '-t' && !/^-[otsfnvrw]+$/.test(word)) places.push(word);
   }
   const [state, directory, ...rest] = places;
   if (state === undefined || directory === undefined || rest.length > 0) {

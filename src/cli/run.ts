@@ -2,6 +2,8 @@
 import { CodedError, errnoOf } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import type { App, WireOptions } from '../wire.ts';
+import { type Background, NO_BACKGROUND } from './background.ts';
+import { helperArguments } from './mount-helper.ts';
 import { makeOutput, type Streams } from './output.ts';
 import { program } from './program.ts';
 import { terminalOf } from './terminal.ts';
@@ -12,6 +14,10 @@ export type Surroundings = {
   readonly streams: Streams;
   /** Aborted when the person wants to stop. */
   readonly signal: AbortSignal;
+  /** For commands that go on without a terminal; without it they stay. */
+  readonly background?: Background;
+  /** The arguments are those of mount(8). */
+  readonly isMountHelper?: boolean;
   /** Of the package. */
   readonly version: string;
   /** What tests put in place of the machine's. */
@@ -20,14 +26,14 @@ export type Surroundings = {
 
 /** @returns the exit status, one of EXIT_MEANINGS; bugs reject */
 export async function run(argv: readonly string[], around: Surroundings): Promise<number> {
-  const { environment, isRoot, streams, signal, version } = around;
+  const { environment, isRoot, streams, signal, background = NO_BACKGROUND, version } = around;
   let status = 0;
   const apps: App[] = [];
   // Until the options are parsed, a guess decides how a failure to parse them is told.
   let output = makeOutput({ json: argv.includes('--json'), quiet: false }, streams);
   try {
     await program(
-      argv,
+      around.isMountHelper ? helperArguments(argv) : argv,
       async (args) => {
         output = makeOutput({ json: args.json ?? false, quiet: args.quiet ?? false }, streams);
         const isTracing = (args.verbose ?? 0) >= 2;
@@ -49,6 +55,7 @@ export async function run(argv: readonly string[], around: Surroundings): Promis
           app,
           output,
           signal,
+          background,
           setExit: (wanted) => {
             status = wanted;
           },

@@ -28,6 +28,18 @@ export function wordsOf(notice: Notice): QuestionWords {
   return { subject: `${subject}: answered`, lines, commands: [] };
 }
 
+/** Questions as a list, with what answers each; empty where nothing is asked. Lines end with a newline. */
+export function listOf(questions: readonly Question[]): string {
+  return questions
+    .flatMap((question) => {
+      const { subject, lines, commands } = wordsOf({ kind: 'asked', question });
+      const answers = commands.map(({ command, does }) => `    ${command}   ${does}`);
+      return [`${question.id}: ${subject}`, ...lines.map((text) => `  ${text}`), ...answers];
+    })
+    .map((text) => `${text}\n`)
+    .join('');
+}
+
 /** `ABC001L9 is wanted (Bank, box 2)` */
 export function subjectOf({ about }: Pick<Question, 'about'>): string {
   switch (about.kind) {

@@ -14,7 +14,7 @@ export type Answer = number;
 export type FuseDoor = {
   /** Of memory: the kernel counts requests in them. */
   readonly pageBytes: number;
-  /** /dev/fuse, never blocking. */
+  /** /dev/fuse */
   openDevice(): Answer;
   /** mount(2), on a thread of its own. */
   mount(
@@ -28,11 +28,12 @@ export type FuseDoor = {
   unmount(path: Uint8Array, flags: number): Promise<Answer> | Answer;
   /** socketpair(2) of Unix sockets. */
   socketPair(type: number): readonly [number, number] | Answer;
-  /** The file that came over a socket (SCM_RIGHTS), never blocking; ENOMSG where none came. */
+  /** The file that came over a socket (SCM_RIGHTS); ENOMSG where none came. */
   receiveFile(socket: number): Answer;
   close(file: number): Answer;
   /**
-   * Starts the threads that serve a device, which is the session's own from now on, but not where it is refused.
+   * Starts the threads that serve a device, which is the session's own from now on and never blocks, but not where it is
+   * refused.
    * @param offer the reply to INIT (fuse_init_out): the kernel gets what it offers of it
    */
   start(device: number, offer: Uint8Array, listener: DoorListener): DoorHandle | Answer;
@@ -75,6 +76,8 @@ export type DoorHandle = {
   refuse(): Answer;
   /** Ends the threads; `ended` follows. */
   stop(): Answer;
+  /** The process ends: blocks until threads and mount are gone. Nothing follows. The end of a worker does the same by itself. */
+  abandon(): void;
 };
 
 /**

@@ -23,11 +23,13 @@ export function listOf(entries: readonly Listed[]): Listing {
 
 /** Larger directories are read page by page in order of name: in memory they would take half a kilobyte an entry. */
 const SORTED_ROWS_MAX = 20_000;
+/** So many rows are asked for to see whether there are more. */
+export const FIRST_PAGE_ROWS = SORTED_ROWS_MAX + 1;
 const PAGE_ROWS = 2000;
 
 /** A directory of the catalog, in tape order. */
 export type RowSource = {
-  readonly nodes: Nodes;
+  readonly nodes: Pick<Nodes, 'page'>;
   readonly tree: TreeView;
   readonly directoryId: number;
   /** Made when the kernel asks for it. */
@@ -36,7 +38,7 @@ export type RowSource = {
 
 export function catalogListing(source: RowSource): Listing {
   const { nodes, tree, directoryId } = source;
-  const from = { after: '' as Raw, limit: SORTED_ROWS_MAX + 1 };
+  const from = { after: '' as Raw, limit: FIRST_PAGE_ROWS };
   const rows = nodes.page(tree, directoryId, from);
   if (rows.length > SORTED_ROWS_MAX) return new PagedListing(source);
   // Contents are numbered as they lie on tape; what has none comes first, and names are in order already.

@@ -76,6 +76,8 @@ class NativePort implements FusePort {
   #handle: DoorHandle | undefined;
   #agreement: FuseAgreement | undefined;
   #unmounting: Promise<void> | undefined;
+  /** Also after an uncaught exception. */
+  readonly #onExit = () => this.#handle?.abandon();
 
   constructor(tools: Tools) {
     this.#tools = tools;
@@ -109,6 +111,7 @@ class NativePort implements FusePort {
       throw this.#failure(`there can be no more threads (${getSystemErrorName(handle)})`);
     }
     this.#handle = handle;
+    process.on('exit', this.#onExit);
     if (mount) {
       const { line, path } = mount.entry;
       check(handle.guard(rawBytes(line), rawBytes(path), lastResort(mount.entry)));
@@ -168,6 +171,7 @@ class NativePort implements FusePort {
   /** No thread is left. What somebody else aborted is a mount still, and a dead one. */
   async #finish(errno: number): Promise<void> {
     const { mount, door, listener } = this.#tools;
+    process.off('exit', this.#onExit);
     if (this.#agreement === undefined) {
       this.#agreed.reject(this.#refusal(errno));
       return;

@@ -26,6 +26,8 @@ export type SessionTools = {
   readonly contents: ContentReader;
   readonly xattrs: Xattrs;
   statfs(): StatfsReply;
+  /** What a failing catalog threw, by its name; any other error as it is. */
+  nameError(error: unknown): unknown;
   /** A read that failed: for the log. */
   onReadFailure(failure: {
     readonly nodeId: number;
@@ -56,7 +58,12 @@ const O_NONBLOCK = 0o4000;
 /** Tells the one interrupt from all other failures. */
 const INTERRUPTED = new CodedError('INTERRUPTED', 'the reader was interrupted or is gone');
 
-type OpenDirectory = { readonly listing: Listing; readonly self: FileAttributes };
+type OpenDirectory = {
+  readonly nodeId: number;
+  readonly listing: Listing;
+  readonly self: FileAttributes;
+  isFinished: boolean;
+};
 
 export class Session {
   readonly #tools: SessionTools;
@@ -66,6 +73,7 @@ export class Session {
   readonly #reads = new Map<number, AbortController>();
   readonly #ended = Promise.withResolvers<FuseEnd>();
   #nextDirectory = 1;
+  #isOver = false;
 
   readonly #handlers: ReadonlyMap<number, (request: RequestReader) => void>;
 
@@ -92,6 +100,7 @@ export class Session {
   }
 
   onEnd(end: FuseEnd): void {
+    this.#isOver = true;
     this.interruptAll();
     this.#files.closeAll();
     this.#directories.clear();
@@ -111,7 +120,8 @@ export class Session {
     const { unique } = request;
     try {
       this.#dispatch(request);
-    } catch (error) {
+    } catch (thrown) {
+      const error = this.#tools.nameError(thrown);
       if (!(error instanceof CodedError)) throw error;
       this.#replies.error(unique, error.failure.errno);
     }
@@ -208,7 +218,8 @@ export class Session {
       return;
     }
     const contentId = node.row[NODE.content] ?? undefined;
-    const file = { nodeId, contentId, sizeBytes: node.row[NODE.size] };
+    const { place } = node;
+    const file = { nodeId, contentId, sizeBytes: node.row[NODE.size], place };
     this.#replies.open(unique, this.#files.open(file, callerOf(request)));
   }
 
@@ -238,7 +249,8 @@ export class Session {
     try {
       const result = await this.#files.read(read, signal);
       if (result.kind === 'bytes') this.#replies.bytes(unique, result.bytes);
-    } catch (error) {
+    } catch (thrown) {
+      const error = this.#tools.nameError(thrown);
       if (!(error instanceof CodedError)) throw error;
       this.#replies.error(unique, error.failure.errno);
       if (error !== INTERRUPTED) this.#tools.onReadFailure({ nodeId, pid: caller.pid, error });
@@ -260,17 +272,21 @@ export class Session {
     this.#files.release(request.u64(0)).catch((error: unknown) => this.#ended.reject(error));
   }
 
-  #openDirectory({ unique, nodeId }: RequestReader): void {
-    const { filesystem } = this.#tools;
+  #openDirectory(request: RequestReader): void {
+    const { unique, nodeId } = request;
+    const { filesystem, contents } = this.#tools;
     const found = filesystem.list(nodeId);
     const self = filesystem.attributes(nodeId);
     if (!found || !self) {
       this.#replies.error(unique, found ? 'ENOENT' : 'ENOTDIR');
       return;
     }
+    const place = filesystem.directoryPlace(nodeId);
+    if (place) contents.listed(callerOf(request), place);
     const handle = this.#nextDirectory;
     this.#nextDirectory += 1;
-    this.#directories.set(handle, { listing: found.listing, self: self.file });
+    const { listing } = found;
+    this.#directories.set(handle, { nodeId, listing, self: self.file, isFinished: false });
     const flags = found.isFixed ? OPEN_FLAGS.KEEP_CACHE | OPEN_FLAGS.CACHE_DIR : 0;
     this.#replies.open(unique, { handle, flags, backingId: 0 });
   }
@@ -285,7 +301,10 @@ export class Session {
     replies.beginDirectory(request.unique, request.u32(16));
     for (let index = request.u64(8); ; index += 1) {
       const listed = index < 2 ? dots(directory.self, index) : directory.listing.at(index - 2);
-      if (!listed) break;
+      if (!listed) {
+        this.#finished(directory);
+        break;
+      }
       if ('isHidden' in listed && listed.isHidden) continue;
       const { name, entry } = listed;
       const isAdded = isPlus
@@ -295,6 +314,21 @@ export class Session {
       if (isPlus) filesystem.refer(entry.nodeId);
     }
     replies.endDirectory();
+  }
+
+  /** When the answer is on its way: the kernel has work, and so have we. */
+  #finished(directory: OpenDirectory): void {
+    if (directory.isFinished) return;
+    directory.isFinished = true;
+    setImmediate(() => {
+      if (this.#isOver) return;
+      try {
+        this.#tools.filesystem.finished(directory.nodeId);
+      } catch (thrown) {
+        // Nobody has asked for it yet; who does is told.
+        if (!(this.#tools.nameError(thrown) instanceof CodedError)) this.#ended.reject(thrown);
+      }
+    });
   }
 
   #xattr(request: RequestReader): void {

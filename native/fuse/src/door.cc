@@ -55,12 +55,7 @@ void Door::heard(napi_env raw_env, napi_value, void* context, void*) {
   // A listener may end its session.
   const std::vector<Handle*> handles(door.handles_.begin(), door.handles_.end());
   for (Handle* handle : handles) {
-    if (door.handles_.count(handle) == 0) continue;
-    handle->visit(env);
-    if (!env.IsExceptionPending()) continue;
-    // The others are visited once somebody has heard of it.
-    door.bell->ring();
-    return;
+    if (door.handles_.count(handle) > 0) handle->visit(env);
   }
 }
 

@@ -39,7 +39,8 @@ Napi::Function Handle::define(Napi::Env env) {
        InstanceMethod<&Handle::open_backing>("openBacking"), InstanceMethod<&Handle::close_backing>("closeBacking"),
        InstanceMethod<&Handle::forget_name>("forgetName"), InstanceMethod<&Handle::forget_node>("forgetNode"),
        InstanceMethod<&Handle::drain>("drain"), InstanceMethod<&Handle::guard>("guard"),
-       InstanceMethod<&Handle::refuse>("refuse"), InstanceMethod<&Handle::stop>("stop")});
+       InstanceMethod<&Handle::refuse>("refuse"), InstanceMethod<&Handle::stop>("stop"),
+       InstanceMethod<&Handle::abandon>("abandon")});
 }
 
 Napi::Value Handle::start(const Napi::CallbackInfo& info) {
@@ -76,9 +77,15 @@ void Handle::leave() {
 bool Handle::call(Napi::Env env, const char* name, const std::initializer_list<napi_value>& arguments) {
   const Napi::Object listener = listener_.Value();
   const Napi::Value function = listener.Get(name);
-  if (env.IsExceptionPending() || !function.IsFunction()) return false;
-  function.As<Napi::Function>().Call(listener, arguments);
-  return !env.IsExceptionPending();
+  if (!env.IsExceptionPending() && function.IsFunction()) function.As<Napi::Function>().Call(listener, arguments);
+  // Left alone it would be a warning at most: nobody in JavaScript called us.
+  napi_value error;
+  bool has_thrown = false;
+  napi_is_exception_pending(env, &has_thrown);
+  if (!has_thrown) return true;
+  napi_get_and_clear_last_exception(env, &error);
+  napi_fatal_exception(env, error);
+  return false;
 }
 
 void Handle::visit(Napi::Env env) {
@@ -100,7 +107,7 @@ void Handle::deliver(Napi::Env env) {
     const auto buffer = Napi::Buffer<char>::Copy(env, requests.data(), requests.size());
     if (!buffer.IsEmpty() && call(env, "requests", {buffer})) continue;
     // Whoever asked must not wait for what a bug dropped.
-    session_->fail(requests);
+    if (!is_ended_) session_->fail(requests);
     return door_->bell->ring();
   }
   // Not the bell: what it is rung for is heard before any timer.
@@ -200,6 +207,11 @@ Napi::Value Handle::refuse(const Napi::CallbackInfo& info) {
   if (!session_) return refused(info, EINVAL);
   if (!is_ended_) session_->refuse();
   return refused(info, 0);
+}
+
+Napi::Value Handle::abandon(const Napi::CallbackInfo& info) {
+  if (session_) leave();
+  return info.Env().Undefined();
 }
 
 Napi::Value Handle::stop(const Napi::CallbackInfo& info) {

@@ -19,7 +19,7 @@ class Handle final : public Napi::ObjectWrap<Handle> {
   explicit Handle(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
   ~Handle() override;
 
-  /** Tells the listener what threads have brought. On JavaScript's thread; may leave an exception. */
+  /** Tells the listener what threads have brought. On JavaScript's thread. */
   void visit(Napi::Env env);
   /** The environment ends: no thread is left when this returns, and no mount. */
   void leave();
@@ -37,10 +37,11 @@ class Handle final : public Napi::ObjectWrap<Handle> {
   Napi::Value guard(const Napi::CallbackInfo& info);
   Napi::Value refuse(const Napi::CallbackInfo& info);
   Napi::Value stop(const Napi::CallbackInfo& info);
+  Napi::Value abandon(const Napi::CallbackInfo& info);
 
   void deliver(Napi::Env env);
   void end(Napi::Env env, int error);
-  /** False when the listener threw. */
+  /** False when the listener threw, which is an uncaught exception by then. */
   bool call(Napi::Env env, const char* name, const std::initializer_list<napi_value>& arguments);
 
   std::shared_ptr<Session> session_;  // empty when JavaScript called the constructor itself

@@ -74,8 +74,5 @@ int receive_file(int socket) {
   if (header == nullptr || header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof(int))) return -ENOMSG;
   int file;
   std::memcpy(&file, CMSG_DATA(header), sizeof file);
-  if (fcntl(file, F_SETFL, O_RDWR | O_NONBLOCK) == 0) return file;
-  const int error = errno;
-  close(file);
-  return -error;
+  return file;
 }

@@ -19,5 +19,5 @@ void take_away(const Guard& guard);
 /** Two connected sockets, or an errno. */
 std::optional<std::pair<int, int>> socket_pair(int type);
 
-/** The file that came over the socket, close-on-exec and never blocking; an errno below zero, ENOMSG where none came. */
+/** The file that came over the socket, close-on-exec; an errno below zero, ENOMSG where none came. */
 int receive_file(int socket);

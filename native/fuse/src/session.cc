@@ -71,7 +71,9 @@ std::shared_ptr<Session> Session::start(std::shared_ptr<Office> office, int devi
   auto session = std::make_shared<Session>(std::move(office), device, offer);
   Session* self = session.get();
   int started = 0;
-  bool is_whole = self->leave_fd_ >= 0;
+  // A thread that waits in a read could not be told to end.
+  const int flags = fcntl(device, F_GETFL);
+  bool is_whole = self->leave_fd_ >= 0 && flags >= 0 && fcntl(device, F_SETFL, flags | O_NONBLOCK) == 0;
   {
     // Until all are there none gets further than its first lock.
     const std::lock_guard<std::mutex> lock(self->mutex_);
@@ -523,5 +525,7 @@ void Session::stop() {
 
 void Session::close() {
   threads_.join();
-  if (!std::exchange(is_closed_, true)) ::close(device_);
+  if (std::exchange(is_closed_, true)) return;
+  ::close(device_);
+  ::close(std::exchange(leave_fd_, -1));
 }

@@ -127,7 +127,7 @@ class Session {
   const std::shared_ptr<Office> office_;
   const int device_;
   const InitOut offer_;
-  const int leave_fd_;  // readable when readers are to end
+  int leave_fd_;  // readable when readers are to end
   Threads threads_;
   std::atomic<bool> is_leaving_ = false;
   bool is_closed_ = false;  // JavaScript's own

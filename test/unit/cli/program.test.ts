@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { CodedError, EXIT_MEANINGS } from '../../../src/base/errors.ts';
 import { seededRandom } from '../../../src/base/random.ts';
+import { NO_BACKGROUND } from '../../../src/cli/background.ts';
 import { formatStatus } from '../../../src/cli/library.ts';
 import { makeOutput } from '../../../src/cli/output.ts';
 import { formatExits, program } from '../../../src/cli/program.ts';
@@ -33,16 +34,21 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     ownDirectories: notAsked,
     capacityOf: notAsked,
     labelMedia: notAsked,
+    eraseMedium: notAsked,
     cancelJob: notAsked,
     backup: notAsked,
     dryRun: notAsked,
     unfinishedSources: notAsked,
     planRestore: notAsked,
     restore: notAsked,
+    mount: notAsked,
+    umount: notAsked,
     recall: notAsked,
     operator: notAsked,
     questions: notAsked,
     answer: notAsked,
+    recallPaths: notAsked,
+    wanted: notAsked,
     close: () => {},
     init: async (request) => {
       done.requests.push(request);
@@ -68,6 +74,7 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
         app,
         output: makeOutput({ json, quiet }, streams),
         signal: new AbortController().signal,
+        background: NO_BACKGROUND,
         setExit: (status) => {
           done.exit = status;
         },

@@ -50,28 +50,6 @@ test('a directory that is open is read to its end as it was', async () => {
   expect(names.size).toBe(102);
 });
 
-test('a huge directory is read by pages, also from any place in it', async () => {
-  const world = await BackupWorld.make();
-  const count = 20_500;
-  for (let file = 0; file < count; file += 1) writeFileSync(join(world.source, `f${file}`), '');
-  await world.backup();
-  const kernel = await mountInMemory(world);
-  const { nodeId } = await kernel.walk(world.source);
-  const listed = await kernel.list(nodeId);
-  expect(new Set(listed.map(({ name }) => name)).size).toBe(count);
-  const { body } = await kernel.ask(27, nodeId, Buffer.alloc(8));
-  const handle = body.readBigUInt64LE(0);
-  for (const at of [19_999, 3, 20_499, 8000]) {
-    const entry = listed[at];
-    const offset = listed[at - 1]?.offset ?? 0;
-    const [found] = await kernel.readDirectory(nodeId, { handle, offset, sizeBytes: 4096 });
-    expect(found).toEqual(entry);
-  }
-  expect(
-    await kernel.readDirectory(nodeId, { handle, offset: count + 2, sizeBytes: 4096 }),
-  ).toEqual([]);
-});
-
 test('a mount of one snapshot, and of all that ever was', async () => {
   const world = await BackupWorld.make();
   writeFileSync(join(world.source, 'old'), 'one');

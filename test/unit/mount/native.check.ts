@@ -1,9 +1,11 @@
 /** What the checks of native/fuse share: a mount of a check's own, and other processes that look at it. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { systemClock } from '../../../src/base/clock.ts';
 import { rawOf } from '../../../src/base/raw.ts';
@@ -21,17 +23,32 @@ export type World = {
 
 export type Check = { readonly name: string; readonly run: (world: World) => Promise<void> };
 
-/** Runs one check in a folder that is removed afterwards. */
+/** Runs one check in a folder that is removed afterwards; a mount that was left there is a failure. */
 export async function runCheck({ run }: Check, addonPath: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'shelfs-fuse-'));
-  try {
-    await run({ addonPath, door: loadFuseDoor(addonPath), folder });
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  await run({ addonPath, door: loadFuseDoor(addonPath), folder });
+  assert.deepEqual(mountsIn(folder), []);
+  rmSync(folder, { recursive: true });
+}
+
+/** Lines of the kernel's list that name a path. */
+export function mountsIn(folder: string): string[] {
+  const table = readFileSync('/proc/self/mountinfo', 'latin1');
+  return table.split('\n').filter((line) => line.includes(folder));
 }
 
 export type MountedTree = { readonly path: string; readonly port: FusePort; readonly tree: Tree };
+
+export async function mountTree(world: World, tree: Tree): Promise<MountedTree> {
+  const path = join(world.folder, 'mnt');
+  // A dead mount is there, and does not seem to be.
+  if (!mountsIn(path)[0]) mkdirSync(path, { recursive: true });
+  const { door } = world;
+  const options = { mountpoint: rawOf(path), allowOther: false, clock: systemClock, door };
+  const port = await mountFuse({ ...options, listener: tree });
+  tree.port = port;
+  return { path, port, tree };
+}
 
 /** Mounts a tree, and unmounts it when it was looked at. */
 export async function mounted(
@@ -39,22 +56,13 @@ export async function mounted(
   tree: Tree,
   look: (mount: MountedTree) => Promise<void>,
 ): Promise<void> {
-  const path = join(world.folder, 'mnt');
-  mkdirSync(path, { recursive: true });
-  const { door } = world;
-  const options = {
-    mountpoint: rawOf(path),
-    allowOther: false,
-    clock: systemClock,
-    listener: tree,
-  };
-  const port = await mountFuse({ ...options, door });
-  tree.port = port;
+  const mount = await mountTree(world, tree);
   try {
-    await look({ path, port, tree });
+    await look(mount);
   } finally {
-    await port.unmount();
+    await mount.port.unmount();
   }
+  assert.equal(tree.ends, 1);
 }
 
 /** What a program prints, a character a byte. It must end well. */
@@ -63,4 +71,43 @@ export async function run(program: string, ...words: string[]): Promise<string> 
   const { stdout, stderr } = await promisify(execFile)(program, words, options);
   assert.equal(stderr, '');
   return stdout;
+}
+
+export type Started = {
+  readonly child: ChildProcess;
+  /** `0`, `1`, `SIGKILL`, and all that was said. */
+  readonly end: Promise<{ readonly status: string; readonly out: string; readonly errors: string }>;
+};
+
+/** A program that is not waited for. */
+export function start(program: string, ...words: string[]): Started {
+  const child = spawn(program, words, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const closed = once(child, 'close');
+  const end = Promise.all([closed, text(child.stdout), text(child.stderr)]).then(
+    ([[code, signal], out, errors]) => ({ status: String(signal ?? code), out, errors }),
+  );
+  return { child, end };
+}
+
+/** Reads a file with a handler for SIGINT that breaks the read off; says `read N` or the name of an errno. */
+export function startPython(path: string, how = ''): Started {
+  const script = `
+import errno, os, signal, sys
+class Told(Exception): pass
+def told(*_): raise Told()
+signal.signal(signal.SIGINT, told)
+try:
+    fd = os.open(sys.argv[1], os.O_RDONLY ${how})
+    total = 0
+    while True:
+        got = len(os.read(fd, 65536))
+        total += got
+        if got == 0: break
+    print('read', total)
+except Told:
+    print('interrupted')
+except OSError as error:
+    print(errno.errorcode[error.errno])
+`;
+  return start('python3', '-c', script, path);
 }

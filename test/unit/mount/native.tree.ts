@@ -89,6 +89,7 @@ export class Tree implements FuseListener {
   intercept: (request: Request) => boolean = () => false;
   ends = 0;
   #port: FusePort | undefined;
+  #watchers: (() => void)[] = [];
   #handles = new Map<number, TreeFile>();
   #handle = 0;
   #early: Buffer[] = [];
@@ -121,6 +122,19 @@ export class Tree implements FuseListener {
       this.seen.push(request);
       if (!this.intercept(request)) this.#answer(request);
     }
+    for (const look of this.#watchers) look();
+  }
+
+  /** Resolves when it is so after a batch of requests. */
+  async until(isSo: () => boolean): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const look = () => {
+      if (isSo()) resolve();
+    };
+    this.#watchers.push(look);
+    look();
+    await promise;
+    this.#watchers = this.#watchers.filter((other) => other !== look);
   }
 
   count(opcode: number): number {

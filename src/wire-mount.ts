@@ -1,0 +1,88 @@
+/** A mount as this machine has it: the catalog open for reading, recall behind it, the kernel in front. */
+import type { Clock } from './base/clock.ts';
+import { type Host, processName } from './base/machine.ts';
+import type { Raw } from './base/raw.ts';
+import type { Catalog } from './catalog/catalog.ts';
+import { Snapshots } from './catalog/snapshots.ts';
+import type { Config } from './config.ts';
+import { jobsText } from './job/jobs-text.ts';
+import { serveMount } from './mount/mount.ts';
+import { mountFuse } from './mount/native.ts';
+import type { RootView } from './mount/views.ts';
+import type { XattrMode } from './mount/xattrs.ts';
+import type { OpenRecall, RecallOptions } from './wire-recall.ts';
+
+/** What `mount` asks for, as the command says it. */
+export type MountOrder = {
+  /** Absolute. */
+  readonly mountpoint: Raw;
+  /** `live`, `all`, or a snapshot as `Snapshots.resolve` takes it. */
+  readonly view: string;
+  /** Undefined: this host. */
+  readonly host: string | undefined;
+  readonly xattrs: XattrMode;
+  readonly recall: 'block' | 'fail' | 'first';
+  readonly allowOther: boolean;
+};
+
+export type MountSurroundings = {
+  readonly clock: Clock;
+  readonly host: Host;
+  readonly user: { readonly uid: number; readonly gid: number };
+  config(): Promise<Config>;
+  catalog(mode: 'read'): Promise<Catalog>;
+  recall(options: RecallOptions): Promise<OpenRecall>;
+};
+
+/**
+ * Until it is unmounted or the signal is aborted.
+ * @throws CodedError as mountFuse; USAGE for a snapshot that is none
+ */
+export async function wireMount(
+  app: MountSurroundings,
+  order: MountOrder,
+  tell: { onMounted(): void; warn(message: string): void },
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, host, user } = app;
+  const { mountpoint, allowOther } = order;
+  const catalog = await app.catalog('read');
+  const root = rootOf(catalog, order.view);
+  const { recall, wantedText, close } = await app.recall({
+    policy: order.recall === 'fail' ? 'fail' : 'block',
+    onMedium: () => {},
+    warn: tell.warn,
+  });
+  try {
+    await serveMount(
+      {
+        catalog,
+        clock,
+        contents: recall,
+        states: recall,
+        root,
+        hostName: order.host ?? host.name,
+        pool: (await app.config()).backup.pool,
+        xattrs: order.xattrs,
+        owner: { ...user, seconds: Math.floor(clock.nowMs() / 1000) },
+        processName,
+        wantedText,
+        jobsText: () => jobsText(catalog),
+        onReadFailure: ({ pid, error }) =>
+          tell.warn(
+            `a read by process ${pid} (${processName(pid) ?? 'gone'}) failed: ${error.message}`,
+          ),
+        openPort: (listener) => mountFuse({ mountpoint, allowOther, clock, listener }),
+      },
+      () => tell.onMounted(),
+      signal,
+    );
+  } finally {
+    await close();
+  }
+}
+
+function rootOf(catalog: Catalog, view: string): RootView {
+  if (view === 'live' || view === 'all') return { kind: view };
+  return { kind: 'snapshot', snapshotId: new Snapshots(catalog).resolve(view).id };
+}

@@ -1,0 +1,314 @@
+/** Reads: answered late, by a file, by the kernel alone, or never, because their reader is gone. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, openSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Check, mounted, run, start, startPython, type World } from './native.check.ts';
+import {
+  FOPEN_DIRECT_IO,
+  FOPEN_KEEP_CACHE,
+  FOPEN_PASSTHROUGH,
+  OPCODE,
+  type Read,
+  Tree,
+  type TreeFile,
+} from './native.tree.ts';
+
+const checks: Check[] = [];
+const check = (name: string, run: Check['run']) => checks.push({ name, run });
+
+export const READS_CHECKS: readonly Check[] = checks;
+
+const bytes = Buffer.from('0123456789'.repeat(1000));
+/** Its reads wait until somebody answers them. */
+const late: TreeFile = {
+  node: 2,
+  name: 'late',
+  bytes,
+  openFlags: FOPEN_DIRECT_IO,
+  onRead: () => {},
+};
+const plain: TreeFile = { node: 3, name: 'plain', bytes: Buffer.from('hello\n') };
+
+/** A file of its own outside, open for reading. */
+function staged(world: World, content: Buffer): { readonly file: number; readonly path: string } {
+  const path = join(world.folder, 'staged');
+  writeFileSync(path, content);
+  return { file: openSync(path, 'r'), path };
+}
+
+/** Blocks this very thread until it is over. */
+function blocked(script: string, ...words: string[]): string {
+  return execFileSync('sh', ['-c', script, 'sh', ...words], {
+    encoding: 'latin1',
+    timeout: 20_000,
+  });
+}
+
+check('200 readers wait without a thread each, and nobody else waits for them', async (world) => {
+  const tree = new Tree([late, plain]);
+  await mounted(world, tree, async ({ path }) => {
+    const readers = Array.from({ length: 200 }, () => start('cat', join(path, 'late')));
+    await tree.until(() => tree.waiting.size === 200);
+    assert.equal(await run('cat', join(path, 'plain')), 'hello\n');
+    assert.match(await run('ls', '-l', path), /late\n.*plain\n/);
+    for (const reader of readers.splice(0, 50)) reader.child.kill('SIGKILL');
+    await tree.until(() => tree.waiting.size === 150);
+    // Each reads on until its end.
+    tree.intercept = () => {
+      for (const read of tree.waiting.values()) tree.answer(read);
+      return false;
+    };
+    for (const read of tree.waiting.values()) tree.answer(read);
+    const keepAnswering = tree.until(() => {
+      for (const read of tree.waiting.values()) tree.answer(read);
+      return tree.count(OPCODE.RELEASE) >= 200;
+    });
+    for (const { end } of readers) assert.equal((await end).out, bytes.toString());
+    await keepAnswering;
+  });
+});
+
+check(
+  'a waiting reader ends at once by SIGINT with a handler, without one, and by SIGKILL',
+  async (world) => {
+    const tree = new Tree([late]);
+    await mounted(world, tree, async ({ path }) => {
+      const file = join(path, 'late');
+      const expected = [
+        { signal: 'SIGINT', begin: () => startPython(file), status: '0', out: 'interrupted\n' },
+        { signal: 'SIGINT', begin: () => start('cat', file), status: 'SIGINT', out: '' },
+        { signal: 'SIGKILL', begin: () => start('cat', file), status: 'SIGKILL', out: '' },
+      ] as const;
+      for (const { signal, begin, status, out } of expected) {
+        const reader = begin();
+        await tree.until(() => tree.waiting.size === 1);
+        reader.child.kill(signal);
+        assert.deepEqual(await reader.end, { status, out, errors: '' });
+        await tree.until(() => tree.waiting.size === 0);
+      }
+      assert.equal(tree.seen.filter(({ opcode }) => opcode === OPCODE.INTERRUPT).length >= 3, true);
+    });
+  },
+);
+
+check('a reader that was stopped and continued reads on', async (world) => {
+  const tree = new Tree([late]);
+  await mounted(world, tree, async ({ path }) => {
+    const reader = start('head', '-c', '100', join(path, 'late'));
+    await tree.until(() => tree.waiting.size === 1);
+    reader.child.kill('SIGSTOP');
+    reader.child.kill('SIGCONT');
+    // The kernel may have broken the read off and begun it again.
+    void tree.until(() => {
+      for (const read of tree.waiting.values()) tree.answer(read);
+      return reader.child.exitCode !== null;
+    });
+    assert.equal((await reader.end).out, bytes.subarray(0, 100).toString());
+  });
+});
+
+check(
+  'of two readers of one file, one is killed and the other served; then it is read again',
+  async (world) => {
+    const tree = new Tree([late]);
+    await mounted(world, tree, async ({ path }) => {
+      const [killed, served] = [start('cat', join(path, 'late')), start('cat', join(path, 'late'))];
+      await tree.until(() => tree.waiting.size === 2);
+      killed.child.kill('SIGKILL');
+      assert.equal((await killed.end).status, 'SIGKILL');
+      await tree.until(() => tree.waiting.size === 1);
+      const third = start('cat', join(path, 'late'));
+      await tree.until(() => tree.waiting.size === 2);
+      const answering = tree.until(() => {
+        for (const read of tree.waiting.values()) tree.answer(read);
+        return tree.count(OPCODE.RELEASE) === 3;
+      });
+      assert.equal((await served.end).out, bytes.toString());
+      assert.equal((await third.end).out, bytes.toString());
+      await answering;
+    });
+  },
+);
+
+check(
+  'while JavaScript is busy a reader can be killed whose request it has not seen',
+  async (world) => {
+    const tree = new Tree([late]);
+    await mounted(world, tree, async ({ path }) => {
+      // The name is not known yet: the lookup waits for JavaScript, which waits for this.
+      const script = `
+      cat "$1" & reader=$!
+      until grep -q request_wait /proc/$reader/wchan; do :; done
+      kill -9 $reader
+      wait $reader 2>/dev/null || echo $?`;
+      assert.equal(blocked(script, join(path, 'late')), '137\n');
+    });
+    assert.equal(tree.waiting.size, 0);
+  },
+);
+
+check('while JavaScript is busy a served file is read', async (world) => {
+  const content = Buffer.alloc(3_000_000, 'served');
+  const { file, path: stagedPath } = staged(world, content);
+  const tree = new Tree([
+    {
+      node: 5,
+      name: 'served',
+      bytes: content,
+      openFlags: FOPEN_DIRECT_IO,
+      onOpen: (handle) => tree.port.serve(handle, file),
+      onRead: () => assert.fail('answered natively'),
+    },
+  ]);
+  await mounted(world, tree, async ({ path }) => {
+    const [go, done] = [join(world.folder, 'go'), join(world.folder, 'done')];
+    execFileSync('mkfifo', [go, done]);
+    const words = [join(path, 'served'), stagedPath, go, done];
+    const wait = 'exec 3<"$1"; cat "$3"; cmp - "$2" <&3 && echo same >"$4"';
+    const reader = start('sh', '-c', wait, 'sh', ...words);
+    await tree.until(() => tree.count(OPCODE.OPEN) === 1);
+    const before = tree.seen.length;
+    assert.equal(blocked('echo >"$3"; cat "$4"', ...words), 'same\n');
+    assert.equal(tree.seen.length, before);
+    assert.equal((await reader.end).status, '0');
+  });
+  closeSync(file);
+});
+
+for (const place of ['/tmp', '/dev/shm']) {
+  check(
+    `a served file in ${place} is read as it is, from memory or not, also beyond its end`,
+    async (world) => {
+      const content = Buffer.alloc(2_500_000, 'bytes of a staged file');
+      const path = execFileSync('mktemp', ['-p', place, 'shelfs-served-XXXXXX'], {
+        encoding: 'utf8',
+      }).trim();
+      writeFileSync(path, content);
+      // Out of the cache, where the file system has one to leave.
+      execFileSync('dd', [
+        `of=${path}`,
+        'oflag=nocache',
+        'conv=notrunc,fdatasync',
+        'count=0',
+        'status=none',
+      ]);
+      const file = openSync(path, 'r');
+      const served = new Map<number, number>();
+      const file_: TreeFile = {
+        node: 5,
+        name: 'served',
+        bytes: Buffer.concat([content, Buffer.alloc(5000)]),
+        openFlags: FOPEN_DIRECT_IO,
+        onOpen: (handle, tree) => {
+          served.set(handle, file);
+          tree.port.serve(handle, file);
+        },
+        onRead: () => assert.fail('answered natively'),
+      };
+      const cached = { ...file_, node: 6, name: 'cached', openFlags: FOPEN_KEEP_CACHE };
+      const tree = new Tree([file_, { ...cached, bytes: content }]);
+      await mounted(world, tree, async ({ path: at, port }) => {
+        for (let round = 0; round < 2; round += 1) {
+          await run('cmp', path, join(at, 'served'));
+          await run('cmp', path, join(at, 'cached'));
+        }
+        const tail = await run(
+          'dd',
+          `if=${join(at, 'served')}`,
+          'bs=4096',
+          'skip=610',
+          'status=none',
+        );
+        assert.equal(tail, content.subarray(4096 * 610).toString('latin1'));
+        assert.throws(() => port.serve([...served.keys()][0] ?? 0, file), /EEXIST/);
+        await Promise.all([...served.keys()].map((handle) => port.stopServing(handle)));
+      });
+      closeSync(file);
+      execFileSync('rm', [path]);
+    },
+  );
+}
+
+check('a read that waited is answered from a file, which may be closed at once', async (world) => {
+  const { path: stagedPath } = staged(world, bytes);
+  const tree = new Tree([
+    {
+      ...late,
+      onRead: ({ unique, offset, lengthBytes }, { port }) => {
+        const file = openSync(stagedPath, 'r');
+        port.replyFromFile({ unique, file, offset, lengthBytes });
+        closeSync(file);
+      },
+    },
+  ]);
+  await mounted(world, tree, async ({ path }) => {
+    const readers = Array.from({ length: 20 }, () => start('cat', join(path, 'late')));
+    for (const { end } of readers) assert.equal((await end).out, bytes.toString());
+    // A short file shortens; what cannot be read is an error.
+    truncateSync(stagedPath, 4000);
+    assert.equal((await run('cat', join(path, 'late'))).length, 4000);
+  });
+});
+
+check('a file that cannot be read is EIO, a wrong one a bug', async (world) => {
+  const { path: stagedPath } = staged(world, bytes);
+  const writeOnly = openSync(stagedPath, constants.O_WRONLY);
+  const byFile = ({ unique, offset, lengthBytes }: Read, { port }: Tree) =>
+    port.replyFromFile({ unique, file: writeOnly, offset, lengthBytes });
+  const tree = new Tree([
+    { ...late, onRead: byFile },
+    {
+      ...late,
+      node: 5,
+      name: 'served',
+      onOpen: (handle, { port }) => port.serve(handle, writeOnly),
+    },
+  ]);
+  await mounted(world, tree, async ({ path, port }) => {
+    for (const name of ['late', 'served']) {
+      assert.match((await start('cat', join(path, name)).end).errors, /Input\/output error/);
+    }
+    assert.throws(() => port.serve(77, 9999), /EBADF/);
+    assert.throws(
+      () => port.replyFromFile({ unique: 1, file: 9999, offset: 0, lengthBytes: 1 }),
+      /EBADF/,
+    );
+    await assert.rejects(port.stopServing(77), /ENOENT/);
+  });
+  closeSync(writeOnly);
+});
+
+check('the kernel reads a file alone where it is permitted', async (world) => {
+  const { file, path: stagedPath } = staged(world, bytes);
+  let backingId = 0;
+  const through: TreeFile = {
+    node: 5,
+    name: 'through',
+    bytes,
+    get openFlags() {
+      return backingId > 0 ? FOPEN_PASSTHROUGH : 0;
+    },
+    get backingId() {
+      return Math.max(0, backingId);
+    },
+  };
+  const tree = new Tree([through]);
+  await mounted(world, tree, async ({ path, port }) => {
+    backingId = port.openBacking(file);
+    // Linux 6.9 and CAP_SYS_ADMIN, or it says why not.
+    assert.equal(backingId > 0, port.agreement.hasPassthrough);
+    assert.equal(await run('cat', join(path, 'through')), bytes.toString());
+    assert.equal(tree.count(OPCODE.READ), backingId > 0 ? 0 : 1);
+    if (backingId <= 0) return;
+    const [first, second] = [
+      await run('sha256sum', stagedPath),
+      await run('sha256sum', join(path, 'through')),
+    ];
+    assert.equal(first.split(' ')[0], second.split(' ')[0]);
+    port.closeBacking(backingId);
+    assert(port.openBacking(9999) < 0);
+    assert.throws(() => port.closeBacking(9999), /ENOENT/);
+  });
+  closeSync(file);
+});

@@ -1,0 +1,70 @@
+/**
+ * A process that serves a mount and comes to its end in the middle of a read: node native.child.ts ADDON PATH DEED.
+ * Says `mounted`, then `read` for each read, and serves on until its deed or its death.
+ */
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { systemClock } from '../../../src/base/clock.ts';
+import { rawOf } from '../../../src/base/raw.ts';
+import { loadFuseDoor } from '../../../src/mount/door.ts';
+import { mountFuse } from '../../../src/mount/native.ts';
+import { FOPEN_DIRECT_IO, Tree } from './native.tree.ts';
+
+const DEEDS: Readonly<Record<string, (reads: number) => void>> = {
+  serve: () => {},
+  exit: () => process.exit(7),
+  'exit later': () => {
+    setImmediate(() => process.exit(7));
+  },
+  throw: () => {
+    throw new Error('a bug in a handler');
+  },
+  'throw and go on': (reads) => {
+    process.once('uncaughtException', ({ message }) => say(message));
+    if (reads === 1) throw new Error('a bug in a handler');
+  },
+};
+
+function say(line: string): void {
+  if (isMainThread) process.stdout.write(`${line}\n`);
+  else parentPort?.postMessage(line);
+}
+
+async function serve(addonPath: string, path: string, deed: string): Promise<void> {
+  let reads = 0;
+  const late = {
+    node: 2,
+    name: 'late',
+    bytes: Buffer.alloc(10_000),
+    openFlags: FOPEN_DIRECT_IO,
+    onRead: () => {
+      reads += 1;
+      say('read');
+      DEEDS[deed]?.(reads);
+    },
+  };
+  const tree = new Tree([late, { ...late, node: 3, name: 'cached', openFlags: 0 }]);
+  const door = loadFuseDoor(addonPath);
+  const mountpoint = rawOf(path);
+  const options = { mountpoint, allowOther: false, clock: systemClock, door };
+  tree.port = await mountFuse({ ...options, listener: tree });
+  say('mounted');
+  const { why } = await tree.ended.promise;
+  say(why);
+}
+
+/** The mount is a worker's; this thread outlives it. */
+function serveInWorker(args: readonly string[], deed: string): void {
+  const worker = new Worker(new URL(import.meta.url), { workerData: { args, deed } });
+  worker.on('message', (line: string) => {
+    say(line);
+    if (line === 'read' && deed === 'terminate') void worker.terminate();
+  });
+  worker.on('error', ({ message }) => say(message));
+  worker.on('exit', () => say('worker left'));
+}
+
+const [, , ...args] = process.argv;
+const [addonPath = '', path = '', deed = ''] = args;
+if (!isMainThread) await serve(workerData.args[0], workerData.args[1], workerData.deed);
+else if (deed.startsWith('worker: ')) serveInWorker(args, deed.slice('worker: '.length));
+else await serve(addonPath, path, deed);
