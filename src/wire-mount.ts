@@ -59,7 +59,7 @@ export async function wireMount(
         catalog,
         clock,
         contents: recall,
-        states: { state: () => 'nearline', etaSeconds: () => undefined },
+        states: recall,
         root,
         hostName: order.host ?? host.name,
         pool: (await app.config()).backup.pool,

@@ -152,7 +152,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
   demo: {
-    usage: 'demo',
+    usage: 'demo [path]',
     describe: 'Everything on a virtual library, in a minute',
     load: async () => {
       const { demo } = await import('./demo.ts');

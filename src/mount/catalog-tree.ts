@@ -6,7 +6,7 @@ import { highOfDirectory, highOfFile, lowOfDirectory, lowOfFile } from './inode-
 import { catalogListing, FIRST_PAGE_ROWS, type Listing } from './listing.ts';
 import { NextDirectory } from './next-directory.ts';
 import { directoryNode, fileNode } from './node-id.ts';
-import { Places } from './places.ts';
+import { type NotedPlace, Places } from './places.ts';
 import type { FileAttributes } from './protocol/attributes.ts';
 import type { EntryReply } from './protocol/reply.ts';
 import type { View } from './views.ts';
@@ -70,9 +70,9 @@ export class CatalogTree {
     return { row, attributes: this.#attributes(row, undefined) };
   }
 
-  /** The directory a file was met in last, for what belongs to a path; undefined when it was long ago. */
-  directoryOf(inodeId: number): number | undefined {
-    return this.#places.directoryOf(inodeId);
+  /** Where a file was met last, for what belongs to a path; undefined when it was long ago. */
+  placeOf(inodeId: number): NotedPlace | undefined {
+    return this.#places.of(inodeId);
   }
 
   #toEntry(place: Place, row: NodeRow): EntryReply {
@@ -80,7 +80,8 @@ export class CatalogTree {
     const entrySeconds = view.isFixed ? FOREVER_SECONDS : LIVE_SECONDS;
     if (!isDirectoryRow(row)) {
       const nodeId = fileNode(row[NODE.inode], { hasXattrs: row[NODE.xattrs] !== null });
-      this.#places.note(row[NODE.inode], place.directoryId);
+      const { directoryId } = place;
+      this.#places.note(row[NODE.inode], { viewNumber: view.number, directoryId });
       const attributes = this.#attributes(row, undefined);
       return { nodeId, attributes, entrySeconds, attributeSeconds: FOREVER_SECONDS };
     }

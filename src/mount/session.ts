@@ -220,7 +220,8 @@ export class Session {
       return;
     }
     const contentId = node.row[NODE.content] ?? undefined;
-    const file = { nodeId, contentId, sizeBytes: node.row[NODE.size] };
+    const { place } = node;
+    const file = { nodeId, contentId, sizeBytes: node.row[NODE.size], place };
     this.#replies.open(unique, this.#files.open(file, callerOf(request)));
   }
 
@@ -281,14 +282,17 @@ export class Session {
     this.#files.release(request.u64(0)).catch((error: unknown) => this.#ended.reject(error));
   }
 
-  #openDirectory({ unique, nodeId }: RequestReader): void {
-    const { filesystem } = this.#tools;
+  #openDirectory(request: RequestReader): void {
+    const { unique, nodeId } = request;
+    const { filesystem, contents } = this.#tools;
     const found = filesystem.list(nodeId);
     const self = filesystem.attributes(nodeId);
     if (!found || !self) {
       this.#replies.error(unique, found ? 'ENOENT' : 'ENOTDIR');
       return;
     }
+    const place = filesystem.directoryPlace(nodeId);
+    if (place) contents.listed(callerOf(request), place);
     const handle = this.#nextDirectory;
     this.#nextDirectory += 1;
     const { listing } = found;
