@@ -48,7 +48,7 @@ export async function wireMount(
   const { mountpoint, allowOther } = order;
   const catalog = await app.catalog('read');
   const root = rootOf(catalog, order.view);
-  const { recall, close } = await app.recall({
+  const { recall, wantedText, close } = await app.recall({
     policy: order.recall === 'fail' ? 'fail' : 'block',
     onMedium: () => {},
     warn: tell.warn,
@@ -66,7 +66,7 @@ export async function wireMount(
         xattrs: order.xattrs,
         owner: { ...user, seconds: Math.floor(clock.nowMs() / 1000) },
         processName,
-        wantedText: () => '',
+        wantedText,
         jobsText: () => jobsText(catalog),
         onReadFailure: ({ pid, error }) =>
           tell.warn(

@@ -23,11 +23,13 @@ import type { StartRequest, StartTools } from './job/backup/start.ts';
 import type { Finding } from './job/doctor.ts';
 import type { InitRequest, InitResult } from './job/init.ts';
 import type { LabelMediaRequest } from './job/media.ts';
+import type { RecallEvent, RecallReport } from './job/recall.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';
 import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
+import type { WantedMedium } from './job/wanted.ts';
 import type { Library, LibraryDevices } from './storage/library.ts';
 import type { MountOrder } from './wire-mount.ts';
-import type { OpenRecall, RecallOptions } from './wire-recall.ts';
+import type { OpenRecall, RecallOptions, RecallOrder } from './wire-recall.ts';
 
 export type WireOptions = {
   readonly stateDirectory: string;
@@ -95,6 +97,14 @@ export interface App {
   umount(mountpoint: Raw, how: 'plain' | 'forced'): Promise<void>;
   /** Contents by way of the stage; closed by who opened it, before the application is. */
   recall(options: RecallOptions): Promise<OpenRecall>;
+  /** Brings whole trees into the stage. */
+  recallPaths(
+    order: RecallOrder,
+    listen: (event: RecallEvent) => void,
+    signal: AbortSignal,
+  ): Promise<RecallReport>;
+  /** What is waited for by all processes. */
+  wanted(signal: AbortSignal): Promise<WantedMedium[]>;
   /** Ends a backup, whether its process is still there or not. Resolves with the state it is in now. */
   cancelJob(jobNumber: number, signal: AbortSignal): Promise<string>;
   /** May be called twice. */
@@ -196,6 +206,14 @@ export function wire(options: WireOptions): App {
     recall: async (asked) => {
       const { wireRecall } = await import('./wire-recall.ts');
       return wireRecall(app, asked);
+    },
+    recallPaths: async (order, listen, signal) => {
+      const { wireRecallPaths } = await import('./wire-recall.ts');
+      return wireRecallPaths(app, order, listen, signal);
+    },
+    wanted: async (signal) => {
+      const { wireWanted } = await import('./wire-recall.ts');
+      return wireWanted(app, signal);
     },
     cancelJob: async (jobNumber, signal) => {
       const { stateDirectory } = options;

@@ -17,7 +17,9 @@ export type PlacedContent = {
   readonly startByte: number;
 };
 
-const TABLE = '(start INTEGER, content INTEGER, PRIMARY KEY(start, content)) WITHOUT ROWID';
+/** A content has one place, however many names. */
+const TABLE =
+  '(start INTEGER, content INTEGER, PRIMARY KEY(start, content) ON CONFLICT IGNORE) WITHOUT ROWID';
 /** Entries looked at without a turn for others: some 3 ms. */
 const ENTRIES_A_TURN = 256;
 

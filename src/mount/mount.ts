@@ -7,6 +7,7 @@ import { Media } from '../catalog/media.ts';
 import { Nodes } from '../catalog/nodes.ts';
 import { roomOf } from '../catalog/room.ts';
 import { Snapshots } from '../catalog/snapshots.ts';
+import { named } from '../catalog/sqlite-error.ts';
 import type { ContentReader } from './content.ts';
 import { type ContentStates, FileFacts } from './file-facts.ts';
 import { Filesystem } from './filesystem.ts';
@@ -63,6 +64,7 @@ export async function serveMount(
     ...assemble(tools, { nodes, snapshots, live }),
     port,
     statfs: () => statfsOf(tools),
+    nameError: (error) => named(error, catalog.path),
   });
   listener.set(session);
   const following = new AbortController();

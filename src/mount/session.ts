@@ -29,6 +29,8 @@ export type SessionTools = {
   statfs(): StatfsReply;
   /** What the process calls itself (`comm`); undefined where it is gone. */
   processName(pid: number): string | undefined;
+  /** What a failing catalog threw, by its name; any other error as it is. */
+  nameError(error: unknown): unknown;
   /** A read that failed: for the log. The same failure of one process is told once. */
   onReadFailure(failure: {
     readonly nodeId: number;
@@ -123,7 +125,8 @@ export class Session {
     const { unique } = request;
     try {
       this.#dispatch(request);
-    } catch (error) {
+    } catch (thrown) {
+      const error = this.#tools.nameError(thrown);
       if (!(error instanceof CodedError)) throw error;
       this.#replies.error(unique, error.failure.errno);
     }
@@ -251,7 +254,8 @@ export class Session {
     try {
       const result = await this.#files.read(read, signal);
       if (result.kind === 'bytes') this.#replies.bytes(unique, result.bytes);
-    } catch (error) {
+    } catch (thrown) {
+      const error = this.#tools.nameError(thrown);
       if (!(error instanceof CodedError)) throw error;
       this.#replies.error(unique, error.failure.errno);
       if (error !== INTERRUPTED) this.#tell({ nodeId, pid: caller.pid, error });
@@ -331,7 +335,13 @@ export class Session {
     if (directory.isFinished) return;
     directory.isFinished = true;
     setImmediate(() => {
-      if (!this.#isOver) this.#tools.filesystem.finished(directory.nodeId);
+      if (this.#isOver) return;
+      try {
+        this.#tools.filesystem.finished(directory.nodeId);
+      } catch (thrown) {
+        // Nobody has asked for it yet; who does is told.
+        if (!(this.#tools.nameError(thrown) instanceof CodedError)) this.#ended.reject(thrown);
+      }
     });
   }
 

@@ -108,6 +108,12 @@ export class Recall {
     return this.#server.states.etaSeconds(contentId);
   }
 
+  /** In the library, as far as anybody has looked. */
+  isPresent(barcode: string): boolean {
+    this.#tools.presence.refreshSoon(this.#closed.signal);
+    return this.#tools.presence.isPresent(barcode);
+  }
+
   /** Some of it is proven, or all; told by the loop. */
   onProven(fill: Fill): void {
     const entry = this.#entries.get(fill.content.hash.toString('hex'));

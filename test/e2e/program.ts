@@ -36,6 +36,8 @@ export type ShelfOptions = {
 /** Of the drives of a virtual library, all together. */
 export type DriveFigures = {
   readonly loads: number;
+  readonly locates: number;
+  readonly backhitches: number;
   readonly bytesRead: number;
   readonly modelSeconds: number;
 };
@@ -164,10 +166,10 @@ export class Shelf {
   /** All drives together; those of a process that runs as of its last load. */
   async figures(): Promise<DriveFigures> {
     const { drives } = await this.json('library', 'status');
-    const sum = { loads: 0, bytesRead: 0, modelSeconds: 0 };
+    const sum = { loads: 0, locates: 0, backhitches: 0, bytesRead: 0, modelSeconds: 0 };
+    const names = ['loads', 'locates', 'backhitches', 'bytesRead', 'modelSeconds'] as const;
     for (const { statistics } of drives)
-      for (const name of ['loads', 'bytesRead', 'modelSeconds'] as const)
-        sum[name] += statistics[name];
+      for (const name of names) sum[name] += statistics[name];
     return sum;
   }
 

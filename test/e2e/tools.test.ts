@@ -93,6 +93,7 @@ test('copying everything with all of it on tape: the same tree, each cartridge l
     await copied.unmount(mounted);
     const byCopy = await copied.figures();
 
+    console.log(JSON.stringify({ idle, byRestore, byCopy, status: await copied.ok('library','status') }));
     expect(differences(source, copy)).toBe('');
     expect(await allocatedBlocks(copy)).toBe(await allocatedBlocks(source));
     const listed = await okProgram(['getfattr', '-R', '-h', '-d', '-m', '-', copy]);

@@ -43,6 +43,8 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     mount: notAsked,
     umount: notAsked,
     recall: notAsked,
+    recallPaths: notAsked,
+    wanted: notAsked,
     close: () => {},
     init: async (request) => {
       done.requests.push(request);
