@@ -168,8 +168,7 @@ export class Shelf {
     const { drives } = await this.json('library', 'status');
     const sum = { loads: 0, locates: 0, backhitches: 0, bytesRead: 0, modelSeconds: 0 };
     const names = ['loads', 'locates', 'backhitches', 'bytesRead', 'modelSeconds'] as const;
-    for (const { statistics } of drives)
-      for (const name of names) sum[name] += statistics[name];
+    for (const { statistics } of drives) for (const name of names) sum[name] += statistics[name];
     return sum;
   }
 
