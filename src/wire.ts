@@ -194,7 +194,13 @@ export function wire(options: WireOptions): App {
     },
     backup: async (request, listen, signal) => {
       const { startBackup } = await import('./job/backup/start.ts');
-      return startBackup(request, await backupTools(app, openDoor), listen, signal);
+      const tools = await backupTools(app, openDoor);
+      const { operator, close } = await app.operator();
+      try {
+        return await startBackup(request, { ...tools, operator }, listen, signal);
+      } finally {
+        await close();
+      }
     },
     dryRun: async (request, signal) => {
       const { startDryRun } = await import('./job/backup/start.ts');
@@ -210,7 +216,13 @@ export function wire(options: WireOptions): App {
     },
     restore: async (request, listen, signal) => {
       const { restore } = await import('./job/restore/restore.ts');
-      return restore(...(await restoreOrder(app, request)), listen, signal);
+      const [order, tools] = await restoreOrder(app, request);
+      const { operator, close } = await app.operator();
+      try {
+        return await restore(order, { ...tools, operator }, listen, signal);
+      } finally {
+        await close();
+      }
     },
     mount: async (order, tell, signal) => {
       const { wireMount } = await import('./wire-mount.ts');

@@ -48,6 +48,8 @@ export type AskRequest = Omit<NewQuestion, 'deadlineMs' | 'attempt'> & {
   readonly watch?: Watch | undefined;
   /** Default: the operator's. */
   readonly timeoutMs?: number | undefined;
+  /** It is not answered at once. Whatever is held may be let go of now. */
+  onAsked?(): void | Promise<void>;
 };
 
 export interface Operator {
@@ -81,11 +83,14 @@ const ANSWER_POLL_MS = 1000;
 /** From an answer to the cartridge being held: a poll, and others' look at its label before. */
 const MOMENT_MS = 300_000;
 
-/** Nobody is there: every question gets its default at once. */
+/** Nobody is there: what the world does not answer at once gets its default. */
 export const absentOperator: Operator = {
   attemptsMax: 1,
   recent: () => [],
-  ask: async ({ byDefault }) => byDefault,
+  ask: async ({ watch, byDefault }, signal) => {
+    const seen = await watch?.look(undefined, signal);
+    return seen?.kind === 'answer' ? seen.answer : byDefault;
+  },
 };
 
 export function askingOperator(tools: OperatorTools): Operator {
@@ -94,7 +99,7 @@ export function askingOperator(tools: OperatorTools): Operator {
     attemptsMax: settings.attemptsMax,
     recent: () => [...board.open(), ...board.answeredSince(clock.nowMs() - MOMENT_MS)],
     async ask(request, signal) {
-      const { watch, timeoutMs = settings.timeoutMs, attempt = 1, ...asked } = request;
+      const { watch, timeoutMs = settings.timeoutMs, attempt = 1, onAsked, ...asked } = request;
       const before = watch && (await patiently(watch, undefined, { tools, signal }));
       if (before?.kind === 'answer') return before.answer;
       if (isForPerson(asked) && !announcer.reaches) return asked.byDefault;
@@ -102,6 +107,7 @@ export function askingOperator(tools: OperatorTools): Operator {
       const question = board.post({ ...asked, attempt, deadlineMs: nowMs + timeoutMs }, nowMs);
       announcer.tell({ kind: 'asked', question });
       try {
+        await onAsked?.();
         const proposed = await waitFor(question, { watch, timeoutMs }, { tools, signal });
         // Somebody else's answer may have come while the cartridge was being looked at.
         board.answer(question.id, proposed, clock.nowMs());

@@ -17,7 +17,9 @@ import { backupCopies } from '../../src/job/backup/start.ts';
 import { labelMedium } from '../../src/job/media.ts';
 import type { RestoreEvent, RestoreReport } from '../../src/job/restore/report.ts';
 import { restore } from '../../src/job/restore/restore.ts';
+import type { Operator } from '../../src/storage/operator.ts';
 import { libraryOf } from './library-of.ts';
+import { libraryByHand } from './operator-world.ts';
 import { scratchDirectory } from './scratch.ts';
 import { SimWorld } from './world.ts';
 
@@ -30,6 +32,10 @@ export type BackupWorldOptions = {
   /** What the catalog takes the cartridges to hold; left out: what they hold. */
   readonly claimedBytes?: number;
   readonly drives?: number;
+  /** A person is the changer: test/sim/operator-world.ts has the hand. */
+  readonly isByHand?: boolean;
+  /** Cartridges that the catalog knows from the beginning; default: all. */
+  readonly registered?: number;
   /** Lines of the config below [library]. */
   readonly config?: string;
 };
@@ -44,6 +50,7 @@ export type BackupOptions = {
   readonly listen?: (event: BackupEvent) => void;
   /** Called in the middle of the run, when it goes over to a cartridge that has no label yet. */
   readonly beforeLabel?: () => Promise<void>;
+  readonly operator?: Operator;
   readonly signal?: AbortSignal;
 };
 
@@ -88,7 +95,7 @@ export class BackupWorld {
     const catalog = Catalog.create(join(state, 'catalog.sqlite'), clock);
     onTestFinished(() => catalog.close());
     new Media(catalog).add(
-      barcodes.map((barcode) => ({
+      barcodes.slice(0, options.registered).map((barcode) => ({
         barcode,
         kind: 'tape',
         pool: 'main',
@@ -96,7 +103,7 @@ export class BackupWorld {
         capacityBytes: options.claimedBytes ?? capacityBytes,
       })),
     );
-    const library = await libraryOf(sim);
+    const library = await (options.isByHand ? libraryByHand(sim) : libraryOf(sim));
     const config = parseConfig(`[library]\nkind = "virtual"\n${options.config ?? ''}`, 'config');
     const tools: BackupTools = {
       catalog,
@@ -143,7 +150,8 @@ export class BackupWorld {
       await options.beforeLabel?.();
       return this.tools.label(...medium);
     };
-    return backup(this.#order(options), { ...this.tools, label }, listen, options.signal ?? go);
+    const tools = { ...this.tools, label, operator: options.operator };
+    return backup(this.#order(options), tools, listen, options.signal ?? go);
   }
 
   /** As the command does it: in as many runs as the drives make needful. */
@@ -178,6 +186,7 @@ export class BackupWorld {
       catalog?: Catalog;
       /** Sees each event as it comes. */
       listen?: (event: RestoreEvent) => void;
+      operator?: Operator;
     } = {},
   ): Promise<{ to: string; tree: string; report: RestoreReport }> {
     const to = options.to ?? (await scratchDirectory());
@@ -192,7 +201,7 @@ export class BackupWorld {
         to: rawOf(to),
         overwrite: options.overwrite ?? false,
       },
-      { ...this.tools, catalog },
+      { ...this.tools, catalog, operator: options.operator },
       options.listen ?? (() => {}),
       go,
     );

@@ -15,9 +15,10 @@ import type { ArchiveConfig, BackupConfig } from '../../config.ts';
 import { HashPool } from '../../hash/pool.ts';
 import { FORMAT_BOUNDS, type PlanLimits, planLimits, roundUp } from '../../pack/limits.ts';
 import type { Library } from '../../storage/library.ts';
+import { absentOperator, type Operator } from '../../storage/operator.ts';
 import { changePolicyOf, filterOf, parseSourceOptions } from '../source-options.ts';
 import { beginDryRun, beginJob } from './begin.ts';
-import { closingReserve } from './closing-reserve.ts';
+import { CLOSING_SHARE_MAX, closingReserve } from './closing-reserve.ts';
 import { deduplicate } from './deduplicate.ts';
 import { Digester } from './digester.ts';
 import { type DryRunReport, entriesOf, forecastRun } from './dry-run.ts';
@@ -70,6 +71,8 @@ export type BackupTools = {
   /** Whether the processor has instructions for SHA-256. */
   hasSha256(): boolean;
   label(barcode: string, pool: string, signal: AbortSignal): Promise<Medium>;
+  /** Who brings cartridges and decides about failures; left out: nobody is there. */
+  readonly operator?: Operator | undefined;
 };
 
 /** Archives that the clock or a warning ends early: their openings and digests, which the plan does not know of. */
@@ -397,11 +400,14 @@ class BackupJob {
   #mediaSet(): MediaSet {
     const { catalog, library, clock, backup, archive } = this.#tools;
     const { pool } = this.#request;
-    return new MediaSet({
+    const set: MediaSet = new MediaSet({
       library,
       clock,
       media: new Media(catalog),
       archives: new Archives(catalog),
+      operator: this.#tools.operator ?? absentOperator,
+      who: `backup (job ${this.#job.number})`,
+      ordinal: () => this.#ordinal(set),
       pool,
       avoid: new Set(this.#request.avoid),
       blockBytes: archive.block,
@@ -416,6 +422,22 @@ class BackupJob {
       onAttach: (barcode, drive) => this.#listen({ event: 'medium', barcode, drive }),
       warn: (message) => this.#tally.warn(message),
     });
+    return set;
+  }
+
+  /** By what is still to be stored; duplicates and what changes meanwhile make it about. */
+  #ordinal(set: MediaSet): { readonly number: number; readonly expected: number | undefined } {
+    const archives = new Archives(this.#tools.catalog);
+    const used = new Set(
+      archives
+        .ofJob(this.#job.number)
+        .flatMap(({ archiveId }) => archives.copies(archiveId).map(({ mediumId }) => mediumId)),
+    );
+    // What closes a cartridge takes its share.
+    const roomBytes = (set.freshRoomBytes() ?? 0) * (1 - CLOSING_SHARE_MAX);
+    const bytes = this.#run.outstanding().waitingBytes * this.#request.copies;
+    const more = roomBytes > 0 ? Math.max(1, Math.ceil(bytes / roomBytes)) : undefined;
+    return { number: used.size + 1, expected: more && used.size + more };
   }
 
   #policy(): CopyPolicy {

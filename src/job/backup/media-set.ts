@@ -5,11 +5,12 @@
  */
 import { strict as assert } from 'node:assert';
 import type { Clock } from '../../base/clock.ts';
-import { CodedError } from '../../base/errors.ts';
+import { CodedError, type FailureCode } from '../../base/errors.ts';
 import type { Archives } from '../../catalog/archives.ts';
 import type { Media, Medium } from '../../catalog/media.ts';
 import { parseBarcode } from '../../domain/barcode.ts';
 import {
+  GENERATIONS,
   type GenerationName,
   isDriveGeneration,
   parseGeneration,
@@ -17,7 +18,10 @@ import {
 import { defaultMarginBytes, roomBytes } from '../../pack/limits.ts';
 import type { MediumRoom } from '../../pack/place.ts';
 import type { Library } from '../../storage/library.ts';
+import type { Operator } from '../../storage/operator.ts';
+import { decideFailure } from '../../storage/operator-failure.ts';
 import { Tape } from '../../storage/tape.ts';
+import { HandMedia } from './hand-media.ts';
 import type { CopyTarget } from './open-archive.ts';
 import { type ArchiveProof, verifyArchive } from './verify.ts';
 
@@ -36,7 +40,13 @@ export type MediaTools = {
   readonly verify: boolean;
   /** Whether to wait for drives that other processes have. */
   readonly isPatient: boolean;
-  /** Drives are waited for: why, and undefined when the waiting is over. */
+  /** Who brings cartridges where a person is the changer. */
+  readonly operator: Operator;
+  /** `backup (job 7)` */
+  readonly who: string;
+  /** Which cartridge of the run the next one is, counted from 1, and of how many about. */
+  ordinal(): { readonly number: number; readonly expected: number | undefined };
+  /** Drives or cartridges are waited for: why, and undefined when the waiting is over. */
   onWait(reason: string | undefined): void;
   /** A copy did not read back. */
   onDamage(): void;
@@ -60,6 +70,13 @@ const ROOM_BLOCKS_MIN = 4;
 /** What a backup writes to, now or one day. */
 const WRITABLE_STATES: ReadonlySet<string> = new Set(['unlabelled', 'scratch', 'filling']);
 
+/** Where a person loads: another cartridge is there, or none. */
+const GONE: ReadonlySet<FailureCode> = new Set([
+  'MEDIUM_OFFLINE',
+  'DRIVE_EMPTY',
+  'MEDIUM_MISMATCH',
+]);
+
 /** With less left than this share nothing worth a load fits. */
 const FULL_SHARE = 0.01;
 
@@ -72,10 +89,15 @@ export class MediaSet {
   readonly #filled = new Map<number, number>();
   readonly #proofs = new Map<number, ArchiveProof[]>();
   readonly #toldBytes = new Map<string, number>();
-  #isSmaller = false;
+  readonly #hand: HandMedia | undefined;
+  #isOtherwise = false;
 
   constructor(tools: MediaTools) {
     this.#tools = tools;
+    const { library } = tools;
+    const isUsable = (medium: Medium) => this.#isUsable(medium);
+    const register = (barcode: string) => this.#register(barcode);
+    if (library.isByHand) this.#hand = new HandMedia({ ...tools, isUsable, register });
   }
 
   /** Barcodes written to, in order of their first archive. */
@@ -104,14 +126,34 @@ export class MediaSet {
     return [...this.#attached.values()];
   }
 
-  /** A cartridge said, when it was attached, that it has less room than the plan was told: plan anew. */
-  get isSmaller(): boolean {
-    return this.#isSmaller;
+  /**
+   * What was attached is not what the plan was told: a cartridge has less room, or a person brought another one. Plan
+   * anew; nothing was written.
+   */
+  get isOtherwise(): boolean {
+    return this.#isOtherwise;
   }
 
-  /** What the plan may use: media of the pool that are in the library now. */
+  /** Whether a person may bring what there is not. */
+  get isByHand(): boolean {
+    return this.#hand !== undefined;
+  }
+
+  /** What a run writes to: where a person is the changer, what is in a drive, then whatever is brought. */
+  async roomsToWrite(signal: AbortSignal): Promise<MediumRoom[]> {
+    const rooms = await this.rooms(signal);
+    const hand = this.#hand;
+    if (!hand) return rooms;
+    const roomBytes = this.freshRoomBytes() ?? 0;
+    const more = HandMedia.newKeys().map(
+      (key): MediumRoom => ({ key, state: 'scratch', roomBytes }),
+    );
+    return [...rooms.filter(({ key }) => hand.has(key)), ...more];
+  }
+
+  /** What the plan may use: media of the pool that are in the library now; all of them where a person is the changer. */
   async rooms(signal: AbortSignal): Promise<MediumRoom[]> {
-    this.#isSmaller = false;
+    this.#isOtherwise = false;
     const present = await this.#present(signal);
     const rooms = this.#tools.media
       .list()
@@ -136,7 +178,7 @@ export class MediaSet {
     return names.find((name) => name !== undefined) ?? GENERATION_DEFAULT;
   }
 
-  /** Room of an empty medium of the pool; undefined where there is none to tell. */
+  /** Room of an empty medium of the pool; undefined where there is none to tell, and none can be brought. */
   freshRoomBytes(): number | undefined {
     const all = this.#tools.media
       .list()
@@ -146,11 +188,13 @@ export class MediaSet {
     const rooms = (written.length > 0 ? written : all).map((medium) =>
       this.#roomOf({ ...medium, writtenBytes: 0 }),
     );
-    return rooms.length === 0 ? undefined : Math.min(...rooms);
+    if (rooms.length > 0) return Math.min(...rooms);
+    return this.#hand && this.#roomWhole(GENERATIONS[this.generation()].nativeBytes, undefined);
   }
 
   /**
-   * Attaches the media of the next archive and lets go of all others. Where another process has the drives, it is waited
+   * Attaches the media of the next archive, unless `isOtherwise` then says that the plan is out of date, and lets go of
+   * all others. Where another process has the drives, it is waited
    * for, with none held meanwhile: two jobs of two copies each would wait for each other for ever.
    * @throws AttachFailure, of DRIVE_BUSY and LIBRARY_BUSY only where nobody waits
    */
@@ -181,9 +225,38 @@ export class MediaSet {
     }
     const targets: CopyTarget[] = [];
     for (const barcode of barcodes) {
-      targets.push(this.#attached.get(barcode) ?? (await this.#attach(barcode, signal)));
+      if (HandMedia.isNew(barcode)) {
+        await this.#hand?.bring(new Set(this.#attached.keys()), signal);
+        this.#isOtherwise = true;
+        return [];
+      }
+      const target = this.#attached.get(barcode) ?? (await this.#attach(barcode, signal));
+      if (!target) return [];
+      targets.push(target);
     }
     return targets;
+  }
+
+  /**
+   * What is to be done about a medium whose drive gave up. While somebody is asked, nothing is held.
+   * @returns `bad`: it is to be dropped
+   */
+  async decide(
+    mediumId: number,
+    error: CodedError,
+    signal: AbortSignal,
+  ): Promise<'retry' | 'bad' | 'abort'> {
+    const { operator, who, onWait } = this.#tools;
+    const barcode = this.barcodeOf(mediumId);
+    let isAsked = false;
+    const onAsked = async () => {
+      isAsked = true;
+      onWait(error.message);
+      await this.close();
+    };
+    const decision = await decideFailure({ barcode, error, who, onAsked }, operator, signal);
+    if (isAsked) onWait(undefined);
+    return decision;
   }
 
   /** After a failure the medium is not written again in this run; a bad one is marked. */
@@ -241,14 +314,15 @@ export class MediaSet {
     for (const barcode of [...this.#attached.keys()]) await this.#detach(barcode);
   }
 
-  async #attach(barcode: string, signal: AbortSignal): Promise<CopyTarget> {
-    const { media, archives, library, onAttach } = this.#tools;
+  /** @returns undefined where a person has taken it away */
+  async #attach(barcode: string, signal: AbortSignal): Promise<CopyTarget | undefined> {
+    const { media, archives, onAttach } = this.#tools;
     let medium = media.find(barcode);
     assert(medium, `no medium ${barcode}`);
     try {
       if (medium.state === 'unlabelled') medium = await this.#tools.label(barcode, signal);
-      assert(medium.uuid !== undefined, 'labelled');
-      const tape = await Tape.attach(library, { barcode, uuid: medium.uuid }, signal);
+      const tape = await this.#attachTape(medium, signal);
+      if (!tape) return undefined;
       try {
         onAttach(barcode, tape.drive.name);
         if (tape.blockBytes !== this.#tools.blockBytes) {
@@ -267,6 +341,19 @@ export class MediaSet {
     } catch (error) {
       if (error instanceof CodedError) throw new AttachFailure(medium.id, error);
       throw error;
+    }
+  }
+
+  async #attachTape({ barcode, uuid }: Medium, signal: AbortSignal): Promise<Tape | undefined> {
+    assert(uuid !== undefined, 'labelled');
+    try {
+      return await Tape.attach(this.#tools.library, { barcode, uuid }, signal);
+    } catch (error) {
+      const isGone = error instanceof CodedError && GONE.has(error.code);
+      if (!this.#hand || !isGone) throw error;
+      this.#hand.forget(barcode);
+      this.#isOtherwise = true;
+      return undefined;
     }
   }
 
@@ -312,7 +399,7 @@ export class MediaSet {
       this.#tools.warn(`${barcode} says that it has no room left; it is written no more`);
     }
     const missingBytes = (this.#toldBytes.get(barcode) ?? 0) - this.#roomOf(media.get(mediumId));
-    this.#isSmaller ||= missingBytes > MEASURE_TOLERANCE_BYTES;
+    this.#isOtherwise ||= missingBytes > MEASURE_TOLERANCE_BYTES;
   }
 
   async #verify({ mediumId, tape }: CopyTarget, signal: AbortSignal): Promise<void> {
@@ -355,19 +442,23 @@ export class MediaSet {
     );
   }
 
-  #roomOf(medium: Medium): number {
-    const pool = this.#tools.media.pools().find(({ id }) => id === medium.poolId);
+  #roomOf({ poolId, capacityBytes, writtenBytes }: Medium): number {
+    return this.#roomWhole(capacityBytes, poolId, writtenBytes);
+  }
+
+  #roomWhole(capacityBytes: number, poolId: number | undefined, writtenBytes = 0): number {
+    const pool = this.#tools.media.pools().find(({ id }) => id === poolId);
     return roomBytes({
-      targetFillBytes: Math.floor(medium.capacityBytes * TARGET_FILL_SHARE),
-      writtenBytes: medium.writtenBytes,
-      remainingBytes: medium.capacityBytes - medium.writtenBytes,
-      marginBytes: pool?.marginBytes ?? defaultMarginBytes(medium.capacityBytes),
+      targetFillBytes: Math.floor(capacityBytes * TARGET_FILL_SHARE),
+      writtenBytes,
+      remainingBytes: capacityBytes - writtenBytes,
+      marginBytes: pool?.marginBytes ?? defaultMarginBytes(capacityBytes),
     });
   }
 
   /** Barcodes in the library; unknown ones that could be written are registered. Without a changer: all. */
   async #present(signal: AbortSignal): Promise<ReadonlySet<string>> {
-    const { library, media, autoLabel, pool } = this.#tools;
+    const { library, media, autoLabel } = this.#tools;
     const status = await library.status(signal);
     if (!status.changer) return new Set(media.list().map(({ barcode }) => barcode));
     const present = new Set<string>();
@@ -375,17 +466,21 @@ export class MediaSet {
       if (barcode === null) continue;
       present.add(barcode);
       if (!autoLabel || media.find(barcode)) continue;
-      const facts = parseBarcode(barcode);
-      if (facts.kind !== 'data' || facts.worm || !isDriveGeneration(facts.generation.name))
-        continue;
-      const { name, nativeBytes } = facts.generation;
-      // Some that are known may hold less than most: the chip will tell when it is attached.
-      const known = media.list().filter(({ generation }) => generation === name);
-      const capacities = known.map((medium) => medium.capacityBytes);
-      const capacityBytes = capacities.length > 0 ? Math.max(...capacities) : nativeBytes;
-      media.add([{ barcode, kind: 'tape', pool, generation: name, capacityBytes }]);
+      this.#register(barcode);
     }
     return present;
+  }
+
+  /** With what others of its generation hold: some hold less than most, as the chip tells when it is attached. */
+  #register(barcode: string): void {
+    const { media, pool } = this.#tools;
+    const facts = parseBarcode(barcode);
+    if (facts.kind !== 'data' || facts.worm || !isDriveGeneration(facts.generation.name)) return;
+    const { name, nativeBytes } = facts.generation;
+    const known = media.list().filter(({ generation }) => generation === name);
+    const capacities = known.map((medium) => medium.capacityBytes);
+    const capacityBytes = capacities.length > 0 ? Math.max(...capacities) : nativeBytes;
+    media.add([{ barcode, kind: 'tape', pool, generation: name, capacityBytes }]);
   }
 }
 
@@ -401,9 +496,8 @@ export class AttachFailure extends Error {
   }
 }
 
-function isBusy(error: unknown): error is AttachFailure {
-  return (
-    error instanceof AttachFailure &&
-    (error.failure.code === 'DRIVE_BUSY' || error.failure.code === 'LIBRARY_BUSY')
-  );
+function isBusy(error: unknown): error is Error {
+  const failure = error instanceof AttachFailure ? error.failure : error;
+  const code = failure instanceof CodedError ? failure.code : undefined;
+  return code === 'DRIVE_BUSY' || code === 'LIBRARY_BUSY';
 }
