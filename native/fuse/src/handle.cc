@@ -1,6 +1,7 @@
 #include "handle.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include <utility>
 
@@ -48,6 +49,7 @@ Napi::Value Handle::start(const Napi::CallbackInfo& info) {
   const auto device = descriptor(info[0]);
   const auto offer = bytes_of(info[1]);
   if (!device || !offer || offer->length != sizeof(InitOut) || !info[2].IsObject()) return refused(info, EINVAL);
+  if (fcntl(*device, F_GETFL) < 0) return refused(info, errno);
   Door& door = Door::of(env);
   const Napi::Object object = door.handle_class_.New({});
   // An environment that is being ended makes no objects any more.

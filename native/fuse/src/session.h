@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <sys/uio.h>
 
 #include <atomic>
@@ -45,6 +46,15 @@ class Served {
  private:
   const std::shared_ptr<Office> office_;
 };
+
+/** Beyond what any agreement allows. */
+constexpr uint32_t kReadBytesMax = 64 << 20;
+
+/** The connection is gone: whoever reads the device hears of it. */
+inline bool is_gone(int error) {
+  return error == ENODEV || error == ECONNABORTED || error == EPERM || error == EPIPE || error == ECONNRESET ||
+         error == ENOTCONN;
+}
 
 /** What INIT agreed on, in the kernel's own structures. */
 struct Agreement {
