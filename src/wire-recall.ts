@@ -2,15 +2,25 @@
 import { mkdirSync, statfsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Clock } from './base/clock.ts';
+import { CodedError } from './base/errors.ts';
+import type { Host } from './base/machine.ts';
+import type { Raw } from './base/raw.ts';
+import { printable } from './base/text.ts';
 import { Archives } from './catalog/archives.ts';
 import { Catalog } from './catalog/catalog.ts';
 import { RunDb, systemProcesses } from './catalog/run-db.ts';
 import { RunStage } from './catalog/run-stage.ts';
+import { RunWants } from './catalog/run-wants.ts';
+import { Tree } from './catalog/tree.ts';
+import { isAlive } from './catalog/writers.ts';
 import { CATALOG_FILE, type Config, RUN_DB_FILE } from './config.ts';
 import { HashPool } from './hash/pool.ts';
+import { type RecallEvent, type RecallReport, recallPaths } from './job/recall.ts';
+import { formatWanted, listWanted, type WantedMedium } from './job/wanted.ts';
 import { decliningAsker, type MediumAsker, watchingAsker } from './recall/asker.ts';
 import { REFUSED_DEFAULT, systemPrograms } from './recall/guard.ts';
 import { openRecall } from './recall/open.ts';
+import { Presence } from './recall/presence.ts';
 import type { Recall } from './recall/recall.ts';
 import type { Library } from './storage/library.ts';
 
@@ -19,11 +29,28 @@ export type RecallOptions = {
   readonly policy: 'block' | 'fail';
   /** Who brings a medium that is not there. Default: it is waited for as long as the config says, and nobody is asked. */
   readonly asker?: MediumAsker | undefined;
+  /** Left out, programs that move no tape are refused. */
+  readonly isUnguarded?: boolean;
   onMedium(barcode: string): void;
   warn(message: string): void;
 };
 
-export type OpenRecall = { readonly recall: Recall; close(): Promise<void> };
+export type OpenRecall = {
+  readonly recall: Recall;
+  /** What is waited for by all processes, for people. */
+  wantedText(): string;
+  close(): Promise<void>;
+};
+
+/** What `recall` asks for, as the command says it. */
+export type RecallOrder = {
+  /** Absolute and normal. */
+  readonly paths: readonly Raw[];
+  /** Undefined: this host. */
+  readonly host: string | undefined;
+  /** A snapshot or a time; undefined: the newest. */
+  readonly at: string | undefined;
+};
 
 /** As many as a disk of its own would keep, a tenth of one that is shared. */
 const STAGE_BYTES_MAX = 50e9;
@@ -69,8 +96,8 @@ export async function wireRecall(
     settings: {
       attemptsMax: attempts,
       holdMs: hold * 1000,
-      refused: refuse ?? REFUSED_DEFAULT,
-      budgetBytes: budget ?? Number.POSITIVE_INFINITY,
+      refused: options.isUnguarded ? [] : (refuse ?? REFUSED_DEFAULT),
+      budgetBytes: (options.isUnguarded ? undefined : budget) ?? Number.POSITIVE_INFINITY,
     },
     record: (work) => {
       const writer = Catalog.open(path, { mode: 'write', clock });
@@ -81,14 +108,65 @@ export async function wireRecall(
       }
     },
   });
+  const wants = new RunWants(runDb);
+  const isPresent = (barcode: string) => recall.isPresent(barcode);
   return {
     recall,
+    wantedText: () => formatWanted(listWanted({ catalog, wants, isAlive, isPresent })),
     async close() {
       await recall.close();
       await hashes.close();
       runDb.close();
     },
   };
+}
+
+/** Brings whole trees into the stage. @throws CodedError USAGE, PATH_UNKNOWN; as `recallPaths` */
+export async function wireRecallPaths(
+  app: RecallSurroundings & { readonly host: Host },
+  order: RecallOrder,
+  listen: (event: RecallEvent) => void,
+  signal: AbortSignal,
+): Promise<RecallReport> {
+  const catalog = await app.catalog('read');
+  const tree = new Tree(catalog);
+  const hostName = order.host ?? app.host.name;
+  const host = tree.directories.hosts().find(({ name }) => name === hostName);
+  if (!host) {
+    const sentence = `nothing of host ${printable(hostName)} is known; \`shelfs backup\` makes a snapshot`;
+    throw new CodedError('USAGE', sentence);
+  }
+  const snapshot = tree.resolveSnapshot(order.at);
+  const { recall, close } = await wireRecall(app, {
+    policy: 'block',
+    isUnguarded: true,
+    onMedium: (barcode) => listen({ event: 'medium', barcode }),
+    warn: (message) => listen({ event: 'warning', message }),
+  });
+  try {
+    const caller = { pid: process.pid, uid: process.getuid?.() ?? 0 };
+    const request = { paths: order.paths, hostId: host.id, snapshot };
+    return await recallPaths(request, { catalog, recall, caller }, listen, signal);
+  } finally {
+    await close();
+  }
+}
+
+/** What is waited for by all processes; the library is asked what it holds. */
+export async function wireWanted(
+  app: RecallSurroundings,
+  signal: AbortSignal,
+): Promise<WantedMedium[]> {
+  const catalog = await app.catalog('read');
+  const presence = new Presence(() => app.library(), app.clock);
+  await presence.look(signal);
+  const runDb = RunDb.open(resolve(app.stateDirectory, RUN_DB_FILE));
+  try {
+    const isPresent = (barcode: string) => presence.isPresent(barcode);
+    return listWanted({ catalog, wants: new RunWants(runDb), isAlive, isPresent });
+  } finally {
+    runDb.close();
+  }
 }
 
 export function stageDirectory({ stateDirectory, stage }: Config): string {

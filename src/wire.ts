@@ -21,13 +21,17 @@ import type { DryRunReport } from './job/backup/dry-run.ts';
 import type { BackupReport, Listen } from './job/backup/report.ts';
 import type { StartRequest, StartTools } from './job/backup/start.ts';
 import type { Finding } from './job/doctor.ts';
+import type { EraseRequest } from './job/erase.ts';
 import type { InitRequest, InitResult } from './job/init.ts';
+import type { LabelTools } from './job/label.ts';
 import type { LabelMediaRequest } from './job/media.ts';
+import type { RecallEvent, RecallReport } from './job/recall.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';
 import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
+import type { WantedMedium } from './job/wanted.ts';
 import type { Library, LibraryDevices } from './storage/library.ts';
 import type { MountOrder } from './wire-mount.ts';
-import type { OpenRecall, RecallOptions } from './wire-recall.ts';
+import type { OpenRecall, RecallOptions, RecallOrder } from './wire-recall.ts';
 
 export type WireOptions = {
   readonly stateDirectory: string;
@@ -73,6 +77,12 @@ export interface App {
   capacityOf(barcode: string): Promise<number | undefined>;
   /** Writes the labels of registered cartridges, in turn. */
   labelMedia(request: LabelMediaRequest, signal: AbortSignal): Promise<Medium[]>;
+  /** Makes a cartridge scratch whose archives nobody needs. @throws CodedError naming what would be lost */
+  eraseMedium(
+    name: string,
+    request: Omit<EraseRequest, 'medium'>,
+    signal: AbortSignal,
+  ): Promise<Medium>;
   /** Backs sources up; goes on with a run of theirs that was cut short. */
   backup(request: StartRequest, listen: Listen, signal: AbortSignal): Promise<BackupReport>;
   /** What a backup would do. */
@@ -95,6 +105,14 @@ export interface App {
   umount(mountpoint: Raw, how: 'plain' | 'forced'): Promise<void>;
   /** Contents by way of the stage; closed by who opened it, before the application is. */
   recall(options: RecallOptions): Promise<OpenRecall>;
+  /** Brings whole trees into the stage. */
+  recallPaths(
+    order: RecallOrder,
+    listen: (event: RecallEvent) => void,
+    signal: AbortSignal,
+  ): Promise<RecallReport>;
+  /** What is waited for by all processes. */
+  wanted(signal: AbortSignal): Promise<WantedMedium[]>;
   /** Ends a backup, whether its process is still there or not. Resolves with the state it is in now. */
   cancelJob(jobNumber: number, signal: AbortSignal): Promise<string>;
   /** May be called twice. */
@@ -146,20 +164,14 @@ export function wire(options: WireOptions): App {
         : undefined;
     },
     labelMedia: async (request, signal) => {
-      const { backup, archive } = await config();
-      const tools = { clock, random, host: host.name, program: options.program };
       const { labelMedia } = await import('./job/media.ts');
-      return labelMedia(
-        {
-          ...tools,
-          catalog: await app.catalog('write'),
-          library: await app.library(),
-          pool: backup.pool,
-          blockBytes: archive.block,
-        },
-        request,
-        signal,
-      );
+      return labelMedia(await labelTools(app), request, signal);
+    },
+    eraseMedium: async (name, request, signal) => {
+      const { eraseMedium } = await import('./job/erase.ts');
+      const { findMedium } = await import('./job/media.ts');
+      const tools = await labelTools(app);
+      return eraseMedium(tools, { ...request, medium: findMedium(tools.catalog, name) }, signal);
     },
     backup: async (request, listen, signal) => {
       const { startBackup } = await import('./job/backup/start.ts');
@@ -196,6 +208,14 @@ export function wire(options: WireOptions): App {
     recall: async (asked) => {
       const { wireRecall } = await import('./wire-recall.ts');
       return wireRecall(app, asked);
+    },
+    recallPaths: async (order, listen, signal) => {
+      const { wireRecallPaths } = await import('./wire-recall.ts');
+      return wireRecallPaths(app, order, listen, signal);
+    },
+    wanted: async (signal) => {
+      const { wireWanted } = await import('./wire-recall.ts');
+      return wireWanted(app, signal);
     },
     cancelJob: async (jobNumber, signal) => {
       const { stateDirectory } = options;
@@ -246,6 +266,21 @@ export function wire(options: WireOptions): App {
     },
   };
   return app;
+}
+
+async function labelTools(app: App): Promise<LabelTools> {
+  const { backup, archive } = await app.config();
+  const { clock, random, host, program } = app;
+  return {
+    clock,
+    random,
+    host: host.name,
+    program,
+    catalog: await app.catalog('write'),
+    library: await app.library(),
+    pool: backup.pool,
+    blockBytes: archive.block,
+  };
 }
 
 async function backupTools(app: App, openDoor: () => ScsiDoor): Promise<StartTools> {

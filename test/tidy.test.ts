@@ -33,7 +33,7 @@ const FLOORS: Record<string, readonly string[]> = {
     'wire-recall.ts',
   ],
   'wire-mount.ts': [...PURE, 'config.ts', 'catalog', 'mount', 'job', 'wire-recall.ts'],
-  'wire-recall.ts': [...PURE, 'config.ts', 'hash', 'catalog', 'storage', 'recall'],
+  'wire-recall.ts': [...PURE, 'config.ts', 'hash', 'catalog', 'storage', 'recall', 'job'],
   'main.ts': ['base', 'cli'],
 };
 

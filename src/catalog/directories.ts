@@ -136,6 +136,13 @@ export class Directories {
     return path as Raw;
   }
 
+  /** Of a host's root the place of hosts. */
+  parent(directoryId: number): number {
+    const row = this.#parent.get(directoryId);
+    assert(row, `no directory ${directoryId}`);
+    return row[0];
+  }
+
   /** The root directory of the host a directory belongs to. */
   root(directoryId: number): number {
     for (let id = directoryId; ; ) {

@@ -15,7 +15,12 @@ export interface Background {
    * to the log file.
    */
   start(moreArguments: readonly string[], logPath: string): Promise<Started>;
+  /** Runs another command line of this program to its end. */
+  run(words: readonly string[]): Promise<Said>;
 }
+
+/** What a command said, on both streams, and its exit status. */
+export type Said = { readonly status: number; readonly text: string };
 
 export type Started =
   | { readonly kind: 'ready'; readonly pid: number }
@@ -27,6 +32,9 @@ export const NO_BACKGROUND: Background = {
   tellReady() {},
   start: async () => {
     throw new CodedError('USAGE', 'there is no background here; say --foreground');
+  },
+  run: async () => {
+    throw new CodedError('USAGE', 'there is no program here to be started');
   },
 };
 
@@ -53,6 +61,20 @@ export function backgroundOf(own: BackgroundProcess): Background {
       // Or the directory it was started in could not be unmounted as long as it runs.
       own.chdir('/');
     },
+    run: (words) =>
+      new Promise((resolve, reject) => {
+        const [script = ''] = own.argv.slice(1);
+        const child = spawn(own.execPath, [...own.execArgv, script, ...words], {
+          stdio: ['ignore', 'pipe', 'pipe'],
+        });
+        let text = '';
+        for (const stream of [child.stdout, child.stderr])
+          stream.setEncoding('utf8').on('data', (piece: string) => {
+            text += piece;
+          });
+        child.once('error', reject);
+        child.once('close', (status) => resolve({ status: status ?? FAILURES.FAILED.exit, text }));
+      }),
     async start(moreArguments, logPath) {
       await mkdir(dirname(logPath), { recursive: true });
       const log = await open(logPath, 'a+', 0o600);

@@ -79,6 +79,22 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return (parser, open) => parser.command(restore(open));
     },
   },
+  recall: {
+    usage: 'recall <paths..>',
+    describe: 'Bring files from tape into the stage, so that reading them takes no time',
+    load: async () => {
+      const { recall } = await import('./recall.ts');
+      return (parser, open) => parser.command(recall(open));
+    },
+  },
+  wanted: {
+    usage: 'wanted',
+    describe: 'Which cartridges are waited for, where they are, and by whom',
+    load: async () => {
+      const { wanted } = await import('./wanted.ts');
+      return (parser, open) => parser.command(wanted(open));
+    },
+  },
   snapshots: {
     usage: 'snapshots',
     describe: 'Every snapshot: size, files, and how much differs from the one before',
@@ -152,7 +168,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
   demo: {
-    usage: 'demo',
+    usage: 'demo [path]',
     describe: 'Everything on a virtual library, in a minute',
     load: async () => {
       const { demo } = await import('./demo.ts');

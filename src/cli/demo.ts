@@ -1,98 +1,251 @@
-/** `shelfs demo`: what there is, on a virtual library that goes away again. */
-import { mkdtemp, rm } from 'node:fs/promises';
+/**
+ * `shelfs demo`: everything on a virtual library that goes away again. What it shows are commands as anybody would type
+ * them, run one after the other, with what they print.
+ */
+import { execFile } from 'node:child_process';
+import { appendFile, mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { formatSize } from '../base/bytes.ts';
 import { CodedError } from '../base/errors.ts';
-import type { Library, LibraryStatus } from '../storage/library.ts';
-import { type App, wire } from '../wire.ts';
+import { printable } from '../base/text.ts';
+import type { Background } from './background.ts';
 import { command, type OpenContext } from './context.ts';
-import { formatStatus } from './library.ts';
+import { LETTER, makeSample } from './demo-sample.ts';
 
-type Step = { readonly says: string; readonly shows: string };
+type DriveStatistics = { readonly loads: number; readonly modelSeconds: number };
+
+type Step = { readonly says: string; readonly command: string; readonly shows: string };
+
+const CARTRIDGES = 4;
+/** Room for what is backed up and for catalog, journals and a second run. */
+const ROOM_FACTOR = 1.3;
+const CAPACITY_BYTES_MIN = 500_000_000;
+/** Source, cartridges and the stage. */
+const COPIES_ON_DISK = 3;
+const LINES_SHOWN = 14;
 
 export const demo = (open: OpenContext) =>
   command(
     {
-      command: 'demo',
+      command: 'demo [path]',
       describe: 'Everything on a virtual library, in a minute',
-      builder: (yargs) => yargs,
-      run: async ({ app: { program }, output, signal }) => {
+      builder: (yargs) =>
+        yargs
+          .positional('path', {
+            type: 'string',
+            describe: 'what to back up; default: a sample made for it. It is only read',
+          })
+          .option('keep', { type: 'boolean', describe: 'leave it mounted at the end' }),
+      run: async ({ app, background, output, signal }, { path, keep }) => {
         const directory = await mkdtemp(join(tmpdir(), 'shelfs-demo-'));
+        const steps: Step[] = [];
+        const play = new Play({
+          ...{ directory, background, signal },
+          show: (step) => {
+            steps.push(step);
+            output.note(`\n# ${step.says}\n$ ${step.command}\n${step.shows}`);
+          },
+        });
+        let isKept = false;
         try {
-          const steps: Step[] = [];
-          const say = (says: string, shows: string) => {
-            steps.push({ says, shows });
-            output.note(`\n# ${says}\n${shows}`);
-          };
-          const app = wire({ stateDirectory: join(directory, 'state'), program });
-          const status = await play(app, say, signal).finally(() => app.close());
+          const startMs = app.clock.monotonicMs();
+          await play.all(path === undefined ? undefined : resolve(path));
+          const seconds = Math.round((app.clock.monotonicMs() - startMs) / 1000);
+          isKept = keep ?? false;
+          const end = isKept ? play.kept() : 'The virtual library is gone again.';
           output.result(
-            { steps, status },
-            () => '\nThe virtual library is gone again; `shelfs init` makes one that stays.',
+            { steps, seconds, kept: isKept ? directory : null },
+            () => `\nThat took ${seconds} s. ${end}\n\`shelfs init\` makes a library that stays.`,
           );
         } finally {
-          await rm(directory, { recursive: true, force: true });
+          if (!isKept) await play.tearDown();
         }
       },
     },
     open,
   );
 
-async function play(
-  app: App,
-  say: (says: string, shows: string) => void,
-  signal: AbortSignal,
-): Promise<LibraryStatus> {
-  const request = {
-    kind: 'virtual',
-    cartridges: 4,
-    drives: 2,
-    generation: 'LTO-9',
-    capacityBytes: 2e9,
-  } as const;
-  const made = await app.init(request, signal);
-  const library = await app.library();
-  say(
-    'shelfs init --virtual 4 --drives 2 --generation LTO-9 --capacity 2GB',
-    made.barcodes.join(' '),
-  );
-  say('shelfs library status', formatStatus(await library.status(signal)));
-  const [first = '', second = ''] = made.barcodes;
-  const load = await library.load({ kind: 'cartridge', name: first }, undefined, signal);
-  say(
-    `shelfs library load ${first}   (the drive threads the tape)`,
-    `${first}: ${load.from} to ${load.to}`,
-  );
-  say(
-    `shelfs library load ${second} drive0   (something stands there: refused by name, nothing moves)`,
-    await refusal(library, second, signal),
-  );
-  const unload = await library.unload({ kind: 'drive', number: 0 }, undefined, signal);
-  say(
-    'shelfs library unload drive0   (back to its slot)',
-    `${first}: ${unload.from} to ${unload.to}`,
-  );
-  const out = await library.export({ kind: 'cartridge', name: second }, undefined, signal);
-  say(
-    `shelfs library export ${second}   (to the port, for the vault)`,
-    `${second}: ${out.from} to ${out.to}`,
-  );
-  const status = await library.status(signal);
-  const [drive] = status.drives;
-  const seconds = drive?.statistics?.modelSeconds.toFixed(0) ?? '0';
-  say(
-    'shelfs library status --json   (what it would have taken on a real LTO-9)',
-    `drive 0: ${drive?.statistics?.loads} load, ${seconds} seconds of loading and unloading`,
-  );
-  return status;
+type PlayTools = {
+  readonly directory: string;
+  readonly background: Background;
+  readonly signal: AbortSignal;
+  show(step: Step): void;
+};
+
+class Play {
+  readonly #tools: PlayTools;
+  readonly #state: string;
+  readonly #mountpoint: string;
+  #isMounted = false;
+
+  constructor(tools: PlayTools) {
+    this.#tools = tools;
+    this.#state = join(tools.directory, 'state');
+    this.#mountpoint = join(tools.directory, 'shelf');
+  }
+
+  async all(path: string | undefined): Promise<void> {
+    const sample = await this.#ready(path);
+    await this.#store(path ?? sample, sample);
+    await this.#look(path ?? sample);
+    await this.#restore(path ?? join(sample, 'documents'));
+    await this.#change(join(sample, LETTER));
+    await this.#statistics();
+  }
+
+  kept(): string {
+    const { directory } = this.#tools;
+    const umount = `shelfs umount ${this.#mountpoint} && rm -r ${directory}`;
+    return `It stays mounted at ${this.#mountpoint}; to end it: ${umount}`;
+  }
+
+  /** Whatever happened: nothing is left mounted, nothing is left behind. */
+  async tearDown(): Promise<void> {
+    const { background, directory } = this.#tools;
+    if (this.#isMounted) await background.run(['umount', '--force', this.#mountpoint]);
+    await rm(directory, { recursive: true, force: true });
+  }
+
+  /** The sample, or with a path of its own only the letter that will change. */
+  async #ready(path: string | undefined): Promise<string> {
+    const { directory } = this.#tools;
+    const sample = join(directory, 'home');
+    await mkdir(sample);
+    await mkdir(this.#mountpoint);
+    if (path === undefined) await makeSample(sample);
+    else {
+      await mkdir(join(sample, 'documents'));
+      await writeFile(join(sample, LETTER), 'Dear reader,\nthis is the first version.\n');
+    }
+    const sizeBytes = await this.#sizeOf(path ?? sample);
+    await this.#requireRoom(sizeBytes);
+    const capacity = Math.max(CAPACITY_BYTES_MIN, Math.ceil((sizeBytes * ROOM_FACTOR) / 2));
+    await this.#shelfs('A library with one drive and four cartridges, in files', [
+      'init',
+      ...['--virtual', String(CARTRIDGES), '--generation', 'LTO-9', '--capacity', String(capacity)],
+    ]);
+    return sample;
+  }
+
+  async #store(path: string, sample: string): Promise<void> {
+    await this.#shelfs('What is to be protected', ['source', 'add', path, '--name', 'files']);
+    if (path !== sample)
+      await this.#shelfs('And a letter that will change', [
+        'source',
+        'add',
+        sample,
+        '--name',
+        'letters',
+      ]);
+    await this.#shelfs('To tape: scanned, hashed, packed as plain tar, written', ['backup']);
+    await this.#shelfs('The cartridge goes back to its slot: nothing is in the drive', [
+      ...['library', 'unload', 'drive0'],
+    ]);
+  }
+
+  async #look(path: string): Promise<void> {
+    await this.#shelfs('Everything stands at its path again, with no tape inserted', [
+      ...['mount', this.#mountpoint],
+    ]);
+    this.#isMounted = true;
+    const shown = `${this.#mountpoint}${path}`;
+    await this.#run('Names, sizes and times come from the catalog', 'ls', ['-l', shown]);
+    const found = await this.#output('find', [shown, '-type', 'f', '-print', '-quit']);
+    const file = found.trim();
+    if (file === '') return;
+    await this.#run(
+      'What is known of a file: its hash, the cartridge, the place on it',
+      'getfattr',
+      [...['--absolute-names', '-d', '-m', 'user.shelfs', file]],
+    );
+  }
+
+  async #restore(path: string): Promise<void> {
+    const out = join(this.#tools.directory, 'restored');
+    const from = `${this.#mountpoint}${path}`;
+    const says = 'A copy out of it is the restore: the read waits, the library loads the cartridge';
+    await this.#run(says, 'cp', ['-a', from, out]);
+    await this.#run('Not a bit differs', 'diff', ['-r', '--no-dereference', path, out]);
+  }
+
+  async #change(letter: string): Promise<void> {
+    await appendFile(letter, 'And this is the second.\n');
+    await this.#shelfs('One file has changed since: only that is written', ['backup']);
+    const versions = join(this.#mountpoint, '.shelfs', 'versions', letter);
+    await this.#run('Every version is there', 'ls', ['-l', versions]);
+    const [oldest] = (await this.#output('ls', [versions])).split('\n');
+    const old = join(this.#mountpoint, '.snapshots', oldest ?? 'latest', letter);
+    await this.#run('The letter as it was', 'cat', [old]);
+  }
+
+  async #statistics(): Promise<void> {
+    const words = ['library', 'status', '--json'];
+    const { text } = await this.#tools.background.run(['--state', this.#state, ...words]);
+    const found: { drives: readonly { statistics: DriveStatistics | null }[] } = JSON.parse(text);
+    const lines = found.drives.map(({ statistics }, number) => {
+      const { loads = 0, modelSeconds = 0 } = statistics ?? {};
+      return `drive ${number}: ${loads} loads, ${Math.round(modelSeconds)} s of loading, winding, writing and reading`;
+    });
+    const says = 'What all of this would have taken on a real LTO-9';
+    const command = `shelfs ${words.join(' ')}   (statistics)`;
+    this.#tools.show({ says, command, shows: lines.join('\n') });
+  }
+
+  async #requireRoom(sizeBytes: number): Promise<void> {
+    const { directory } = this.#tools;
+    const { bavail, bsize } = await statfs(directory);
+    const neededBytes = sizeBytes * COPIES_ON_DISK;
+    if (bavail * bsize > neededBytes) return;
+    const sentence = `the demo needs ${formatSize(neededBytes)} in ${directory}; name a smaller directory, or set TMPDIR`;
+    throw new CodedError('TARGET_FULL', sentence, { path: directory });
+  }
+
+  async #sizeOf(path: string): Promise<number> {
+    return Number.parseInt(await this.#output('du', ['-sb', path]), 10);
+  }
+
+  async #shelfs(says: string, words: readonly string[]): Promise<void> {
+    const { background, show, signal } = this.#tools;
+    signal.throwIfAborted();
+    const { status, text } = await background.run(['--state', this.#state, ...words]);
+    show({ says, command: `shelfs ${shell(words)}`, shows: shortened(text) });
+    if (status !== 0)
+      throw new CodedError('FAILED', `the demo ends here: shelfs ${words[0]} failed`);
+  }
+
+  async #run(says: string, program: string, words: readonly string[]): Promise<void> {
+    const text = await this.#output(program, words);
+    this.#tools.show({ says, command: `${program} ${shell(words)}`, shows: shortened(text) });
+  }
+
+  /** Another process: this one would wait for itself where it is mounted. @throws CodedError FAILED */
+  #output(program: string, words: readonly string[]): Promise<string> {
+    const { signal } = this.#tools;
+    return new Promise((resolveText, reject) => {
+      const options = { signal, maxBuffer: 2 ** 26, env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' } };
+      execFile(program, [...words], options, (error, stdout, stderr) => {
+        if (!error) resolveText(stdout);
+        else if (signal.aborted) reject(signal.reason);
+        else {
+          const why = printable(stderr.trim().split('\n')[0] || error.message);
+          reject(new CodedError('FAILED', `${program}: ${why}`, { cause: error }));
+        }
+      });
+    });
+  }
 }
 
-async function refusal(library: Library, name: string, signal: AbortSignal): Promise<string> {
-  try {
-    await library.load({ kind: 'cartridge', name }, 0, signal);
-  } catch (error) {
-    if (error instanceof CodedError) return `shelfs: ${error.message} (exit ${error.failure.exit})`;
-    throw error;
-  }
-  throw new CodedError('FAILED', 'the virtual library moved a cartridge onto another');
+/** Paths of the demo are long: quoted only where a shell would ask for it. */
+function shell(words: readonly string[]): string {
+  return words.map((word) => (/^[\w./:=-]+$/.test(word) ? word : `'${printable(word)}'`)).join(' ');
+}
+
+function shortened(text: string): string {
+  const lines = text.trimEnd().split('\n').map(printable);
+  if (lines.length <= LINES_SHOWN) return lines.join('\n');
+  return [
+    ...lines.slice(0, LINES_SHOWN - 1),
+    `... ${lines.length - LINES_SHOWN + 1} more lines`,
+  ].join('\n');
 }

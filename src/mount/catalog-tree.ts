@@ -1,12 +1,11 @@
 /** Directories and files of the catalog as the kernel sees them, in any view. Never waits on media. */
-import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
 import { isDirectoryRow, NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
 import { highOfDirectory, highOfFile, lowOfDirectory, lowOfFile } from './inode-number.ts';
 import { catalogListing, FIRST_PAGE_ROWS, type Listing } from './listing.ts';
 import { NextDirectory } from './next-directory.ts';
 import { directoryNode, fileNode } from './node-id.ts';
-import { Places } from './places.ts';
+import { type NotedPlace, Places } from './places.ts';
 import type { FileAttributes } from './protocol/attributes.ts';
 import type { EntryReply } from './protocol/reply.ts';
 import type { View } from './views.ts';
@@ -63,16 +62,17 @@ export class CatalogTree {
     return row && this.#attributes(row, directoryNode(view.number, directoryId));
   }
 
-  /** @throws AssertionError for an inode that never was: the kernel knows only those it was told of */
-  file(inodeId: number): { readonly row: NodeRow; readonly attributes: FileAttributes } {
+  /** Undefined for an inode that the catalog has given up since the kernel was told of it. */
+  file(
+    inodeId: number,
+  ): { readonly row: NodeRow; readonly attributes: FileAttributes } | undefined {
     const row = this.#nodes.inode(inodeId);
-    assert(row, `no inode ${inodeId}`);
-    return { row, attributes: this.#attributes(row, undefined) };
+    return row && { row, attributes: this.#attributes(row, undefined) };
   }
 
-  /** The directory a file was met in last, for what belongs to a path; undefined when it was long ago. */
-  directoryOf(inodeId: number): number | undefined {
-    return this.#places.directoryOf(inodeId);
+  /** Where a file was met last, for what belongs to a path; undefined when it was long ago. */
+  placeOf(inodeId: number): NotedPlace | undefined {
+    return this.#places.of(inodeId);
   }
 
   #toEntry(place: Place, row: NodeRow): EntryReply {
@@ -80,7 +80,8 @@ export class CatalogTree {
     const entrySeconds = view.isFixed ? FOREVER_SECONDS : LIVE_SECONDS;
     if (!isDirectoryRow(row)) {
       const nodeId = fileNode(row[NODE.inode], { hasXattrs: row[NODE.xattrs] !== null });
-      this.#places.note(row[NODE.inode], place.directoryId);
+      const { directoryId } = place;
+      this.#places.note(row[NODE.inode], { viewNumber: view.number, directoryId });
       const attributes = this.#attributes(row, undefined);
       return { nodeId, attributes, entrySeconds, attributeSeconds: FOREVER_SECONDS };
     }

@@ -1,5 +1,7 @@
 /** All the mount knows of tapes: somebody can produce a content's bytes, perhaps after minutes. recall/ implements it. */
 
+import type { TreePlace } from '../catalog/below.ts';
+
 /** Who reads, for the storm guard, the log and the operator. */
 export type Caller = { readonly pid: number; readonly uid: number };
 
@@ -9,8 +11,11 @@ export interface ContentReader {
   /**
    * Opens a content for reading; never waits on media. Each is closed once.
    * @param contentId row of the catalog's contents, of one byte or more
+   * @param place where the caller found it: what lies beside it may be read ahead; undefined where nobody remembers
    */
-  open(contentId: number, caller: Caller): OpenContent;
+  open(contentId: number, caller: Caller, place?: TreePlace): OpenContent;
+  /** Somebody reads a directory, perhaps to read what is in it. */
+  listed(caller: Caller, place: TreePlace): void;
 }
 
 export interface OpenContent {

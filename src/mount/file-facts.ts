@@ -10,7 +10,7 @@ export interface ContentStates {
   /**
    * `online`: staged on disk; `nearline`: in a library or attached; `offline`: on a shelf; `lost`: no copy is left.
    */
-  state(contentId: number): 'online' | 'nearline' | 'offline' | 'lost';
+  stateOf(contentId: number): 'online' | 'nearline' | 'offline' | 'lost';
   /** Seconds until the first byte, as far as can be told; undefined while somebody has to bring the medium, or for ever. */
   etaSeconds(contentId: number): number | undefined;
 }
@@ -49,7 +49,7 @@ export class FileFacts {
       copies.length > 0 ? copies.map(line).join('\n') : undefined;
     this.#ofContent = new Map([
       [`${PREFIX}hash`, ({ hash }) => hash?.toString('hex')],
-      [`${PREFIX}state`, (_, contentId) => states.state(contentId)],
+      [`${PREFIX}state`, (_, contentId) => states.stateOf(contentId)],
       [`${PREFIX}tape`, ({ copies }) => each(copies, ({ barcode }) => barcode)],
       [
         `${PREFIX}position`,
@@ -109,9 +109,9 @@ export class FileFacts {
     const { nodes, tree } = this.#tools;
     if (directoryId === undefined) {
       const inodeId = row[NODE.inode];
-      const metIn = tree.directoryOf(inodeId);
-      const name = metIn === undefined ? undefined : nodes.nameOf(metIn, inodeId);
-      return metIn === undefined || name === undefined ? undefined : { directoryId: metIn, name };
+      const met = tree.placeOf(inodeId);
+      const name = met && nodes.nameOf(met.directoryId, inodeId);
+      return met && name !== undefined ? { directoryId: met.directoryId, name } : undefined;
     }
     const [parent, name] = nodes.place(directoryId);
     return { directoryId: parent, name };

@@ -9,6 +9,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../base/errors.ts';
+import type { TreePlace } from '../catalog/below.ts';
 import type { Caller, ContentReader, OpenContent } from './content.ts';
 import type { FusePort } from './port.ts';
 import { OPEN_FLAGS } from './protocol/opcodes.ts';
@@ -18,6 +19,7 @@ export type FileContent = {
   readonly nodeId: number;
   readonly contentId: number | undefined;
   readonly sizeBytes: number;
+  readonly place: TreePlace | undefined;
 };
 
 export type OpenReply = {
@@ -77,13 +79,13 @@ export class Files {
 
   /** Never waits on media. @throws CodedError MEDIUM_UNREADABLE for a file whose bytes are nowhere */
   open(file: FileContent, caller: Caller): OpenReply {
-    const { nodeId, contentId, sizeBytes } = file;
+    const { nodeId, contentId, sizeBytes, place } = file;
     if (sizeBytes === 0) return this.#openText(nodeId, NO_BYTES, OPEN_FLAGS.KEEP_CACHE);
     if (contentId === undefined) {
       const sentence = 'no medium holds the bytes of this file; the catalog knows only its name';
       throw new CodedError('MEDIUM_UNREADABLE', sentence);
     }
-    const content = this.#contents.open(contentId, caller);
+    const content = this.#contents.open(contentId, caller, place);
     const inode = this.#inodeOf(nodeId, sizeBytes);
     const { file: descriptor } = content;
     const backingId = descriptor === undefined ? 0 : this.#backing(inode, descriptor);

@@ -4,6 +4,7 @@
  */
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
+import type { TreePlace } from '../catalog/below.ts';
 import { NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
 import type { Snapshots } from '../catalog/snapshots.ts';
 import { attributesOf, CatalogTree, FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
@@ -15,7 +16,7 @@ import type { FileAttributes } from './protocol/attributes.ts';
 import type { EntryReply } from './protocol/reply.ts';
 import { SnapshotNames } from './snapshots-tree.ts';
 import { VersionsTree } from './versions-tree.ts';
-import { type RootView, type View, viewOf } from './views.ts';
+import { type RootView, VIEW_NUMBER, type View, viewOf } from './views.ts';
 import { type VirtualNode, VirtualNodes } from './virtual.ts';
 
 export type FilesystemTools = {
@@ -28,10 +29,13 @@ export type FilesystemTools = {
 
 export type Attributed = { readonly file: FileAttributes; readonly seconds: number };
 
-/** An inode of the catalog, or something virtual. */
+/** An inode of the catalog and where it was met last, or something virtual. */
 export type OpenedNode =
-  | { readonly kind: 'file'; readonly inodeId: number; readonly row: NodeRow }
+  | { readonly kind: 'file'; readonly row: NodeRow; readonly place: TreePlace | undefined }
   | { readonly kind: 'text'; readonly text: Buffer };
+
+/** No directory of the catalog has this id. */
+const NO_DIRECTORY = 0;
 
 export class Filesystem {
   readonly tree: CatalogTree;
@@ -63,12 +67,11 @@ export class Filesystem {
     const ref = nodeRef(parent);
     if (ref.kind === 'file') return undefined;
     if (ref.kind === 'virtual') {
-      const node = this.#virtual.get(ref.number);
       this.#lookedAtRoot(parent);
+      const node = this.#virtual.get(ref.number);
       return node?.kind === 'directory' ? node.lookup(name) : undefined;
     }
-    const view = this.#view(ref.viewNumber);
-    if (!view.isFixed) this.#tools.live.looked(parent, ref.directoryId);
+    const view = this.#lookedAt(parent, ref);
     const tree = view.isVersions ? this.#versions : this.tree;
     return tree.lookup(view, ref.directoryId, name);
   }
@@ -83,8 +86,10 @@ export class Filesystem {
   /** Undefined where it is not there any more. */
   attributes(nodeId: number): Attributed | undefined {
     const ref = nodeRef(nodeId);
-    if (ref.kind === 'file')
-      return { file: this.tree.file(ref.inodeId).attributes, seconds: FOREVER_SECONDS };
+    if (ref.kind === 'file') {
+      const found = this.tree.file(ref.inodeId);
+      return found && { file: found.attributes, seconds: FOREVER_SECONDS };
+    }
     if (ref.kind === 'virtual') {
       const node = this.#virtual.get(ref.number);
       return node && { file: node.attributes(), seconds: node.kind === 'text' ? 0 : LIVE_SECONDS };
@@ -99,12 +104,11 @@ export class Filesystem {
     const ref = nodeRef(nodeId);
     if (ref.kind === 'file') return undefined;
     if (ref.kind === 'virtual') {
-      const node = this.#virtual.get(ref.number);
       this.#lookedAtRoot(nodeId);
+      const node = this.#virtual.get(ref.number);
       return node?.kind === 'directory' ? { listing: node.list(), isFixed: false } : undefined;
     }
-    const view = this.#view(ref.viewNumber);
-    if (!view.isFixed) this.#tools.live.looked(nodeId, ref.directoryId);
+    const view = this.#lookedAt(nodeId, ref);
     const tree = view.isVersions ? this.#versions : this.tree;
     return { listing: tree.list(view, ref.directoryId), isFixed: view.isFixed };
   }
@@ -121,7 +125,7 @@ export class Filesystem {
   readlink(nodeId: number): Raw | undefined {
     const ref = nodeRef(nodeId);
     if (ref.kind === 'directory') return undefined;
-    if (ref.kind === 'file') return this.tree.file(ref.inodeId).row[NODE.target] ?? undefined;
+    if (ref.kind === 'file') return this.tree.file(ref.inodeId)?.row[NODE.target] ?? undefined;
     const node = this.#virtual.get(ref.number);
     return node?.kind === 'link' ? node.target : undefined;
   }
@@ -129,17 +133,29 @@ export class Filesystem {
   /** What a node's bytes are; undefined for what has none. */
   open(nodeId: number): OpenedNode | undefined {
     const ref = nodeRef(nodeId);
-    if (ref.kind === 'file')
-      return { kind: 'file', inodeId: ref.inodeId, row: this.tree.file(ref.inodeId).row };
+    if (ref.kind === 'file') {
+      const { inodeId } = ref;
+      const found = this.tree.file(inodeId);
+      return found && { kind: 'file', row: found.row, place: this.#placeOf(inodeId) };
+    }
     const node = ref.kind === 'virtual' ? this.#virtual.get(ref.number) : undefined;
     return node?.kind === 'text' ? { kind: 'text', text: node.text() } : undefined;
+  }
+
+  /** The place of a directory in the catalog; undefined for what is virtual. */
+  directoryPlace(nodeId: number): TreePlace | undefined {
+    const ref = nodeRef(nodeId);
+    const host = nodeId === ROOT_NODE ? this.#tools.facts.rootHost() : undefined;
+    if (host) return this.#treePlace(VIEW_NUMBER.root, host.directoryId);
+    if (ref.kind !== 'directory') return undefined;
+    return this.#treePlace(ref.viewNumber, ref.directoryId);
   }
 
   /** The row behind a node of the catalog, and the path it was met at; undefined for what is virtual. */
   rowOf(nodeId: number): { readonly row: NodeRow; readonly directoryId?: number } | undefined {
     const ref = nodeRef(nodeId);
     if (ref.kind === 'virtual') return undefined;
-    if (ref.kind === 'file') return { row: this.tree.file(ref.inodeId).row };
+    if (ref.kind === 'file') return this.tree.file(ref.inodeId);
     const { tree } = this.#view(ref.viewNumber);
     const row = this.#tools.nodes.directory(tree, ref.directoryId);
     return row && { row, directoryId: ref.directoryId };
@@ -158,7 +174,28 @@ export class Filesystem {
 
   #lookedAtRoot(nodeId: number): void {
     const host = nodeId === ROOT_NODE ? this.#tools.facts.rootHost() : undefined;
-    if (host) this.#tools.live.looked(ROOT_NODE, host.directoryId);
+    // Below the control folders nothing is told to the kernel, but it is to be as fresh.
+    this.#tools.live.looked(nodeId, host?.directoryId ?? NO_DIRECTORY);
+  }
+
+  /** The view as of now: what another process has finished counts. */
+  #lookedAt(
+    nodeId: number,
+    ref: { readonly viewNumber: number; readonly directoryId: number },
+  ): View {
+    const view = this.#view(ref.viewNumber);
+    if (view.isFixed) return view;
+    this.#tools.live.looked(nodeId, ref.directoryId);
+    return this.#view(ref.viewNumber);
+  }
+
+  #placeOf(inodeId: number): TreePlace | undefined {
+    const met = this.tree.placeOf(inodeId);
+    return met && this.#treePlace(met.viewNumber, met.directoryId);
+  }
+
+  #treePlace(viewNumber: number, directoryId: number): TreePlace {
+    return { directoryId, snapshotId: this.#view(viewNumber).tree.snapshotId };
   }
 
   #view(viewNumber: number): View {

@@ -6,12 +6,15 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../base/clock.ts';
+import { CodedError } from '../base/errors.ts';
 import { type Raw, rawBytes } from '../base/raw.ts';
 import type { Nodes } from '../catalog/nodes.ts';
 import type { Snapshots } from '../catalog/snapshots.ts';
 import type { FusePort } from './port.ts';
 
 const POLL_MS = 1000;
+/** Who looks is not shown what is older than this; the look at the catalog takes microseconds. */
+const FRESH_MS = 100;
 /** Directories remembered, and changed names told of each. */
 const LATELY_MAX = 1000;
 const NAMES_MAX = 1000;
@@ -22,10 +25,16 @@ export type LiveTools = {
   readonly clock: Clock;
   /** Grows when another process has written the catalog. */
   changeCount(): number;
+  /** What a failing catalog threw, by its name; any other error as it is. */
+  nameError(error: unknown): unknown;
 };
+
+type Forgets = Pick<FusePort, 'forgetName' | 'forgetNode'>;
 
 export class Live {
   readonly #tools: LiveTools;
+  #port: Forgets | undefined;
+  #lookedMs: number;
   /** Node of a directory to its id in the catalog. */
   readonly #lately = new LRUCache<number, number>({ max: LATELY_MAX });
   #snapshotId: number;
@@ -34,6 +43,7 @@ export class Live {
   constructor(tools: LiveTools) {
     this.#tools = tools;
     this.#changeCount = tools.changeCount();
+    this.#lookedMs = tools.clock.monotonicMs();
     this.#snapshotId = tools.snapshots.live()?.id ?? 0;
   }
 
@@ -42,16 +52,15 @@ export class Live {
     return this.#snapshotId;
   }
 
-  /** Somebody looked into a directory that may change. */
+  /** Somebody looks into a directory that may change. */
   looked(nodeId: number, directoryId: number): void {
     this.#lately.set(nodeId, directoryId);
+    if (this.#tools.clock.monotonicMs() - this.#lookedMs > FRESH_MS) this.#look();
   }
 
-  /** Until aborted, which is no failure. */
-  async follow(
-    port: Pick<FusePort, 'forgetName' | 'forgetNode'>,
-    signal: AbortSignal,
-  ): Promise<void> {
+  /** Until aborted, which is no failure. @param port is told what the kernel should forget */
+  async follow(port: Forgets, signal: AbortSignal): Promise<void> {
+    this.#port = port;
     while (!signal.aborted) {
       try {
         await this.#tools.clock.sleepMs(POLL_MS, signal);
@@ -59,30 +68,35 @@ export class Live {
         if (signal.aborted) return;
         throw error;
       }
-      this.poll(port);
+      try {
+        this.#look();
+      } catch (thrown) {
+        // Who asks meanwhile is told what is wrong; a second later it may be well again.
+        if (!(this.#tools.nameError(thrown) instanceof CodedError)) throw thrown;
+      }
     }
   }
 
-  /** Looks once. */
-  poll(port: Pick<FusePort, 'forgetName' | 'forgetNode'>): void {
-    const { changeCount, snapshots } = this.#tools;
+  #look(): void {
+    const { changeCount, snapshots, clock } = this.#tools;
+    this.#lookedMs = clock.monotonicMs();
     const count = changeCount();
     if (count === this.#changeCount) return;
     this.#changeCount = count;
     const before = this.#snapshotId;
     this.#snapshotId = snapshots.live()?.id ?? 0;
-    if (this.#snapshotId !== before) this.#tell(port, before);
+    if (this.#snapshotId !== before) this.#tell(before);
   }
 
-  #tell(port: Pick<FusePort, 'forgetName' | 'forgetNode'>, before: number): void {
+  #tell(before: number): void {
     for (const [nodeId, directoryId] of this.#lately.entries()) {
       const names: Raw[] = this.#tools.nodes.changedNames(directoryId, {
         after: before,
         limit: NAMES_MAX,
       });
       if (names.length === 0) continue;
-      for (const name of names) port.forgetName(nodeId, rawBytes(name));
-      port.forgetNode(nodeId);
+      for (const name of names) this.#port?.forgetName(nodeId, rawBytes(name));
+      this.#port?.forgetNode(nodeId);
     }
   }
 }

@@ -4,19 +4,27 @@
  */
 const SLOTS = 2 ** 19;
 
+export type NotedPlace = { readonly viewNumber: number; readonly directoryId: number };
+
 export class Places {
   readonly #inodes = new Float64Array(SLOTS);
+  readonly #views = new Int32Array(SLOTS);
   readonly #directories = new Int32Array(SLOTS);
 
-  note(inodeId: number, directoryId: number): void {
+  note(inodeId: number, { viewNumber, directoryId }: NotedPlace): void {
     const slot = inodeId % SLOTS;
     this.#inodes[slot] = inodeId;
+    this.#views[slot] = viewNumber;
     this.#directories[slot] = directoryId;
   }
 
   /** Undefined when it was too long ago. */
-  directoryOf(inodeId: number): number | undefined {
+  of(inodeId: number): NotedPlace | undefined {
     const slot = inodeId % SLOTS;
-    return this.#inodes[slot] === inodeId ? this.#directories[slot] : undefined;
+    const [viewNumber, directoryId] = [this.#views[slot], this.#directories[slot]];
+    if (this.#inodes[slot] !== inodeId) return undefined;
+    return viewNumber === undefined || directoryId === undefined
+      ? undefined
+      : { viewNumber, directoryId };
   }
 }

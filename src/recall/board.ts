@@ -15,6 +15,7 @@ import type { DataRange } from '../domain/entry.ts';
 import { CopyChooser } from './copies.ts';
 import { Fill, type Prover } from './fill.ts';
 import { Item, type PlacedCopy, type RecallRun, storedRange } from './item.ts';
+import type { Presence } from './presence.ts';
 import { Queue } from './queue.ts';
 import type { Stage } from './stage.ts';
 
@@ -24,6 +25,7 @@ export type BoardTools = {
   readonly stage: Stage;
   readonly prover: Prover;
   readonly processes: Processes;
+  readonly presence: Presence;
   /** Marks what was found bad; the catalog may be open for reading only. */
   record(work: (archives: Archives) => void): void;
   /** Some of it is proven, or all. */
@@ -45,8 +47,6 @@ export class Board {
   /** Files that wait to be synced together. */
   #whole: Item[] = [];
   #flushing: Promise<void> | undefined;
-  /** Barcodes in the library; undefined: nobody could tell, so all may be. */
-  present: ReadonlySet<string> | undefined;
   /** Barcodes asked for in vain, and why. */
   readonly offline = new Map<string, CodedError>();
   /** The medium in the drive. */
@@ -99,17 +99,27 @@ export class Board {
     }
   }
 
-  /** A content that nobody waits for yet. @returns whether it has to be read */
-  admitAhead(contentId: number, sinceMs: number): boolean {
-    if (this.#items.has(contentId) || !this.#admit(contentId, sinceMs)) return false;
-    const item = this.#items.get(contentId);
-    if (item) item.isAhead = true;
+  /**
+   * A content that nobody waits for yet, where all of it is on the medium that is loaded.
+   * @returns false where the stage has no room for it
+   */
+  admitAhead(contentId: number, sinceMs: number, signal: AbortSignal): boolean {
+    const { contents, stage } = this.#tools;
+    const content = contents.get(contentId);
+    if (!content || this.#items.has(contentId) || stage.has(content.hash)) return true;
+    const item = new Item({ ...content, contentId }, contents, sinceMs);
+    item.isAhead = true;
+    this.#items.set(contentId, item);
     this.queue.want({ contentId, sinceMs, readers: 0 });
     this.place(contentId);
-    return this.queue.has(contentId);
+    if (!this.#items.has(contentId)) return true;
+    if (this.queue.runsOf(contentId).every(({ mediumId }) => mediumId === this.loaded))
+      return this.begin(contentId, signal) !== undefined || stage.has(content.hash);
+    this.#forget(contentId);
+    return true;
   }
 
-  /** @returns whether it has to be read by us */
+  /** @returns whether it has to be read */
   #admit(contentId: number, sinceMs: number): boolean {
     const { contents, stage } = this.#tools;
     const content = contents.get(contentId);
@@ -127,12 +137,13 @@ export class Board {
     const item = this.#items.get(contentId);
     if (!item) return;
     const media = {
-      isPresent: (barcode: string) => this.present?.has(barcode) ?? true,
+      isPresent: (barcode: string) => this.#tools.presence.isPresent(barcode),
       isOffline: (barcode: string) => this.offline.has(barcode),
     };
     const loaded = this.loaded === undefined ? [] : [this.loaded];
     const runs = item.runs(new CopyChooser(media, loaded));
     if (runs) this.queue.place(contentId, runs);
+    else if (item.isAhead) void this.abandon(contentId);
     else this.fail(contentId, this.#whyLost(item));
   }
 
@@ -166,7 +177,9 @@ export class Board {
       this.#forget(contentId);
       if (claim === 'theirs') this.#elsewhere.add(contentId);
     } catch (error) {
-      this.fail(contentId, asCoded(error));
+      // Nobody waits for it: that there is no room is no failure of anybody's.
+      if (item.isAhead) this.#forget(contentId);
+      else this.fail(contentId, asCoded(error));
     }
     return undefined;
   }

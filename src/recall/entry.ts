@@ -22,6 +22,8 @@ export class Entry {
   #descriptor: number | undefined;
   #parts: Buffer | undefined;
   #isWhole = false;
+  /** By the last of its users; what was under way for it then comes too late. */
+  #isClosed = false;
   readonly #waiters = new Set<Waiter>();
   readonly #listeners = new Set<() => void>();
 
@@ -62,7 +64,9 @@ export class Entry {
    * @param parts a bit each; undefined: all of it
    */
   adopt(descriptor: number | undefined, parts: Buffer | undefined): void {
-    if (descriptor !== undefined && this.#descriptor !== undefined) closeSync(descriptor);
+    const isOfNoUse = this.#isClosed || this.#descriptor !== undefined;
+    if (descriptor !== undefined && isOfNoUse) closeSync(descriptor);
+    if (this.#isClosed) return;
     this.#descriptor ??= descriptor;
     if (parts) this.#parts = Buffer.from(parts);
     const isNew = parts === undefined && !this.#isWhole;
@@ -106,6 +110,7 @@ export class Entry {
   }
 
   close(): void {
+    this.#isClosed = true;
     if (this.#descriptor !== undefined) closeSync(this.#descriptor);
     this.#descriptor = undefined;
     this.#isWhole = false;

@@ -11,9 +11,11 @@ import type { Media, Medium } from '../catalog/media.ts';
 import type { RunRoles } from '../catalog/run-roles.ts';
 import type { Library } from '../storage/library.ts';
 import { Tape } from '../storage/tape.ts';
+import type { Ahead } from './ahead.ts';
 import type { MediumAsker } from './asker.ts';
 import type { Bell } from './bell.ts';
 import type { Board } from './board.ts';
+import type { Presence } from './presence.ts';
 import { Sweeper } from './sweeper.ts';
 
 export type LoopSettings = {
@@ -25,6 +27,8 @@ export type LoopSettings = {
 
 export type LoopTools = {
   readonly board: Board;
+  readonly ahead: Ahead;
+  readonly presence: Presence;
   readonly media: Media;
   readonly roles: RunRoles;
   readonly library: () => Promise<Library>;
@@ -72,12 +76,12 @@ export class Loop {
 
   /** @throws what ends all recalls: a library without drives, a bug; the signal's reason */
   async run(signal: AbortSignal): Promise<void> {
-    const { board, clock, bell, settings } = this.#tools;
+    const { board, ahead, clock, bell, settings } = this.#tools;
     let idleSinceMs = clock.monotonicMs();
     try {
       await this.#look(signal);
       for (;;) {
-        await board.refresh(signal);
+        await this.#refresh(signal);
         this.#stopAsking();
         if (this.#isChanged) await this.#placeAnew(signal);
         const medium = this.#choose();
@@ -87,16 +91,18 @@ export class Loop {
           else await bell.wait(POLL_MS, signal);
           continue;
         }
+        // Who asks for it again may be luckier.
+        if (board.isEmpty) board.offline.clear();
         const idleMs = clock.monotonicMs() - idleSinceMs;
         if (idleMs >= (this.#grantedMs === undefined ? settings.holdMs : HANDOVER_IDLE_MS)) {
           await this.#letGo();
           if (board.isEmpty) return;
         }
-        if (board.isEmpty) board.offline.clear();
         await bell.wait(POLL_MS, signal);
       }
     } finally {
       for (const asking of this.#asking.values()) asking.abort();
+      await ahead.close();
       await board.close();
       await this.#letGo();
     }
@@ -104,22 +110,23 @@ export class Loop {
 
   /** What the library holds, and what is in its drives. */
   async #look(signal: AbortSignal): Promise<void> {
-    const { board, media, library } = this.#tools;
-    const status = await (await library()).status(signal);
-    const before = board.present;
-    board.present = status.changer
-      ? new Set(status.cartridges.flatMap(({ barcode }) => barcode ?? []))
-      : undefined;
+    const { board, media, presence } = this.#tools;
     // What was not to be had may have been brought since.
-    for (const barcode of board.present ?? [])
-      if (before?.has(barcode) === false) board.offline.delete(barcode);
+    for (const barcode of await presence.look(signal)) board.offline.delete(barcode);
     if (this.#attached) return;
-    const loaded = status.drives.find(({ barcode, state }) => barcode !== null && state !== 'held');
-    board.loaded = loaded?.barcode ? media.find(loaded.barcode)?.id : undefined;
+    board.loaded = presence.loaded === undefined ? undefined : media.find(presence.loaded)?.id;
+  }
+
+  async #refresh(signal: AbortSignal): Promise<void> {
+    await this.#tools.board.refresh(signal);
+    this.#tools.ahead.refresh(this.#attached?.medium.id);
   }
 
   #choose(): Medium | undefined {
-    const { board, media, clock } = this.#tools;
+    const { board, ahead, media, clock } = this.#tools;
+    const { medium } = this.#attached ?? {};
+    // Else its cartridge would have to be loaded once more for those who will want it in a moment.
+    if (medium && ahead.hasMore && !this.#isOver(medium.id)) return medium;
     const mediumId = board.queue.choose({
       loaded: this.#attached?.medium.id ?? board.loaded,
       nowMs: clock.nowMs(),
@@ -154,7 +161,7 @@ export class Loop {
   async #attach(medium: Medium, signal: AbortSignal): Promise<Attached> {
     if (this.#attached?.medium.id === medium.id) return this.#attached;
     await this.#detach();
-    const { board, library, clock, onMedium } = this.#tools;
+    const { board, ahead, library, clock, onMedium } = this.#tools;
     const { barcode, uuid } = medium;
     if (uuid === undefined) {
       const sentence = `cartridge ${barcode} has no label that the catalog knows`;
@@ -162,9 +169,10 @@ export class Loop {
     }
     const isLoaded = board.loaded === medium.id;
     const tape = await Tape.attach(await library(), { barcode, uuid }, signal);
-    const refresh = () => board.refresh(signal);
+    const refresh = () => this.#refresh(signal);
     const isOver = (mediumId: number) => this.#isOver(mediumId);
-    const sweeper = new Sweeper({ board, clock, refresh, isOver }, tape, { medium, signal });
+    const used = { board, ahead, clock, refresh, isOver };
+    const sweeper = new Sweeper(used, tape, { medium, signal });
     this.#attached = { tape, medium, sweeper };
     this.#attempts.delete(medium.id);
     board.loaded = medium.id;
@@ -209,7 +217,10 @@ export class Loop {
     const asked = async () => {
       try {
         const answer = await asker.ask(request, AbortSignal.any([signal, stop.signal]));
-        if (answer === 'declined') board.offline.set(barcode, offline(barcode, reason));
+        if (answer === 'declined') {
+          board.offline.set(barcode, offline(barcode, reason));
+          this.#attempts.delete(id);
+        }
       } catch (error) {
         if (!stop.signal.aborted && !signal.aborted) this.#failure ??= error;
       }

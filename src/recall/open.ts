@@ -2,6 +2,7 @@
 import type { Clock } from '../base/clock.ts';
 import { rawOf } from '../base/raw.ts';
 import type { Archives } from '../catalog/archives.ts';
+import { Below } from '../catalog/below.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { Contents } from '../catalog/contents.ts';
 import { Media } from '../catalog/media.ts';
@@ -11,14 +12,18 @@ import { RunStage } from '../catalog/run-stage.ts';
 import { RunWants } from '../catalog/run-wants.ts';
 import type { HashPool } from '../hash/pool.ts';
 import type { Library } from '../storage/library.ts';
+import { Ahead } from './ahead.ts';
 import type { MediumAsker } from './asker.ts';
 import { Bell } from './bell.ts';
 import { Board } from './board.ts';
 import type { Prover } from './fill.ts';
 import { type Programs, StormGuard } from './guard.ts';
 import { Loop, type LoopSettings } from './loop.ts';
+import { Presence } from './presence.ts';
 import { Recall } from './recall.ts';
 import { Stage } from './stage.ts';
+import { States } from './state.ts';
+import { Walkers } from './walkers.ts';
 
 export type RecallParts = {
   /** Open for reading is enough. */
@@ -54,8 +59,11 @@ export function openRecall(parts: RecallParts): Recall {
   const stage = new Stage({ ...parts.stage, rows, clock, processes });
   const { refused, budgetBytes } = settings;
   const guard = new StormGuard({ refused, budgetBytes, clock });
-  const shared = { contents, wants, stage, prover, processes, warn };
-  const recall = new Recall({ ...shared, roles, guard, programs, clock, bell, policy });
+  const below = new Below(catalog);
+  const presence = new Presence(library, clock);
+  const walkers = new Walkers({ below, wants, process: processes.own, programs, clock });
+  const shared = { contents, wants, stage, prover, processes, presence, warn };
+  const recall = new Recall({ ...shared, roles, guard, walkers, programs, clock, bell, policy });
   const board = new Board({
     ...shared,
     record: parts.record,
@@ -64,9 +72,11 @@ export function openRecall(parts: RecallParts): Recall {
   });
   const { asker, onMedium } = parts;
   const media = new Media(catalog);
-  const used = { board, media, roles, library, asker, clock, bell, settings };
+  const ahead = new Ahead({ below, wants, stage, clock, bell });
+  const used = { board, ahead, presence, media, roles, library, asker, clock, bell, settings };
   const loop = new Loop({ ...used, onMedium, warn });
-  recall.server = { loop, filling: (contentId) => board.item(contentId)?.fill };
+  const states = new States({ contents, media, stage, presence, loop });
+  recall.server = { loop, states, filling: (contentId) => board.item(contentId)?.fill };
   return recall;
 }
 

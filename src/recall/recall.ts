@@ -7,6 +7,7 @@
 import { strict as assert } from 'node:assert';
 import type { Clock } from '../base/clock.ts';
 import { CodedError, FAILURES, type FailureCode } from '../base/errors.ts';
+import type { TreePlace } from '../catalog/below.ts';
 import type { Contents } from '../catalog/contents.ts';
 import type { Processes } from '../catalog/run-db.ts';
 import type { RunRoles } from '../catalog/run-roles.ts';
@@ -18,7 +19,10 @@ import { type Caller, Entry } from './entry.ts';
 import type { Fill, Prover } from './fill.ts';
 import type { Programs, StormGuard } from './guard.ts';
 import type { Loop } from './loop.ts';
+import type { Presence } from './presence.ts';
 import type { Stage } from './stage.ts';
+import type { ContentState, States } from './state.ts';
+import type { Walkers } from './walkers.ts';
 
 export type RecallTools = {
   readonly contents: Contents;
@@ -27,6 +31,8 @@ export type RecallTools = {
   readonly stage: Stage;
   readonly prover: Prover;
   readonly guard: StormGuard;
+  readonly walkers: Walkers;
+  readonly presence: Presence;
   readonly programs: Programs;
   readonly processes: Processes;
   readonly clock: Clock;
@@ -40,6 +46,7 @@ export type RecallTools = {
 /** What recalls for all processes, and the contents it is bringing. */
 export type Server = {
   readonly loop: Loop;
+  readonly states: States;
   filling(contentId: number): Fill | undefined;
 };
 
@@ -71,12 +78,40 @@ export class Recall {
     this.#server = server;
   }
 
-  /** Opens a content of one byte or more; never waits on media. */
-  open(contentId: number, caller: Caller): OpenedContent {
+  /**
+   * Opens a content of one byte or more; never waits on media.
+   * @param place where the caller found it: who reads several files below one directory has the rest read ahead
+   */
+  open(contentId: number, caller: Caller, place?: TreePlace): OpenedContent {
     const content = this.#tools.contents.get(contentId);
-    return content
-      ? new OpenedContent(this, this.#enter({ ...content, contentId }), caller)
-      : new OpenedContent(this, undefined, caller);
+    const entry = content && this.#enter({ ...content, contentId });
+    this.#tools.walkers.seen(caller.pid);
+    return new OpenedContent(this, { entry, place });
+  }
+
+  /** Somebody reads a directory: who goes down a tree like that is going to read what is in it. */
+  listed(caller: Caller, place: TreePlace): void {
+    this.#tools.walkers.listed(caller.pid, place);
+  }
+
+  /** As far as is known without asking anybody. */
+  stateOf(contentId: number): ContentState {
+    assert(this.#server, 'the loop is told before anything is asked');
+    this.#tools.presence.refreshSoon(this.#closed.signal);
+    return this.#server.states.stateOf(contentId);
+  }
+
+  /** Seconds until the first byte, were nobody else to wait; undefined where nobody can say. */
+  etaSeconds(contentId: number): number | undefined {
+    assert(this.#server, 'the loop is told before anything is asked');
+    this.#tools.presence.refreshSoon(this.#closed.signal);
+    return this.#server.states.etaSeconds(contentId);
+  }
+
+  /** In the library, as far as anybody has looked. */
+  isPresent(barcode: string): boolean {
+    this.#tools.presence.refreshSoon(this.#closed.signal);
+    return this.#tools.presence.isPresent(barcode);
   }
 
   /** Some of it is proven, or all; told by the loop. */
@@ -120,17 +155,23 @@ export class Recall {
   }
 
   /** @internal */
-  async read(entry: Entry, range: DataRange, options: ReadOptions): Promise<number> {
+  async read(
+    { entry, place }: { readonly entry: Entry; readonly place: TreePlace | undefined },
+    range: DataRange,
+    options: ReadOptions,
+  ): Promise<number> {
     options.signal.throwIfAborted();
     if (entry.readable(range) === undefined) await this.#look(entry, options.signal);
     const known = entry.readable(range);
     if (known !== undefined) return known;
+    options.signal.throwIfAborted();
     this.#admit(entry, options);
     const left = () => {
       if (!entry.isWaitedFor) this.#unwant(entry);
     };
     const waiting = entry.wait(range, { ...options, onLeft: left });
     this.#want(entry);
+    if (place) this.#tools.walkers.waits(options.caller.pid, place);
     return waiting;
   }
 
@@ -306,12 +347,17 @@ export class OpenedContent {
   readonly #recall: Recall;
   /** Undefined for a content that was never completed. */
   readonly #entry: Entry | undefined;
+  readonly #place: TreePlace | undefined;
   #isOpen = true;
 
   /** @internal */
-  constructor(recall: Recall, entry: Entry | undefined, _caller: Caller) {
+  constructor(
+    recall: Recall,
+    of: { readonly entry: Entry | undefined; readonly place: TreePlace | undefined },
+  ) {
     this.#recall = recall;
-    this.#entry = entry;
+    this.#entry = of.entry;
+    this.#place = of.place;
   }
 
   /** Descriptor of a file with all bytes at their own offsets; valid until `close`. Undefined while it is not staged. */
@@ -333,7 +379,7 @@ export class OpenedContent {
     if (!this.#entry) {
       throw new CodedError('MEDIUM_UNREADABLE', 'this file was never stored as a whole');
     }
-    return this.#recall.read(this.#entry, range, options);
+    return this.#recall.read({ entry: this.#entry, place: this.#place }, range, options);
   }
 
   close(): void {

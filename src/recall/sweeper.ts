@@ -5,6 +5,7 @@ import type { Medium } from '../catalog/media.ts';
 import { type GenerationName, parseGeneration } from '../domain/generation.ts';
 import type { Tape } from '../storage/tape.ts';
 import { type PieceBytes, TapeReader, type WantedPiece } from '../storage/tape-reader.ts';
+import type { Ahead } from './ahead.ts';
 import type { Board } from './board.ts';
 import type { RecallRun } from './item.ts';
 import { bestOrder, type TapeShape, tapeShape } from './order.ts';
@@ -12,6 +13,7 @@ import type { Sweep } from './queue.ts';
 
 export type SweeperTools = {
   readonly board: Board;
+  readonly ahead: Ahead;
   readonly clock: Clock;
   /** What came meanwhile, from other processes too. */
   refresh(): Promise<void>;
@@ -73,7 +75,8 @@ export class Sweeper {
           if (this.#finishing.size >= FINISHING_MAX) await Promise.race(this.#finishing);
         }
         await this.#tools.refresh();
-        if (!sweep.peek() || this.#isOver()) break;
+        const isMore = sweep.peek() ?? this.#tools.ahead.next(sweep.headByte);
+        if (!isMore || this.#isOver()) break;
       }
     } finally {
       queue.endSweep();
@@ -82,14 +85,30 @@ export class Sweeper {
   }
 
   *#pieces(sweep: Sweep<RecallRun>): Generator<WantedPiece<RecallRun>> {
-    const { board } = this.#tools;
-    for (let run = sweep.next(); run; run = sweep.next()) {
-      if (!board.begin(run.contentId, this.#signal)) continue;
-      if (this.#broken.has(run)) continue;
+    const { board, ahead } = this.#tools;
+    for (let run = this.#next(sweep); run; run = this.#next(sweep)) {
+      const item = board.begin(run.contentId, this.#signal);
+      if (!item || this.#broken.has(run)) continue;
+      if (!item.isAhead) ahead.resume();
       const { offset, lengthBytes, copy } = run;
       yield { key: run, startBlock: copy.startBlock, offset, lengthBytes };
       if (this.#isOver()) return;
     }
+  }
+
+  /** What is read next, with what may be read ahead before it. */
+  #next(sweep: Sweep<RecallRun>): RecallRun | undefined {
+    const { board, ahead, clock } = this.#tools;
+    for (;;) {
+      const waiting = sweep.peek();
+      const next = ahead.next(sweep.headByte);
+      if (!next || (waiting && !ahead.isBefore(next, waiting.startByte))) break;
+      ahead.taken(next);
+      if (!board.admitAhead(next.contentId, clock.nowMs(), this.#signal)) ahead.pause();
+      // One at a time: who waits may have come meanwhile.
+      else if (board.queue.has(next.contentId)) break;
+    }
+    return sweep.next();
   }
 
   async #take({ key: run, at, bytes }: PieceBytes<RecallRun>): Promise<void> {

@@ -223,7 +223,13 @@ export class Tape {
   }
 
   async #setUp(signal: AbortSignal): Promise<void> {
-    await this.drive.setMode(WRITING_MODE, signal);
+    const { writeProtected } = await this.drive.setMode(WRITING_MODE, signal);
+    if (!writeProtected) return;
+    throw new CodedError(
+      'MEDIUM_PROTECTED',
+      `cartridge ${this.barcode} in ${this.drive.name} is write-protected; nothing was written`,
+      { volser: this.barcode.slice(0, 6), device: this.drive.name },
+    );
   }
 }
 

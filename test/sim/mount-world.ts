@@ -13,6 +13,7 @@ export type MountOptions = Partial<
 
 /** Nothing is staged, and nobody brings it. */
 export const NOTHING_STAGED: ContentReader = {
+  listed: () => {},
   open: () => ({
     file: undefined,
     onStaged: () => {},
@@ -39,7 +40,7 @@ export async function mountInMemory(
       catalog,
       clock: handClock(kernel),
       contents: options.contents ?? NOTHING_STAGED,
-      states: options.states ?? { state: () => 'nearline', etaSeconds: () => 60 },
+      states: options.states ?? { stateOf: () => 'nearline', etaSeconds: () => 60 },
       root: options.root ?? { kind: 'live' },
       hostName: HOST,
       pool: 'main',

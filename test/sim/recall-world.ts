@@ -1,11 +1,14 @@
 /** Recalls over a world with backups: as many processes as wanted share its run.db, its stage and its library. */
-import { fstatSync, readSync } from 'node:fs';
+import { fstatSync, readdirSync, readSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { rawOf } from '../../src/base/raw.ts';
 import { Archives } from '../../src/catalog/archives.ts';
 import { Catalog } from '../../src/catalog/catalog.ts';
+import { Media } from '../../src/catalog/media.ts';
 import { type Processes, RunDb } from '../../src/catalog/run-db.ts';
+import { RunRoles } from '../../src/catalog/run-roles.ts';
+import { RunStage } from '../../src/catalog/run-stage.ts';
 import { Tree } from '../../src/catalog/tree.ts';
 import { HashPool } from '../../src/hash/pool.ts';
 import type { OpenContent } from '../../src/mount/content.ts';
@@ -119,6 +122,65 @@ export class RecallWorld {
     };
     onTestFinished(close);
     return { recall, media, warnings, name, close, kill: close };
+  }
+
+  /** Nothing more is written to it. */
+  fill(barcode: string): void {
+    const media = new Media(this.backup.catalog);
+    const medium = media.find(barcode);
+    if (medium) media.setState(medium.id, 'full');
+  }
+
+  /** A person takes it out of the library, from wherever it stands. */
+  async takeAway(barcode: string): Promise<void> {
+    const changer = await this.backup.sim.openChanger();
+    const element = (await changer.elements(go)).find((one) => one.barcode === barcode);
+    if (!element) throw new Error(`${barcode} is not in the library`);
+    if (element.type === 'drive')
+      await this.backup.tools.library.unload({ kind: 'drive', number: 0 }, undefined, go);
+    const now = (await changer.elements(go)).find((one) => one.barcode === barcode);
+    await this.backup.sim.library.removeByHand(now?.address ?? -1);
+  }
+
+  /** Into the first empty slot. */
+  async bringBack(barcode: string): Promise<void> {
+    const changer = await this.backup.sim.openChanger();
+    const elements = await changer.elements(go);
+    const slot = elements.find(({ type, full }) => type === 'slot' && !full);
+    await this.backup.sim.library.insertByHand(barcode, slot?.address ?? -1);
+  }
+
+  /** Each has the other's sticker from now on. */
+  async exchangeTapes(a: string, b: string): Promise<void> {
+    const { directory } = this.backup.sim;
+    for (const ending of readdirSync(directory).flatMap((name) =>
+      name.startsWith(a) ? name.slice(a.length) : [],
+    )) {
+      const paths = [a, b, 'exchange'].map((name) => join(directory, `${name}${ending}`));
+      const [pathA = '', pathB = '', between = ''] = paths;
+      renameSync(pathA, between);
+      renameSync(pathB, pathA);
+      renameSync(between, pathB);
+    }
+  }
+
+  /** Nobody recalls any more: the drive was let go. */
+  async whenIdle(): Promise<void> {
+    const db = RunDb.open(this.runDbPath);
+    const roles = new RunRoles(db, { own: '', isAlive: (name) => this.alive.has(name) });
+    while (roles.recalls() !== undefined) await this.backup.sim.clock.sleepMs(1000, go);
+    db.close();
+  }
+
+  /** As if all had been evicted. */
+  emptyStage(): void {
+    const db = RunDb.open(this.runDbPath);
+    const rows = db.prepare<[Buffer]>('SELECT hash FROM stage').all();
+    for (const [hash] of rows) {
+      rmSync(join(this.stageDirectory, hash.toString('hex')));
+      new RunStage(db).remove(hash);
+    }
+    db.close();
   }
 
   /** Of a path below the source, in the newest snapshot. */

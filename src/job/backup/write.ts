@@ -13,9 +13,10 @@ import type { Job } from '../../catalog/jobs.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
 import type { Run } from '../../catalog/run.ts';
 import type { Piece, PlanItem } from '../../pack/item.ts';
-import type { PlanLimits } from '../../pack/limits.ts';
+import { FORMAT_BOUNDS, type PlanLimits } from '../../pack/limits.ts';
 import { Planner, type PlanStep } from '../../pack/plan.ts';
 import { type ArchiveProofs, ArchiveWriter } from './archive-writer.ts';
+import { Closing } from './closing.ts';
 import type { Digester } from './digester.ts';
 import { type Feed, Feeder, type OutgoingEntry } from './feed.ts';
 import { planItem } from './items.ts';
@@ -81,6 +82,7 @@ export class Writer {
   /** Files that failed in this pass: their further parts are passed over. */
   readonly #failed = new Set<number>();
   readonly #feeder = new Feeder();
+  readonly #closing: Closing;
   /** Copies of the archive under way whose drives failed. */
   readonly #lost = new Map<number, CodedError>();
   /** A wish to stop is heard between files: an archive that is begun is ended properly. */
@@ -93,6 +95,7 @@ export class Writer {
   /** @param sequenceBefore archives of the run that a cut process has written */
   constructor(tools: WriteTools, sequenceBefore: number) {
     this.#tools = tools;
+    this.#closing = new Closing(tools);
     this.#copies = tools.copies;
     this.#sequence = sequenceBefore;
   }
@@ -143,6 +146,7 @@ export class Writer {
     const writer = await this.#begin(targets);
     try {
       this.#closeRun(writer, end);
+      await this.#close(writer, { targets, isEnd: true, next: undefined });
       await this.#finish(writer, targets);
     } catch (error) {
       await this.#abandon(writer);
@@ -236,6 +240,7 @@ export class Writer {
       writer.record();
       const end = isWhole && next === undefined ? endOfRun() : undefined;
       if (end) this.#closeRun(writer, end);
+      await this.#close(writer, { targets, isEnd: end !== undefined, next });
       await this.#finish(writer, targets);
       const nearEnd = writer.mediaNearEnd;
       for (const mediumId of nearEnd) this.#tools.media.setFull(mediumId);
@@ -249,6 +254,35 @@ export class Writer {
     } finally {
       writer.close();
     }
+  }
+
+  /**
+   * What goes with the end of a cartridge or of the run. Where a drive has warned, the room behind it is for the archive's
+   * own end alone.
+   */
+  async #close(
+    writer: ArchiveWriter,
+    {
+      targets,
+      isEnd,
+      next,
+    }: {
+      readonly targets: readonly CopyTarget[];
+      readonly isEnd: boolean;
+      readonly next: PlanStep<OutgoingEntry> | undefined;
+    },
+  ): Promise<void> {
+    if (writer.mediaNearEnd.length > 0) return;
+    const { media } = this.#tools;
+    const goesOn = next?.kind === 'begin' ? next.media : undefined;
+    const bytes = writer.lengthBytes + writer.journalBytes + FORMAT_BOUNDS.archiveBytes;
+    const isClosing = targets.some(
+      ({ mediumId, tape }) =>
+        goesOn?.includes(tape.barcode) === false || media.isFullWith(mediumId, bytes),
+    );
+    const roomBytes = Math.min(...targets.map(({ mediumId }) => media.leftBytes(mediumId))) - bytes;
+    const freshRoomBytes = media.freshRoomBytes() ?? 0;
+    await this.#closing.add(writer, { isEnd, isClosing, roomBytes, freshRoomBytes });
   }
 
   /** What the archive's journal says counts no more. */

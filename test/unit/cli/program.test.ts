@@ -34,6 +34,7 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     ownDirectories: notAsked,
     capacityOf: notAsked,
     labelMedia: notAsked,
+    eraseMedium: notAsked,
     cancelJob: notAsked,
     backup: notAsked,
     dryRun: notAsked,
@@ -43,6 +44,8 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     mount: notAsked,
     umount: notAsked,
     recall: notAsked,
+    recallPaths: notAsked,
+    wanted: notAsked,
     close: () => {},
     init: async (request) => {
       done.requests.push(request);

@@ -34,6 +34,8 @@ class Shelf implements ContentReader {
     for (const listener of this.#listeners) listener();
   }
 
+  listed(): void {}
+
   open(): ReturnType<ContentReader['open']> {
     this.open_ += 1;
     const shelf = this;

@@ -1,0 +1,75 @@
+/** `shelfs recall`: brings files from tape into the stage. */
+import { formatSize } from '../base/bytes.ts';
+import { FAILURES } from '../base/errors.ts';
+import { workingDirectory } from '../base/machine.ts';
+import { printable } from '../base/text.ts';
+import { pathArgument } from '../job/path-argument.ts';
+import type { RecallEvent, RecallReport } from '../job/recall.ts';
+import { command, type OpenContext } from './context.ts';
+import { Progress } from './progress.ts';
+
+/** Failures shown one by one; --json has an event of each. */
+const FAILURES_SHOWN = 20;
+
+export const recall = (open: OpenContext) =>
+  command(
+    {
+      command: 'recall <paths..>',
+      describe: 'Bring files from tape into the stage, so that reading them takes no time',
+      builder: (yargs) =>
+        yargs
+          .positional('paths', {
+            type: 'string',
+            array: true,
+            demandOption: true,
+            describe: 'what to bring, as `shelfs ls` shows it; with everything below',
+          })
+          .option('at', {
+            type: 'string',
+            requiresArg: true,
+            describe: 'a snapshot or a time; default: the newest snapshot',
+          })
+          .option('host', {
+            type: 'string',
+            requiresArg: true,
+            describe: 'of this host; default: ours',
+          }),
+      run: async ({ app, output, signal, setExit }, args) => {
+        const here = workingDirectory();
+        const progress = new Progress(output, app.clock);
+        let files = 0;
+        const report = await app.recallPaths(
+          {
+            paths: args.paths.map((path) => pathArgument(path, here)),
+            host: args.host,
+            at: args.at,
+          },
+          (event) => {
+            if (event.event !== 'file') return progress.tell(event, describe(event));
+            files += 1;
+            progress.show(event, () => `${files} files  ${event.path}`);
+          },
+          signal,
+        );
+        output.event({ event: 'end', ...report });
+        progress.end(formatReport(report));
+        const [first] = report.failed;
+        if (first) setExit(FAILURES[first.code].exit);
+      },
+    },
+    open,
+  );
+
+function describe(event: RecallEvent): string | undefined {
+  if (event.event === 'medium') return `reading ${event.barcode}`;
+  return event.event === 'warning' ? `warning: ${printable(event.message)}` : undefined;
+}
+
+function formatReport({ recalled, staged, bytes, failed, failures }: RecallReport): string {
+  const lines = [`${recalled} recalled, ${staged} there already, ${formatSize(bytes)}`];
+  for (const { path, reason } of failed.slice(0, FAILURES_SHOWN))
+    lines.push(`${path}: ${printable(reason)}`);
+  if (failures > FAILURES_SHOWN)
+    lines.push(`and ${failures - FAILURES_SHOWN} more; --json lists them`);
+  return lines.join('\n');
+}
