@@ -124,6 +124,11 @@ void Session::init(const char* request, size_t length) {
   out.max_readahead = std::min(offer_.max_readahead, in.max_readahead);
   out.flags &= in.flags;
   out.flags2 &= (out.flags & kInitExtension) != 0 ? in.flags2 : 0;
+  {
+    // Before the kernel hears it: its next request may be read by another thread while this one goes on.
+    const std::lock_guard<std::mutex> lock(mutex_);
+    is_agreed_ = true;
+  }
   if (const int error = send(unique, 0, &out, sizeof out); error != 0) return finish(is_gone(error) ? 0 : error);
 
   bool may_back = false;
@@ -136,7 +141,6 @@ void Session::init(const char* request, size_t length) {
     if (may_back) close_backing(static_cast<uint32_t>(id));
   }
   const std::lock_guard<std::mutex> lock(mutex_);
-  is_agreed_ = true;
   agreement_ = Agreement{std::string(request, length), std::string(reinterpret_cast<const char*>(&out), sizeof out), may_back};
   office_->ring();
 }
@@ -188,26 +192,26 @@ void Session::read(const char* request, size_t length, std::vector<char>& buffer
     send(unique, 0, buffer.data(), wanted);
     return;
   }
-  begin_job({unique, std::move(served), in.offset, in.size}, Place::kQueue);
+  const int file = served->file;
+  begin_job({unique, std::move(served), file, in.offset, in.size}, Place::kQueue);
 }
 
 /** @param from where it is: kJavaScript for one that was handed over, kQueue for one that was just read */
-bool Session::begin_job(Job job, Place from) {
+void Session::begin_job(Job job, Place from) {
   const uint64_t unique = job.unique;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto found = places_.find(unique);
-    if (from == Place::kJavaScript && (found == places_.end() || found->second != from)) return false;
+    if (from == Place::kJavaScript && (found == places_.end() || found->second != from)) return;
     if (!is_refusing_) {
       places_[unique] = Place::kLine;
       line_.push_back(std::move(job));
       work_.notify_one();
-      return true;
+      return;
     }
     places_.erase(unique);
   }
   send(unique, EIO);
-  return false;
 }
 
 void Session::read_files() {
@@ -222,7 +226,7 @@ void Session::read_files() {
     lock.unlock();
 
     if (buffer.size() < job.length) buffer.resize(job.length);
-    const ssize_t count = read_whole(job.served->file, buffer.data(), job.length, job.offset);
+    const ssize_t count = read_whole(job.file, buffer.data(), job.length, job.offset);
     job.served.reset();
     lock.lock();
     places_.erase(job.unique);

@@ -111,15 +111,8 @@ int Session::reply(const char* reply, size_t length) {
   return error == ENOENT || is_gone(error) ? 0 : error;
 }
 
-int Session::reply_from_file(uint64_t unique, int file, uint64_t offset, uint32_t length) {
-  const int copy = fcntl(file, F_DUPFD_CLOEXEC, 0);
-  if (copy < 0) return errno;
-  auto served = std::shared_ptr<Served>(new Served(office_, copy, 0), [](Served* one) {
-    ::close(one->file);
-    delete one;
-  });
-  begin_job({unique, std::move(served), offset, std::min(length, kReadBytesMax)}, Place::kJavaScript);
-  return 0;
+void Session::reply_from_file(uint64_t unique, int file, uint64_t offset, uint32_t length) {
+  begin_job({unique, nullptr, file, offset, std::min(length, kReadBytesMax)}, Place::kJavaScript);
 }
 
 int Session::serve(uint64_t handle, int file) {
