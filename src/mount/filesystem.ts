@@ -12,6 +12,7 @@ import { type ControlFacts, ControlTree } from './control-tree.ts';
 import { type Listing, listOf } from './listing.ts';
 import type { Live } from './live.ts';
 import { nodeRef, ROOT_NODE } from './node-id.ts';
+import { Probes } from './probes.ts';
 import type { FileAttributes } from './protocol/attributes.ts';
 import type { EntryReply } from './protocol/reply.ts';
 import { SnapshotNames } from './snapshots-tree.ts';
@@ -42,6 +43,7 @@ export class Filesystem {
   readonly #tools: FilesystemTools;
   readonly #versions: VersionsTree;
   readonly #virtual = new VirtualNodes();
+  readonly #probes = new Probes();
 
   constructor(tools: FilesystemTools) {
     const { nodes, snapshots, facts } = tools;
@@ -64,6 +66,15 @@ export class Filesystem {
 
   /** Undefined: there is no such name. */
   lookup(parent: number, name: Raw): EntryReply | undefined {
+    if (!this.#probes.isProbe(name)) return this.#lookup(parent, name);
+    const { snapshotId } = this.#tools.live;
+    if (this.#probes.isMissing(parent, name, snapshotId)) return undefined;
+    const entry = this.#lookup(parent, name);
+    if (!entry) this.#probes.remember(parent, name, snapshotId);
+    return entry;
+  }
+
+  #lookup(parent: number, name: Raw): EntryReply | undefined {
     const ref = nodeRef(parent);
     if (ref.kind === 'file') return undefined;
     if (ref.kind === 'virtual') {
