@@ -56,22 +56,20 @@ export async function serveMount(
   const nodes = new Nodes(catalog);
   const snapshots = new Snapshots(catalog);
   const changed = catalog.prepare<[number]>('PRAGMA data_version');
-  const live = new Live({ nodes, snapshots, clock, changeCount: () => changed.get()?.[0] ?? 0 });
+  const nameError = (error: unknown) => named(error, catalog.path);
+  const changeCount = () => changed.get()?.[0] ?? 0;
+  const live = new Live({ nodes, snapshots, clock, changeCount, nameError });
+  const parts = assemble(tools, { nodes, snapshots, live });
   const listener = new LateListener();
   const port = await tools.openPort(listener);
-  const session = new Session({
-    ...tools,
-    ...assemble(tools, { nodes, snapshots, live }),
-    port,
-    statfs: () => statfsOf(tools),
-    nameError: (error) => named(error, catalog.path),
-  });
+  const statfs = () => statfsOf(tools);
+  const session = new Session({ ...tools, ...parts, port, statfs, nameError });
   listener.set(session);
   const following = new AbortController();
   const follow = live.follow(port, following.signal);
   try {
     onMounted(port);
-    await Promise.race([session.ended, aborted(signal)]);
+    await Promise.race([session.ended, aborted(signal), follow]);
   } finally {
     following.abort();
     session.interruptAll();
