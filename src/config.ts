@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import { z } from 'zod';
 import { parseSize } from './base/bytes.ts';
+import { parseDuration } from './base/duration.ts';
 import { CodedError, errnoOf } from './base/errors.ts';
 import { printable } from './base/text.ts';
 
@@ -12,6 +13,8 @@ const virtualSchema = z.strictObject({
   /** Relative to the state directory. */
   directory: z.string().min(1).default('virtual'),
   speed: z.enum(['instant', 'model', 'real']).default('model'),
+  /** False: `shelfs library load` is the hand that moves cartridges. */
+  changer: z.boolean().optional(),
 });
 
 const hardwareSchema = z.strictObject({
@@ -88,12 +91,84 @@ const recallSchema = z.strictObject({
   budget: sizeSchema.optional(),
 });
 
+/** A duration as people write it: `12h`, `90 s`. */
+const durationSchema = z.string().transform((value, context) => {
+  const durationMs = parseDuration(value);
+  if (durationMs !== undefined) return durationMs;
+  context.addIssue(`"${value}" is no duration; write for instance "12h", "30min" or "5s"`);
+  return z.NEVER;
+});
+
+const operatorSchema = z.strictObject({
+  /** A medium is waited for so long; then it counts as declined. */
+  timeout: durationSchema.prefault('12h'),
+  /** A wrong cartridge may be put in so often. */
+  attempts: z.number().int().min(1).max(100).default(5),
+  /** How often drives and ports are looked at while a cartridge is waited for. */
+  look: durationSchema
+    .prefault('5s')
+    .refine((durationMs) => durationMs >= 1000, 'at least one second'),
+});
+
+const webhookSchema = z
+  .strictObject({
+    url: z
+      .url({ protocol: /^https?$/, error: 'an address that begins with https:// or http://' })
+      .refine((url) => !/^https?:\/\/[^/?#]*@/.test(url), 'no user and password in the address'),
+    format: z.enum(['standard', 'slack', 'discord']).default('standard'),
+    /** Standard Webhooks 1.0: 24 to 64 bytes. */
+    secret: z
+      .string()
+      .regex(/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/, 'whsec_ and 24 to 64 bytes in base64')
+      .optional(),
+  })
+  .refine(
+    ({ format, secret }) => (format === 'standard') === (secret !== undefined),
+    'a secret goes with the format "standard", and with no other',
+  );
+
+/** No header of a mail comes from here but its own. */
+const addressSchema = z
+  .string()
+  .max(320)
+  .regex(
+    /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*[^\s@]@[^\s@][^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u,
+    'a mail address',
+  );
+
+const mailSchema = z
+  .strictObject({
+    server: z.string().regex(/^[A-Za-z0-9.:_-]{1,253}$/, 'the name or address of a server'),
+    port: z.number().int().min(1).max(65_535).default(587),
+    security: z.enum(['starttls', 'tls', 'none']).default('starttls'),
+    user: z.string().min(1).optional(),
+    password: z.string().min(1).optional(),
+    from: addressSchema,
+    to: z.array(addressSchema).min(1),
+  })
+  .refine(
+    ({ user, password }) => (user === undefined) === (password === undefined),
+    'user and password go together',
+  );
+
+const notifySchema = z.strictObject({
+  /** Only where a terminal is. */
+  terminal: z.boolean().default(true),
+  desktop: z.boolean().default(false),
+  webhook: z.array(webhookSchema).default([]),
+  mail: mailSchema.optional(),
+  /** Program and arguments; no shell. */
+  command: z.array(z.strictObject({ argv: z.tuple([z.string().min(1)], z.string()) })).default([]),
+});
+
 const configSchema = z.strictObject({
   library: z.discriminatedUnion('kind', [virtualSchema, hardwareSchema]),
   archive: archiveSchema.prefault({}),
   backup: backupSchema.prefault({}),
   stage: stageSchema.prefault({}),
   recall: recallSchema.prefault({}),
+  operator: operatorSchema.prefault({}),
+  notify: notifySchema.prefault({}),
 });
 
 export type LibraryConfig = z.infer<typeof configSchema>['library'];
@@ -101,6 +176,9 @@ export type ArchiveConfig = Readonly<z.infer<typeof archiveSchema>>;
 export type BackupConfig = Readonly<z.infer<typeof backupSchema>>;
 export type StageConfig = Readonly<z.infer<typeof stageSchema>>;
 export type RecallConfig = Readonly<z.infer<typeof recallSchema>>;
+/** Durations in ms. */
+export type OperatorConfig = Readonly<z.infer<typeof operatorSchema>>;
+export type NotifyConfig = Readonly<z.infer<typeof notifySchema>>;
 
 export type Config = {
   /** Absolute path of the state directory. */
@@ -110,6 +188,8 @@ export type Config = {
   readonly backup: BackupConfig;
   readonly stage: StageConfig;
   readonly recall: RecallConfig;
+  readonly operator: OperatorConfig;
+  readonly notify: NotifyConfig;
 };
 
 export const CONFIG_FILE = 'config.toml';
@@ -151,7 +231,7 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     }
     throw invalid(path, `cannot be read (${errnoOf(cause) ?? 'error'})`, cause);
   }
-  const { library, archive, backup, stage, recall } = parseConfig(text, path);
+  const { library, archive, backup, stage, recall, operator, notify } = parseConfig(text, path);
   return Object.freeze({
     stateDirectory: state,
     library: Object.freeze(library),
@@ -159,6 +239,8 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     backup: Object.freeze(backup),
     stage: Object.freeze(stage),
     recall: Object.freeze(recall),
+    operator: Object.freeze(operator),
+    notify: Object.freeze(notify),
   });
 }
 
@@ -194,6 +276,12 @@ export function formatConfig(library: LibraryConfig): string {
       '# the clock of the virtual drives: "instant", "model" (adds up seconds) or "real" (waits for them)',
     );
     lines.push(`speed = ${quote(library.speed)}`);
+    if (library.changer === false) {
+      lines.push(
+        '# a person moves the cartridges: `shelfs library load` and `unload` are the hand',
+      );
+      lines.push('changer = false');
+    }
   } else {
     if (library.changer === undefined) lines.push('# no changer: a person is asked for cartridges');
     else lines.push(`changer = ${quote(library.changer)}`);

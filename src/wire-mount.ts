@@ -1,8 +1,11 @@
 /** A mount as this machine has it: the catalog open for reading, recall behind it, the kernel in front. */
 import type { Clock } from './base/clock.ts';
+import { CodedError } from './base/errors.ts';
 import { type Host, processName } from './base/machine.ts';
 import type { Raw } from './base/raw.ts';
+import { printable } from './base/text.ts';
 import type { Catalog } from './catalog/catalog.ts';
+import { Directories } from './catalog/directories.ts';
 import { Snapshots } from './catalog/snapshots.ts';
 import type { Config } from './config.ts';
 import { jobsText } from './job/jobs-text.ts';
@@ -48,6 +51,7 @@ export async function wireMount(
   const { mountpoint, allowOther } = order;
   const catalog = await app.catalog('read');
   const root = rootOf(catalog, order.view);
+  refuseUnknownHost(catalog, order.host);
   const { recall, wantedText, close } = await app.recall({
     policy: order.recall === 'fail' ? 'fail' : 'block',
     onMedium: () => {},
@@ -80,6 +84,14 @@ export async function wireMount(
   } finally {
     await close();
   }
+}
+
+function refuseUnknownHost(catalog: Catalog, name: string | undefined): void {
+  const hosts = new Directories(catalog).hosts();
+  if (name === undefined || hosts.some((host) => host.name === name)) return;
+  const known = hosts.map((host) => printable(host.name)).join(', ') || 'none yet';
+  const sentence = `nothing of host ${printable(name)} is known; there are: ${known}`;
+  throw new CodedError('USAGE', sentence);
 }
 
 function rootOf(catalog: Catalog, view: string): RootView {

@@ -8,12 +8,14 @@ import type { Raw } from './base/raw.ts';
 import { printable } from './base/text.ts';
 import { Archives } from './catalog/archives.ts';
 import { Catalog } from './catalog/catalog.ts';
+import { Questions } from './catalog/questions.ts';
 import { RunDb, systemProcesses } from './catalog/run-db.ts';
 import { RunStage } from './catalog/run-stage.ts';
 import { RunWants } from './catalog/run-wants.ts';
 import { Tree } from './catalog/tree.ts';
 import { isAlive } from './catalog/writers.ts';
 import { CATALOG_FILE, type Config, RUN_DB_FILE } from './config.ts';
+import { listOf } from './domain/question-words.ts';
 import { HashPool } from './hash/pool.ts';
 import { type RecallEvent, type RecallReport, recallPaths } from './job/recall.ts';
 import { formatWanted, listWanted, type WantedMedium } from './job/wanted.ts';
@@ -109,10 +111,14 @@ export async function wireRecall(
     },
   });
   const wants = new RunWants(runDb);
+  const questions = new Questions(runDb, systemProcesses());
   const isPresent = (barcode: string) => recall.isPresent(barcode);
   return {
     recall,
-    wantedText: () => formatWanted(listWanted({ catalog, wants, isAlive, isPresent })),
+    wantedText: () => {
+      const wanted = formatWanted(listWanted({ catalog, wants, isAlive, isPresent }));
+      return `${listOf(questions.open())}${wanted}`;
+    },
     async close() {
       await recall.close();
       await hashes.close();
@@ -123,7 +129,10 @@ export async function wireRecall(
 
 /** Brings whole trees into the stage. @throws CodedError USAGE, PATH_UNKNOWN; as `recallPaths` */
 export async function wireRecallPaths(
-  app: RecallSurroundings & { readonly host: Host },
+  app: RecallSurroundings & {
+    readonly host: Host;
+    recall(options: RecallOptions): Promise<OpenRecall>;
+  },
   order: RecallOrder,
   listen: (event: RecallEvent) => void,
   signal: AbortSignal,
@@ -137,7 +146,7 @@ export async function wireRecallPaths(
     throw new CodedError('USAGE', sentence);
   }
   const snapshot = tree.resolveSnapshot(order.at);
-  const { recall, close } = await wireRecall(app, {
+  const { recall, close } = await app.recall({
     policy: 'block',
     isUnguarded: true,
     onMedium: (barcode) => listen({ event: 'medium', barcode }),

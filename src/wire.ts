@@ -17,19 +17,27 @@ import { loadScsiDoor, lockFile, openScsiPort, type ScsiDoor } from './device/na
 import { type DeviceNode, resolveDevice } from './device/node.ts';
 import type { ScsiPort } from './device/port.ts';
 import { tracePort } from './device/trace.ts';
+import type { VirtualLibrary } from './device/virtual/library.ts';
+import type { Answer, Question } from './domain/question.ts';
 import type { DryRunReport } from './job/backup/dry-run.ts';
 import type { BackupReport, Listen } from './job/backup/report.ts';
 import type { StartRequest, StartTools } from './job/backup/start.ts';
 import type { Finding } from './job/doctor.ts';
+import type { EraseRequest } from './job/erase.ts';
 import type { InitRequest, InitResult } from './job/init.ts';
+import type { LabelTools } from './job/label.ts';
 import type { LabelMediaRequest } from './job/media.ts';
 import type { RecallEvent, RecallReport } from './job/recall.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';
 import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
 import type { WantedMedium } from './job/wanted.ts';
-import type { Library, LibraryDevices } from './storage/library.ts';
+import type { Terminal } from './notify/terminal.ts';
+import type { Hand, Library, LibraryDevices } from './storage/library.ts';
 import type { MountOrder } from './wire-mount.ts';
+import type { OpenOperator } from './wire-operator.ts';
 import type { OpenRecall, RecallOptions, RecallOrder } from './wire-recall.ts';
+
+export type { Terminal } from './notify/terminal.ts';
 
 export type WireOptions = {
   readonly stateDirectory: string;
@@ -38,6 +46,10 @@ export type WireOptions = {
   readonly program: string;
   /** Receives one line for each SCSI command (`-vv`). */
   readonly trace?: ((line: string) => void) | undefined;
+  /** Where questions are shown and answers typed. */
+  readonly terminal?: Terminal | undefined;
+  /** Receives what goes wrong beside the work, such as a channel that cannot tell anybody. */
+  readonly warn?: ((message: string) => void) | undefined;
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
   readonly host?: Host | undefined;
@@ -75,6 +87,12 @@ export interface App {
   capacityOf(barcode: string): Promise<number | undefined>;
   /** Writes the labels of registered cartridges, in turn. */
   labelMedia(request: LabelMediaRequest, signal: AbortSignal): Promise<Medium[]>;
+  /** Makes a cartridge scratch whose archives nobody needs. @throws CodedError naming what would be lost */
+  eraseMedium(
+    name: string,
+    request: Omit<EraseRequest, 'medium'>,
+    signal: AbortSignal,
+  ): Promise<Medium>;
   /** Backs sources up; goes on with a run of theirs that was cut short. */
   backup(request: StartRequest, listen: Listen, signal: AbortSignal): Promise<BackupReport>;
   /** What a backup would do. */
@@ -97,6 +115,15 @@ export interface App {
   umount(mountpoint: Raw, how: 'plain' | 'forced'): Promise<void>;
   /** Contents by way of the stage; closed by who opened it, before the application is. */
   recall(options: RecallOptions): Promise<OpenRecall>;
+  /** Who brings cartridges; closed by who opened it. */
+  operator(options?: { readonly timeoutMs?: number | undefined }): Promise<OpenOperator>;
+  /** What jobs ask just now. */
+  questions(): Promise<readonly Question[]>;
+  /** @throws CodedError USAGE where it is no answer, or nobody asks any more */
+  answer(
+    id: number,
+    text: string,
+  ): Promise<{ readonly question: Question; readonly answer: Answer }>;
   /** Brings whole trees into the stage. */
   recallPaths(
     order: RecallOrder,
@@ -156,20 +183,14 @@ export function wire(options: WireOptions): App {
         : undefined;
     },
     labelMedia: async (request, signal) => {
-      const { backup, archive } = await config();
-      const tools = { clock, random, host: host.name, program: options.program };
       const { labelMedia } = await import('./job/media.ts');
-      return labelMedia(
-        {
-          ...tools,
-          catalog: await app.catalog('write'),
-          library: await app.library(),
-          pool: backup.pool,
-          blockBytes: archive.block,
-        },
-        request,
-        signal,
-      );
+      return labelMedia(await labelTools(app), request, signal);
+    },
+    eraseMedium: async (name, request, signal) => {
+      const { eraseMedium } = await import('./job/erase.ts');
+      const { findMedium } = await import('./job/media.ts');
+      const tools = await labelTools(app);
+      return eraseMedium(tools, { ...request, medium: findMedium(tools.catalog, name) }, signal);
     },
     backup: async (request, listen, signal) => {
       const { startBackup } = await import('./job/backup/start.ts');
@@ -205,7 +226,54 @@ export function wire(options: WireOptions): App {
     },
     recall: async (asked) => {
       const { wireRecall } = await import('./wire-recall.ts');
-      return wireRecall(app, asked);
+      const { wait } = (await config()).recall;
+      if (asked.asker || wait === 0) return wireRecall(app, asked);
+      const [{ askerOf }, { Media }] = await Promise.all([
+        import('./wire-operator.ts'),
+        import('./catalog/media.ts'),
+      ]);
+      const { operator, close } = await app.operator({ timeoutMs: wait * 1000 });
+      const media = new Media(await app.catalog('read'));
+      const asker = askerOf({ operator, media, library: () => app.library() });
+      const opened = await wireRecall(app, { ...asked, asker }).catch(async (error: unknown) => {
+        await close();
+        throw error;
+      });
+      return {
+        ...opened,
+        close: async () => {
+          await opened.close();
+          await close();
+        },
+      };
+    },
+    operator: async (asked = {}) => {
+      const { wireOperator } = await import('./wire-operator.ts');
+      const warn = options.warn ?? (() => {});
+      return wireOperator({ ...app, terminal: options.terminal }, { ...asked, warn });
+    },
+    questions: async () => {
+      await config();
+      const { openQuestions } = await import('./wire-operator.ts');
+      const { questions, close } = openQuestions(app);
+      try {
+        return questions.open();
+      } finally {
+        close();
+      }
+    },
+    answer: async (id, text) => {
+      await config();
+      const [{ openQuestions }, { answerQuestion }] = await Promise.all([
+        import('./wire-operator.ts'),
+        import('./job/questions.ts'),
+      ]);
+      const { questions, close } = openQuestions(app);
+      try {
+        return answerQuestion(questions, id, { text, nowMs: clock.nowMs() });
+      } finally {
+        close();
+      }
     },
     recallPaths: async (order, listen, signal) => {
       const { wireRecallPaths } = await import('./wire-recall.ts');
@@ -264,6 +332,21 @@ export function wire(options: WireOptions): App {
     },
   };
   return app;
+}
+
+async function labelTools(app: App): Promise<LabelTools> {
+  const { backup, archive } = await app.config();
+  const { clock, random, host, program } = app;
+  return {
+    clock,
+    random,
+    host: host.name,
+    program,
+    catalog: await app.catalog('write'),
+    library: await app.library(),
+    pool: backup.pool,
+    blockBytes: archive.block,
+  };
 }
 
 async function backupTools(app: App, openDoor: () => ScsiDoor): Promise<StartTools> {
@@ -347,17 +430,13 @@ type Tools = {
 
 async function libraryDevices(config: Config, tools: Tools): Promise<LibraryDevices> {
   return config.library.kind === 'virtual'
-    ? virtualDevices(
-        join(config.stateDirectory, config.library.directory),
-        config.library.speed,
-        tools,
-      )
+    ? virtualDevices(join(config.stateDirectory, config.library.directory), config.library, tools)
     : hardwareDevices(config.library, tools);
 }
 
 async function virtualDevices(
   directory: string,
-  speed: 'instant' | 'model' | 'real',
+  { speed, changer = true }: Extract<Config['library'], { kind: 'virtual' }>,
   { clock, openDoor, traced }: Tools,
 ): Promise<LibraryDevices> {
   const { readBootId, VirtualLibrary } = await import('./device/virtual/library.ts');
@@ -369,7 +448,8 @@ async function virtualDevices(
   });
   const serials = await library.driveSerials();
   return {
-    openChanger: async () => traced(library.openChanger()),
+    openChanger: changer ? async () => traced(library.openChanger()) : undefined,
+    hand: changer ? undefined : virtualHand(library),
     statistics: () => library.statistics(),
     drives: serials.map((serial, index) => ({
       name: `virtual drive ${index}`,
@@ -385,6 +465,17 @@ async function virtualDevices(
         };
       },
     })),
+  };
+}
+
+/** Slots are a shelf here, and their addresses the places on it. */
+function virtualHand(library: VirtualLibrary): Hand {
+  return {
+    load: async (name, drive) => `shelf ${await library.loadByHand(name, drive)}`,
+    unload: async (drive) => {
+      const address = await library.unloadByHand(drive);
+      return address === undefined ? undefined : `shelf ${address}`;
+    },
   };
 }
 

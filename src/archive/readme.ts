@@ -17,6 +17,8 @@ WHAT IS ON IT
   Each further tape file is an archive: a plain tar of some files of a backup. Blocks have ${blockBytes} bytes.
   The last members of an archive are .shelfs/archives/UUID/journal, a text with one line for each entry of the
   backup, and .shelfs/archives/UUID/digest, the hashes of all before it.
+  Where a cartridge was closed, two members before them are a copy of the catalog of the whole backup: catalog.sqlite.zst
+  (zstd -d, then sqlite3) and beside it catalog.txt, a text. Neither is needed to restore.
   Large files may be split over archives and cartridges: NAME.shelfs-part-0001-of-0003 and so on; joined by cat they are the file.
   Files whose content was on tape already, moved files and later changes of attributes are in the journals alone.
 

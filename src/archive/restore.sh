@@ -54,7 +54,7 @@ mkdir "$work" "$work/list" "$work/stage"
 pipes=$(mktemp -d)
 trap 'rm -rf "$work" "$pipes"' EXIT
 trap 'exit 130' INT TERM
-: >"$work/lines"; : >"$work/media"; : >"$work/files"; : >"$work/done"; : >"$work/failed"
+: >"$work/lines"; : >"$work/media"; : >"$work/files"; : >"$work/done"; : >"$work/failed"; : >"$work/labels"
 
 # ---- cartridges --------------------------------------------------------------------------------------------------
 
@@ -161,6 +161,7 @@ journal() {
 # path started created number host archive-host type change size mtime mode ids hash where extra
 gather() { # BARCODE
   say "reading the journals of $1"
+  echo "$1 $(label_value created)" >>"$work/labels"
   survey >"$work/survey"
   while read -r file first count; do
     journal "$file" "$first" "$count" >"$work/journal" </dev/null
@@ -256,8 +257,11 @@ if [ -n "$only_list" ]; then
   exit 0
 fi
 
-# Which member each stretch of a cartridge is: the first entry that named it was the one that stored it.
+# Which member each stretch of a cartridge is: the first entry that named it was the one that stored it. A journal that is
+# older than a cartridge's label names what lay there before: such places come last, for clocks may have been wrong.
 member_of='
+  function read_labels(list, l) { while ((getline line < list) > 0) { split(line, l, " "); made[l[1]] = l[2] } }
+  function is_void(key, created) { sub(/:.*/, "", key); return key in made && created < made[key] }
   function member(path, host, archive_host, index_, count) {
     if (host != archive_host) name = ".shelfs/hosts/" host path
     else if (path == "/.shelfs" || substr(path, 1, 9) == "/.shelfs/") name = ".shelfs/tree" path
@@ -266,18 +270,22 @@ member_of='
     return name
   }
   function key_of(extent) { sub(/^~/, "", extent); sub(/\/.*/, "", extent); return extent }'
-arrange -k2,2 -k3,3 -k4,4 "$work/lines" | awk -F'\t' -v OFS='\t' "$member_of"'
+arrange -k2,2 -k3,3 -k4,4 "$work/lines" | awk -F'\t' -v OFS='\t' -v labels="$work/labels" "$member_of"'
+  BEGIN { read_labels(labels) }
   $7 == "f" && ($8 == "new" || $8 == "changed") && $14 != "-" {
     copies = split($14, copy, ",")
     for (c = 1; c <= copies; c++) {
       count = split(copy[c], extent, ";")
-      for (i = 1; i <= count; i++) print key_of(extent[i]), 0, sprintf("%012d", NR), member($1, $5, $6, i, count)
+      for (i = 1; i <= count; i++) {
+        key = key_of(extent[i])
+        print key, 0, sprintf("%d%012d", is_void(key, $3), NR), member($1, $5, $6, i, count)
+      }
     }
   }' >"$work/members"
 
 # What the files that are wanted need of which cartridge; the first copy whose cartridges are all there.
-awk -F'\t' -v OFS='\t' -v files="$work/files" -v failed="$work/failed" "$member_of"'
-  BEGIN { while ((getline line < files) > 0) { split(line, f, " "); have[f[1] ":" f[2]] = 1 } }
+awk -F'\t' -v OFS='\t' -v files="$work/files" -v failed="$work/failed" -v labels="$work/labels" "$member_of"'
+  BEGIN { read_labels(labels); while ((getline line < files) > 0) { split(line, f, " "); have[f[1] ":" f[2]] = 1 } }
   function group(text, pairs, n, i) {
     n = split(text, pairs, ";")
     for (i = 1; i <= n; i++) if (substr(pairs[i], 1, 6) == "group=") return substr(pairs[i], 7)
@@ -285,9 +293,12 @@ awk -F'\t' -v OFS='\t' -v files="$work/files" -v failed="$work/failed" "$member_
   }
   $7 == "f" && $14 != "-" {
     copies = split($14, copy, ",")
-    for (c = 1; c <= copies; c++) {
-      count = split(copy[c], extent, ";"); good = 1
-      for (i = 1; i <= count; i++) { split(key_of(extent[i]), part, ":"); if (!((part[1] ":" part[2]) in have)) good = 0 }
+    for (c = 1; c <= 2 * copies; c++) {
+      count = split(copy[c > copies ? c - copies : c], extent, ";"); good = 1
+      for (i = 1; i <= count; i++) {
+        key = key_of(extent[i]); split(key, part, ":")
+        if (!((part[1] ":" part[2]) in have) || (c <= copies && is_void(key, $3))) good = 0
+      }
       if (!good) continue
       for (i = 1; i <= count; i++) print key_of(extent[i]), 1, i, count, $1, $8, group($15), substr($1, 2)
       next

@@ -68,6 +68,8 @@ export const FAILURES = {
   MOUNT_FAILED: { exit: 1, errno: 'EIO', retry: 'never' },
   MOUNT_BUSY: { exit: 11, errno: 'EBUSY', retry: 'later' },
   NOT_MOUNTED: { exit: 1, errno: 'EINVAL', retry: 'never' },
+  NOTICE_FAILED: { exit: 1, errno: 'EIO', retry: 'later' }, // a channel could not tell a person
+  NOTICE_REFUSED: { exit: 1, errno: 'EIO', retry: 'never' }, // nor will it
   INTERRUPTED: { exit: 130, errno: 'EINTR', retry: 'never' },
 } as const satisfies Record<string, Failure>;
 

@@ -1,6 +1,7 @@
 /** Archives and where their copies lie. An archive is the unit of commit: until it is good it counts for nothing. */
 import { strict as assert } from 'node:assert';
 import type { Catalog } from './catalog.ts';
+import { CatalogCopies, type CopyOfCatalog } from './catalog-copies.ts';
 
 export type ArchiveState = 'writing' | 'good' | 'torn' | 'orphan';
 
@@ -31,6 +32,9 @@ export type FinishedArchive = {
   readonly completedBy?: number | undefined;
   /** Snapshots of earlier runs whose end its journal carries. */
   readonly carriedSnapshots?: readonly number[] | undefined;
+  readonly journalBytes?: number | undefined;
+  /** Of the catalog, among its members. */
+  readonly catalogCopy?: CopyOfCatalog | undefined;
 };
 
 /** Where the data of a medium end. */
@@ -124,7 +128,7 @@ export class Archives {
       const { changes } = this.#catalog
         .prepare(
           `UPDATE archives SET state = 'good', length_bytes = ?, length_blocks = ?, blake3 = ?, sha256 = ?,
-             committed_ms = ?, completed_by = ? WHERE id = ? AND state = 'writing'`,
+             committed_ms = ?, completed_by = ?, journal_bytes = ? WHERE id = ? AND state = 'writing'`,
         )
         .run(
           finished.lengthBytes,
@@ -133,11 +137,14 @@ export class Archives {
           finished.sha256 ?? null,
           nowMs,
           finished.completedBy ?? null,
+          finished.journalBytes ?? null,
           archiveId,
         );
       assert(changes === 1, `archive ${archiveId} is not being written`);
       const carried = this.#catalog.prepare('UPDATE snapshots SET journaled = 1 WHERE id = ?');
       for (const id of finished.carriedSnapshots ?? []) carried.run(id);
+      if (finished.catalogCopy)
+        new CatalogCopies(this.#catalog).add(archiveId, finished.catalogCopy);
       const mark = this.#catalog.prepare(
         `UPDATE archive_copies SET state = ?, written_ms = ? WHERE archive = ? AND medium = ?`,
       );

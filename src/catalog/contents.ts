@@ -200,6 +200,18 @@ export class Contents {
     return this.#copiesOf(this.#twinsOf(contentId), poolId);
   }
 
+  /** As `goodCopies`, of media other than this one. */
+  goodCopiesWithout(contentId: number, mediumId: number): number {
+    if (contentId === EMPTY_CONTENT) return Number.POSITIVE_INFINITY;
+    const size = this.#get.get(contentId)?.[0];
+    assert(size !== undefined, `no content ${contentId}`);
+    const extents = this.#extentsOfEach(this.#twinsOf(contentId)).map((located) => ({
+      ...located,
+      copies: located.copies.filter((copy) => copy.mediumId !== mediumId),
+    }));
+    return leastCopies(extents, size);
+  }
+
   /** @param contentIds all with the same bytes */
   #copiesOf(contentIds: readonly number[], poolId?: number): number {
     const [contentId] = contentIds;

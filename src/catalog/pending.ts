@@ -40,7 +40,8 @@ export type PendingFilter =
   | 'waiting' // needs content
   | 'ready' // content is stored, or it needs none
   | 'unjournaled' // ready, and no archive's journal carries it: what the journal that ends a run has to tell
-  | 'unstored'; // in no archive yet, as a member or in its journal, and not gone: what a plan is made of
+  | 'unstored' // in no archive yet, as a member or in its journal, and not gone: what a plan is made of
+  | 'untold'; // the same with what is gone: what the journal that closes a cartridge has to tell
 
 const FILTERS: Record<PendingFilter, string> = {
   all: '1',
@@ -48,6 +49,7 @@ const FILTERS: Record<PendingFilter, string> = {
   ready: `NOT ${WAITING}`,
   unjournaled: `p.archive IS NULL AND NOT ${WAITING}`,
   unstored: `p.archive IS NULL AND p.inode IS NOT NULL`,
+  untold: 'p.archive IS NULL',
 };
 
 type EntryRow = [
@@ -128,7 +130,9 @@ export class PendingRows {
   }
 
   inOrder(filter: PendingFilter): Generator<PendingEntry> {
-    return this.#inOrder(FILTERS[filter], { candidates: filter !== 'unstored' });
+    return this.#inOrder(FILTERS[filter], {
+      candidates: filter !== 'unstored' && filter !== 'untold',
+    });
   }
 
   /** Waiting files that may be duplicates. @param sharedFromBytes smaller ones only where a stored content has the size */

@@ -25,6 +25,8 @@ const TABLES: Readonly<Record<string, string>> = {
   totals: '(name TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID, STRICT',
   roles:
     '(role TEXT PRIMARY KEY, process TEXT NOT NULL, since_ms INTEGER NOT NULL) WITHOUT ROWID, STRICT',
+  questions: `(id INTEGER PRIMARY KEY AUTOINCREMENT, process TEXT NOT NULL, asked_ms INTEGER NOT NULL,
+    question TEXT NOT NULL, answer TEXT, answered_ms INTEGER) STRICT`,
   handovers: `(holder TEXT PRIMARY KEY, since_ms INTEGER NOT NULL, wanted_by TEXT, wanted_ms INTEGER,
     granted_ms INTEGER) WITHOUT ROWID, STRICT`,
 };
@@ -39,7 +41,7 @@ CREATE TRIGGER stage_more AFTER INSERT ON stage
 CREATE TRIGGER stage_less AFTER DELETE ON stage
   BEGIN UPDATE totals SET bytes = bytes - OLD.bytes WHERE name = 'stage'; END;`;
 
-const REVISION = 2;
+const REVISION = 3;
 const BUSY_TIMEOUT_MS = 30_000;
 
 /** Who is who among the processes that share a run.db. */

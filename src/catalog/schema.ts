@@ -115,8 +115,14 @@ INSERT INTO contents(id, size, hash)
 INSERT INTO content_keys VALUES(0, 192497376163321, 1);
 INSERT INTO counters VALUES('directories', 1), ('inodes', 1), ('contents', 2);`;
 
+const COPIES = `
+ALTER TABLE archives ADD COLUMN journal_bytes INTEGER;
+CREATE TABLE catalog_copies(
+  archive INTEGER PRIMARY KEY REFERENCES archives(id), position INTEGER NOT NULL, length INTEGER NOT NULL,
+  database_bytes INTEGER NOT NULL, taken_ms INTEGER NOT NULL) STRICT;`;
+
 /** Migration N, counted from 1, is at index N - 1. One that was released is never changed again. */
-export const MIGRATIONS: readonly string[] = [TREE + JOBS + MEDIA + CONTENTS];
+export const MIGRATIONS: readonly string[] = [TREE + JOBS + MEDIA + CONTENTS, COPIES];
 
 /** BLAKE3 of no bytes is row 1 of contents: an empty file needs no extent. */
 export const EMPTY_CONTENT = 1;

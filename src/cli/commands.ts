@@ -135,6 +135,14 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return (parser, open) => parser.command(versions(open));
     },
   },
+  answer: {
+    usage: 'answer <id> <choice>',
+    describe: 'Answer a question that a job asks: retry, bad, clean, abort or decline',
+    load: async () => {
+      const { answer } = await import('./answer.ts');
+      return (parser, open) => parser.command(answer(open));
+    },
+  },
   jobs: {
     usage: 'jobs',
     describe: 'What runs and what ran, the newest first',

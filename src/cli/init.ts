@@ -18,6 +18,7 @@ type Args = {
   generation?: string | undefined;
   capacity?: string | undefined;
   changer?: string | undefined;
+  'no-changer'?: boolean | undefined;
   drive?: string[] | undefined;
 };
 
@@ -47,6 +48,10 @@ export const init = (open: OpenContext) =>
             type: 'string',
             requiresArg: true,
             describe: 'of a virtual cartridge, such as 2GB; default as real',
+          })
+          .option('no-changer', {
+            type: 'boolean',
+            describe: 'virtual library whose cartridges you move: `library load` is your hand',
           })
           .option('changer', {
             type: 'string',
@@ -80,7 +85,8 @@ export function requestOf(args: Args): InitRequest {
   const drive = (args.drive ?? []).map((path) => resolve(path));
   const repeated = drive.find((path, index) => drive.indexOf(path) !== index);
   if (repeated !== undefined) throw usage(`--drive ${printable(repeated)} is given twice`);
-  const isVirtual = [args.virtual, args.drives, args.generation, args.capacity].some(
+  const isByHand = args['no-changer'];
+  const isVirtual = [args.virtual, args.drives, args.generation, args.capacity, isByHand].some(
     (value) => value !== undefined,
   );
   if (changer !== undefined || drive.length > 0) {
@@ -108,6 +114,7 @@ export function requestOf(args: Args): InitRequest {
     drives: whole('--drives', args.drives ?? 1, { min: 1, max: DRIVES_MAX }),
     generation: generation.name,
     capacityBytes,
+    ...(isByHand && { isByHand }),
   };
 }
 

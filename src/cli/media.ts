@@ -27,7 +27,8 @@ export const media = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs> 
       .command(label(open))
       .command(move(open))
       .command(retire(open))
-      .demandCommand(1, 'say what: list, add, show, label, move or retire')
+      .command(erase(open))
+      .demandCommand(1, 'say what: list, add, show, label, move, retire or erase')
       .strict(),
   handler: () => {},
 });
@@ -108,7 +109,7 @@ const show = (open: OpenContext) =>
         }),
       run: async ({ app, output }, args) => {
         const found = showMedium(await app.catalog('read'), args.barcode);
-        const { medium, archives, moves } = found;
+        const { medium, archives, moves, catalogCopies } = found;
         const document = {
           ...documentMedium(medium),
           label: medium.label ?? null,
@@ -117,6 +118,10 @@ const show = (open: OpenContext) =>
             time: documentTime(timeMs),
             from: from ?? null,
             to: to ?? null,
+          })),
+          catalogCopies: catalogCopies.map(({ takenMs, ...copy }) => ({
+            ...copy,
+            taken: documentTime(takenMs),
           })),
         };
         output.result(document, () => formatDetails(found));
@@ -194,6 +199,32 @@ const retire = (open: OpenContext) =>
     open,
   );
 
+const erase = (open: OpenContext) =>
+  command(
+    {
+      command: 'erase <barcode>',
+      describe: 'Make a cartridge scratch again that no snapshot needs',
+      builder: (yargs) =>
+        yargs
+          .positional('barcode', {
+            type: 'string',
+            demandOption: true,
+            describe: BARCODES.describe,
+          })
+          .option('confirm', word('its barcode once more'))
+          .option('force', {
+            type: 'boolean',
+            describe: 'also where snapshots need what others hold too',
+          }),
+      run: async ({ app, output, signal }, args) => {
+        const { barcode, confirm, force = false } = args;
+        const erased = await app.eraseMedium(barcode, { confirm, force }, signal);
+        output.result(documentMedium(erased), () => formatMedia([erased]));
+      },
+    },
+    open,
+  );
+
 /** @throws CodedError USAGE where it could not stand in a config */
 function poolArgument(pool: string | undefined): string | undefined {
   if (pool === undefined || /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/.test(pool)) return pool;
@@ -229,7 +260,7 @@ function formatFill({ writtenBytes, capacityBytes }: Medium): string {
   return writtenBytes === 0 ? '' : `${((writtenBytes / capacityBytes) * 100).toFixed(1)} %`;
 }
 
-function formatDetails({ medium, archives, moves }: MediumDetails): string {
+function formatDetails({ medium, archives, moves, catalogCopies }: MediumDetails): string {
   const { setUuid, setNumber, nextFile, nextBlock, writeGeneration } = medium;
   const facts: [string, string | undefined][] = [
     ['state', medium.state],
@@ -247,6 +278,15 @@ function formatDetails({ medium, archives, moves }: MediumDetails): string {
   ];
   const rows = facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
   const parts = [formatTable([medium.barcode, ''], rows)];
+  if (catalogCopies.length > 0) {
+    const copies = catalogCopies.map(({ takenMs, fileNumber, startBlock, lengthBytes, isGood }) => [
+      formatTime(takenMs),
+      `${fileNumber}:${startBlock}`,
+      formatSize(lengthBytes),
+      isGood ? '' : 'does not count',
+    ]);
+    parts.push(formatTable(['CATALOG AS OF', 'FILE:BLOCK', 'SIZE', ''], copies));
+  }
   if (moves.length > 0) {
     const known = moves.map(({ timeMs, from, to }) => [formatTime(timeMs), from ?? '', to ?? '']);
     parts.push(formatTable(['MOVED', 'FROM', 'TO'], known));

@@ -46,6 +46,8 @@ export type Streams = {
     readonly isTTY?: boolean | undefined;
     readonly columns?: number | undefined;
   };
+  /** Read from only while a question is open. */
+  readonly stdin?: (NodeJS.ReadableStream & { readonly isTTY?: boolean | undefined }) | undefined;
 };
 
 const COLUMNS_DEFAULT = 80;

@@ -1,10 +1,12 @@
 /** One command line from argv to exit status, with everything of the process passed in. */
 import { CodedError, errnoOf } from '../base/errors.ts';
+import { printable } from '../base/text.ts';
 import type { App, WireOptions } from '../wire.ts';
 import { type Background, NO_BACKGROUND } from './background.ts';
 import { helperArguments } from './mount-helper.ts';
 import { makeOutput, type Streams } from './output.ts';
 import { program } from './program.ts';
+import { terminalOf } from './terminal.ts';
 
 export type Surroundings = {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -43,6 +45,8 @@ export async function run(argv: readonly string[], around: Surroundings): Promis
           stateDirectory: stateDirectory({ state: args.state, environment, isRoot }),
           configPath: args.config,
           program: `shelfs ${version}`,
+          terminal: terminalOf(streams),
+          warn: (message) => void streams.stderr.write(`${printable(message)}\n`),
           trace: isTracing ? (line) => streams.stderr.write(`${line}\n`) : undefined,
           ...around.replaced,
         });

@@ -1,7 +1,10 @@
 /** `shelfs wanted`: which media are waited for, where they are, and who waits. */
+
+import { listOf } from '../domain/question-words.ts';
 import { formatWanted } from '../job/wanted.ts';
 import { command, type OpenContext } from './context.ts';
 import { documentTime } from './format.ts';
+import { documentQuestion } from './questions.ts';
 
 export const wanted = (open: OpenContext) =>
   command(
@@ -15,7 +18,10 @@ export const wanted = (open: OpenContext) =>
           ...medium,
           since: documentTime(sinceMs),
         }));
-        output.result({ media }, () => formatWanted(found).trimEnd());
+        const asked = await app.questions();
+        output.result({ media, questions: asked.map(documentQuestion) }, () =>
+          `${listOf(asked)}${formatWanted(found)}`.trimEnd(),
+        );
       },
     },
     open,

@@ -30,6 +30,8 @@ export type InitRequest =
       readonly generation: DriveGeneration;
       /** Default: the generation's native capacity. */
       readonly capacityBytes: number | undefined;
+      /** A person moves the cartridges. */
+      readonly isByHand?: boolean;
     }
   | {
       readonly kind: 'hardware';
@@ -168,7 +170,12 @@ async function lockAlone(directory: string, tools: InitTools): Promise<{ close()
 
 async function describeLibrary(request: InitRequest, tools: InitTools): Promise<LibraryConfig> {
   if (request.kind === 'virtual')
-    return { kind: 'virtual', directory: VIRTUAL_DIRECTORY, speed: 'model' };
+    return {
+      kind: 'virtual',
+      directory: VIRTUAL_DIRECTORY,
+      speed: 'model',
+      ...(request.isByHand && { changer: false }),
+    };
   if (request.changer !== undefined) await tools.checkChanger(request.changer);
   for (const drive of request.drives) await tools.checkDrive(drive);
   const { changer, drives } = request;

@@ -42,6 +42,8 @@ export type LabelRequest = {
   readonly pool?: string | undefined;
   /** What stands on the cartridge may be lost; never true for archives of this catalog. */
   readonly overwrite: boolean;
+  /** UUID of the only label that may be written over; nothing else may stand there then. */
+  readonly replaces?: string | undefined;
 };
 
 type Found = Exclude<Beginning, { kind: 'blank' }>;
@@ -153,7 +155,13 @@ function permit(
   catalog: Catalog,
   { found, request }: { readonly found: Found; readonly request: LabelRequest },
 ): void {
-  const { barcode, overwrite } = request;
+  const { barcode, overwrite, replaces } = request;
+  if (replaces !== undefined && !isOwnLabel(catalog, found, { barcode, replaces }))
+    throw new CodedError(
+      'MEDIUM_MISMATCH',
+      `${barcode} ${describeFound(found)}, which is not what the catalog knows of it; nothing was written`,
+      { volser: barcode.slice(0, 6) },
+    );
   const medium = found.kind === 'label' ? new Media(catalog).findUuid(found.label.uuid) : undefined;
   const isLive = medium !== undefined && holdsArchives(catalog, medium.id);
   if (overwrite && !isLive) return;
@@ -165,6 +173,17 @@ function permit(
     `${barcode} is not blank: it ${describeFound(found)}; nothing was written; ${advice}`,
     { volser: barcode.slice(0, 6) },
   );
+}
+
+/** The label that is to go, or the one that came in its place before something ended it. */
+function isOwnLabel(
+  catalog: Catalog,
+  found: Found,
+  { barcode, replaces }: { readonly barcode: string; readonly replaces: string },
+): boolean {
+  if (found.kind !== 'label') return false;
+  const { uuid } = found.label;
+  return uuid === replaces || new Media(catalog).findUuid(uuid)?.barcode === barcode;
 }
 
 /** What a person would want to know before it is lost. */
@@ -204,7 +223,8 @@ function labelOf(
   };
 }
 
-function unknownArchives(barcode: string): CodedError {
+/** @returns the refusal of a cartridge that somebody else has written to */
+export function unknownArchives(barcode: string): CodedError {
   return new CodedError(
     'MEDIUM_MISMATCH',
     `${barcode} holds archives that this catalog does not know: it may be older than they are; nothing was written`,

@@ -4,6 +4,7 @@ import { CodedError } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import { Archives } from '../catalog/archives.ts';
 import type { Catalog } from '../catalog/catalog.ts';
+import { CatalogCopies, type LocatedCopy } from '../catalog/catalog-copies.ts';
 import { holdsArchives } from '../catalog/label-plan.ts';
 import { Media, type Medium, type Move } from '../catalog/media.ts';
 import { type Barcode, type BarcodeFacts, barcodeSeries, parseBarcode } from '../domain/barcode.ts';
@@ -34,6 +35,8 @@ export type MediumDetails = {
   /** Archives on it, whatever became of them. */
   readonly archives: number;
   readonly moves: readonly Move[];
+  /** In order of tape. */
+  readonly catalogCopies: readonly LocatedCopy[];
 };
 
 /**
@@ -122,7 +125,8 @@ export function showMedium(catalog: Catalog, name: string): MediumDetails {
   const media = new Media(catalog);
   const medium = findMedium(catalog, name);
   const archives = new Archives(catalog).onMedium(medium.id).length;
-  return { medium, archives, moves: media.moves(medium.id) };
+  const catalogCopies = new CatalogCopies(catalog).onMedium(medium.id);
+  return { medium, archives, moves: media.moves(medium.id), catalogCopies };
 }
 
 /** @param location as people call the place; undefined: nobody knows @throws CodedError USAGE */

@@ -1,5 +1,4 @@
 /** Directories and files of the catalog as the kernel sees them, in any view. Never waits on media. */
-import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
 import { isDirectoryRow, NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
 import { highOfDirectory, highOfFile, lowOfDirectory, lowOfFile } from './inode-number.ts';
@@ -63,11 +62,12 @@ export class CatalogTree {
     return row && this.#attributes(row, directoryNode(view.number, directoryId));
   }
 
-  /** @throws AssertionError for an inode that never was: the kernel knows only those it was told of */
-  file(inodeId: number): { readonly row: NodeRow; readonly attributes: FileAttributes } {
+  /** Undefined for an inode that the catalog has given up since the kernel was told of it. */
+  file(
+    inodeId: number,
+  ): { readonly row: NodeRow; readonly attributes: FileAttributes } | undefined {
     const row = this.#nodes.inode(inodeId);
-    assert(row, `no inode ${inodeId}`);
-    return { row, attributes: this.#attributes(row, undefined) };
+    return row && { row, attributes: this.#attributes(row, undefined) };
   }
 
   /** Where a file was met last, for what belongs to a path; undefined when it was long ago. */

@@ -12,6 +12,7 @@ import { type ControlFacts, ControlTree } from './control-tree.ts';
 import { type Listing, listOf } from './listing.ts';
 import type { Live } from './live.ts';
 import { nodeRef, ROOT_NODE } from './node-id.ts';
+import { Probes } from './probes.ts';
 import type { FileAttributes } from './protocol/attributes.ts';
 import type { EntryReply } from './protocol/reply.ts';
 import { SnapshotNames } from './snapshots-tree.ts';
@@ -42,6 +43,7 @@ export class Filesystem {
   readonly #tools: FilesystemTools;
   readonly #versions: VersionsTree;
   readonly #virtual = new VirtualNodes();
+  readonly #probes = new Probes();
 
   constructor(tools: FilesystemTools) {
     const { nodes, snapshots, facts } = tools;
@@ -64,6 +66,15 @@ export class Filesystem {
 
   /** Undefined: there is no such name. */
   lookup(parent: number, name: Raw): EntryReply | undefined {
+    if (!this.#probes.isProbe(name)) return this.#lookup(parent, name);
+    const { snapshotId } = this.#tools.live;
+    if (this.#probes.isMissing(parent, name, snapshotId)) return undefined;
+    const entry = this.#lookup(parent, name);
+    if (!entry) this.#probes.remember(parent, name, snapshotId);
+    return entry;
+  }
+
+  #lookup(parent: number, name: Raw): EntryReply | undefined {
     const ref = nodeRef(parent);
     if (ref.kind === 'file') return undefined;
     if (ref.kind === 'virtual') {
@@ -86,8 +97,10 @@ export class Filesystem {
   /** Undefined where it is not there any more. */
   attributes(nodeId: number): Attributed | undefined {
     const ref = nodeRef(nodeId);
-    if (ref.kind === 'file')
-      return { file: this.tree.file(ref.inodeId).attributes, seconds: FOREVER_SECONDS };
+    if (ref.kind === 'file') {
+      const found = this.tree.file(ref.inodeId);
+      return found && { file: found.attributes, seconds: FOREVER_SECONDS };
+    }
     if (ref.kind === 'virtual') {
       const node = this.#virtual.get(ref.number);
       return node && { file: node.attributes(), seconds: node.kind === 'text' ? 0 : LIVE_SECONDS };
@@ -123,7 +136,7 @@ export class Filesystem {
   readlink(nodeId: number): Raw | undefined {
     const ref = nodeRef(nodeId);
     if (ref.kind === 'directory') return undefined;
-    if (ref.kind === 'file') return this.tree.file(ref.inodeId).row[NODE.target] ?? undefined;
+    if (ref.kind === 'file') return this.tree.file(ref.inodeId)?.row[NODE.target] ?? undefined;
     const node = this.#virtual.get(ref.number);
     return node?.kind === 'link' ? node.target : undefined;
   }
@@ -133,7 +146,8 @@ export class Filesystem {
     const ref = nodeRef(nodeId);
     if (ref.kind === 'file') {
       const { inodeId } = ref;
-      return { kind: 'file', row: this.tree.file(inodeId).row, place: this.#placeOf(inodeId) };
+      const found = this.tree.file(inodeId);
+      return found && { kind: 'file', row: found.row, place: this.#placeOf(inodeId) };
     }
     const node = ref.kind === 'virtual' ? this.#virtual.get(ref.number) : undefined;
     return node?.kind === 'text' ? { kind: 'text', text: node.text() } : undefined;
@@ -152,7 +166,7 @@ export class Filesystem {
   rowOf(nodeId: number): { readonly row: NodeRow; readonly directoryId?: number } | undefined {
     const ref = nodeRef(nodeId);
     if (ref.kind === 'virtual') return undefined;
-    if (ref.kind === 'file') return { row: this.tree.file(ref.inodeId).row };
+    if (ref.kind === 'file') return this.tree.file(ref.inodeId);
     const { tree } = this.#view(ref.viewNumber);
     const row = this.#tools.nodes.directory(tree, ref.directoryId);
     return row && { row, directoryId: ref.directoryId };

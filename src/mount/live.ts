@@ -6,6 +6,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../base/clock.ts';
+import { CodedError } from '../base/errors.ts';
 import { type Raw, rawBytes } from '../base/raw.ts';
 import type { Nodes } from '../catalog/nodes.ts';
 import type { Snapshots } from '../catalog/snapshots.ts';
@@ -24,6 +25,8 @@ export type LiveTools = {
   readonly clock: Clock;
   /** Grows when another process has written the catalog. */
   changeCount(): number;
+  /** What a failing catalog threw, by its name; any other error as it is. */
+  nameError(error: unknown): unknown;
 };
 
 type Forgets = Pick<FusePort, 'forgetName' | 'forgetNode'>;
@@ -65,7 +68,12 @@ export class Live {
         if (signal.aborted) return;
         throw error;
       }
-      this.#look();
+      try {
+        this.#look();
+      } catch (thrown) {
+        // Who asks meanwhile is told what is wrong; a second later it may be well again.
+        if (!(this.#tools.nameError(thrown) instanceof CodedError)) throw thrown;
+      }
     }
   }
 

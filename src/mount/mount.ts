@@ -7,6 +7,7 @@ import { Media } from '../catalog/media.ts';
 import { Nodes } from '../catalog/nodes.ts';
 import { roomOf } from '../catalog/room.ts';
 import { Snapshots } from '../catalog/snapshots.ts';
+import { named } from '../catalog/sqlite-error.ts';
 import type { ContentReader } from './content.ts';
 import { type ContentStates, FileFacts } from './file-facts.ts';
 import { Filesystem } from './filesystem.ts';
@@ -55,21 +56,20 @@ export async function serveMount(
   const nodes = new Nodes(catalog);
   const snapshots = new Snapshots(catalog);
   const changed = catalog.prepare<[number]>('PRAGMA data_version');
-  const live = new Live({ nodes, snapshots, clock, changeCount: () => changed.get()?.[0] ?? 0 });
+  const nameError = (error: unknown) => named(error, catalog.path);
+  const changeCount = () => changed.get()?.[0] ?? 0;
+  const live = new Live({ nodes, snapshots, clock, changeCount, nameError });
+  const parts = assemble(tools, { nodes, snapshots, live });
   const listener = new LateListener();
   const port = await tools.openPort(listener);
-  const session = new Session({
-    ...tools,
-    ...assemble(tools, { nodes, snapshots, live }),
-    port,
-    statfs: () => statfsOf(tools),
-  });
+  const statfs = () => statfsOf(tools);
+  const session = new Session({ ...tools, ...parts, port, statfs, nameError });
   listener.set(session);
   const following = new AbortController();
   const follow = live.follow(port, following.signal);
   try {
     onMounted(port);
-    await Promise.race([session.ended, aborted(signal)]);
+    await Promise.race([session.ended, aborted(signal), follow]);
   } finally {
     following.abort();
     session.interruptAll();

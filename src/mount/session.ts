@@ -26,6 +26,8 @@ export type SessionTools = {
   readonly contents: ContentReader;
   readonly xattrs: Xattrs;
   statfs(): StatfsReply;
+  /** What a failing catalog threw, by its name; any other error as it is. */
+  nameError(error: unknown): unknown;
   /** A read that failed: for the log. */
   onReadFailure(failure: {
     readonly nodeId: number;
@@ -118,7 +120,8 @@ export class Session {
     const { unique } = request;
     try {
       this.#dispatch(request);
-    } catch (error) {
+    } catch (thrown) {
+      const error = this.#tools.nameError(thrown);
       if (!(error instanceof CodedError)) throw error;
       this.#replies.error(unique, error.failure.errno);
     }
@@ -246,7 +249,8 @@ export class Session {
     try {
       const result = await this.#files.read(read, signal);
       if (result.kind === 'bytes') this.#replies.bytes(unique, result.bytes);
-    } catch (error) {
+    } catch (thrown) {
+      const error = this.#tools.nameError(thrown);
       if (!(error instanceof CodedError)) throw error;
       this.#replies.error(unique, error.failure.errno);
       if (error !== INTERRUPTED) this.#tools.onReadFailure({ nodeId, pid: caller.pid, error });
@@ -317,7 +321,13 @@ export class Session {
     if (directory.isFinished) return;
     directory.isFinished = true;
     setImmediate(() => {
-      if (!this.#isOver) this.#tools.filesystem.finished(directory.nodeId);
+      if (this.#isOver) return;
+      try {
+        this.#tools.filesystem.finished(directory.nodeId);
+      } catch (thrown) {
+        // Nobody has asked for it yet; who does is told.
+        if (!(this.#tools.nameError(thrown) instanceof CodedError)) this.#ended.reject(thrown);
+      }
     });
   }
 

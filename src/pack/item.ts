@@ -15,6 +15,8 @@ export type PlanItem<K> = {
   readonly headerBytesMax: number;
   /** Of its line in the journal; each part has one. */
   readonly journalBytesMax: number;
+  /** Of the line that would tell, at the end of a medium, that it is still to be stored; left out: there is none. */
+  readonly untoldBytesMax?: number;
   /** Where a sparse file has data; left out: everywhere. */
   readonly ranges?: readonly DataRange[];
   /** Of a file whose other parts are on media already: the size of its parts, and those still to be placed. */

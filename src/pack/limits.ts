@@ -47,6 +47,8 @@ export type Reserve = {
   readonly perMediumJournalByte: number;
   /** For each byte of journal planned in the run: by so much the closing catalog copy may grow. */
   readonly perRunJournalByte: number;
+  /** Lines that tell, at the end of a medium, what is still to be stored; less with every item that is placed. */
+  readonly untoldBytes?: number;
 };
 
 export const NO_RESERVE: Reserve = {

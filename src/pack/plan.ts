@@ -54,6 +54,11 @@ type OpenArchive = {
   readonly entries: number;
 };
 
+/** What one piece more changes besides its archive. */
+type More = { readonly journalBytes: number; readonly toldBytes: number };
+
+const NO_MORE: More = { journalBytes: 0, toldBytes: 0 };
+
 /** A medium with less left than this share of what it had is full: it is not worth waiting for tiny items. */
 const FULL_SHARE = 1 / 1000;
 
@@ -73,6 +78,8 @@ export class Planner<K> {
   #archive: OpenArchive | undefined;
   #restAtStartBytes = 0;
   #runJournalBytes: number;
+  /** Of lines that would tell what is not placed yet. */
+  #untoldBytes: number;
   #placedSinceRecall = 0;
 
   constructor(options: PlanOptions) {
@@ -81,6 +88,7 @@ export class Planner<K> {
     this.#lookAheadItems = lookAheadItems ?? LOOK_AHEAD_ITEMS;
     assert(this.#lookAheadItems >= 1);
     this.#runJournalBytes = journalBytesBefore ?? 0;
+    this.#untoldBytes = limits.reserve.untoldBytes ?? 0;
     const usefulBytes = Math.min(limits.archiveBytes, Math.floor(limits.freshBytes * USEFUL_SHARE));
     const { labelBytes } = limits.bounds;
     this.#queue = new MediaQueue({ media, copies, labelBytes, usefulBytes });
@@ -119,7 +127,7 @@ export class Planner<K> {
     if (this.#waiting.length === 0) return false;
     if (this.#waiting.length >= this.#lookAheadItems) return true;
     const fullBytes = Math.max(this.#restAtStartBytes * FULL_SHARE, this.#limits.bounds.blockBytes);
-    return this.#restBytes([this.#archive ?? NOTHING], 0) < fullBytes;
+    return this.#restBytes([this.#archive ?? NOTHING], NO_MORE) < fullBytes;
   }
 
   *#nextMedium(): Generator<PlanStep<K>> {
@@ -142,7 +150,7 @@ export class Planner<K> {
       this.#set = this.#queue.next();
     }
     if (this.#set !== undefined) {
-      this.#restAtStartBytes = this.#restBytes([NOTHING], 0);
+      this.#restAtStartBytes = this.#restBytes([NOTHING], NO_MORE);
       return;
     }
     const message = 'no medium has room for the rest; label scratch media, or add some';
@@ -173,20 +181,23 @@ export class Planner<K> {
   *#place(cursor: Cursor<K>): Generator<PlanStep<K>, boolean> {
     const piece = pieceOf(cursor);
     const { journalBytesMax } = piece.item;
+    const toldBytes = this.#toldBytes(piece);
+    const more = { journalBytes: journalBytesMax, toldBytes };
     const open = this.#archive;
     const joined = open === undefined ? undefined : withPiece(open, piece);
     if (open !== undefined && joined !== undefined && this.#mayBe(joined)) {
-      if (this.#restBytes([joined], journalBytesMax) < 0) return false;
+      if (this.#restBytes([joined], more) < 0) return false;
       this.#archive = joined;
     } else {
       const alone = withPiece(NOTHING, piece);
-      if (this.#restBytes([open ?? NOTHING, alone], journalBytesMax) < 0) return false;
+      if (this.#restBytes([open ?? NOTHING, alone], more) < 0) return false;
       yield* this.#endArchive();
       assert(this.#set !== undefined);
       yield { kind: 'begin', media: this.#set.keys };
       this.#archive = alone;
     }
     this.#runJournalBytes += journalBytesMax;
+    this.#untoldBytes -= toldBytes;
     this.#placedSinceRecall += 1;
     cursor.next += 1;
     yield { kind: 'piece', ...piece };
@@ -210,7 +221,7 @@ export class Planner<K> {
   }
 
   /** What these archives, not yet ended, leave of the media besides the reserve; below 0 they do not fit. */
-  #restBytes(archives: readonly OpenArchive[], newJournalBytes: number): number {
+  #restBytes(archives: readonly OpenArchive[], more: More): number {
     assert(this.#set !== undefined);
     let bytes = 0;
     let journalBytes = 0;
@@ -218,8 +229,16 @@ export class Planner<K> {
       bytes += this.#bytesMax(archive);
       journalBytes += archive.journalBytes;
     }
-    const runJournalBytes = this.#runJournalBytes + newJournalBytes;
-    return this.#set.restBytes({ bytes, journalBytes, runJournalBytes }, this.#limits.reserve);
+    const runJournalBytes = this.#runJournalBytes + more.journalBytes;
+    const rest = { bytes, journalBytes, runJournalBytes };
+    const untoldBytes = this.#untoldBytes - more.toldBytes;
+    return this.#set.restBytes(rest, this.#limits.reserve) - untoldBytes;
+  }
+
+  /** By how much less is to be told with this piece; with the last part of a file only. */
+  #toldBytes({ item, part }: Piece<K>): number {
+    if (part !== undefined && part.number < part.count) return 0;
+    return Math.min(this.#untoldBytes, item.untoldBytesMax ?? 0);
   }
 
   #bytesMax({ storedBytes, journalBytes, entries }: OpenArchive): number {
@@ -241,7 +260,8 @@ export class Planner<K> {
     const reservedBytes =
       reserve.fixedBytes +
       reserve.perMediumJournalByte * item.journalBytesMax +
-      reserve.perRunJournalByte * (this.#runJournalBytes + item.journalBytesMax);
+      reserve.perRunJournalByte * (this.#runJournalBytes + item.journalBytesMax) +
+      Math.max(0, this.#untoldBytes - (item.untoldBytesMax ?? 0));
     return this.#bytesMax(alone) + reservedBytes <= freshBytes;
   }
 }

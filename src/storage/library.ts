@@ -24,6 +24,16 @@ export interface LibraryDevices {
   readonly drives: readonly DriveDevice[];
   /** Of virtual drives, in order of `drives`. */
   readonly statistics?: () => Promise<readonly DriveStatistics[]>;
+  /** Of a person, where the cartridges are virtual and there is no changer. */
+  readonly hand?: Hand | undefined;
+}
+
+/** Puts cartridges into drives and takes them out, by number of the drive; places as people call them. */
+export interface Hand {
+  /** @returns where it lay @throws CodedError MEDIUM_OFFLINE; REMOVAL_PREVENTED where the drive has one threaded */
+  load(name: string, drive: number): Promise<string>;
+  /** Takes out what was ejected. @returns where it went; undefined where there was none */
+  unload(drive: number): Promise<string | undefined>;
 }
 
 export interface DriveDevice {
@@ -116,6 +126,8 @@ export class Library {
    * @param drive number of the drive; default: the first empty one
    */
   async load(what: Place, drive: number | undefined, signal: AbortSignal): Promise<Moved> {
+    const { hand } = this.#devices;
+    if (this.isByHand && hand) return loadByHand(hand, what, drive ?? 0);
     const { done, hold } = await this.#withChanger(async (changer) => {
       const elements = await changer.elements(signal);
       const places = placesOf(elements);
@@ -185,6 +197,38 @@ export class Library {
     }, signal);
     // A first load may take hours: the changer is free for others meanwhile.
     return this.#ready(hold, signal);
+  }
+
+  /** A person is the changer. */
+  get isByHand(): boolean {
+    return !this.#devices.openChanger;
+  }
+
+  /** Names of the drives, by number where a person is the changer. */
+  get driveNames(): readonly string[] {
+    return this.#devices.drives.map(({ name }) => name);
+  }
+
+  /**
+   * Keeps a drive with the cartridge that a person has put in.
+   * @param number as in `driveNames`
+   * @returns undefined where none is threaded; one that was ejected and still stands in the mouth is not
+   * @throws CodedError DRIVE_BUSY
+   */
+  async attachDrive(number: number, signal: AbortSignal): Promise<HeldDrive | undefined> {
+    const device = this.#devices.drives[number];
+    assert(device, `no drive ${number}`);
+    const hold = await device.hold();
+    let state: DriveState;
+    try {
+      state = await (await Drive.open(hold.port, this.#clock, signal)).state(signal);
+    } catch (error) {
+      await hold.close();
+      throw error;
+    }
+    if (state === 'ready' || state === 'becoming-ready') return this.#ready(hold, signal);
+    await hold.close();
+    return undefined;
   }
 
   /** Without a changer the cartridge is in a drive already, or a person has to bring it: its label tells. */
@@ -415,11 +459,13 @@ export class Library {
     }
   }
 
-  async #ejectByHand(what: Place | undefined, signal: AbortSignal): Promise<Moved> {
-    const number = what?.kind === 'drive' ? what.number : 0;
+  /**
+   * Unthreads the cartridge in a drive, for a person to take it.
+   * @param number as in `driveNames` @throws CodedError DRIVE_EMPTY, DRIVE_BUSY
+   */
+  async ejectDrive(number: number, signal: AbortSignal): Promise<void> {
     const device = this.#devices.drives[number];
-    if (!device || (what && what.kind !== 'drive'))
-      throw usage('without a changer only a drive can be unloaded');
+    assert(device, `no drive ${number}`);
     const hold = await device.hold();
     try {
       await hold.letGoOfTape();
@@ -431,7 +477,16 @@ export class Library {
     } finally {
       await hold.close();
     }
-    return { barcode: null, from: `drive ${number}`, to: 'your hand' };
+  }
+
+  async #ejectByHand(what: Place | undefined, signal: AbortSignal): Promise<Moved> {
+    const number = what?.kind === 'drive' ? what.number : 0;
+    const device = this.#devices.drives[number];
+    if (!device || (what && what.kind !== 'drive'))
+      throw usage('without a changer only a drive can be unloaded');
+    await this.ejectDrive(number, signal);
+    const to = (await this.#devices.hand?.unload(number)) ?? 'your hand';
+    return { barcode: null, from: `drive ${number}`, to };
   }
 
   /** Unthreads what is in a held drive, its tape node closed; returns the state in which it was. */
@@ -525,6 +580,12 @@ export class Library {
     if (serial === undefined) return this.#devices.drives[number];
     return this.#devices.drives.find((device) => device.serial === serial);
   }
+}
+
+async function loadByHand(hand: Hand, what: Place, drive: number): Promise<Moved> {
+  if (what.kind !== 'cartridge') throw usage('without a changer say the barcode of a cartridge');
+  const from = await hand.load(what.name, drive);
+  return { barcode: what.name, from, to: `drive ${drive}` };
 }
 
 /** Slots and ports are numbered from 1, drives from 0, each by address. */

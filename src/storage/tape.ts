@@ -8,7 +8,7 @@
 import { strict as assert } from 'node:assert';
 import { type Label, parseLabel } from '../archive/label.ts';
 import { recogniseStart, type Start } from '../archive/recognise.ts';
-import { CodedError } from '../base/errors.ts';
+import { CodedError, type FailureCode } from '../base/errors.ts';
 import type { Drive, EndWarning } from '../device/drive.ts';
 import type { HeldDrive, Library } from './library.ts';
 import { closeTornArchive, proven, type TapePoint } from './tape-position.ts';
@@ -36,6 +36,9 @@ export type Beginning =
   | { readonly kind: 'blank' }
   | { readonly kind: 'label'; readonly label: Label }
   | { readonly kind: 'foreign'; readonly start: Start };
+
+/** The drive beside it may hold the right one. */
+const PASSED_OVER: ReadonlySet<FailureCode> = new Set(['DRIVE_BUSY', 'MEDIUM_MISMATCH']);
 
 /** Larger than any label's block: what is longer was not written by us. */
 const FIRST_BLOCK_BYTES_MAX = 2 ** 23;
@@ -69,7 +72,39 @@ export class Tape {
     medium: { readonly barcode: string; readonly uuid: string },
     signal: AbortSignal,
   ): Promise<Tape> {
-    const held = await library.attach(medium.barcode, signal);
+    if (library.isByHand) return Tape.#attachByHand(library, medium, signal);
+    return Tape.#prove(await library.attach(medium.barcode, signal), medium, signal);
+  }
+
+  /** In whichever drive a person has put it. */
+  static async #attachByHand(
+    library: Library,
+    medium: { readonly barcode: string; readonly uuid: string },
+    signal: AbortSignal,
+  ): Promise<Tape> {
+    const { barcode } = medium;
+    let failure: CodedError | undefined;
+    for (const number of library.driveNames.keys()) {
+      try {
+        const held = await library.attachDrive(number, signal);
+        if (held) return await Tape.#prove(held, medium, signal);
+      } catch (error) {
+        if (!(error instanceof CodedError) || !PASSED_OVER.has(error.code)) throw error;
+        // Somebody else's drive may hold it: that is waited for rather than asked about.
+        if (failure?.code !== 'DRIVE_BUSY') failure = error;
+      }
+    }
+    if (failure) throw failure;
+    throw new CodedError('MEDIUM_OFFLINE', `put cartridge ${barcode} into the drive`, {
+      volser: barcode.slice(0, 6),
+    });
+  }
+
+  static async #prove(
+    held: HeldDrive,
+    medium: { readonly barcode: string; readonly uuid: string },
+    signal: AbortSignal,
+  ): Promise<Tape> {
     try {
       const memory = await readCartridgeMemory(held.drive.unit, signal);
       const found = await readBeginning(held.drive, signal);
@@ -223,7 +258,13 @@ export class Tape {
   }
 
   async #setUp(signal: AbortSignal): Promise<void> {
-    await this.drive.setMode(WRITING_MODE, signal);
+    const { writeProtected } = await this.drive.setMode(WRITING_MODE, signal);
+    if (!writeProtected) return;
+    throw new CodedError(
+      'MEDIUM_PROTECTED',
+      `cartridge ${this.barcode} in ${this.drive.name} is write-protected; nothing was written`,
+      { volser: this.barcode.slice(0, 6), device: this.drive.name },
+    );
   }
 }
 

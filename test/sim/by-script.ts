@@ -6,6 +6,9 @@ import { expect } from 'vitest';
 import type { BackupWorld } from './backup-world.ts';
 import { scratchDirectory } from './scratch.ts';
 
+/** SIMH's mark behind the last record; a file may also just end. */
+const END_OF_MEDIUM = 0xffffffff;
+
 /** A virtual cartridge (SIMH .tap) as restore.sh takes it: one file a tape file. */
 function saveTapeFiles(tap: string, directory: string): void {
   mkdirSync(directory, { recursive: true });
@@ -22,6 +25,11 @@ function saveTapeFiles(tap: string, directory: string): void {
       blocks.push(bytes.subarray(at + 4, at + 4 + lengthBytes));
       at += 8 + lengthBytes + (lengthBytes % 2);
     }
+    // What no filemark ends: writing was cut there.
+    const isEnd = at + 4 > bytes.length || bytes.readUInt32LE(at) === END_OF_MEDIUM;
+    if (isEnd && blocks.length > 0)
+      writeFileSync(join(directory, String(file)), Buffer.concat(blocks));
+    if (isEnd) break;
   }
 }
 

@@ -9,6 +9,8 @@ import { addSource } from '../../src/job/sources.ts';
 import { BackupWorld, HOST } from '../sim/backup-world.ts';
 import { restoreByScript } from '../sim/by-script.ts';
 import { changeTree, makeBytes } from '../sim/changed-tree.ts';
+import { TapImage } from '../sim/check-archives.ts';
+import { streamsOn } from '../sim/media-streams.ts';
 import { differences, makeRichTree } from '../sim/rich-tree.ts';
 import { scratchDirectory } from '../sim/scratch.ts';
 
@@ -59,3 +61,36 @@ test('another host has the same paths: each gets its own back', async () => {
   expect(differences(elsewhere, join(there, world.source))).toBe('');
   expect(source.original).toBe(rawOf(world.source));
 });
+
+test.each([1, 2, 3, 40])(
+  'the last archive is cut behind block %d, and no filemark ends it',
+  async (blocks) => {
+    const world = await BackupWorld.make({ config: '[archive]\nblock = "64KiB"\n' });
+    makeRichTree(world.source, seededRandom(1));
+    makeBytes(join(world.source, 'huge.bin'), 3_000_003);
+    await world.backup();
+    await world.sim.clock.sleepMs(60_000, new AbortController().signal);
+    changeTree(world.source);
+    const { media } = await world.backup();
+    const [barcode = ''] = media;
+    const path = join(world.sim.directory, `${barcode}.tap`);
+    const [first = Buffer.alloc(0)] = streamsOn(world.sim.directory, barcode);
+    // The same archive once more, as a run would begin it that was cut by a power loss.
+    const image = TapImage.read(world.sim.directory, barcode);
+    const before = image.before(image.lengthBlocks);
+    const cut = Array.from({ length: blocks }, (_, index) =>
+      tapRecord(first.subarray(index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES)),
+    );
+    writeFileSync(path, Buffer.concat([before, ...cut]));
+    const target = await restoreByScript(world, barcode);
+    expect(differences(world.source, join(target, world.source))).toBe('');
+  },
+);
+
+const BLOCK_BYTES = 64 * 2 ** 10;
+
+function tapRecord(block: Buffer): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(block.length);
+  return Buffer.concat([length, block, length]);
+}

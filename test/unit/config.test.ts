@@ -152,6 +152,23 @@ describe('archive and backup', () => {
     ['[backup]\ncolour = "red"', /backup: .*colour/],
     ['[stage]\nsize = "much"', /"much" is no size/],
     ['[recall]\nattempts = 0', /recall\.attempts/],
+    ['[operator]\ntimeout = 12', /operator\.timeout/],
+    ['[operator]\ntimeout = "long"', /"long" is no duration/],
+    ['[operator]\nlook = "10ms"', /operator\.look: at least one second/],
+    ['[notify]\nbell = true', /notify: .*bell/],
+    ['[[notify.webhook]]\nurl = "ftp://x"', /webhook\.0\.url: an address/],
+    ['[[notify.webhook]]\nurl = "https://me:s3cret@x/"', /^(?!.*s3cret).*no user and password/],
+    ['[[notify.webhook]]\nurl = "https://x/"', /a secret goes with/],
+    [
+      '[[notify.webhook]]\nurl = "https://x/"\nformat = "slack"\nsecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"',
+      /^(?!.*MfKQ).*a secret goes with/,
+    ],
+    ['[[notify.webhook]]\nurl = "https://x/"\nsecret = "s3cret"', /^(?!.*s3cret).*whsec_ and/],
+    ['[notify.mail]\nserver = "x"\nfrom = "a"\nto = ["b@c"]', /mail\.from: a mail address/],
+    ['[notify.mail]\nserver = "x"\nfrom = "a@b\\nBcc: c@d"\nto = ["b@c"]', /mail\.from/],
+    ['[notify.mail]\nserver = "x"\nfrom = "a@b"\nto = []', /mail\.to/],
+    ['[notify.mail]\nserver = "x"\nuser = "u"\nfrom = "a@b"\nto = ["b@c"]', /go together/],
+    ['[[notify.command]]\nargv = []', /command\.0\.argv/],
     ['[recall]\nrefuse = ["a name that is too long"]', /recall\.refuse/],
   ])('%s is refused', (text, sentence) =>
     expect(() => parse(text)).toThrow(
@@ -173,6 +190,8 @@ describe('loadConfig', () => {
       backup: { pool: 'main', copies: 1, memory: 2 ** 28, label: 'auto' },
       stage: { directory: 'stage' },
       recall: { attempts: 5, hold: 30, wait: 43_200 },
+      operator: { timeout: 43_200_000, attempts: 5, look: 5000 },
+      notify: { terminal: true, desktop: false, webhook: [], command: [] },
     });
     for (const part of [config, ...Object.values(config)]) expect(Object.isFrozen(part)).toBe(true);
     expect((await loadConfig(state, join(state, 'other.toml'))).library).toMatchObject({

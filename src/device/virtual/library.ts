@@ -22,6 +22,7 @@ import { VirtualDrive } from './drive.ts';
 import { FaultPlan } from './faults.ts';
 import {
   type DriveStatistics,
+  driveElement,
   emptyStatistics,
   type FileLock,
   type LibraryRecord,
@@ -177,6 +178,45 @@ export class VirtualLibrary {
     await this.#state.update((record) => clear(elementAt(record, address)));
   }
 
+  /**
+   * A person takes a cartridge from where it lies and puts it into a drive. One that was ejected and still stands in the
+   * drive's mouth goes back to where it came from.
+   * @param name barcode or its first six characters
+   * @returns the address it came from
+   * @throws CodedError MEDIUM_OFFLINE where it lies nowhere here, REMOVAL_PREVENTED where the drive has one threaded
+   */
+  async loadByHand(name: string, drive: number): Promise<number> {
+    return this.#state.update((record) => {
+      const source = record.elements.find(
+        ({ cartridge }) => cartridge === name || cartridge?.slice(0, 6) === name,
+      );
+      if (!source?.cartridge) {
+        const sentence = `there is no cartridge ${name} in ${this.#directory}`;
+        throw new CodedError('MEDIUM_OFFLINE', sentence, { volser: name.slice(0, 6) });
+      }
+      const { cartridge, address } = source;
+      takeOut(record, drive);
+      clear(source);
+      const origin = source.type === 'slot' ? address : source.source;
+      Object.assign(driveElement(record.elements, drive), {
+        cartridge,
+        barcode: cartridge,
+        source: origin,
+      });
+      Object.assign(record.drives[drive] ?? {}, { threaded: undefined, unloaded: false });
+      return address;
+    });
+  }
+
+  /**
+   * A person takes an ejected cartridge out of a drive.
+   * @returns the address of the slot it went to; undefined where there was none
+   * @throws CodedError REMOVAL_PREVENTED where it is threaded
+   */
+  async unloadByHand(drive: number): Promise<number | undefined> {
+    return this.#state.update((record) => takeOut(record, drive));
+  }
+
   /** A drive of this process gives its cartridge up itself; one that nobody powers can be emptied; others cannot. */
   async #releaseDrive(index: number): Promise<FileLock | undefined> {
     const ours = this.#drives.get(index);
@@ -207,6 +247,23 @@ export class VirtualLibrary {
       );
     }
   }
+}
+
+/** Empties the mouth of a drive, into the slot the cartridge came from or any other. */
+function takeOut(record: LibraryRecord, drive: number): number | undefined {
+  const element = driveElement(record.elements, drive);
+  const { cartridge, source } = element;
+  if (!cartridge) return undefined;
+  if (!record.drives[drive]?.unloaded) {
+    const sentence = `${cartridge} is threaded in virtual drive ${drive}: unload it first`;
+    throw new CodedError('REMOVAL_PREVENTED', sentence, { volser: cartridge.slice(0, 6) });
+  }
+  const free = record.elements.filter(({ type, cartridge: there }) => type === 'slot' && !there);
+  const slot = free.find(({ address }) => address === source) ?? free[0];
+  if (!slot) throw new CodedError('CHANGER_DESTINATION_FULL', 'every slot is full');
+  clear(element);
+  Object.assign(slot, { cartridge, barcode: cartridge });
+  return slot.address;
 }
 
 /** Adds a cartridge's files to the directory; it stands nowhere in the library yet. */

@@ -10,6 +10,8 @@ import type { JournalEntry } from '../../archive/journal.ts';
 import type { Place } from '../../archive/place.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { FinishedArchive } from '../../catalog/archives.ts';
+import type { CopyOfCatalog } from '../../catalog/catalog-copies.ts';
+import type { CopiedFile } from '../../catalog/copy.ts';
 import type { Feed } from './feed.ts';
 import { JournalSpool } from './journal-spool.ts';
 import { type MemberTools, MemberWriter } from './member-writer.ts';
@@ -40,6 +42,7 @@ export class ArchiveWriter {
   readonly #journal: JournalSpool;
   readonly #members: MemberWriter;
   #carried: readonly number[] = [];
+  #catalogCopy: CopyOfCatalog | undefined;
 
   private constructor(
     archive: OpenArchive,
@@ -111,6 +114,26 @@ export class ArchiveWriter {
     this.#carried = snapshotIds;
   }
 
+  get mediumIds(): readonly number[] {
+    return this.#archive.copies.map(({ mediumId }) => mediumId);
+  }
+
+  /** Of the lines by now. */
+  get journalBytes(): number {
+    return this.#journal.lengthBytes;
+  }
+
+  /** One of its own members is a copy of the catalog. */
+  holdsCopy(copy: CopyOfCatalog): void {
+    this.#catalogCopy = copy;
+  }
+
+  /** Adds a member of its own behind those of entries. @returns where its data begin in the stream */
+  addOwn(file: CopiedFile): Promise<number> {
+    assert(!this.isInMember, 'a member is written to its end');
+    return this.#archive.addOwn(file);
+  }
+
   /** Adds a line to the journal, its LF included. */
   addLine(line: string): void {
     this.#journal.add(line);
@@ -142,7 +165,11 @@ export class ArchiveWriter {
     const ended = await this.#archive.finish(this.#journal);
     this.#members.record();
     const finished = finishedOf(ended, ended.good);
-    this.#tools.run.commitArchive(this.archiveId, { ...finished, carriedSnapshots: this.#carried });
+    this.#tools.run.commitArchive(this.archiveId, {
+      ...finished,
+      carriedSnapshots: this.#carried,
+      catalogCopy: this.#catalogCopy,
+    });
     return this.#count([{ archiveId: this.archiveId, ended }], ended.good, signal);
   }
 
@@ -226,9 +253,9 @@ export class ArchiveWriter {
 }
 
 function finishedOf(ended: EndedArchive, good: readonly ArchiveCopy[]): FinishedArchive {
-  const { lengthBytes, lengthBlocks, blake3, sha256 } = ended;
+  const { lengthBytes, lengthBlocks, blake3, sha256, journalBytes } = ended;
   const copiesGood = good.map(({ mediumId }) => mediumId);
-  return { lengthBytes, lengthBlocks, blake3, sha256, copiesGood };
+  return { lengthBytes, lengthBlocks, blake3, sha256, journalBytes, copiesGood };
 }
 
 function proofOn(mediumId: number, archiveId: number, ended: EndedArchive): ArchiveProof[] {

@@ -4,6 +4,7 @@ import { type Raw, rawText } from '../../base/raw.ts';
 import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
+import { sweepCopies } from '../../catalog/copy.ts';
 import { type Job, Jobs } from '../../catalog/jobs.ts';
 import { Media, type Medium } from '../../catalog/media.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
@@ -16,6 +17,7 @@ import { FORMAT_BOUNDS, type PlanLimits, planLimits, roundUp } from '../../pack/
 import type { Library } from '../../storage/library.ts';
 import { changePolicyOf, filterOf, parseSourceOptions } from '../source-options.ts';
 import { beginDryRun, beginJob } from './begin.ts';
+import { closingReserve } from './closing-reserve.ts';
 import { deduplicate } from './deduplicate.ts';
 import { Digester } from './digester.ts';
 import { type DryRunReport, entriesOf, forecastRun } from './dry-run.ts';
@@ -133,6 +135,7 @@ class BackupJob {
 
   async run(isResumed: boolean, signal: AbortSignal): Promise<BackupReport> {
     if (isResumed) this.#run.resume();
+    await sweepCopies(this.#tools.stateDirectory);
     try {
       await this.#scanAll(signal);
       await this.#deduplicate(signal);
@@ -437,12 +440,12 @@ class BackupJob {
         entriesMax: archive.entries,
       },
       bounds: { ...FORMAT_BOUNDS, blockBytes, labelBytes },
-      reserve: {
+      reserve: closingReserve(this.#tools.catalog, {
+        jobNumber: this.#job.number,
+        copies: this.#request.copies,
+        freshRoomBytes,
         fixedBytes: EXTRA_ARCHIVES * perArchive,
-        perMediumJournalByte: 0,
-        // Rows that only the last journal tells of.
-        perRunJournalByte: 0,
-      },
+      }),
     });
   }
 

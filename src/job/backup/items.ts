@@ -3,6 +3,7 @@ import { memberLengthMax } from '../../archive/member.ts';
 import { rawOf } from '../../base/raw.ts';
 import type { Inode } from '../../catalog/inodes.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
+import type { Untold } from '../../catalog/untold.ts';
 import { SEGMENT_BYTES, segmentCount } from '../../domain/content.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import type { PlanItem } from '../../pack/item.ts';
@@ -15,6 +16,8 @@ const ESCAPED = 5;
 /** An offset and a length, decimal, with their line ends. */
 const MAP_LINE_BYTES = 36;
 const PLACE_BYTES = 100;
+/** A hash in hex. Counted twice, as ranges are, which the journal does not tell: the catalog keeps both, see closing-reserve.ts. */
+const SEGMENT_LINE_BYTES = 70;
 
 /**
  * What the archive has of a row.
@@ -39,6 +42,7 @@ export function planItem(entry: OutgoingEntry, copies: number): PlanItem<Outgoin
     headerBytesMax: headerBytesMax + mapBytes,
     storedBytesMax: headerBytesMax + mapBytes + padded(dataBytes),
     journalBytesMax: lineMax(entry, copies),
+    untoldBytesMax: untoldMax(entry, copies),
     ...(ranges !== undefined && { ranges }),
   };
 }
@@ -62,11 +66,23 @@ function headerMax({ row, inode, host }: OutgoingEntry): number {
   });
 }
 
-function hostBytes(host: string | undefined): number {
+export function hostBytes(host: string | undefined): number {
   return host === undefined ? 0 : HOST_PREFIX_BYTES + rawOf(host).length;
 }
 
-function lineMax({ row, inode, host }: OutgoingEntry, copies: number): number {
+function lineMax(entry: OutgoingEntry, copies: number): number {
+  const { inode, ranges = [] } = entry;
+  const xattrs = inode.xattrs.reduce(
+    (sum, { name, value }) => sum + name.length * ESCAPED + value.length * 1.5 + 32,
+    0,
+  );
+  const segments = inode.sizeBytes > SEGMENT_BYTES ? segmentCount(inode.sizeBytes) : 0;
+  const inCatalog = segments * SEGMENT_LINE_BYTES * 2 + ranges.length * MAP_LINE_BYTES * 2;
+  return untoldMax(entry, copies) + Math.ceil(xattrs + inCatalog);
+}
+
+/** Of the line that tells that it is still to be stored; without attributes of its own, so never more than is reserved. */
+function untoldMax({ row, inode, host }: OutgoingEntry, copies: number): number {
   const names =
     hostBytes(host) +
     row.path.length +
@@ -74,12 +90,16 @@ function lineMax({ row, inode, host }: OutgoingEntry, copies: number): number {
     (inode.target?.length ?? 0) +
     inode.user.length +
     inode.group.length;
-  const xattrs = inode.xattrs.reduce(
-    (sum, { name, value }) => sum + name.length * ESCAPED + value.length * 1.5 + 32,
-    0,
-  );
-  const segments = inode.sizeBytes > SEGMENT_BYTES ? segmentCount(inode.sizeBytes) * 70 : 0;
-  return Math.ceil(LINE_BYTES_FIXED + names * ESCAPED + xattrs + segments + copies * PLACE_BYTES);
+  return LINE_BYTES_FIXED + names * ESCAPED + copies * PLACE_BYTES;
+}
+
+/** What is to be reserved for lines that no journal has yet. @param copies of the archive whose journal will tell them */
+export function untoldLinesMax(
+  { rows, nameBytes, xattrBytes, extents }: Untold,
+  { copies, hostBytes }: { readonly copies: number; readonly hostBytes: number },
+): number {
+  const perRow = LINE_BYTES_FIXED + hostBytes * ESCAPED + copies * PLACE_BYTES;
+  return rows * perRow + (nameBytes + xattrBytes) * ESCAPED + extents * copies * PLACE_BYTES;
 }
 
 function storedData(sizeBytes: number, ranges: readonly DataRange[] | undefined): number {

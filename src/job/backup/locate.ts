@@ -17,21 +17,42 @@ export function locateContent(
   if (contentId === undefined) return undefined;
   const content = contents.get(contentId);
   if (!content) return undefined;
-  return { hash: content.hash, copies: copiesOf(contents.extentsOf(contentId)) };
+  return { hash: content.hash, copies: copiesOf(contents.extentsOf(contentId), content.sizeBytes) };
 }
 
-/** Extents of one offset are alternatives; the k-th copy takes the k-th of each. */
-function copiesOf(extents: readonly LocatedExtent[]): Place[][] {
-  const byOffset = new Map<number, Place[]>();
-  for (const located of extents) {
-    const places = byOffset.get(located.extent.contentOffset) ?? [];
-    places.push(...placesOf(located));
-    byOffset.set(located.extent.contentOffset, places);
+/**
+ * As many copies as can be put together, each without gap or overlap. Those that were cut at different places, because the
+ * media were others, share no more than some of their edges: a part goes only where the rest of the content can follow.
+ */
+export function copiesOf(extents: readonly LocatedExtent[], sizeBytes: number): Place[][] {
+  let places: readonly Place[] = extents.flatMap(placesOf);
+  if (places.every(({ lengthBytes }) => lengthBytes === sizeBytes))
+    return places.map((place) => [place]);
+  const copies: Place[][] = [];
+  for (;;) {
+    const copy = oneCopy(places, sizeBytes);
+    if (copy.length === 0) return copies;
+    copies.push(copy);
+    places = places.filter((place) => !copy.includes(place));
   }
-  const all = [...byOffset.values()];
-  const count = Math.min(...all.map(({ length }) => length));
-  if (!Number.isFinite(count)) return [];
-  return Array.from({ length: count }, (_, copy) => all.flatMap((places) => places[copy] ?? []));
+}
+
+/** On as few media as each next part allows; none where no copy is whole. */
+function oneCopy(places: readonly Place[], sizeBytes: number): Place[] {
+  const leads = new Set([sizeBytes]);
+  for (const { contentOffset, lengthBytes } of places.toReversed())
+    if (leads.has(contentOffset + lengthBytes)) leads.add(contentOffset);
+  const byOffset = Map.groupBy(places, ({ contentOffset }) => contentOffset);
+  const copy: Place[] = [];
+  for (let at = 0; at < sizeBytes; ) {
+    const next = (byOffset.get(at) ?? []).filter(({ lengthBytes }) => leads.has(at + lengthBytes));
+    const [first] = next;
+    if (!first) return [];
+    const place = next.find(({ medium }) => medium === copy.at(-1)?.medium) ?? first;
+    copy.push(place);
+    at += place.lengthBytes;
+  }
+  return copy;
 }
 
 /** Of copies that count, or that the archive now being written will make. */

@@ -205,6 +205,17 @@ export class MediaSet {
     this.#tools.media.setState(mediumId, 'full');
   }
 
+  /** What may be written to it behind the archives that are committed. */
+  leftBytes(mediumId: number): number {
+    return this.#roomOf(this.#tools.media.get(mediumId));
+  }
+
+  /** Whether it is full with so many bytes more. */
+  isFullWith(mediumId: number, bytes: number): boolean {
+    const medium = this.#tools.media.get(mediumId);
+    return this.#roomOf(medium) - bytes < medium.capacityBytes * FULL_SHARE;
+  }
+
   /** Archives of this run, to be read back before the medium leaves its drive. */
   keepProofs(mediumId: number, added: readonly ArchiveProof[]): void {
     const proofs = this.#proofs.get(mediumId);
@@ -327,8 +338,8 @@ export class MediaSet {
     this.#attached.delete(barcode);
     await target.tape.close();
     const medium = this.#tools.media.get(target.mediumId);
-    const isFull = this.#roomOf(medium) < medium.capacityBytes * FULL_SHARE;
-    if (isFull && medium.state === 'filling') this.#tools.media.setState(medium.id, 'full');
+    if (this.isFullWith(medium.id, 0) && medium.state === 'filling')
+      this.#tools.media.setState(medium.id, 'full');
   }
 
   #isUsable(medium: Medium): boolean {

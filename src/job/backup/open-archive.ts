@@ -10,6 +10,7 @@ import { ownHead, ownPath } from '../../archive/own-member.ts';
 import { CodedError } from '../../base/errors.ts';
 import { rawOf } from '../../base/raw.ts';
 import type { MediumEnd } from '../../catalog/archives.ts';
+import type { CopiedFile } from '../../catalog/copy.ts';
 import type { Run } from '../../catalog/run.ts';
 import type { Tape, TapeArchive, Written } from '../../storage/tape.ts';
 import { ArchiveStream } from './archive-stream.ts';
@@ -55,6 +56,8 @@ export type EndedArchive = {
   readonly hashedBytes: number;
   readonly blake3: Buffer;
   readonly sha256: Buffer | undefined;
+  /** Of its journal; of a torn one, which has none, 0. */
+  readonly journalBytes: number;
 };
 
 /** Blocks of zeros behind a tear: where a reader looks for a digest, nothing of a file's bytes may stand. */
@@ -151,6 +154,16 @@ export class OpenArchive {
     return this.copies.flatMap(({ archive, mediumId }) => (nearEnd.has(archive) ? mediumId : []));
   }
 
+  /** Adds a member below `.shelfs/`. @returns where its data begin in the stream */
+  async addOwn({ name, lengthBytes, read }: CopiedFile): Promise<number> {
+    const { uuid, createdMs } = this.identity;
+    await this.stream.write(ownHead(ownPath(uuid, name), lengthBytes, createdMs).head);
+    const position = this.stream.lengthBytes;
+    for (const bytes of read()) await this.stream.write(Buffer.from(bytes));
+    await this.stream.write(Buffer.alloc(padding(lengthBytes, 512)));
+    return position;
+  }
+
   /**
    * Journal, digest, filemark, and the position proven.
    * @param journal its lines but for the first, which is the archive's own
@@ -179,7 +192,7 @@ export class OpenArchive {
     await stream.writeTail(digest);
     await stream.writeTail(Buffer.alloc(archiveTail(stream.lengthBytes, blockBytes)));
     const lengthBytes = stream.lengthBytes;
-    const hashes = { lengthBytes, hashedBytes, blake3, sha256 };
+    const hashes = { lengthBytes, hashedBytes, blake3, sha256, journalBytes };
     return this.#ended(await stream.finish(), hashes);
   }
 
@@ -195,7 +208,7 @@ export class OpenArchive {
     const { blake3, sha256 } = await stream.digests();
     const behind = padding(lengthBytes, blockBytes) + BLOCKS_BEHIND_TEAR * blockBytes;
     await stream.writeTail(Buffer.alloc(behind));
-    const hashes = { lengthBytes, hashedBytes: lengthBytes, blake3, sha256 };
+    const hashes = { lengthBytes, hashedBytes: lengthBytes, blake3, sha256, journalBytes: 0 };
     return this.#ended(await stream.finish(), hashes);
   }
 

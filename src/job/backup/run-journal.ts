@@ -74,8 +74,30 @@ export function closeRun(
   return carried;
 }
 
+/**
+ * What no archive tells of yet, as a cartridge has it that closes while the run goes on. Nothing of it is tied to the
+ * archive: its own journal will tell of each as it was stored.
+ */
+export function addUntold(
+  sink: JournalSink,
+  { catalog, run, job }: { readonly catalog: Catalog; readonly run: Run; readonly job: Job },
+): void {
+  const foreign = foreignHosts(catalog, job);
+  for (const row of run.entries('untold')) {
+    const { inode, path } = row;
+    const host = foreign.get(row.hostId);
+    if (!inode) sink.addEntry({ change: 'gone', path, attributes: GONE, copies: [], host });
+    else {
+      const { sourceInode } = inode;
+      const group = sourceInode.links > 1 ? inode.inodeId : undefined;
+      const facts = { attributes: inode, inode: sourceInode, group, host, from: row.movedFrom };
+      sink.addEntry({ change: 'planned', path, copies: [], ...facts });
+    }
+  }
+}
+
 /** Media that hold archives: restore.sh asks for them. */
-function mediaOf(catalog: Catalog): Raw[] {
+export function mediaOf(catalog: Catalog): Raw[] {
   return new Media(catalog)
     .list()
     .filter(({ nextFile, state }) => nextFile > FILES_OF_LABEL && state !== 'lost')

@@ -331,6 +331,7 @@ describe('random runs', () => {
       sizeBytes: fc.oneof(fc.nat(50), fc.nat(2_000), fc.nat(30_000)),
       headerBytesMax: fc.nat(700),
       journalBytesMax: fc.nat(300),
+      untoldBytesMax: fc.nat(300),
       dataShare: fc.constantFrom(1, 1, 1, 0.5, 0),
     })
     .map(({ dataShare, ...rest }) => {
@@ -356,6 +357,7 @@ describe('random runs', () => {
         fixedBytes: fc.nat(400),
         perMediumJournalByte: fc.constantFrom(0, 0.5, 10),
         perRunJournalByte: fc.constantFrom(0, 0.3, 2),
+        untoldBytes: fc.constantFrom(0, 0, 300, 3000),
       }),
       sizes: fc.record({
         archiveBytes: fc.integer({ min: 1, max: 20_000 }),
@@ -455,6 +457,7 @@ describe('random runs', () => {
     const { bounds, reserve } = options.limits;
     const up = (bytes: number, grain: number) => Math.ceil(bytes / grain) * grain;
     let runJournal = 0;
+    let untold = reserve.untoldBytes ?? 0;
     const written = new Map<string, { bytes: number; journal: number; reserved: number }>();
     for (const archive of archives) {
       let data = 0;
@@ -470,6 +473,9 @@ describe('random runs', () => {
         }
       }
       runJournal += journal;
+      for (const { item: one, part } of archive.pieces)
+        if (part === undefined || part.number === part.count)
+          untold = Math.max(0, untold - (one.untoldBytesMax ?? 0));
       const bytes = up(bounds.archiveBytes + data + up(journal, 512), bounds.blockBytes);
       expect(bytes).toBe(archive.bytesMax);
       for (const key of archive.media) {
@@ -487,7 +493,8 @@ describe('random runs', () => {
         now.reserved =
           reserve.fixedBytes +
           reserve.perMediumJournalByte * now.journal +
-          reserve.perRunJournalByte * runJournal;
+          reserve.perRunJournalByte * runJournal +
+          untold;
         expect(now.bytes + now.reserved).toBeLessThanOrEqual(medium?.roomBytes ?? 0);
         written.set(key, now);
       }
@@ -560,7 +567,7 @@ describe('random runs', () => {
           for (const { item: one, part } of pieces) {
             if (part === undefined) continue;
             if (one.storedBytesMax - one.headerBytesMax > wholeBytesMax) continue;
-            // With the whole run's journal, more than there was when it was decided.
+            // With the whole run's journal and all that was untold, more than there was when it was decided.
             const most =
               bounds.archiveBytes +
               one.storedBytesMax +
@@ -569,7 +576,8 @@ describe('random runs', () => {
               bounds.blockBytes +
               reserve.fixedBytes +
               reserve.perMediumJournalByte * one.journalBytesMax +
-              reserve.perRunJournalByte * journal;
+              reserve.perRunJournalByte * journal +
+              reserve.untoldBytes;
             expect(most).toBeGreaterThan(freshBytes);
           }
         }

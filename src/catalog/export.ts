@@ -1,0 +1,60 @@
+/**
+ * What a catalog knows besides its journals, as text: sources, rules, pools, media, jobs, snapshots, and where archives lie.
+ *
+ * It stands beside each copy of the catalog on a medium, for whoever has no SQLite. Paths, versions and contents are not in
+ * it: the journals tell of them, line by line. The form is theirs too (archive/FORMAT.md section 3.4): lines of fields
+ * joined by a TAB, escapes as `printf %b` reads them.
+ */
+import { toRaw } from '../base/raw.ts';
+
+/** Rows of a statement, one by one; values as SQLite gives them. */
+export type Select = (sql: string) => Iterable<readonly unknown[]>;
+
+/** Tables that are told whole, and those of their columns that hold names as one character a byte (SCHEMA.md section 2). */
+export const TOLD: Readonly<Record<string, readonly string[]>> = {
+  hosts: [],
+  sources: ['path', 'original'],
+  rules: ['value'],
+  pools: [],
+  locations: [],
+  media: [],
+  media_moves: [],
+  drives: [],
+  jobs: [],
+  snapshots: ['cursor_name'],
+  archives: [],
+  archive_copies: [],
+  damages: [],
+  catalog_copies: [],
+};
+
+/** The lines, LF included, one character a byte. @param head of the first line, behind `shelfs-catalog` and the revision */
+export function* exportLines(select: Select, head: readonly string[]): Generator<string> {
+  yield line(['shelfs-catalog', '1', ...head.map((text) => field(text))]);
+  for (const [table, names] of Object.entries(TOLD)) {
+    const columns = [...select(`SELECT name FROM pragma_table_info('${table}')`)].map(([name]) =>
+      String(name),
+    );
+    yield line(['table', table, ...columns]);
+    const isName = columns.map((column) => names.includes(column));
+    for (const row of select(`SELECT ${columns.join()} FROM ${table}`))
+      yield line([table, ...row.map((value, index) => field(value, isName[index]))]);
+  }
+}
+
+function line(fields: readonly string[]): string {
+  return `${fields.join('\t')}\n`;
+}
+
+function field(value: unknown, isName = false): string {
+  if (value === null || value === '') return '-';
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
+  const text = String(value);
+  if (text === '-') return '\\0055';
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control bytes are what is escaped
+  return (isName ? text : toRaw(Buffer.from(text))).replace(/[\x00-\x1f\x7f\\]/g, octal);
+}
+
+function octal(character: string): string {
+  return `\\0${character.charCodeAt(0).toString(8).padStart(3, '0')}`;
+}

@@ -1,0 +1,99 @@
+/** How much no archive's journal tells of yet: what the journal that closes a cartridge or a run may have to. */
+import type { Catalog } from './catalog.ts';
+import { CHANGES } from './change.ts';
+import { Directories, PLACE_OF_HOSTS } from './directories.ts';
+
+/** Upper bounds. */
+export type Untold = {
+  readonly rows: number;
+  /** Characters of paths, old paths, link targets, users and groups. */
+  readonly nameBytes: number;
+  /** Of extended attributes, names and values. */
+  readonly xattrBytes: number;
+  /** Extents of contents that rows without bytes of their own may name. */
+  readonly extents: number;
+};
+
+const PAGE_DIRECTORIES = 1000;
+
+/** Of a run and of all finished ones whose rows no journal carries. Goes from directory to directory, not from row to row. */
+export function untold(catalog: Catalog, jobNumber: number): Untold {
+  const jobs = catalog
+    .prepare<[number]>(
+      `SELECT ? UNION SELECT job FROM snapshots s WHERE state = 'finished'
+         AND EXISTS(SELECT 1 FROM pending p WHERE p.job = s.job)`,
+    )
+    .all(jobNumber)
+    .flat();
+  return jobs.map((job) => untoldOf(catalog, job)).reduce(sum);
+}
+
+function untoldOf(catalog: Catalog, job: number): Untold {
+  const directories = new Directories(catalog);
+  let rows = 0;
+  let nameBytes = 0;
+  let firstInode = Number.POSITIVE_INFINITY;
+  for (const [dir, count, bytes, first] of perDirectory(catalog, job)) {
+    const pathBytes = dir === PLACE_OF_HOSTS ? 1 : directories.path(dir).length + 1;
+    rows += count;
+    nameBytes += bytes + count * pathBytes;
+    firstInode = Math.min(firstInode, first ?? firstInode);
+  }
+  if (!Number.isFinite(firstInode)) return { rows, nameBytes, xattrBytes: 0, extents: 0 };
+  const [targetBytes, xattrBytes] = ofInodes(catalog, firstInode);
+  const owner = catalog
+    .prepare<[number | null]>('SELECT max(length(user) + length(group_name)) FROM owners')
+    .get();
+  nameBytes += targetBytes + rows * (owner?.[0] ?? 0);
+  return { rows, nameBytes, xattrBytes, extents: extentsOf(catalog, job) };
+}
+
+type DirectoryRow = [dir: number, rows: number, nameBytes: number, firstInode: number | null];
+
+/** In pages: there may be millions. */
+function* perDirectory(catalog: Catalog, job: number): Generator<DirectoryRow> {
+  const page = catalog.prepare<DirectoryRow>(
+    `SELECT dir, count(*), sum(length(name) + coalesce(length(moved_from), 0)), min(inode) FROM pending
+     WHERE job = ? AND dir > ? AND archive IS NULL GROUP BY dir ORDER BY dir LIMIT ${PAGE_DIRECTORIES}`,
+  );
+  for (let after = -1; ; ) {
+    const found = page.all(job, after);
+    yield* found;
+    const last = found.at(-1);
+    if (!last || found.length < PAGE_DIRECTORIES) return;
+    after = last[0];
+  }
+}
+
+/** Those of the run are the newest there are; one that is only named again is older, and brings others into the bound. */
+function ofInodes(catalog: Catalog, firstInode: number): [targetBytes: number, xattrBytes: number] {
+  const row = catalog
+    .prepare<[number | null, number | null]>(
+      `SELECT sum(length(target)), sum(CASE WHEN xattrs IS NULL THEN 0 ELSE
+         (SELECT length(x.value) FROM xattrs x WHERE x.id = i.xattrs) END) FROM inodes i WHERE id >= ?`,
+    )
+    .get(firstInode);
+  return [row?.[0] ?? 0, row?.[1] ?? 0];
+}
+
+/** Beyond the one that every row is counted with, of rows whose bytes are stored already. */
+function extentsOf(catalog: Catalog, job: number): number {
+  const row = catalog
+    .prepare<[number]>(
+      `SELECT count(*) FROM pending p CROSS JOIN inodes i ON i.id = p.inode
+         CROSS JOIN extents e ON e.content = i.content
+       WHERE p.job = ? AND p.archive IS NULL AND p.change NOT IN (${CHANGES.new}, ${CHANGES.changed})
+         AND e.content_offset > 0`,
+    )
+    .get(job);
+  return row?.[0] ?? 0;
+}
+
+function sum(a: Untold, b: Untold): Untold {
+  return {
+    rows: a.rows + b.rows,
+    nameBytes: a.nameBytes + b.nameBytes,
+    xattrBytes: a.xattrBytes + b.xattrBytes,
+    extents: a.extents + b.extents,
+  };
+}

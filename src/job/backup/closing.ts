@@ -1,0 +1,108 @@
+/**
+ * What a cartridge carries when it closes, behind the members of its last archive: in the journal what the run is still to
+ * store, and a copy of the catalog. A run's last archive has a copy too where the journals since its medium's last have grown.
+ */
+import { formatMedia } from '../../archive/journal.ts';
+import type { Clock } from '../../base/clock.ts';
+import { CodedError } from '../../base/errors.ts';
+import type { Catalog } from '../../catalog/catalog.ts';
+import { CatalogCopies } from '../../catalog/catalog-copies.ts';
+import { CatalogCopy } from '../../catalog/copy.ts';
+import type { Job } from '../../catalog/jobs.ts';
+import type { Run } from '../../catalog/run.ts';
+import type { ArchiveWriter } from './archive-writer.ts';
+import { CLOSING_SHARE_MAX, untoldMax } from './closing-reserve.ts';
+import { addUntold, mediaOf } from './run-journal.ts';
+
+export type ClosingTools = {
+  readonly catalog: Catalog;
+  readonly run: Run;
+  readonly job: Job;
+  readonly clock: Clock;
+  readonly program: string;
+  readonly copies: number;
+  /** Where the copy waits until it is written. */
+  readonly spoolDirectory: string;
+  warn(message: string): void;
+};
+
+export type ClosingOrder = {
+  /** The run ends with this archive: its journal says so. */
+  readonly isEnd: boolean;
+  /** Nothing more is written to one of its media, by this run at least. */
+  readonly isClosing: boolean;
+  /** What is left of its media behind what the archive has by now: of the one with the least. */
+  readonly roomBytes: number;
+  /** Of an empty medium. */
+  readonly freshRoomBytes: number;
+};
+
+export class Closing {
+  readonly #tools: ClosingTools;
+
+  constructor(tools: ClosingTools) {
+    this.#tools = tools;
+  }
+
+  /** All that an archive has besides its run, before it is finished. What finds no room is left out. */
+  async add(writer: ArchiveWriter, order: ClosingOrder): Promise<void> {
+    const { catalog } = this.#tools;
+    const journalBytes = writer.journalBytes;
+    if (order.isClosing && !order.isEnd) this.#tellRest(writer, order.roomBytes);
+    const isDue = () => new CatalogCopies(catalog).isDue(writer.mediumIds, writer.journalBytes);
+    if (!order.isClosing && !(order.isEnd && isDue())) return;
+    const roomBytes = order.roomBytes - (writer.journalBytes - journalBytes);
+    await this.#addCopy(writer, Math.min(roomBytes, order.freshRoomBytes * CLOSING_SHARE_MAX));
+  }
+
+  #tellRest(writer: ArchiveWriter, roomBytes: number): void {
+    const { catalog, run, job, copies, warn } = this.#tools;
+    if (untoldMax(catalog, { jobNumber: job.number, copies }) > roomBytes) {
+      warn('there was no room on a medium for the list of what is still to be stored');
+      return;
+    }
+    addUntold(writer, { catalog, run, job });
+    for (const line of formatMedia(mediaOf(catalog))) writer.addLine(line);
+  }
+
+  async #addCopy(writer: ArchiveWriter, roomBytes: number): Promise<void> {
+    const { clock, warn } = this.#tools;
+    const takenMs = clock.nowMs();
+    const copy = await this.#make(writer, takenMs);
+    if (!copy) return;
+    try {
+      if (copy.lengthBytes + OVERHEAD_BYTES > roomBytes) {
+        warn('there was no room on a medium for a copy of the catalog; the next has one');
+        return;
+      }
+      const [database, text] = copy.files;
+      const position = await writer.addOwn(database);
+      await writer.addOwn(text);
+      const { databaseBytes } = copy;
+      writer.holdsCopy({ position, lengthBytes: database.lengthBytes, databaseBytes, takenMs });
+    } finally {
+      copy.close();
+    }
+  }
+
+  /** Undefined where it cannot be made: what the run stores is worth more, and its journals tell the same. */
+  async #make({ identity }: ArchiveWriter, takenMs: number): Promise<CatalogCopy | undefined> {
+    const { catalog, spoolDirectory, program, warn } = this.#tools;
+    const { uuid } = identity;
+    try {
+      return await CatalogCopy.make({
+        catalogPath: catalog.path,
+        directory: spoolDirectory,
+        name: uuid,
+        head: [uuid, new Date(takenMs).toISOString(), program],
+      });
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      warn(`no copy of the catalog could be made: ${error.message}`);
+      return undefined;
+    }
+  }
+}
+
+/** Headers and padding of its two members. */
+const OVERHEAD_BYTES = 8192;

@@ -1,0 +1,132 @@
+/** Attaching a cartridge that may have to be brought by a person first. */
+import type { Clock } from '../base/clock.ts';
+import { CodedError } from '../base/errors.ts';
+import { printable } from '../base/text.ts';
+import type { Waiting } from '../domain/question.ts';
+import type { Library } from './library.ts';
+import type { Operator } from './operator.ts';
+import { nameOf, type WatchTools, type Wish, watchFor } from './operator-watch.ts';
+import { Tape } from './tape.ts';
+
+export type WantedMedium = {
+  readonly barcode: string;
+  /** As its label says it; undefined where the catalog knows none. */
+  readonly uuid: string | undefined;
+  /** Where people have put it. */
+  readonly location: string | undefined;
+};
+
+export type MediumRequest = {
+  readonly medium: WantedMedium;
+  /** What was tried in vain, in a sentence. */
+  readonly reason: string;
+  readonly waiting: Waiting;
+  readonly attempt: number;
+};
+
+/** Loading, rewinding and reading a label takes a minute or two: load 16 s, rewind 62 s (LTO-9). */
+const LOOKS_MS_MAX = 600_000;
+const BUSY_POLL_MS = 1000;
+
+/** One cartridge and no other. */
+export function wishFor({ barcode, uuid }: Pick<WantedMedium, 'barcode' | 'uuid'>): Wish {
+  return {
+    wanted: barcode,
+    isThere: (present) => present.has(barcode),
+    refuse: (found) => {
+      const isIt =
+        found.kind === 'label' &&
+        found.label.barcode === barcode &&
+        (uuid === undefined || found.label.uuid === uuid);
+      if (isIt) return undefined;
+      const isNamesake = found.kind === 'label' && found.label.barcode === barcode;
+      return isNamesake ? `another one that is called ${barcode} too` : nameOf(found);
+    },
+  };
+}
+
+/** Asks for a cartridge. @returns whether it is there now, or is to be tried again */
+export async function askForMedium(
+  { medium, reason, waiting, attempt }: MediumRequest,
+  tools: WatchTools & { readonly operator: Operator },
+  signal: AbortSignal,
+): Promise<'inserted' | 'declined'> {
+  const { barcode, location } = medium;
+  const answer = await tools.operator.ask(
+    {
+      about: { kind: 'medium', barcode, location },
+      reason,
+      waiting,
+      attempt,
+      choices: ['retry', 'decline'],
+      byDefault: 'decline',
+      watch: watchFor(wishFor(medium), tools),
+    },
+    signal,
+  );
+  return answer === 'decline' ? 'declined' : 'inserted';
+}
+
+/**
+ * Attaches a cartridge, and asks for it as often as a person can help.
+ * @throws CodedError MEDIUM_OFFLINE when the operator declined, did not answer in time or brought others; what `Tape.attach`
+ *   throws and no person can help
+ */
+export async function attachAsking(
+  request: Pick<MediumRequest, 'waiting'> & {
+    readonly medium: WantedMedium & { readonly uuid: string };
+    /** Told why it waits, and undefined when the waiting is over. */
+    onWait?(reason: string | undefined): void;
+  },
+  tools: { readonly library: Library; readonly operator: Operator; readonly clock: Clock },
+  signal: AbortSignal,
+): Promise<Tape> {
+  const { medium, waiting, onWait } = request;
+  for (let attempt = 1; ; attempt += 1) {
+    let failure: CodedError;
+    try {
+      const tape = await (attempt === 1
+        ? Tape.attach(tools.library, medium, signal)
+        : attachPatiently(medium, tools, signal));
+      if (attempt > 1) onWait?.(undefined);
+      return tape;
+    } catch (error) {
+      if (!(error instanceof CodedError) || !canHelp(error, tools.library)) throw error;
+      failure = error;
+    }
+    if (attempt > tools.operator.attemptsMax) throw failure;
+    onWait?.(failure.message);
+    const reason = failure.message;
+    const answer = await askForMedium({ medium, reason, waiting, attempt }, tools, signal);
+    if (answer === 'inserted') continue;
+    throw new CodedError(
+      'MEDIUM_OFFLINE',
+      `cartridge ${printable(medium.barcode)} is not to be had: ${failure.message}`,
+      { volser: medium.barcode.slice(0, 6), cause: failure },
+    );
+  }
+}
+
+/** Others who wait for a cartridge look into the drive too, which takes a rewind. */
+async function attachPatiently(
+  medium: WantedMedium & { readonly uuid: string },
+  { library, clock }: { readonly library: Library; readonly clock: Clock },
+  signal: AbortSignal,
+): Promise<Tape> {
+  const startMs = clock.monotonicMs();
+  for (;;) {
+    try {
+      return await Tape.attach(library, medium, signal);
+    } catch (error) {
+      const isBusy = error instanceof CodedError && error.code === 'DRIVE_BUSY';
+      if (!isBusy || clock.monotonicMs() - startMs > LOOKS_MS_MAX) throw error;
+      await clock.sleepMs(BUSY_POLL_MS, signal);
+    }
+  }
+}
+
+/** A label that is not the one asked for is a person's mistake only where persons load: a changer scans barcodes. */
+function canHelp(error: CodedError, library: Library): boolean {
+  if (error.code === 'MEDIUM_MISMATCH') return library.isByHand;
+  return error.failure.retry === 'operator';
+}

@@ -1,0 +1,102 @@
+/** Where a content lies, as a journal tells it: copies that were cut at different places are never mixed. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { formatEntry } from '../../../../src/archive/journal.ts';
+import { parseLine } from '../../../../src/archive/journal-parse.ts';
+import type { Raw } from '../../../../src/base/raw.ts';
+import { Contents } from '../../../../src/catalog/contents.ts';
+import type { Extent } from '../../../../src/domain/content.ts';
+import { locateContent } from '../../../../src/job/backup/locate.ts';
+import { attributes, beginArchive, commit, content, source, world } from '../../catalog/scratch.ts';
+
+const SIZE = 1000;
+
+/** The parts of one copy, cut at these offsets. */
+function cut(offsets: readonly number[]): Extent[] {
+  const edges = [...new Set([0, ...offsets, SIZE])].toSorted((a, b) => a - b);
+  return edges.slice(0, -1).map((contentOffset, index) => ({
+    contentOffset,
+    lengthBytes: (edges[index + 1] ?? SIZE) - contentOffset,
+    archiveOffset: 512 + contentOffset,
+    storedBytes: (edges[index + 1] ?? SIZE) - contentOffset,
+    form: 'plain' as const,
+  }));
+}
+
+/** Stores one content as often as there are copies, each part in an archive of its own on the copy's medium. */
+function stored(copies: readonly { readonly parts: Extent[]; readonly medium: number }[]) {
+  const { catalog, hostId, media, begin } = world();
+  const run = begin();
+  const place = run.place('/a' as Raw, hostId);
+  run.add([
+    {
+      ...place,
+      change: 'new',
+      attributes: attributes({ sizeBytes: SIZE }),
+      sourceInode: source(1),
+    },
+  ]);
+  const inodeId = [...run.waiting()][0]?.inode?.inodeId ?? 0;
+  const bytes = content('the bytes', SIZE);
+  for (const { parts, medium } of copies) {
+    for (const [index, extent] of parts.entries()) {
+      const on = [media[medium] ?? 0];
+      const archiveId = beginArchive(run, on);
+      const isLast = index === parts.length - 1;
+      const whole = isLast ? { content: bytes } : {};
+      run.store(archiveId, [{ ...place, inodeId, extents: [extent], ...whole }]);
+      commit(run, archiveId, on);
+    }
+  }
+  return locateContent(new Contents(catalog), run.contentOf(inodeId));
+}
+
+/** Without a gap, without an overlap, from the first byte to the last. */
+function expectWhole(copies: ReturnType<typeof stored>): void {
+  for (const places of copies?.copies ?? []) {
+    let at = 0;
+    for (const { contentOffset, lengthBytes } of places) {
+      expect(contentOffset).toBe(at);
+      at += lengthBytes;
+    }
+    expect(at).toBe(SIZE);
+  }
+  const entry = {
+    change: 'duplicate' as const,
+    path: '/a' as Raw,
+    attributes: attributes({ sizeBytes: SIZE }),
+    hash: copies?.hash,
+    copies: copies?.copies ?? [],
+  };
+  expect(parseLine(formatEntry(entry).trimEnd(), 2)).toMatchObject(entry);
+}
+
+test.each([
+  ['whole, then in halves', [[], [500]]],
+  ['in halves, then whole', [[500], []]],
+  ['in thirds and halves', [[333, 666], [500]]],
+  ['in quarters, and as two of them', [[250, 500, 750], [500]]],
+])('%s', (_, cuts) => {
+  const located = stored(cuts.map((offsets, medium) => ({ parts: cut(offsets), medium })));
+  expect(located?.copies).toHaveLength(2);
+  expectWhole(located);
+  for (const places of located?.copies ?? [])
+    expect(new Set(places.map(({ medium }) => medium)).size).toBe(1);
+});
+
+test('copies cut anywhere', () => {
+  const cuts = fc.array(fc.array(fc.constantFrom(100, 200, 300, 500, 700), { maxLength: 4 }), {
+    minLength: 1,
+    maxLength: 3,
+  });
+  fc.assert(
+    fc.property(cuts, (all) => {
+      const located = stored(
+        all.map((offsets, index) => ({ parts: cut(offsets), medium: index % 2 })),
+      );
+      expectWhole(located);
+      expect(located?.copies.length).toBeGreaterThanOrEqual(1);
+    }),
+    { numRuns: 15 },
+  );
+});
