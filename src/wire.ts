@@ -194,7 +194,11 @@ export function wire(options: WireOptions): App {
     },
     backup: async (request, listen, signal) => {
       const { startBackup } = await import('./job/backup/start.ts');
-      return startBackup(request, await backupTools(app, openDoor), listen, signal);
+      const { withHandover } = await import('./wire-recall.ts');
+      const tools = await backupTools(app, openDoor);
+      return withHandover(app, (handover) =>
+        startBackup(request, { ...tools, handover }, listen, signal),
+      );
     },
     dryRun: async (request, signal) => {
       const { startDryRun } = await import('./job/backup/start.ts');

@@ -161,7 +161,9 @@ export class Recall {
     if (entry.readable(range) === undefined) await this.#look(entry, options.signal);
     const known = entry.readable(range);
     if (known !== undefined) return known;
+    // Either may have come meanwhile.
     options.signal.throwIfAborted();
+    this.#closed.signal.throwIfAborted();
     this.#admit(entry, options);
     const left = () => {
       if (!entry.isWaitedFor) this.#unwant(entry);

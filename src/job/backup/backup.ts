@@ -14,6 +14,7 @@ import type { Source } from '../../catalog/sources.ts';
 import type { ArchiveConfig, BackupConfig } from '../../config.ts';
 import { HashPool } from '../../hash/pool.ts';
 import { FORMAT_BOUNDS, type PlanLimits, planLimits, roundUp } from '../../pack/limits.ts';
+import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
 import { changePolicyOf, filterOf, parseSourceOptions } from '../source-options.ts';
 import { beginDryRun, beginJob } from './begin.ts';
@@ -70,6 +71,8 @@ export type BackupTools = {
   /** Whether the processor has instructions for SHA-256. */
   hasSha256(): boolean;
   label(barcode: string, pool: string, signal: AbortSignal): Promise<Medium>;
+  /** Lets recalls have the drives between archives; left out, nobody has them before the end. */
+  readonly handover?: DriveHandover;
 };
 
 /** Archives that the clock or a warning ends early: their openings and digests, which the plan does not know of. */
@@ -395,9 +398,10 @@ class BackupJob {
   }
 
   #mediaSet(): MediaSet {
-    const { catalog, library, clock, backup, archive } = this.#tools;
+    const { catalog, library, clock, backup, archive, handover } = this.#tools;
     const { pool } = this.#request;
     return new MediaSet({
+      handover,
       library,
       clock,
       media: new Media(catalog),
