@@ -214,7 +214,10 @@ export function wire(options: WireOptions): App {
     },
     restore: async (request, listen, signal) => {
       const { restore } = await import('./job/restore/restore.ts');
-      return restore(...(await restoreOrder(app, request)), listen, signal);
+      const { withHandover } = await import('./wire-recall.ts');
+      const asked = await restoreOrder(app, request);
+      // It hands nothing over, but recalls know that somebody waits.
+      return withHandover(app, () => restore(...asked, listen, signal));
     },
     mount: async (order, tell, signal) => {
       const { wireMount } = await import('./wire-mount.ts');

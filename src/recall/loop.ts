@@ -45,6 +45,11 @@ export type LoopTools = {
 
 /** How often run.db is looked at, and drives are asked for that others have. */
 const POLL_MS = 1000;
+/**
+ * A sweep that begins before it is known what will be read ahead has to come back for it, by a locate of half a minute. While
+ * the cartridge is being loaded there is time; beyond that, so much.
+ */
+const GATHERING_MS = 5000;
 /** A drive that lost its place is asked for the same medium so often before the medium is given up. */
 const DRIVE_FAILURES_MAX = 3;
 /** Handed over by a backup, the drive goes back after so long without work, or after so long at all. */
@@ -117,8 +122,13 @@ export class Loop {
   /** What the library holds, and what is in its drives. */
   async #look(signal: AbortSignal): Promise<void> {
     const { board, media, presence } = this.#tools;
-    // What was not to be had may have been brought since.
-    for (const barcode of await presence.look(signal)) board.offline.delete(barcode);
+    try {
+      // What was not to be had may have been brought since.
+      for (const barcode of await presence.look(signal)) board.offline.delete(barcode);
+    } catch (error) {
+      // Somebody moves cartridges just now: what was known is good enough to ask for a drive.
+      if (!(error instanceof CodedError) || error.failure.retry !== 'later') throw error;
+    }
     if (this.#attached) return;
     board.loaded = presence.loaded === undefined ? undefined : media.find(presence.loaded)?.id;
   }
@@ -178,6 +188,7 @@ export class Loop {
       throw new CodedError('MEDIUM_MISMATCH', sentence, { volser: barcode.slice(0, 6) });
     }
     const isLoaded = board.loaded === medium.id;
+    ahead.refresh(medium.id);
     const tape = await Tape.attach(await library(), { barcode, uuid }, signal);
     const refresh = () => this.#refresh(signal);
     const isOver = (mediumId: number) => this.#isOver(mediumId);
@@ -189,6 +200,7 @@ export class Loop {
     board.loaded = medium.id;
     onMedium(barcode);
     if (!isLoaded) await board.placeAll(signal);
+    await ahead.settle(GATHERING_MS, signal);
     return this.#attached;
   }
 

@@ -48,5 +48,6 @@ class Handle final : public Napi::ObjectWrap<Handle> {
   Napi::ObjectReference listener_;
   Door* door_ = nullptr;
   Guard guard_;
+  bool is_agreed_ = false;  // the listener knows
   bool is_ended_ = false;
 };

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <sys/uio.h>
 
 #include <atomic>
@@ -46,6 +47,15 @@ class Served {
   const std::shared_ptr<Office> office_;
 };
 
+/** Beyond what any agreement allows. */
+constexpr uint32_t kReadBytesMax = 64 << 20;
+
+/** The connection is gone: whoever reads the device hears of it. */
+inline bool is_gone(int error) {
+  return error == ENODEV || error == ECONNABORTED || error == EPERM || error == EPIPE || error == ECONNRESET ||
+         error == ENOTCONN;
+}
+
 /** What INIT agreed on, in the kernel's own structures. */
 struct Agreement {
   std::string request;
@@ -65,8 +75,8 @@ class Session {
 
   /** Sends one whole reply. 0, or an errno when the kernel did not take it; that its caller is gone is none. */
   int reply(const char* reply, size_t length);
-  /** 0, or EBADF, EMFILE. */
-  int reply_from_file(uint64_t unique, int file, uint64_t offset, uint32_t length);
+  /** The file must not be closed before its handle is released or the session has ended. */
+  void reply_from_file(uint64_t unique, int file, uint64_t offset, uint32_t length);
   /** 0, or EBADF, EEXIST. */
   int serve(uint64_t handle, int file);
   /** Answers the ticket once nobody reads the file any more. */
@@ -97,7 +107,8 @@ class Session {
   /** A READ for a thread. */
   struct Job {
     uint64_t unique;
-    std::shared_ptr<Served> served;
+    std::shared_ptr<Served> served;  // or none
+    int file;
     uint64_t offset;
     uint32_t length;
   };
@@ -119,7 +130,7 @@ class Session {
   void interrupt(const char* request, size_t length);
   /** With the lock held. */
   void enqueue(const char* request, size_t length, bool is_urgent);
-  bool begin_job(Job job, Place from);
+  void begin_job(Job job, Place from);
 
   int send(uint64_t unique, int error, const void* body = nullptr, size_t length = 0);
   int write(const iovec* pieces, int count);

@@ -1,5 +1,7 @@
 /**
  * A process that serves a mount and comes to its end in the middle of a read: node native.child.ts ADDON PATH DEED.
+ * `nobody: DEED` mounts as that user,
+ * `worker: DEED` in a worker.
  * Says `mounted`, then `read` for each read, and serves on until its deed or its death.
  */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
@@ -29,7 +31,14 @@ function say(line: string): void {
   else parentPort?.postMessage(line);
 }
 
-async function serve(addonPath: string, path: string, deed: string): Promise<void> {
+function becomeNobody(): void {
+  process.setgroups?.([]);
+  process.setgid?.(65534);
+  process.setuid?.(65534);
+}
+
+async function serve(addonPath: string, path: string, words: string): Promise<void> {
+  const deed = words.replace(/^nobody: /, '');
   let reads = 0;
   const late = {
     node: 2,
@@ -39,11 +48,14 @@ async function serve(addonPath: string, path: string, deed: string): Promise<voi
     onRead: () => {
       reads += 1;
       say('read');
+      if (deed === 'unmount') void tree.port.unmount();
       DEEDS[deed]?.(reads);
     },
   };
-  const tree = new Tree([late, { ...late, node: 3, name: 'cached', openFlags: 0 }]);
   const door = loadFuseDoor(addonPath);
+  // What is needed is loaded: nobody may see nothing of a home directory.
+  if (deed !== words) becomeNobody();
+  const tree = new Tree([late, { ...late, node: 3, name: 'cached', openFlags: 0 }]);
   const mountpoint = rawOf(path);
   const options = { mountpoint, allowOther: false, clock: systemClock, door };
   tree.port = await mountFuse({ ...options, listener: tree });
