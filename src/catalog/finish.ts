@@ -8,6 +8,7 @@ import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
 import type { Catalog } from './catalog.ts';
 import { CHANGES } from './change.ts';
+import { Partials } from './partials.ts';
 import { endOfPage, WAITING } from './pending.ts';
 
 /** Steps grow and shrink so that each takes about this long. */
@@ -160,10 +161,14 @@ export function dropRun(catalog: Catalog, job: number): void {
   deleteWithInodes(catalog, job, '1');
 }
 
-/** Rows that wait for content, and their inodes: after a crash the scan finds them anew. */
+/**
+ * Rows that wait for content, and their inodes: after a crash the scan finds them anew. Inodes of which parts are stored
+ * stay, without a row, until it is known what has become of them (`Partials.adopt`).
+ */
 export function dropWaiting(catalog: Catalog, job: number): void {
-  deleteWithInodes(catalog, job, WAITING);
-  dropHelpers(catalog, job);
+  const kept = new Partials(catalog, job).begun();
+  deleteWithInodes(catalog, job, WAITING, kept);
+  dropHelpers(catalog, job, kept);
   // Links of inodes that stay are kept: a name that the crash cut off finds its inode again.
   catalog.write(() =>
     catalog
@@ -193,8 +198,10 @@ type Range = { job: number; dir: number; name: Raw; endDir: number; endName: Raw
 const IN_RANGE =
   'p.job = @job AND (p.dir, p.name) > (@dir, @name) AND (p.dir, p.name) <= (@endDir, @endName)';
 
+const NONE: ReadonlySet<number> = new Set();
+
 /** Rows and the inodes only they name. */
-function deleteWithInodes(catalog: Catalog, job: number, where: string): void {
+function deleteWithInodes(catalog: Catalog, job: number, where: string, kept = NONE): void {
   const rows = catalog.prepare<[number, Raw, number | null, number]>(
     `SELECT p.dir, p.name, p.inode, p.change FROM pending p LEFT JOIN inodes i ON i.id = p.inode
      WHERE ${IN_RANGE} AND ${where}`,
@@ -205,7 +212,7 @@ function deleteWithInodes(catalog: Catalog, job: number, where: string): void {
     for (const [dir, name, inode, change] of rows.all(range)) {
       remove.run(job, dir, name);
       // An unchanged file's row names the inode of an older snapshot.
-      if (inode !== null && change !== CHANGES.again) removeInode.run(inode);
+      if (inode !== null && change !== CHANGES.again && !kept.has(inode)) removeInode.run(inode);
     }
   });
 }
@@ -245,20 +252,25 @@ function eachRange(catalog: Catalog, job: number, step: (range: Range) => void):
   });
 }
 
-/** Split files that were not completed leave extents behind that no content will ever use. */
-function dropHelpers(catalog: Catalog, job: number): void {
+/** Split files that were not completed leave extents behind that no content will ever use, but for those that are kept. */
+function dropHelpers(catalog: Catalog, job: number, kept = NONE): void {
   catalog.write(() => {
     const partials = catalog
-      .prepare<[number]>(
-        `SELECT r.content FROM run_partials r JOIN contents c ON c.id = r.content
-         WHERE r.job = ? AND c.hash IS NULL`,
+      .prepare<[number, number, Buffer | null]>(
+        `SELECT r.inode, r.content, c.hash FROM run_partials r JOIN contents c ON c.id = r.content
+         WHERE r.job = ?`,
       )
       .all(job);
-    for (const [content] of partials) {
+    const remove = catalog.prepare('DELETE FROM run_partials WHERE job = ? AND inode = ?');
+    for (const [inode, content, hash] of partials) {
+      if (kept.has(inode)) continue;
+      remove.run(job, inode);
+      if (hash !== null) continue;
       catalog.prepare('DELETE FROM extents WHERE content = ?').run(content);
       catalog.prepare('DELETE FROM contents WHERE id = ?').run(content);
+      // One that a crash has left without a row.
+      catalog.prepare('DELETE FROM inodes WHERE id = ? AND content IS NULL').run(inode);
     }
-    catalog.prepare('DELETE FROM run_partials WHERE job = ?').run(job);
   });
   deleteOfJob(catalog, 'run_hashes', job);
 }

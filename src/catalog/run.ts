@@ -27,6 +27,7 @@ import {
 } from './finish.ts';
 import { Inodes } from './inodes.ts';
 import { Known, type KnownEntry } from './known.ts';
+import { Partials, type StoredParts } from './partials.ts';
 import { type PendingEntry, type PendingFilter, PendingRows, WAITING } from './pending.ts';
 import { type Snapshot, Snapshots } from './snapshots.ts';
 import { Store, type StoredEntry } from './store.ts';
@@ -52,6 +53,7 @@ export class Run {
   readonly #known: Known;
   readonly #findings: Findings;
   readonly #store: Store;
+  readonly #partials: Partials;
   readonly #keys: ContentKeys;
   readonly #setContent;
   readonly #setHash;
@@ -77,6 +79,7 @@ export class Run {
     this.#known = new Known(catalog, inodes, against);
     this.#findings = new Findings(catalog, { directories: this.#directories, inodes }, against);
     this.#store = new Store(catalog, jobNumber);
+    this.#partials = new Partials(catalog, jobNumber);
     // Older snapshots may show an inode that has content: it stays theirs.
     this.#setContent = catalog.prepare(
       'UPDATE inodes SET content = ? WHERE id = ? AND content IS NULL',
@@ -211,6 +214,16 @@ export class Run {
       );
   }
 
+  /** See `Partials.adopt`. */
+  adoptParts(policy: CopyPolicy): ReadonlyMap<number, StoredParts> {
+    return this.#partials.adopt(policy);
+  }
+
+  /** See `Partials.forget`. */
+  forgetParts(inodeId: number): void {
+    this.#partials.forget(inodeId);
+  }
+
   /** The inode's bytes are this content: all its names become ready. */
   setContent(inodeId: number, contentId: number): void {
     this.#catalog.write(() => this.#setContent.run(contentId, inodeId));
@@ -315,7 +328,7 @@ export class Run {
 
   /**
    * After a crash: archives in writing are torn, rows without content are dropped for the scan to find anew. What is stored
-   * stays and is known. May be called twice.
+   * stays and is known, parts of files too (`adoptParts`). May be called twice.
    */
   resume(): void {
     for (const { archiveId, state } of this.#archives.ofJob(this.jobNumber)) {

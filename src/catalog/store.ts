@@ -8,6 +8,7 @@ import type { Catalog } from './catalog.ts';
 import { CHANGES } from './change.ts';
 import { ContentKeys } from './content-keys.ts';
 import { Contents, encodeRanges } from './contents.ts';
+import { addMark } from './partials.ts';
 import { endOfPage, WAITING } from './pending.ts';
 
 /** One row of the run that an archive holds, as a member or only in its journal. */
@@ -22,6 +23,8 @@ export type StoredEntry = {
   readonly content?: Content | undefined;
   /** The parts of the content that lie in this archive. */
   readonly extents?: readonly Extent[] | undefined;
+  /** BLAKE3 of the content up to the end of these parts, while others are missing. */
+  readonly hashSoFar?: Buffer | undefined;
   /** Of a sparse content: its data ranges as a whole. With `content` only. */
   readonly ranges?: readonly DataRange[] | undefined;
 };
@@ -281,9 +284,26 @@ export class Store {
       : (partial ?? this.#beginPartial(inodeId));
     const size = content?.sizeBytes;
     for (const extent of extents) this.#addExtent(id, archiveId, extent, size);
-    if (!content) return;
+    if (!content) {
+      this.#addMark(id, entry);
+      return;
+    }
     this.#setContent.run(id, inodeId);
     this.#fillFollowers(content.hash, inodeId, id);
+  }
+
+  /** So that another process can go on from here. */
+  #addMark(id: number, { extents, hashSoFar: hash }: StoredEntry): void {
+    const last = extents?.at(-1);
+    if (!last || !hash) return;
+    const end = last.contentOffset + last.lengthBytes;
+    const [marks] =
+      this.#catalog
+        .prepare<[Buffer | null]>('SELECT segments FROM contents WHERE id = ?')
+        .get(id) ?? [];
+    this.#catalog
+      .prepare('UPDATE contents SET segments = ? WHERE id = ?')
+      .run(addMark(marks ?? null, { end, hash }), id);
   }
 
   /** The row of a complete content: one that is known, the one its parts began, or a new one. */

@@ -61,6 +61,11 @@ export class ContentHasher {
     }
   }
 
+  /** BLAKE3 of the bytes by now; more may follow. */
+  hashSoFar(): Buffer {
+    return this.#whole.digestBuffer();
+  }
+
   /** What all bytes since the last `reset` are. `reset` before the next. */
   finish(): Content {
     const sizeBytes = this.#sizeBytes;

@@ -37,6 +37,8 @@ export type OutgoingEntry = {
   readonly ranges: readonly DataRange[] | undefined;
   /** It is not tried again: what could be read counts, even if it was changed meanwhile. */
   readonly isFinal: boolean;
+  /** The first parts of it that an earlier process has stored: how many bytes, and their hash. */
+  readonly stored?: { readonly lengthBytes: number; readonly hash: Uint8Array };
 };
 
 export type PlannedMember = {
@@ -102,6 +104,8 @@ export class Feeder {
         hashFrom: hashedTo,
         hashTo,
         paddingBytes: isLast ? padded(encoded.dataBytes) - encoded.dataBytes : 0,
+        hashBefore: isFirst && entry.stored?.lengthBytes === offset ? entry.stored.hash : undefined,
+        isMemberEnd: isLast,
         isLast: isLast && planned.isLastOfContent,
       };
       hashedTo = hashTo;

@@ -57,7 +57,11 @@ export type RunTask = {
   readonly hashTo: number;
   /** Zero bytes behind the data, to the next 512. */
   readonly paddingBytes: number;
-  /** The content ends here: its hash is wanted and the file is closed. */
+  /** With the first run of a part: what the hash is there, where an earlier process stored what is before. */
+  readonly hashBefore: Uint8Array | undefined;
+  /** The member ends here: the hash is wanted. */
+  readonly isMemberEnd: boolean;
+  /** So does the content: its segments are wanted too, and the file is closed. */
   readonly isLast: boolean;
 };
 
@@ -74,7 +78,7 @@ export type MemberResult = {
   readonly outcome: MemberOutcome;
   /** Where the head begins, from the start of the fragment. */
   readonly offset: number;
-  /** Of the content, where it ended here and was stored. */
+  /** Of the content up to the member's end, where that is here and was stored. */
   readonly hash: Buffer | undefined;
   readonly segments: Buffer | undefined;
   /** Bytes read from the source. */

@@ -24,7 +24,7 @@ export function locateContent(
  * As many copies as can be put together, each without gap or overlap. Those that were cut at different places, because the
  * media were others, share no more than some of their edges: a part goes only where the rest of the content can follow.
  */
-function copiesOf(extents: readonly LocatedExtent[], sizeBytes: number): Place[][] {
+export function copiesOf(extents: readonly LocatedExtent[], sizeBytes: number): Place[][] {
   let places: readonly Place[] = extents.flatMap(placesOf);
   if (places.every(({ lengthBytes }) => lengthBytes === sizeBytes))
     return places.map((place) => [place]);

@@ -180,7 +180,7 @@ export class MemberWriter {
     const isLeftOut = outcome === 'changed-before' || outcome === 'unreadable';
     const writtenBytes = isLeftOut ? 0 : lengths.dataBytes;
     this.#tools.onEntry({ ...TOLD, entry, outcome, writtenBytes, readBytes, errno });
-    if (!counts(outcome, entry)) return;
+    if (!counts({ outcome, entry })) return;
     const stored = { directoryId: row.directoryId, name: row.name, inodeId: inode.inodeId };
     if (lengths.dataBytes === 0) {
       this.#lines.addEmpty(entry);
@@ -238,8 +238,9 @@ export class MemberWriter {
       readBytes: member.readBytes,
       errno,
     });
-    if (!counts(outcome, entry)) {
+    if (!counts({ outcome, entry })) {
       this.#lines.forgetParts(inode.inodeId);
+      if (piece.part) this.#recorder.forgetParts(inode.inodeId);
       return;
     }
     const extent: Extent = {
@@ -253,7 +254,7 @@ export class MemberWriter {
     const isChangedWhileRead = outcome === 'changed-while-read';
     if (!isLastOfContent) {
       this.#lines.addPart(entry, extent, isChangedWhileRead);
-      this.#recorder.add({ ...stored, extents: [extent] });
+      this.#recorder.add({ ...stored, extents: [extent], hashSoFar: result.hash });
       return;
     }
     const content = contentOf(result, inode.sizeBytes);
@@ -305,9 +306,9 @@ const TOLD = {
   errno: undefined,
 } as const;
 
-/** What was changed while it was read counts only where it is not tried again. */
-function counts(outcome: MemberResult['outcome'], { isFinal }: OutgoingEntry): boolean {
-  return outcome === 'stored' || (outcome === 'changed-while-read' && isFinal);
+/** Whether it is stored. What was changed while it was read counts only where it is not tried again. */
+export function counts({ outcome, entry }: Pick<EntryOutcome, 'outcome' | 'entry'>): boolean {
+  return outcome === 'stored' || (outcome === 'changed-while-read' && entry.isFinal);
 }
 
 function contentOf({ hash, segments }: MemberResult, sizeBytes: number): Content {

@@ -149,7 +149,7 @@ export class Reader {
     const open = known?.hashedTo === task.hashFrom ? known : this.#openAnew(task);
     let readBytes = open.skippedBytes;
     open.skippedBytes = 0;
-    if (task.isFirst && !open.isChanged && !this.#isStill(open.file.descriptor, task.stamp)) {
+    if (task.isFirst && !this.#isAsStored(open, task)) {
       this.#closeFile(task.place);
       const result = changedBefore(0);
       this.#broken = { member: task.member, isLeftOut: true, result };
@@ -174,12 +174,21 @@ export class Reader {
     slab.fill(0, at, at + task.paddingBytes);
     const lengthBytes = at + task.paddingBytes;
     const result: MemberResult = { ...stored(0), readBytes };
-    if (!task.isLast) return { lengthBytes, members: [result] };
+    if (!task.isLast) {
+      const hash = task.isMemberEnd ? open.hasher.hashSoFar() : undefined;
+      return { lengthBytes, members: [{ ...result, hash }] };
+    }
     const isSound = !open.isChanged && this.#isStill(open.file.descriptor, task.stamp);
     const { hash, segments } = open.hasher.finish();
     this.#closeFile(task.place);
     const outcome = isSound ? 'stored' : 'changed-while-read';
     return { lengthBytes, members: [{ ...result, outcome, hash, segments }] };
+  }
+
+  /** The file is the one the scan has seen, and begins with the bytes that an earlier process has stored. */
+  #isAsStored(open: OpenFile, { hashBefore, stamp }: RunTask): boolean {
+    if (hashBefore && !open.hasher.hashSoFar().equals(hashBefore)) return false;
+    return open.isChanged || this.#isStill(open.file.descriptor, stamp);
   }
 
   #fillZeros(task: RunTask, slab: Buffer, result: MemberResult): FragmentResult {

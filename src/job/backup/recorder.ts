@@ -56,6 +56,12 @@ export class Recorder {
     this.#unrecorded.add(duplicate.entry.inode.inodeId);
   }
 
+  /** The file has failed: its parts are of no use, in this archive and in those before. */
+  forgetParts(inodeId: number): void {
+    this.#stored = this.#stored.filter((stored) => stored.inodeId !== inodeId);
+    this.#tools.run.forgetParts(inodeId);
+  }
+
   /**
    * Which small contents need not be stored: enough good copies are there, or this archive has them, or one before in the
    * list is the same. The others are taken to be stored from then on.

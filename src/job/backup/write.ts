@@ -3,7 +3,6 @@
  * left, so there is one way only, and a resumed run goes it too.
  */
 import { strict as assert } from 'node:assert';
-import type { Place } from '../../archive/place.ts';
 import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
@@ -12,7 +11,7 @@ import type { CopyPolicy } from '../../catalog/contents.ts';
 import type { Job } from '../../catalog/jobs.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
 import type { Run } from '../../catalog/run.ts';
-import type { Piece, PlanItem } from '../../pack/item.ts';
+import type { PlanItem } from '../../pack/item.ts';
 import { FORMAT_BOUNDS, type PlanLimits } from '../../pack/limits.ts';
 import { Planner, type PlanStep } from '../../pack/plan.ts';
 import { type ArchiveProofs, ArchiveWriter } from './archive-writer.ts';
@@ -20,11 +19,14 @@ import { Closing } from './closing.ts';
 import type { Digester } from './digester.ts';
 import { type Feed, Feeder, type OutgoingEntry } from './feed.ts';
 import { planItem } from './items.ts';
-import { AttachFailure, type MediaSet } from './media-set.ts';
-import type { EntryOutcome } from './member-writer.ts';
+import type { MediaSet } from './media-set.ts';
+import { counts, type EntryOutcome } from './member-writer.ts';
 import type { ArchiveIdentity, CopyTarget } from './open-archive.ts';
+import { allSteps, nextOf, PieceSource, type Steps } from './plan-steps.ts';
 import type { ReadAhead } from './read-ahead.ts';
 import { closeRun, type RunEnd, runLine } from './run-journal.ts';
+import { Setbacks } from './setbacks.ts';
+import { SplitFiles } from './split-files.ts';
 
 export type WriteTools = {
   readonly catalog: Catalog;
@@ -63,40 +65,30 @@ export type WrittenArchive = {
 /** Says, when the last planned archive is about to be closed, how the run ends; undefined where more is to come. */
 export type EndOfRun = () => RunEnd | undefined;
 
-/** A drive that lost its position is asked again so often before its medium is given up. */
-const PROOFS_MAX = 3;
-
 type Filling = {
   readonly writer: ArchiveWriter;
   readonly pieces: PieceSource;
 };
 
-type Steps = Generator<PlanStep<OutgoingEntry>, void>;
-
 export class Writer {
   readonly #tools: WriteTools;
-  /** Where the parts lie of files whose last part is not written yet. */
-  #parts = new Map<number, Place[][]>();
-  /** The same files, with the parts that are left, should the plan begin anew. */
-  #unfinished = new Map<number, PlanItem<OutgoingEntry>>();
+  readonly #split: SplitFiles;
+  readonly #setbacks: Setbacks;
   /** Files that failed in this pass: their further parts are passed over. */
   readonly #failed = new Set<number>();
   readonly #feeder = new Feeder();
   readonly #closing: Closing;
-  /** Copies of the archive under way whose drives failed. */
-  readonly #lost = new Map<number, CodedError>();
   /** A wish to stop is heard between files: an archive that is begun is ended properly. */
   readonly #steady = new AbortController().signal;
-  #copies: number;
-  #proofs = 0;
   #sequence: number;
   #end: RunEnd | undefined;
 
   /** @param sequenceBefore archives of the run that a cut process has written */
   constructor(tools: WriteTools, sequenceBefore: number) {
     this.#tools = tools;
+    this.#setbacks = new Setbacks(tools);
+    this.#split = new SplitFiles(tools.run.adoptParts(tools.policy));
     this.#closing = new Closing(tools);
-    this.#copies = tools.copies;
     this.#sequence = sequenceBefore;
   }
 
@@ -128,7 +120,7 @@ export class Writer {
       try {
         return await this.#writeEnd(end, signal);
       } catch (error) {
-        const { left } = await this.#helpedOrNot(error);
+        const left = await this.#setbacks.helpOrTell(error);
         if (!left) continue;
         if (left.code === 'INTERRUPTED') throw left;
         this.#tools.warn(`the end of the run stands on no medium yet: ${left.message}`);
@@ -156,23 +148,14 @@ export class Writer {
     }
   }
 
-  async #helpedOrNot(error: unknown): Promise<{ readonly left: CodedError | undefined }> {
-    try {
-      await this.#helped(error);
-      return { left: undefined };
-    } catch (left) {
-      if (left instanceof CodedError) return { left };
-      throw left;
-    }
-  }
-
   /** One plan from the catalog to its end, or to a failure that another medium or another try can help. */
   async #plan(endOfRun: EndOfRun, signal: AbortSignal): Promise<'done' | 'again'> {
     signal.throwIfAborted();
     const rooms = await this.#tools.media.rooms(signal);
     const limits = this.#tools.limits();
-    const planner = new Planner<OutgoingEntry>({ media: rooms, copies: this.#copies, limits });
-    const steps = allSteps(planner, this.#items());
+    const { copies } = this.#setbacks;
+    const planner = new Planner<OutgoingEntry>({ media: rooms, copies, limits });
+    const steps = allSteps(planner, this.#split.itemsOf(this.#items()));
     try {
       let step = nextOf(steps);
       while (step) {
@@ -184,40 +167,11 @@ export class Writer {
       }
       return 'done';
     } catch (error) {
-      return await this.#helped(error);
+      await this.#setbacks.help(error);
+      return 'again';
     } finally {
       steps.return();
     }
-  }
-
-  /** Whether the plan may begin anew after a failure. @throws the failure where not */
-  async #helped(error: unknown): Promise<'again'> {
-    const { media, warn } = this.#tools;
-    const failure = error instanceof AttachFailure ? error.failure : error;
-    if (!(failure instanceof CodedError)) throw error;
-    if (failure.code === 'MEDIUM_FULL' && this.#lost.size === 0 && this.#copies > 1) {
-      this.#copies -= 1;
-      warn(
-        `there is no room for ${this.#copies + 1} copies; the rest of the run gets ${this.#copies}`,
-      );
-      return 'again';
-    }
-    const lost = [...this.#lost];
-    this.#lost.clear();
-    if (error instanceof AttachFailure) lost.push([error.mediumId, failure]);
-    if (lost.length === 0) throw failure;
-    for (const [mediumId, reason] of lost) {
-      if (reason.failure.retry === 'later' || reason.code === 'INTERRUPTED') throw reason;
-      const isAskedAgain = reason.failure.retry === 'prove-position' && this.#proofs < PROOFS_MAX;
-      if (isAskedAgain) {
-        this.#proofs += 1;
-        warn(reason.message);
-        await media.detach(mediumId);
-      } else await media.drop(mediumId, reason);
-    }
-    const { length } = await media.rooms(this.#steady);
-    if (length === 0) throw failure;
-    return 'again';
   }
 
   /** @returns the step with which the next archive begins; undefined behind the last */
@@ -228,7 +182,7 @@ export class Writer {
   ): Promise<PlanStep<OutgoingEntry> | undefined | 'again'> {
     const targets = await this.#tools.media.attach(barcodes, signal);
     if (this.#tools.media.isSmaller) return 'again';
-    const before = { parts: new Map(this.#parts), unfinished: new Map(this.#unfinished) };
+    const putBack = this.#split.remember();
     const writer = await this.#begin(targets);
     const pieces = new PieceSource(
       steps,
@@ -245,11 +199,13 @@ export class Writer {
       const nearEnd = writer.mediaNearEnd;
       for (const mediumId of nearEnd) this.#tools.media.setFull(mediumId);
       const isPlanned = isWhole && (nearEnd.length === 0 || next === undefined);
-      return isPlanned && this.#lost.size === 0 ? next : await this.#afterPart();
+      if (isPlanned && !this.#setbacks.isAny) return next;
+      // It ended before its plan, or with fewer copies: the rest is planned anew.
+      await this.#setbacks.dropLost();
+      return 'again';
     } catch (error) {
       await this.#abandon(writer);
-      this.#parts = before.parts;
-      this.#unfinished = before.unfinished;
+      putBack();
       throw error;
     } finally {
       writer.close();
@@ -291,13 +247,6 @@ export class Writer {
     await writer.abandon();
   }
 
-  /** An archive that ended before its plan, or with fewer copies: the rest is planned anew. */
-  async #afterPart(): Promise<'again'> {
-    for (const [mediumId, reason] of this.#lost) await this.#tools.media.drop(mediumId, reason);
-    this.#lost.clear();
-    return 'again';
-  }
-
   /** @returns whether all that was planned for the archive is in it */
   async #fill({ writer, pieces }: Filling, signal: AbortSignal): Promise<boolean> {
     const { clock, readAhead, archiveMsMax } = this.#tools;
@@ -306,7 +255,7 @@ export class Writer {
     let added = 0;
     for await (const { item, fragment } of fragments) {
       await writer.add(item, fragment);
-      this.#noteParts(item);
+      this.#split.note(item, (inodeId) => this.#failed.has(inodeId));
       this.#tools.onProgress(item);
       if (item.isLast) added += item.members.length;
       const isNearEnd = writer.mediaNearEnd.length > 0;
@@ -325,7 +274,7 @@ export class Writer {
       'MEDIUM_FULL',
       `the end of the tape came after ${writer.lengthBytes} bytes of an archive, before the plan expected it`,
     );
-    for (const mediumId of writer.mediaNearEnd) this.#lost.set(mediumId, error);
+    for (const mediumId of writer.mediaNearEnd) this.#setbacks.note(mediumId, error);
     return error;
   }
 
@@ -339,15 +288,17 @@ export class Writer {
       digester,
       sha256,
       spoolDirectory,
-      onCopyFailure: (mediumId: number, error: CodedError) => void this.#lost.set(mediumId, error),
+      onCopyFailure: (mediumId: number, error: CodedError) => this.#setbacks.note(mediumId, error),
       onEntry: (outcome: EntryOutcome) => {
-        if (outcome.outcome !== 'stored') this.#failed.add(outcome.entry.inode.inodeId);
+        const { inodeId } = outcome.entry.inode;
+        if (outcome.outcome !== 'stored') this.#failed.add(inodeId);
+        if (!counts(outcome)) this.#split.forget(inodeId);
         this.#tools.onEntry(outcome);
       },
     };
     const writer = await ArchiveWriter.begin(
       targets,
-      { identity, parts: this.#parts, tools },
+      { identity, parts: this.#split.places, tools },
       this.#steady,
     );
     writer.addLine(runLine(job, program));
@@ -400,68 +351,10 @@ export class Writer {
     this.#end = end;
   }
 
-  /** What is left of a file after this part, should the plan have to begin anew. */
-  #noteParts(feed: Feed): void {
-    if (!feed.isLast) return;
-    for (const { piece } of feed.members) {
-      const { item, part } = piece;
-      if (!part) continue;
-      const { inodeId } = item.key.inode;
-      if (part.number === part.count || this.#failed.has(inodeId)) this.#unfinished.delete(inodeId);
-      else {
-        const partBytes = part.number === 1 ? part.lengthBytes : part.offset / (part.number - 1);
-        const parts = { partBytes, first: part.number + 1, last: part.count };
-        this.#unfinished.set(inodeId, { ...item, parts });
-      }
-    }
-  }
-
   *#items(): Generator<PlanItem<OutgoingEntry>> {
-    yield* this.#unfinished.values();
     for (const row of this.#tools.run.entries('unstored')) {
       const entry = this.#tools.outgoing(row);
       if (entry) yield planItem(entry, this.#tools.copies);
     }
   }
-}
-
-/** The pieces of one archive, taken from the plan's steps as they are wanted. */
-class PieceSource {
-  readonly #steps: Steps;
-  readonly #isWanted: (piece: Piece<OutgoingEntry>) => boolean;
-  isAtEnd = false;
-  /** Pieces that went out. */
-  taken = 0;
-
-  constructor(steps: Steps, isWanted: (piece: Piece<OutgoingEntry>) => boolean) {
-    this.#steps = steps;
-    this.#isWanted = isWanted;
-  }
-
-  *take(): Generator<Piece<OutgoingEntry>> {
-    for (;;) {
-      const step = nextOf(this.#steps);
-      assert(step && step.kind !== 'begin', 'an archive ends before the next begins');
-      if (step.kind === 'end') {
-        this.isAtEnd = true;
-        return;
-      }
-      if (!this.#isWanted(step)) continue;
-      this.taken += 1;
-      yield step;
-    }
-  }
-}
-
-function* allSteps(
-  planner: Planner<OutgoingEntry>,
-  items: Iterable<PlanItem<OutgoingEntry>>,
-): Steps {
-  for (const item of items) yield* planner.add(item);
-  yield* planner.finish();
-}
-
-function nextOf(steps: Steps): PlanStep<OutgoingEntry> | undefined {
-  const next = steps.next();
-  return next.done ? undefined : next.value;
 }

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { rawOf } from '../../../src/base/raw.ts';
 import { Archives } from '../../../src/catalog/archives.ts';
 import { Contents, decodeRanges, encodeRanges } from '../../../src/catalog/contents.ts';
@@ -89,18 +89,56 @@ test('a torn last part makes the file wait again; written once more, it is whole
   expect(new Contents(here.catalog).goodCopies(id)).toBe(1);
 });
 
-test('after a crash between the parts the file begins anew, and leaves no extents', () => {
-  const here = world();
-  const run = here.begin();
-  const directoryId = addFiles(run, here.hostId, { big: 10 });
-  const inodeId = [...run.waiting()][0]?.inode?.inodeId ?? 0;
-  const first = beginArchive(run, here.media.slice(0, 1));
-  run.store(first, [{ directoryId, name: rawOf('big'), inodeId, extents: [part(0, 6)] }]);
-  commit(run, first, here.media.slice(0, 1));
-  run.resume();
-  run.resume();
-  expect([...run.entries('all')]).toEqual([]);
-  expect(here.catalog.prepare('SELECT count(*) FROM extents').get()).toEqual([0]);
+describe('after a crash between the parts', () => {
+  const left = ({ catalog }: ReturnType<typeof world>) =>
+    ['extents', 'run_partials', 'inodes WHERE content IS NULL'].map(
+      (table) => catalog.prepare<[number]>(`SELECT count(*) FROM ${table}`).get()?.[0],
+    );
+
+  /** A file of 10 bytes of which the first part is stored. */
+  function cut(here: ReturnType<typeof world>) {
+    const run = here.begin();
+    const directoryId = addFiles(run, here.hostId, { big: 10 });
+    const inodeId = [...run.waiting()][0]?.inode?.inodeId ?? 0;
+    const first = beginArchive(run, here.media.slice(0, 1));
+    const key = { directoryId, name: rawOf('big'), inodeId };
+    const hashSoFar = content('012345').hash;
+    run.store(first, [{ ...key, extents: [part(0, 6)], hashSoFar }]);
+    commit(run, first, here.media.slice(0, 1));
+    run.resume();
+    run.resume();
+    expect([...run.entries('all')]).toEqual([]);
+    return { run, hashSoFar };
+  }
+
+  test('a file that is found again goes on behind the part that is stored', () => {
+    const here = world();
+    const { run, hashSoFar } = cut(here);
+    addFiles(run, here.hostId, { other: 10, big: 10 });
+    const [stored] = run.adoptParts({ copies: 1 }).values();
+    expect(stored).toMatchObject({ lengthBytes: 6, partBytes: 6 });
+    expect(stored?.hash.equals(hashSoFar)).toBe(true);
+    expect(left(here)).toEqual([1, 1, 2]);
+    expect(run.adoptParts({ copies: 1 }).size).toBe(1);
+  });
+
+  test.each([
+    ['that is not found again', {}, 1],
+    ['of another size', { big: 11 }, 1],
+    ['with too few copies', { big: 10 }, 2],
+  ])('a file %s leaves nothing', (_, found, copies) => {
+    const here = world();
+    const { run } = cut(here);
+    if (Object.keys(found).length > 0) addFiles(run, here.hostId, found);
+    expect(run.adoptParts({ copies }).size).toBe(0);
+    expect(left(here)).toEqual([0, 0, Object.keys(found).length]);
+  });
+
+  test('a run that is discarded leaves nothing', () => {
+    const here = world();
+    cut(here).run.discard();
+    expect(left(here)).toEqual([0, 0, 0]);
+  });
 });
 
 test('copies count by archive, copy, medium, pool and damage', () => {

@@ -72,24 +72,7 @@ test('runs of a large file with a hole are hashed as a whole; a reader elsewhere
     Buffer.alloc(2000, 'b'),
   ]);
   const { reader, place, slab, stamp } = await make(bytes);
-  const run = (task: Partial<RunTask>) =>
-    reader.fill(
-      {
-        kind: 'run',
-        member: 1,
-        place,
-        stamp,
-        isFirst: false,
-        head: Buffer.alloc(0),
-        ranges: [],
-        hashFrom: 0,
-        hashTo: 0,
-        paddingBytes: 0,
-        isLast: false,
-        ...task,
-      },
-      slab,
-    );
+  const run = (task: Partial<RunTask>) => reader.fill(runTask({ place, stamp, ...task }), slab);
   const first = {
     isFirst: true,
     head: HEAD,
@@ -111,3 +94,40 @@ test('runs of a large file with a hole are hashed as a whole; a reader elsewhere
     expect(Buffer.from(members[0]?.hash ?? []).equals(blake3(bytes))).toBe(true);
   }
 });
+
+test('a part goes on only behind the bytes that were stored before', async () => {
+  const bytes = Buffer.concat([Buffer.alloc(3000, 'a'), Buffer.alloc(2000, 'b')]);
+  const { place, slab, stamp } = await make(bytes);
+  const part = (task: Partial<RunTask>) => {
+    const reader = new Reader();
+    onTestFinished(() => reader.close());
+    return reader.fill(runTask({ place, stamp, isFirst: true, isMemberEnd: true, ...task }), slab);
+  };
+  const first = part({ ranges: [{ offset: 0, lengthBytes: 3000 }], hashTo: 3000 });
+  const hash = Buffer.from(first.members[0]?.hash ?? []);
+  expect(hash.equals(blake3(bytes.subarray(0, 3000)))).toBe(true);
+  const ranges = [{ offset: 3000, lengthBytes: 2000 }];
+  const rest = { ranges, hashFrom: 3000, hashTo: 5000, isLast: true } as const;
+  expect(part({ ...rest, hashBefore: hash }).members).toMatchObject([{ outcome: 'stored' }]);
+  expect(part({ ...rest, hashBefore: blake3(Buffer.from('else')) })).toMatchObject({
+    lengthBytes: 0,
+    members: [{ outcome: 'changed-before', readBytes: 0 }],
+  });
+});
+
+function runTask(task: Pick<RunTask, 'place' | 'stamp'> & Partial<RunTask>): RunTask {
+  return {
+    kind: 'run',
+    member: 1,
+    isFirst: false,
+    head: Buffer.alloc(0),
+    ranges: [],
+    hashFrom: 0,
+    hashTo: 0,
+    paddingBytes: 0,
+    hashBefore: undefined,
+    isMemberEnd: false,
+    isLast: false,
+    ...task,
+  };
+}
