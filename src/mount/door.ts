@@ -76,7 +76,10 @@ export type DoorHandle = {
   refuse(): Answer;
   /** Ends the threads; `ended` follows. */
   stop(): Answer;
-  /** The process ends: blocks until threads and mount are gone. Nothing follows. The end of a worker does the same by itself. */
+  /**
+   * The process ends: blocks until the mount is gone, and the threads, unless a disk holds them up. Nothing follows. The end of a
+   * worker does the same by itself.
+   */
   abandon(): void;
 };
 

@@ -72,8 +72,7 @@ void Handle::leave() {
   if (std::exchange(is_ended_, true)) return;
   session_->refuse();
   take_away(guard_);
-  session_->stop();
-  session_->close();
+  session_->abandon();
 }
 
 bool Handle::call(Napi::Env env, const char* name, const std::initializer_list<napi_value>& arguments) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace {
@@ -18,6 +19,8 @@ constexpr int kReaders = 2;
 constexpr int kFileReaders = 4;
 constexpr size_t kTakeBytesMax = 64 << 10;
 constexpr size_t kNotificationsMax = 8192;
+/** A thread that is in a disk longer than this is not waited for at the end of the process. */
+constexpr std::chrono::seconds kPatience(1);
 
 }  // namespace
 
@@ -25,6 +28,8 @@ Session::Session(std::shared_ptr<Office> office, int device, const InitOut& offe
     : office_(std::move(office)), device_(device), offer_(offer), leave_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 Session::~Session() {
+  // Where nobody waited for the threads, the last of them is here.
+  if (is_started_ && !is_closed_) ::close(device_);
   if (leave_fd_ >= 0) ::close(leave_fd_);
 }
 
@@ -39,7 +44,7 @@ std::shared_ptr<Session> Session::start(std::shared_ptr<Office> office, int devi
     // Until all are there none gets further than its first lock.
     const std::lock_guard<std::mutex> lock(self->mutex_);
     const auto add = [&](const char* name, void (Session::*run)()) {
-      if (is_whole) is_whole = self->threads_.start(name, [self, run] { (self->*run)(); });
+      if (is_whole) is_whole = self->threads_.start(name, [session, run] { (session.get()->*run)(); });
       if (is_whole) ++started;
     };
     add("shelfs-notify", &Session::send_notifications);
@@ -48,7 +53,10 @@ std::shared_ptr<Session> Session::start(std::shared_ptr<Office> office, int devi
     for (int count = 0; count < kReaders; ++count) add("shelfs-fuse", &Session::read_device);
     self->alive_ = started;
   }
-  if (is_whole) return session;
+  if (is_whole) {
+    self->is_started_ = true;
+    return session;
+  }
   self->stop();
   self->threads_.join();
   return nullptr;
@@ -89,7 +97,9 @@ void Session::leave(bool is_reader) {
     // An eventfd always takes its first write.
     [[maybe_unused]] const ssize_t written = ::write(leave_fd_, &one, sizeof one);
   }
-  if (--alive_ == 0) office_->ring();
+  if (--alive_ > 0) return;
+  left_.notify_all();
+  office_->ring();
 }
 
 void Session::notify(std::string notification) {
@@ -213,6 +223,15 @@ void Session::stop() {
   is_stopping_ = true;
   work_.notify_all();
   news_.notify_all();
+}
+
+void Session::abandon() {
+  stop();
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (!left_.wait_for(lock, kPatience, [this] { return alive_ == 0; })) return;
+  }
+  close();
 }
 
 void Session::close() {

@@ -101,6 +101,8 @@ class Session {
   void stop();
   /** Waits for the threads to end and closes the device. */
   void close();
+  /** Stops, and closes unless a thread is held up by a disk: then the threads end when they can, and the last one closes. */
+  void abandon();
 
  private:
   enum class Place { kQueue, kJavaScript, kLine, kReading };
@@ -141,11 +143,13 @@ class Session {
   int leave_fd_;  // readable when readers are to end
   Threads threads_;
   std::atomic<bool> is_leaving_ = false;
-  bool is_closed_ = false;  // JavaScript's own
+  bool is_started_ = false;  // the device is ours
+  bool is_closed_ = false;   // JavaScript's own
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable work_;
   std::condition_variable news_;
+  std::condition_variable left_;
   RequestQueue queue_;
   std::unordered_map<uint64_t, Place> places_;
   std::unordered_map<uint64_t, std::shared_ptr<Served>> served_;

@@ -182,6 +182,27 @@ for (const { deed, status } of SERVER_DEEDS) {
   );
 }
 
+check('a server whose disk hangs can end, and leaves no mount', async (world) => {
+  // The disk is another mount, whose reads wait.
+  const disk = new Tree([late]);
+  const other = { ...world, folder: join(world.folder, 'disk') };
+  await mounted(other, disk, async ({ path: diskPath }) => {
+    const path = join(world.folder, 'mnt');
+    for (const [deed, status] of [
+      ['exit', '7'],
+      ['worker: exit', '0'],
+    ] as const) {
+      const server = await startServer(world, path, deed, join(diskPath, 'late'));
+      const readers = [start('cat', join(path, 'served'))];
+      await disk.until(() => disk.waiting.size === 1);
+      readers.push(start('cat', join(path, 'late')));
+      assert.equal((await server.end).status, status);
+      for (const { end } of readers) assert.match((await end).errors, /./);
+      assert.equal(mountsIn(path).length, 0);
+    }
+  });
+});
+
 check(
   'an uncaught bug in a handler fails what it left, and the next is answered',
   async (world) => {

@@ -115,10 +115,14 @@ except OSError as error:
 }
 
 /** A process of its own that serves; waits until it says it has mounted. */
-export async function startServer(world: Pick<World, 'addonPath'>, path: string, deed: string) {
+export async function startServer(
+  world: Pick<World, 'addonPath'>,
+  path: string,
+  ...words: string[]
+) {
   if (!mountsIn(path)[0]) mkdirSync(path, { recursive: true });
   const program = fileURLToPath(new URL('native.child.ts', import.meta.url));
-  const { child, end } = start(process.execPath, program, world.addonPath, path, deed);
+  const { child, end } = start(process.execPath, program, world.addonPath, path, ...words);
   assert(child.stdout);
   const lines: string[] = [];
   const watchers: (() => void)[] = [];
