@@ -194,10 +194,13 @@ export function wire(options: WireOptions): App {
     },
     backup: async (request, listen, signal) => {
       const { startBackup } = await import('./job/backup/start.ts');
+      const { withHandover } = await import('./wire-recall.ts');
       const tools = await backupTools(app, openDoor);
       const { operator, close } = await app.operator();
       try {
-        return await startBackup(request, { ...tools, operator }, listen, signal);
+        return await withHandover(app, (handover) =>
+          startBackup(request, { ...tools, operator, handover }, listen, signal),
+        );
       } finally {
         await close();
       }
@@ -216,10 +219,14 @@ export function wire(options: WireOptions): App {
     },
     restore: async (request, listen, signal) => {
       const { restore } = await import('./job/restore/restore.ts');
+      const { withHandover } = await import('./wire-recall.ts');
       const [order, tools] = await restoreOrder(app, request);
       const { operator, close } = await app.operator();
       try {
-        return await restore(order, { ...tools, operator }, listen, signal);
+        // It hands nothing over, but recalls know that somebody waits.
+        return await withHandover(app, () =>
+          restore(order, { ...tools, operator }, listen, signal),
+        );
       } finally {
         await close();
       }

@@ -17,7 +17,10 @@ import { backupCopies } from '../../src/job/backup/start.ts';
 import { labelMedium } from '../../src/job/media.ts';
 import type { RestoreEvent, RestoreReport } from '../../src/job/restore/report.ts';
 import { restore } from '../../src/job/restore/restore.ts';
+
+import type { DriveHandover } from '../../src/recall/handover.ts';
 import type { Operator } from '../../src/storage/operator.ts';
+
 import { libraryOf } from './library-of.ts';
 import { libraryByHand } from './operator-world.ts';
 import { scratchDirectory } from './scratch.ts';
@@ -52,6 +55,7 @@ export type BackupOptions = {
   readonly beforeLabel?: () => Promise<void>;
   readonly operator?: Operator;
   readonly signal?: AbortSignal;
+  readonly handover?: DriveHandover;
 };
 
 export class BackupWorld {
@@ -150,8 +154,9 @@ export class BackupWorld {
       await options.beforeLabel?.();
       return this.tools.label(...medium);
     };
-    const tools = { ...this.tools, label, operator: options.operator };
-    return backup(this.#order(options), tools, listen, options.signal ?? go);
+    const { handover, operator, signal = go } = options;
+    const tools = { ...this.tools, label, operator, ...(handover && { handover }) };
+    return backup(this.#order(options), tools, listen, signal);
   }
 
   /** As the command does it: in as many runs as the drives make needful. */

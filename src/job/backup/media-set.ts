@@ -17,6 +17,7 @@ import {
 } from '../../domain/generation.ts';
 import { defaultMarginBytes, roomBytes } from '../../pack/limits.ts';
 import type { MediumRoom } from '../../pack/place.ts';
+import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { decideFailure } from '../../storage/operator-failure.ts';
@@ -38,6 +39,8 @@ export type MediaTools = {
   readonly autoLabel: boolean;
   /** Read back what was written before a medium leaves its drive. */
   readonly verify: boolean;
+  /** Who may have the drives between two archives; undefined: nobody. */
+  readonly handover: DriveHandover | undefined;
   /** Whether to wait for drives that other processes have. */
   readonly isPatient: boolean;
   /** Who brings cartridges where a person is the changer. */
@@ -91,6 +94,7 @@ export class MediaSet {
   readonly #toldBytes = new Map<string, number>();
   readonly #hand: HandMedia | undefined;
   #isOtherwise = false;
+  #hasChanger = false;
 
   constructor(tools: MediaTools) {
     this.#tools = tools;
@@ -257,6 +261,17 @@ export class MediaSet {
     const decision = await decideFailure({ barcode, error, who, onAsked }, operator, signal);
     if (isAsked) onWait(undefined);
     return decision;
+  }
+
+  /** Between two archives: whoever waits for files has the drives for a while, if any are held. */
+  async handOver(signal: AbortSignal): Promise<void> {
+    const { handover, onWait } = this.#tools;
+    if (this.#attached.size === 0) return;
+    const letGo = async () => {
+      await this.verify(signal);
+      await this.close();
+    };
+    await handover?.between({ hasChanger: this.#hasChanger, letGo, onWait }, signal);
   }
 
   /** After a failure the medium is not written again in this run; a bad one is marked. */
@@ -460,6 +475,7 @@ export class MediaSet {
   async #present(signal: AbortSignal): Promise<ReadonlySet<string>> {
     const { library, media, autoLabel } = this.#tools;
     const status = await library.status(signal);
+    this.#hasChanger = status.changer !== null;
     if (!status.changer) return new Set(media.list().map(({ barcode }) => barcode));
     const present = new Set<string>();
     for (const { barcode } of status.cartridges) {

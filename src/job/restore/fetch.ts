@@ -37,7 +37,7 @@ export type FetchTools = {
   readonly operator: Operator;
   readonly target: TargetTree;
   onMedium(barcode: string): void;
-  /** A person is waited for: why, and undefined when the waiting is over. */
+  /** Others have all drives, or a person is waited for: why, and undefined when the waiting for a person is over. */
   onWait(reason: string | undefined): void;
   /** A file that has all its bytes, proven: it is to get its attributes and its name. Takes the file over. */
   onWhole(entry: NamedInode, file: TargetFile): void;
@@ -54,6 +54,11 @@ const WHO = 'restore';
 const DRIVE_FAILURES_MAX = 3;
 /** Contents that are there are told to the table in one go. */
 const DONE_MAX = 256;
+
+/** Others have it now. */
+const BUSY: ReadonlySet<string> = new Set(['DRIVE_BUSY', 'LIBRARY_BUSY']);
+/** How often drives are asked for that others have. */
+const BUSY_POLL_MS = 2000;
 
 export class Fetcher {
   readonly #tools: FetchTools;
@@ -120,7 +125,8 @@ export class Fetcher {
     const medium = media.find(barcode);
     if (medium?.uuid === undefined || this.#offline.has(barcode)) return;
     try {
-      const tape = await this.#attach(share, { ...medium, uuid: medium.uuid }, signal);
+      const known = { ...medium, uuid: medium.uuid };
+      const tape = await this.#patiently(() => this.#attach(share, known, signal), signal);
       try {
         onMedium(barcode);
         await this.#readExtents(tape, mediumId, signal);
@@ -140,6 +146,20 @@ export class Fetcher {
     const { library, operator, clock, onWait } = this.#tools;
     const waiting = { who: WHO, contents, readers: undefined };
     return attachAsking({ medium, waiting, onWait }, { library, operator, clock }, signal);
+  }
+
+  /** Drives and changers that other processes have are waited for: recalls and backups give them up after a while. */
+  async #patiently<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    for (let isTold = false; ; isTold = true) {
+      try {
+        return await step();
+      } catch (error) {
+        const isBusy = error instanceof CodedError && BUSY.has(error.code);
+        if (!isBusy) throw error;
+        if (!isTold) this.#tools.onWait(error.message);
+        await this.#tools.clock.sleepMs(BUSY_POLL_MS, signal);
+      }
+    }
   }
 
   /**
@@ -341,7 +361,8 @@ export class Fetcher {
   }
 
   async #present(signal: AbortSignal): Promise<ReadonlySet<string>> {
-    const status = await this.#tools.library.status(signal);
+    const { library } = this.#tools;
+    const status = await this.#patiently(() => library.status(signal), signal);
     if (!status.changer) return new Set(this.#tools.media.list().map(({ barcode }) => barcode));
     return new Set(status.cartridges.flatMap(({ barcode }) => barcode ?? []));
   }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { seededRandom } from '../../../src/base/random.ts';
 import type { Check } from './native.check.ts';
 import { connected, type Kernel, type Message } from './native.kernel.ts';
-import { EAGAIN, EINTR, ENODATA, OPCODE, Tree } from './native.tree.ts';
+import { EAGAIN, EINTR, ENODATA, ENOSYS, OPCODE, Tree } from './native.tree.ts';
 
 const checks: Check[] = [];
 const check = (name: string, run: Check['run']) => checks.push({ name, run });
@@ -16,7 +16,6 @@ const ENOMEM = 12;
 const EINVAL = 22;
 const ENOTTY = 25;
 const EROFS = 30;
-const ENOSYS = 38;
 const ESTALE = 116;
 
 const VIRTUAL = 2 ** 52;
@@ -177,6 +176,17 @@ check('nodes that are counted are forgotten one by one, others in silence', asyn
     [OPCODE.FORGET, 6, 1],
     [OPCODE.FORGET, 9, 2 ** 40],
   ]);
+});
+
+check('a flood of forgets is nothing to JavaScript', async (world) => {
+  const tree = silent();
+  await connected(world, tree, ({ kernel }) => {
+    const many = numbers(4000, ...Array.from({ length: 4000 }, (_, node) => [node + 2, 1]).flat());
+    for (let round = 0; round < 100; round += 1)
+      kernel.send({ opcode: OPCODE.BATCH_FORGET, body: many });
+    assert.equal(kernel.errnoOf({ opcode: OPCODE.FLUSH }), ENOSYS);
+  });
+  assert.deepEqual(tree.seen, []);
 });
 
 /** Tells it until the door knows the request: two threads may take the two the other way round. */
