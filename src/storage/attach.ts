@@ -94,6 +94,7 @@ export async function attachAsking(
         ? Tape.attach(tools.library, medium, signal)
         : attachPatiently(medium, tools, signal));
       if (attempt > 1) onWait?.(undefined);
+      tools.operator.taken(medium.barcode);
       return tape;
     } catch (error) {
       if (!(error instanceof CodedError) || !canHelp(error, tools.library)) throw error;
