@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
 import { type Raw, rawText } from '../../base/raw.ts';
@@ -167,6 +168,7 @@ class BackupJob {
           digester,
           sha256: this.#wantsSha256(),
           spoolDirectory: this.#tools.stateDirectory,
+          staging: stagingOf(this.#tools),
           limits: () => this.#limits(media),
           copies: this.#request.copies,
           policy: this.#policy(),
@@ -458,4 +460,9 @@ class BackupJob {
     const slabs = Math.floor((this.#tools.backup.memory * SLABS_SHARE) / SLAB_BYTES);
     return Math.max(4, Math.min(64, slabs));
   }
+}
+
+function stagingOf({ backup, stateDirectory }: BackupTools) {
+  const directory = resolve(stateDirectory, backup['staging-directory']);
+  return { mode: backup.staging, directory, bytesMax: backup['staging-size'] };
 }
