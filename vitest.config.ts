@@ -8,6 +8,7 @@ export default defineConfig({
     reporters: ['./test/reporter.ts'],
     pool: 'forks',
     allowOnly: false,
+    provide: { isSoak: process.env.SHELFS_SOAK === '1' },
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
     testTimeout: 60_000,

@@ -55,7 +55,7 @@ export type DoorListener = {
 export type DoorHandle = {
   /** Whole replies, back to back, or EINVAL and none is sent. Otherwise the last errno with which one was refused. */
   reply(replies: Uint8Array): Answer;
-  /** The file may be closed at once. */
+  /** The file must not be closed before its handle is released or the session has ended. */
   replyFromFile(unique: number, file: number, offset: number, lengthBytes: number): Answer;
   /** EEXIST where the handle is served already. */
   serve(handle: number, file: number): Answer;
@@ -76,7 +76,10 @@ export type DoorHandle = {
   refuse(): Answer;
   /** Ends the threads; `ended` follows. */
   stop(): Answer;
-  /** The process ends: blocks until threads and mount are gone. Nothing follows. The end of a worker does the same by itself. */
+  /**
+   * The process ends: blocks until the mount is gone, and the threads, unless a disk holds them up. Nothing follows. The end of a
+   * worker does the same by itself.
+   */
   abandon(): void;
 };
 

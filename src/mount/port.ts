@@ -30,7 +30,10 @@ export interface FusePort {
   readonly agreement: FuseAgreement;
   /** One or more whole replies, back to back. A request whose caller is gone takes its reply silently. */
   reply(replies: Uint8Array): void;
-  /** Answers one READ with bytes of the file, read on a thread; a file that ends early shortens the reply. */
+  /**
+   * Answers one READ with bytes of the file, read on a thread; a file that ends early shortens the reply. The file stays open
+   * until the handle is released, or until `onEnd`.
+   */
   replyFromFile(request: {
     readonly unique: number;
     readonly file: number;

@@ -12,6 +12,7 @@ import type { Caller, ContentReader } from './content.ts';
 import { Files } from './files.ts';
 import type { Filesystem } from './filesystem.ts';
 import type { Listing } from './listing.ts';
+import { isNonBlocking } from './non-blocking.ts';
 import type { FuseEnd, FusePort } from './port.ts';
 import type { FileAttributes } from './protocol/attributes.ts';
 import { OPCODE, OPEN_FLAGS } from './protocol/opcodes.ts';
@@ -26,9 +27,11 @@ export type SessionTools = {
   readonly contents: ContentReader;
   readonly xattrs: Xattrs;
   statfs(): StatfsReply;
+  /** What the process calls itself (`comm`); undefined where it is gone. */
+  processName(pid: number): string | undefined;
   /** What a failing catalog threw, by its name; any other error as it is. */
   nameError(error: unknown): unknown;
-  /** A read that failed: for the log. */
+  /** A read that failed: for the log. The same failure of one process is told once. */
   onReadFailure(failure: {
     readonly nodeId: number;
     readonly pid: number;
@@ -54,7 +57,8 @@ const NOTHING: FileAttributes = {
 };
 /** What the kernel is not told of by number: `.` and `..`. */
 const DOT_MODE = 0o040000;
-const O_NONBLOCK = 0o4000;
+/** Failures remembered as told; one that is told again and again would fill the log. */
+const TOLD_MAX = 1000;
 /** Tells the one interrupt from all other failures. */
 const INTERRUPTED = new CodedError('INTERRUPTED', 'the reader was interrupted or is gone');
 
@@ -71,6 +75,7 @@ export class Session {
   readonly #replies: ReplyBatch;
   readonly #directories = new Map<number, OpenDirectory>();
   readonly #reads = new Map<number, AbortController>();
+  readonly #told = new Set<string>();
   readonly #ended = Promise.withResolvers<FuseEnd>();
   #nextDirectory = 1;
   #isOver = false;
@@ -231,7 +236,7 @@ export class Session {
       handle: request.u64(0),
       offset: request.u64(8),
       lengthBytes: request.u32(16),
-      isNonBlocking: (request.u32(32) & O_NONBLOCK) !== 0,
+      isNonBlocking: isNonBlocking(request.u32(32), () => this.#tools.processName(request.pid)),
       caller: callerOf(request),
     };
     this.#reads.set(unique, controller);
@@ -253,11 +258,20 @@ export class Session {
       const error = this.#tools.nameError(thrown);
       if (!(error instanceof CodedError)) throw error;
       this.#replies.error(unique, error.failure.errno);
-      if (error !== INTERRUPTED) this.#tools.onReadFailure({ nodeId, pid: caller.pid, error });
+      if (error !== INTERRUPTED) this.#tell({ nodeId, pid: caller.pid, error });
     } finally {
       this.#reads.delete(unique);
       this.#replies.flush();
     }
+  }
+
+  /** Once: there are programs that ask for the same bytes until they get them. */
+  #tell(failure: Parameters<SessionTools['onReadFailure']>[0]): void {
+    const key = `${failure.pid} ${failure.nodeId} ${failure.error.code}`;
+    if (this.#told.has(key)) return;
+    if (this.#told.size >= TOLD_MAX) this.#told.clear();
+    this.#told.add(key);
+    this.#tools.onReadFailure(failure);
   }
 
   /** The target gets its EINTR by the read that ends; one that is not known yet is asked about again. */

@@ -59,6 +59,22 @@ export class Ahead {
     void this.#gather(walks);
   }
 
+  /** Resolves when all is gathered, or after so long. @throws the signal's reason */
+  async settle(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    const gathering = this.#gathering;
+    if (!gathering) return;
+    const isDone = new AbortController();
+    const asked = AbortSignal.any([signal, isDone.signal]);
+    const late = this.#tools.clock.sleepMs(timeoutMs, asked).catch((error: unknown) => {
+      if (!isDone.signal.aborted) throw error;
+    });
+    try {
+      await Promise.race([gathering.done, late]);
+    } finally {
+      isDone.abort();
+    }
+  }
+
   /** The next one there or behind; undefined also while nothing more may be read ahead. */
   next(fromByte: number): PlacedContent | undefined {
     if (this.#isFull || this.#gathering) return undefined;

@@ -14,8 +14,9 @@ import { type Raw, rawBytes, rawText, toRaw } from '../base/raw.ts';
 import type { Attributes } from '../domain/entry.ts';
 import { applyAttributes } from './apply.ts';
 import { openBeneath, PLACE, splitPath } from './beneath.ts';
-import { listDirectory, renamedEntry, type ScannedEntry, statEntry } from './directory.ts';
+import { renamedEntry, type ScannedEntry, statEntry } from './directory.ts';
 import { type Answer, AT_FDCWD, errnoName, type FsDoor, loadFsDoor, O_PATH } from './door.ts';
+import { namesBeginning } from './leftovers.ts';
 import { Mounts } from './mounts.ts';
 import { OwnerIds, type OwnersBy } from './owner-ids.ts';
 import {
@@ -240,10 +241,10 @@ export class TargetTree {
     const directory = this.#open(path, O_RDONLY | O_DIRECTORY);
     if (directory < 0) throw targetFailure(path, errnoName(directory));
     try {
-      const listing = listDirectory(this.#door, directory);
-      if (typeof listing === 'number') throw targetFailure(path, errnoName(listing));
-      const left = listing.entries.filter(({ name }) => name.startsWith(TEMPORARY));
-      return left.filter((entry) => this.#removeLeft(directory, entry)).length;
+      return namesBeginning(directory, TEMPORARY, path).filter((name) => {
+        const entry = statEntry(this.#door, directory, name);
+        return typeof entry !== 'number' && this.#removeLeft(directory, entry);
+      }).length;
     } finally {
       this.#door.close(directory);
     }

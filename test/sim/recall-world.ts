@@ -29,6 +29,7 @@ export type ProcessOptions = {
   /** By pid. */
   readonly programs?: ReadonlyMap<number, string>;
   readonly holdMs?: number;
+  readonly isFirst?: boolean;
   readonly attemptsMax?: number;
 };
 
@@ -104,6 +105,7 @@ export class RecallWorld {
       settings: {
         attemptsMax: options.attemptsMax ?? 5,
         holdMs: options.holdMs ?? 30_000,
+        isFirst: options.isFirst ?? false,
         refused: REFUSED_DEFAULT,
         budgetBytes: options.budgetBytes ?? Number.POSITIVE_INFINITY,
       },

@@ -1,6 +1,7 @@
-/** kill -9 at 30 random points of a backup, and at a few of the very first and of one onto two cartridges. A failure is a seed. */
+/** kill -9 at random points of a backup, and at a few of the very first and of one onto two cartridges. A failure is a seed. */
 import { describeCuts, FIRST, SECOND, TWO_COPIES } from '../sim/power/story.ts';
+import { seedCount } from '../sim/seeds.ts';
 
-describeCuts('process', SECOND, 30);
-describeCuts('process', FIRST, 4);
-describeCuts('process', TWO_COPIES, 4);
+describeCuts('process', SECOND, seedCount({ usual: 12, soak: 30 }));
+describeCuts('process', FIRST, seedCount({ usual: 2, soak: 8 }));
+describeCuts('process', TWO_COPIES, seedCount({ usual: 2, soak: 8 }));

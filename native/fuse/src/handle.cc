@@ -1,6 +1,7 @@
 #include "handle.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include <utility>
 
@@ -48,6 +49,7 @@ Napi::Value Handle::start(const Napi::CallbackInfo& info) {
   const auto device = descriptor(info[0]);
   const auto offer = bytes_of(info[1]);
   if (!device || !offer || offer->length != sizeof(InitOut) || !info[2].IsObject()) return refused(info, EINVAL);
+  if (fcntl(*device, F_GETFL) < 0) return refused(info, errno);
   Door& door = Door::of(env);
   const Napi::Object object = door.handle_class_.New({});
   // An environment that is being ended makes no objects any more.
@@ -70,8 +72,7 @@ void Handle::leave() {
   if (std::exchange(is_ended_, true)) return;
   session_->refuse();
   take_away(guard_);
-  session_->stop();
-  session_->close();
+  session_->abandon();
 }
 
 bool Handle::call(Napi::Env env, const char* name, const std::initializer_list<napi_value>& arguments) {
@@ -93,10 +94,12 @@ void Handle::visit(Napi::Env env) {
   if (const auto agreement = session_->take_agreement()) {
     const auto buffer = [&](const std::string& bytes) { return Napi::Buffer<char>::Copy(env, bytes.data(), bytes.size()); };
     const Napi::Value may_back = Napi::Boolean::New(env, agreement->may_back);
+    is_agreed_ = true;
     if (!call(env, "agreed", {buffer(agreement->request), buffer(agreement->reply), may_back})) return door_->bell->ring();
   }
   if (const auto error = session_->ended()) return end(env, *error);
-  deliver(env);
+  // What came before the agreement is told after it.
+  if (is_agreed_) deliver(env);
 }
 
 void Handle::deliver(Napi::Env env) {
@@ -145,7 +148,8 @@ Napi::Value Handle::reply_from_file(const Napi::CallbackInfo& info) {
   const auto offset = safe_integer(info[2]);
   const auto length = whole(info[3], UINT32_MAX);
   if (!session_ || !unique || !file || !offset || !length) return refused(info, EINVAL);
-  return refused(info, session_->reply_from_file(*unique, *file, *offset, static_cast<uint32_t>(*length)));
+  session_->reply_from_file(*unique, *file, *offset, static_cast<uint32_t>(*length));
+  return refused(info, 0);
 }
 
 Napi::Value Handle::serve(const Napi::CallbackInfo& info) {

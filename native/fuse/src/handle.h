@@ -21,7 +21,7 @@ class Handle final : public Napi::ObjectWrap<Handle> {
 
   /** Tells the listener what threads have brought. On JavaScript's thread. */
   void visit(Napi::Env env);
-  /** The environment ends: no thread is left when this returns, and no mount. */
+  /** The environment ends: the mount is taken away, and no thread comes back to JavaScript. */
   void leave();
 
  private:
@@ -48,5 +48,6 @@ class Handle final : public Napi::ObjectWrap<Handle> {
   Napi::ObjectReference listener_;
   Door* door_ = nullptr;
   Guard guard_;
+  bool is_agreed_ = false;  // the listener knows
   bool is_ended_ = false;
 };

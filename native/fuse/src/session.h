@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <sys/uio.h>
 
 #include <atomic>
@@ -46,6 +47,15 @@ class Served {
   const std::shared_ptr<Office> office_;
 };
 
+/** Beyond what any agreement allows. */
+constexpr uint32_t kReadBytesMax = 64 << 20;
+
+/** The connection is gone: whoever reads the device hears of it. */
+inline bool is_gone(int error) {
+  return error == ENODEV || error == ECONNABORTED || error == EPERM || error == EPIPE || error == ECONNRESET ||
+         error == ENOTCONN;
+}
+
 /** What INIT agreed on, in the kernel's own structures. */
 struct Agreement {
   std::string request;
@@ -65,8 +75,8 @@ class Session {
 
   /** Sends one whole reply. 0, or an errno when the kernel did not take it; that its caller is gone is none. */
   int reply(const char* reply, size_t length);
-  /** 0, or EBADF, EMFILE. */
-  int reply_from_file(uint64_t unique, int file, uint64_t offset, uint32_t length);
+  /** The file must not be closed before its handle is released or the session has ended. */
+  void reply_from_file(uint64_t unique, int file, uint64_t offset, uint32_t length);
   /** 0, or EBADF, EEXIST. */
   int serve(uint64_t handle, int file);
   /** Answers the ticket once nobody reads the file any more. */
@@ -91,13 +101,16 @@ class Session {
   void stop();
   /** Waits for the threads to end and closes the device. */
   void close();
+  /** Stops, and closes unless a thread is held up by a disk: then the threads end when they can, and the last one closes. */
+  void abandon();
 
  private:
   enum class Place { kQueue, kJavaScript, kLine, kReading };
   /** A READ for a thread. */
   struct Job {
     uint64_t unique;
-    std::shared_ptr<Served> served;
+    std::shared_ptr<Served> served;  // or none
+    int file;
     uint64_t offset;
     uint32_t length;
   };
@@ -119,7 +132,7 @@ class Session {
   void interrupt(const char* request, size_t length);
   /** With the lock held. */
   void enqueue(const char* request, size_t length, bool is_urgent);
-  bool begin_job(Job job, Place from);
+  void begin_job(Job job, Place from);
 
   int send(uint64_t unique, int error, const void* body = nullptr, size_t length = 0);
   int write(const iovec* pieces, int count);
@@ -130,11 +143,13 @@ class Session {
   int leave_fd_;  // readable when readers are to end
   Threads threads_;
   std::atomic<bool> is_leaving_ = false;
-  bool is_closed_ = false;  // JavaScript's own
+  bool is_started_ = false;  // the device is ours
+  bool is_closed_ = false;   // JavaScript's own
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable work_;
   std::condition_variable news_;
+  std::condition_variable left_;
   RequestQueue queue_;
   std::unordered_map<uint64_t, Place> places_;
   std::unordered_map<uint64_t, std::shared_ptr<Served>> served_;

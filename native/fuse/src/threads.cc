@@ -40,6 +40,10 @@ bool Threads::start(const char* name, std::function<void()> run) {
   return true;
 }
 
+Threads::~Threads() {
+  for (const pthread_t thread : threads_) pthread_detach(thread);
+}
+
 void Threads::join() {
   for (const pthread_t thread : std::exchange(threads_, {})) pthread_join(thread, nullptr);
 }

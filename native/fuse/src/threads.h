@@ -8,8 +8,13 @@
 
 class Threads {
  public:
+  Threads() = default;
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
   /** Starts one more. False where the machine has none left. */
   bool start(const char* name, std::function<void()> run);
+  /** Those that nobody waited for end by themselves. */
+  ~Threads();
   /** Returns when all have ended. May be called again. */
   void join();
 

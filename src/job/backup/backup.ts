@@ -1,34 +1,38 @@
+/**
+ * One run of a backup: scan, deduplicate, write, finish. A run of the same sources that was cut short is gone on with; what
+ * it has stored counts.
+ */
 import { resolve } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
-import { type Raw, rawText } from '../../base/raw.ts';
+import type { Raw } from '../../base/raw.ts';
 import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
 import { sweepCopies } from '../../catalog/copy.ts';
 import { type Job, Jobs } from '../../catalog/jobs.ts';
 import { Media, type Medium } from '../../catalog/media.ts';
-import type { PendingEntry } from '../../catalog/pending.ts';
 import { Run } from '../../catalog/run.ts';
 import { snapshotName } from '../../catalog/snapshots.ts';
 import type { Source } from '../../catalog/sources.ts';
 import type { ArchiveConfig, BackupConfig } from '../../config.ts';
 import { HashPool } from '../../hash/pool.ts';
-import { FORMAT_BOUNDS, type PlanLimits, planLimits, roundUp } from '../../pack/limits.ts';
+import type { PlanLimits } from '../../pack/limits.ts';
+import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
 import { changePolicyOf, filterOf, parseSourceOptions } from '../source-options.ts';
 import { beginDryRun, beginJob } from './begin.ts';
-import { closingReserve } from './closing-reserve.ts';
 import { deduplicate } from './deduplicate.ts';
 import { Digester } from './digester.ts';
 import { type DryRunReport, entriesOf, forecastRun } from './dry-run.ts';
 import { SLAB_BYTES } from './fragment.ts';
-import { MediaSet } from './media-set.ts';
-import type { EntryOutcome } from './member-writer.ts';
+import type { MediaSet } from './media-set.ts';
 import { Outgoing } from './outgoing.ts';
+import { Passes } from './passes.ts';
 import { ReadAhead } from './read-ahead.ts';
 import type { BackupReport, Listen } from './report.ts';
 import type { RunEnd } from './run-journal.ts';
+import { limitsOf, mediaSetOf } from './run-media.ts';
 import { scan } from './scan.ts';
 import { Tally } from './tally.ts';
 import { Writer, type WrittenArchive } from './write.ts';
@@ -71,10 +75,10 @@ export type BackupTools = {
   /** Whether the processor has instructions for SHA-256. */
   hasSha256(): boolean;
   label(barcode: string, pool: string, signal: AbortSignal): Promise<Medium>;
+  /** Lets recalls have the drives between archives; left out, nobody has them before the end. */
+  readonly handover?: DriveHandover;
 };
 
-/** Archives that the clock or a warning ends early: their openings and digests, which the plan does not know of. */
-const EXTRA_ARCHIVES = 4;
 /** Slabs take a part of the memory limit; the catalog's cache, heads and the program itself the rest. */
 const SLABS_SHARE = 0.0625;
 
@@ -115,11 +119,9 @@ class BackupJob {
   readonly #jobs: Jobs;
   readonly #tally: Tally;
   readonly #startUsage;
-  /** Of rows, in passes that are not repeated: stored or given up. */
-  #settled = 0;
-  #isLastPass = false;
-  #isPartial = false;
-  #outgoing: Outgoing;
+  readonly #passes: Passes;
+  /** A copy did not read back. */
+  #isDamaged = false;
 
   constructor(job: Job, request: BackupRequest, tools: BackupTools, listen: Listen) {
     this.#job = job;
@@ -131,7 +133,15 @@ class BackupJob {
     const { clock } = tools;
     this.#tally = new Tally({ jobs: this.#jobs, jobNumber: job.number, clock, listen });
     this.#startUsage = tools.usage();
-    this.#outgoing = this.#newOutgoing();
+    this.#passes = new Passes({
+      run: this.#run,
+      tally: this.#tally,
+      newOutgoing: () => this.#newOutgoing(),
+    });
+  }
+
+  get #state(): 'finished' | 'partial' {
+    return this.#isDamaged || this.#passes.isPartial ? 'partial' : 'finished';
   }
 
   async run(isResumed: boolean, signal: AbortSignal): Promise<BackupReport> {
@@ -149,11 +159,12 @@ class BackupJob {
   async #write(signal: AbortSignal): Promise<BackupReport> {
     const { catalog } = this.#tools;
     const media = this.#mediaSet();
+    const limits = () => this.#limits(media);
     const digester = new Digester();
     const readAhead = new ReadAhead({ workers: this.#request.workers, slabs: this.#slabs() });
     try {
       await media.rooms(signal); // registers what the library holds
-      this.#limits(media); // sizes that cannot be are refused before anything is moved
+      limits(); // sizes that cannot be are refused before anything is moved
       const before = new Archives(catalog).ofJob(this.#job.number).length;
       const writer = new Writer(
         {
@@ -169,22 +180,22 @@ class BackupJob {
           sha256: this.#wantsSha256(),
           spoolDirectory: this.#tools.stateDirectory,
           staging: stagingOf(this.#tools),
-          limits: () => this.#limits(media),
+          limits,
           copies: this.#request.copies,
           policy: this.#policy(),
           archiveMsMax: this.#tools.archive.minutes * 60_000,
-          outgoing: (row) => this.#outgoing.of(row, { isFinal: this.#isLastPass }),
-          onEntry: (outcome) => this.#onEntry(outcome),
+          outgoing: (row) => this.#passes.outgoing(row),
+          onEntry: (outcome) => this.#passes.onEntry(outcome),
           onProgress: (feed) => this.#tally.progress(feed, media.fill()),
           onArchive: (archive) => this.#onArchive(archive, media),
           warn: (message) => this.#tally.warn(message),
         },
         before,
       );
-      await this.#store(writer, signal);
+      await this.#passes.store(writer, () => this.#end(), signal);
       return await this.#finish(writer, media, signal);
     } finally {
-      this.#outgoing.close();
+      this.#passes.close();
       await readAhead.close();
       await digester.close();
       await media.close();
@@ -274,50 +285,6 @@ class BackupJob {
     return new Outgoing(this.#request.sources, catalog, host.name);
   }
 
-  /**
-   * What changed while it was read, or could not be read, is looked at once more and then given up. Names and duplicates
-   * that waited for its bytes get a turn of their own.
-   */
-  async #store(writer: Writer, signal: AbortSignal): Promise<void> {
-    const outstanding = this.#run.outstanding();
-    this.#tally.expect(outstanding);
-    // Moves, deletions and attributes alone cost no tape: the next archive's journal tells of them.
-    if (!outstanding.needsMedium) return;
-    const end = () => (this.#run.hasWaiting() ? undefined : this.#end());
-    await writer.store(end, signal);
-    this.#isLastPass = true;
-    for (let before = -1; this.#run.hasWaiting() && this.#settled > before; ) {
-      before = this.#settled;
-      this.#outgoing.close();
-      this.#outgoing = this.#newOutgoing();
-      for (const row of this.#run.waiting()) this.#lookAgain(row);
-      // Lines alone stand in the archive that ends the run.
-      if (this.#run.outstanding().needsMedium) await writer.store(end, signal);
-    }
-    if (this.#run.hasWaiting()) this.#isPartial = true;
-  }
-
-  #lookAgain(row: PendingEntry): void {
-    const { directoryId, name, inode } = row;
-    const found = this.#outgoing.lookAgain(row);
-    if (found === 'same') return;
-    if (inode) this.#run.forgetHash(inode.inodeId);
-    if (found === 'gone') {
-      this.#giveUp(row, 'it vanished while it was being backed up');
-      return;
-    }
-    const change = row.change === 'new' ? 'new' : 'changed';
-    this.#run.add([{ directoryId, name, change, ...found }]);
-  }
-
-  /** What was known of it before stays; the next scan finds it as it is then. */
-  #giveUp({ directoryId, name, path }: PendingEntry, reason: string): void {
-    this.#run.forget(directoryId, name);
-    this.#tally.damage({ path: rawText(path), reason });
-    this.#tally.files.unreadable += 1;
-    this.#settled += 1;
-  }
-
   async #finish(writer: Writer, media: MediaSet, signal: AbortSignal): Promise<BackupReport> {
     if (writer.archives > 0 && !writer.journaledEnd) {
       await writer.writeEnd(this.#end(), signal);
@@ -327,7 +294,7 @@ class BackupJob {
     const hasChanges = this.#run.base === undefined || this.#hasRows();
     const snapshot = hasChanges
       ? this.#run.finish({
-          state: this.#isPartial ? 'partial' : 'finished',
+          state: this.#state,
           timeMs: this.#tools.clock.nowMs(),
           journaledSeconds: end?.seconds,
         })
@@ -337,7 +304,7 @@ class BackupJob {
     const report: BackupReport = {
       job: this.#job.number,
       snapshot: snapshot ? snapshotName(snapshot) : null,
-      state: this.#isPartial ? 'partial' : 'finished',
+      state: this.#state,
       ...this.#tally.told,
       media: media.used,
       seconds: this.#tally.seconds,
@@ -356,34 +323,10 @@ class BackupJob {
 
   #end(): RunEnd {
     return {
-      state: this.#isPartial ? 'partial' : 'finished',
+      state: this.#state,
       counts: { ...this.#tally.files },
       seconds: this.#run.proposeSeconds(this.#tools.clock.nowMs()),
     };
-  }
-
-  #onEntry(told: EntryOutcome): void {
-    const { entry, outcome } = told;
-    this.#tally.stored(told);
-    if (outcome !== 'stored') this.#run.forgetHash(entry.inode.inodeId);
-    if (this.#isLastPass && told.isLast) this.#settleLast(told);
-  }
-
-  /** In a pass that is not repeated. */
-  #settleLast({ entry, outcome, errno }: EntryOutcome): void {
-    if (outcome === 'unreadable' || outcome === 'changed-before') {
-      this.#isPartial = true;
-      const isUnreadable = outcome === 'unreadable';
-      const reason = isUnreadable
-        ? `it cannot be read (${errno ?? 'error'})`
-        : 'it is changed too often to be read';
-      this.#giveUp(entry.row, reason);
-      return;
-    }
-    this.#settled += 1;
-    if (outcome !== 'changed-while-read') return;
-    const path = rawText(entry.row.path);
-    this.#tally.damage({ path, reason: 'it was changed while it was read; stored as it was read' });
   }
 
   #onArchive({ uuid, media, entries, bytes }: WrittenArchive, set: MediaSet): void {
@@ -397,27 +340,19 @@ class BackupJob {
   }
 
   #mediaSet(): MediaSet {
-    const { catalog, library, clock, backup, archive } = this.#tools;
-    const { pool } = this.#request;
-    return new MediaSet({
-      library,
-      clock,
-      media: new Media(catalog),
-      archives: new Archives(catalog),
-      pool,
-      avoid: new Set(this.#request.avoid),
-      blockBytes: archive.block,
-      autoLabel: backup.label === 'auto',
-      verify: this.#request.verify,
-      isPatient: this.#request.wait,
+    return mediaSetOf(this.#request, this.#tools, {
       onWait: (reason) => this.#onWait(reason),
       onDamage: () => {
-        this.#isPartial = true;
+        this.#isDamaged = true;
       },
-      label: (barcode, signal) => this.#tools.label(barcode, pool, signal),
       onAttach: (barcode, drive) => this.#listen({ event: 'medium', barcode, drive }),
       warn: (message) => this.#tally.warn(message),
     });
+  }
+
+  #limits(media: MediaSet): PlanLimits {
+    const { number: jobNumber } = this.#job;
+    return limitsOf(media, { ...this.#tools, jobNumber, copies: this.#request.copies });
   }
 
   #policy(): CopyPolicy {
@@ -426,29 +361,6 @@ class BackupJob {
 
   #poolId(): number {
     return new Media(this.#tools.catalog).ensurePool(this.#request.pool).id;
-  }
-
-  #limits(media: MediaSet): PlanLimits {
-    const { archive } = this.#tools;
-    const freshRoomBytes = media.freshRoomBytes() ?? 0;
-    const blockBytes = archive.block;
-    const labelBytes = roundUp(FORMAT_BOUNDS.labelBytes, blockBytes);
-    const perArchive = FORMAT_BOUNDS.archiveBytes + blockBytes;
-    return planLimits({
-      freshRoomBytes,
-      configured: {
-        ...(archive.size !== undefined && { archiveBytes: archive.size }),
-        ...(archive.part !== undefined && { partBytes: archive.part }),
-        entriesMax: archive.entries,
-      },
-      bounds: { ...FORMAT_BOUNDS, blockBytes, labelBytes },
-      reserve: closingReserve(this.#tools.catalog, {
-        jobNumber: this.#job.number,
-        copies: this.#request.copies,
-        freshRoomBytes,
-        fixedBytes: EXTRA_ARCHIVES * perArchive,
-      }),
-    });
   }
 
   #wantsSha256(): boolean {

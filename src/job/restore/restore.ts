@@ -27,8 +27,8 @@ import type { Library } from '../../storage/library.ts';
 import { below, Fetcher, noCopy } from './fetch.ts';
 import { readMinutes } from './plan.ts';
 import { isRight } from './prove.ts';
-import type { RestoreEvent, RestoreFailure, RestorePlan, RestoreReport } from './report.ts';
-import { NAMES_TOLD_MAX } from './round.ts';
+import type { RestoreEvent, RestorePlan, RestoreReport } from './report.ts';
+import { RestoreTally } from './tally.ts';
 import { WholeFiles } from './whole-files.ts';
 
 export type RestoreRequest = {
@@ -85,7 +85,6 @@ export async function restore(
 
 class RestoreJob {
   readonly #request: RestoreRequest;
-  readonly #tools: RestoreTools;
   readonly #listen: (event: RestoreEvent) => void;
   readonly #tree: Tree;
   readonly #contents: Contents;
@@ -95,26 +94,19 @@ class RestoreJob {
   readonly #directories: RestoredDirectories;
   readonly #links: RestoredLinks;
   readonly #whole: WholeFiles;
-  readonly #failed: RestoreFailure[] = [];
-  #failures = 0;
+  readonly #tally: RestoreTally;
   /** Passes over the further names of files. */
   #pass = 0;
   /** The parent that was made, or found, last. */
   #above: Raw | undefined;
   /** A directory that this restore has made: nothing else is in it. */
   #fresh: Raw | undefined;
-  readonly #notSet: Record<string, number> = {};
-  readonly #used: string[] = [];
-  readonly #startMs: number;
-  #restored = 0;
-  #kept = 0;
-  #bytes = 0;
 
   constructor(request: RestoreRequest, tools: RestoreTools, listen: (event: RestoreEvent) => void) {
     const { catalog, library, random, ownDirectories } = tools;
     this.#request = request;
-    this.#tools = tools;
     this.#listen = listen;
+    this.#tally = new RestoreTally(tools.clock, listen);
     this.#tree = new Tree(catalog);
     this.#contents = new Contents(catalog);
     this.#media = new Media(catalog);
@@ -128,23 +120,21 @@ class RestoreJob {
       media: this.#media,
       library,
       target: this.#target,
-      onMedium: (barcode) => {
-        if (!this.#used.includes(barcode)) this.#used.push(barcode);
-        this.#listen({ event: 'medium', barcode });
-      },
+      clock: tools.clock,
+      onMedium: (barcode) => this.#tally.medium(barcode),
+      onWait: (reason) => this.#listen({ event: 'waiting', reason }),
       onWhole: (entry, file) => this.#finishFile(entry, file),
       onLost: (entry, error) => {
         if (entry.inode.sourceInode.links > 1) this.#links.markLost(entry.inode.inodeId);
-        this.#fail(entry, error);
+        this.#tally.fail(entry, error);
       },
-      onFailure: (entry, error) => this.#fail(entry, error),
+      onFailure: (entry, error) => this.#tally.fail(entry, error),
       warn: (message) => this.#listen({ event: 'warning', message }),
     });
     this.#whole = new WholeFiles({
       sync: () => this.#target.sync(),
-      name: (entry, file) => this.#attempt(entry, () => this.#giveName(entry, file)),
+      name: (entry, file) => this.#tally.attempt(entry, () => this.#giveName(entry, file)),
     });
-    this.#startMs = tools.clock.monotonicMs();
   }
 
   close(): void {
@@ -169,7 +159,7 @@ class RestoreJob {
           await turn();
           signal.throwIfAborted();
         }
-        this.#attempt(entry, () => this.#take(entry, mode));
+        this.#tally.attempt(entry, () => this.#take(entry, mode));
       }
       if (found > 0) continue;
       const name = rawText(path);
@@ -210,20 +200,13 @@ class RestoreJob {
       await turn();
       signal.throwIfAborted();
       for (const { path, inode } of page) {
-        this.#attempt({ path }, () => this.#note(this.#target.apply(below(path), inode)));
+        this.#tally.attempt({ path }, () =>
+          this.#tally.note(this.#target.apply(below(path), inode)),
+        );
       }
     }
     this.#target.sync();
-    return {
-      restored: this.#restored,
-      kept: this.#kept,
-      bytes: this.#bytes,
-      media: this.#used,
-      failures: this.#failures,
-      failed: this.#failed,
-      notSet: this.#notSet,
-      seconds: (this.#tools.clock.monotonicMs() - this.#startMs) / 1000,
-    };
+    return this.#tally.report();
   }
 
   /** Ended early too, what has come whole has its name. */
@@ -253,7 +236,7 @@ class RestoreJob {
       this.#links.setFirst(entry, { isKept: isThere, pass: this.#pass });
     }
     if (isThere) {
-      this.#kept += 1;
+      this.#tally.placed('kept', 0);
       return;
     }
     if (inode.type === 'file' && inode.sizeBytes > 0) this.#want(entry);
@@ -322,7 +305,7 @@ class RestoreJob {
   /** Its bytes are there: attributes, and with others its name. */
   #finishFile(entry: NamedInode, file: TargetFile): void {
     try {
-      this.#note(file.apply(entry.inode));
+      this.#tally.note(file.apply(entry.inode));
     } catch (error) {
       file.abandon();
       throw error;
@@ -332,7 +315,7 @@ class RestoreJob {
 
   #giveName({ path, inode }: NamedInode, file: TargetFile): void {
     const placed = file.commit({ overwrite: this.#request.overwrite });
-    this.#count(placed, inode.sizeBytes);
+    this.#tally.placed(placed, inode.sizeBytes);
     if (placed !== 'made') return;
     if (inode.sourceInode.links > 1) this.#links.markLinkable(inode.inodeId);
     if (inode.sizeBytes > 0)
@@ -345,9 +328,9 @@ class RestoreJob {
       inode.type === 'symlink'
         ? this.#target.makeSymlink({ path, target: inode.target ?? ('' as Raw) }, replace)
         : this.#target.makeSpecial(path, inode, replace);
-    if (placed === 'refused') this.#note([`${inode.type} (not permitted)`]);
-    else this.#count(placed, 0);
-    if (placed === 'made') this.#note(this.#target.apply(path, inode));
+    if (placed === 'refused') this.#tally.note([`${inode.type} (not permitted)`]);
+    else this.#tally.placed(placed, 0);
+    if (placed === 'made') this.#tally.note(this.#target.apply(path, inode));
   }
 
   /** Those stay that are to be made when what they are to link to has been brought. */
@@ -365,7 +348,7 @@ class RestoreJob {
     assert(first, 'a further name has a first one');
     const { isLinkable, isLost } = first;
     if (!isLinkable && !isLost && first.pass === this.#pass) return true;
-    this.#attempt(entry, () => {
+    this.#tally.attempt(entry, () => {
       if (!isLinkable) {
         // What is lost is asked for by all its names at once: each is told of, and none waits for the one before.
         if (!isLost) this.#links.setFirst(entry, { isKept: false, pass: this.#pass });
@@ -375,7 +358,7 @@ class RestoreJob {
       const link = { existing: below(first.path), path: below(entry.path) };
       const placed = this.#target.makeLink(link, { overwrite: this.#request.overwrite });
       if (placed === 'refused') this.#makeAnew(entry);
-      else this.#count(placed, 0);
+      else this.#tally.placed(placed, 0);
     });
     return false;
   }
@@ -383,35 +366,6 @@ class RestoreJob {
   #makeAnew(entry: NamedInode): void {
     if (entry.inode.sizeBytes > 0) this.#want(entry);
     else this.#makeEmpty(entry);
-  }
-
-  /** One entry's failure is the report's, not the restore's; a full target ends it. */
-  #attempt(entry: { readonly path: Raw }, step: () => void): void {
-    try {
-      step();
-    } catch (error) {
-      if (!(error instanceof CodedError) || error.code === 'TARGET_FULL') throw error;
-      this.#fail(entry, error);
-    }
-  }
-
-  #fail(entry: { readonly path: Raw }, { message, code }: CodedError): void {
-    const failure = { path: rawText(entry.path), reason: message, code };
-    this.#failures += 1;
-    if (this.#failed.length < NAMES_TOLD_MAX) this.#failed.push(failure);
-    this.#listen({ event: 'failure', ...failure });
-  }
-
-  #count(placed: 'made' | 'kept', bytes: number): void {
-    if (placed === 'kept') this.#kept += 1;
-    else {
-      this.#restored += 1;
-      this.#bytes += bytes;
-    }
-  }
-
-  #note(notSet: readonly string[]): void {
-    for (const what of notSet) this.#notSet[what] = (this.#notSet[what] ?? 0) + 1;
   }
 }
 

@@ -121,6 +121,27 @@ test('what failed is told by its errno, and logged with who asked; a reader that
   expect(failures).toEqual([`${process.pid} MEDIUM_OFFLINE`]);
 });
 
+test('programs that say O_NONBLOCK lest a FIFO hold them up wait like all others', async () => {
+  const { kernel, shelf, nodeId } = await mounted({ processName: () => 'tar' });
+  const { handle } = await kernel.open(nodeId);
+  kernel.read(nodeId, { ...range(handle), flags: 0o4000 });
+  expect(shelf.waiting[0]?.isNonBlocking).toBe(false);
+});
+
+test('one failure that comes again and again is told once', async () => {
+  const failures: number[] = [];
+  const { kernel, shelf, nodeId } = await mounted({
+    onReadFailure: ({ pid }) => failures.push(pid),
+  });
+  const { handle } = await kernel.open(nodeId);
+  for (const index of [0, 1, 2]) {
+    const { answer } = kernel.read(nodeId, range(handle));
+    shelf.waiting[index]?.arrive(new CodedError('RECALL_REFUSED', 'not by you'));
+    expect((await answer).errno).toBe('EAGAIN');
+  }
+  expect(failures).toEqual([process.pid]);
+});
+
 test('staged files are read by the kernel itself, by one backing file an inode, closed with the last handle', async () => {
   const { kernel, shelf, nodeId } = await mounted({ hasPassthrough: true });
   shelf.stage();

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { seededRandom } from '../../../src/base/random.ts';
 import type { Check } from './native.check.ts';
 import { connected, type Kernel, type Message } from './native.kernel.ts';
-import { EAGAIN, EINTR, ENODATA, OPCODE, Tree } from './native.tree.ts';
+import { EAGAIN, EINTR, ENODATA, ENOSYS, OPCODE, Tree } from './native.tree.ts';
 
 const checks: Check[] = [];
 const check = (name: string, run: Check['run']) => checks.push({ name, run });
@@ -16,7 +16,6 @@ const ENOMEM = 12;
 const EINVAL = 22;
 const ENOTTY = 25;
 const EROFS = 30;
-const ENOSYS = 38;
 const ESTALE = 116;
 
 const VIRTUAL = 2 ** 52;

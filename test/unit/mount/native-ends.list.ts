@@ -2,8 +2,6 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import {
   type Check,
   type MountedTree,
@@ -13,7 +11,7 @@ import {
   run,
   type Started,
   start,
-  type World,
+  startServer,
 } from './native.check.ts';
 import { EIO, FOPEN_DIRECT_IO, OPCODE, Tree } from './native.tree.ts';
 
@@ -157,32 +155,6 @@ check('requests that come after unmount has begun fail at once', async (world) =
   assert.deepEqual(mountsIn(world.folder), []);
 });
 
-/** A process of its own that serves; waits until it says it has mounted. */
-async function startServer(world: World, path: string, deed: string) {
-  if (!mountsIn(path)[0]) mkdirSync(path, { recursive: true });
-  const program = fileURLToPath(new URL('native.child.ts', import.meta.url));
-  const { child, end } = start(process.execPath, program, world.addonPath, path, deed);
-  assert(child.stdout);
-  const lines: string[] = [];
-  const watchers: (() => void)[] = [];
-  createInterface(child.stdout).on('line', (line) => {
-    lines.push(line);
-    for (const look of watchers) look();
-  });
-  const said = async (count: number, word: string) => {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const look = () => {
-      if (lines.filter((line) => line === word).length >= count) resolve();
-    };
-    watchers.push(look);
-    look();
-    await Promise.race([promise, end]);
-  };
-  await said(1, 'mounted');
-  assert.equal(lines[0], 'mounted', child.exitCode === null ? '' : (await end).errors);
-  return { child, end, said };
-}
-
 const SERVER_DEEDS = [
   { deed: 'exit', status: '7' },
   { deed: 'exit later', status: '7' },
@@ -195,21 +167,41 @@ const SERVER_DEEDS = [
 
 for (const { deed, status } of SERVER_DEEDS) {
   check(
-    `a server that ends by "${deed}" in the middle of a read leaves no mount, twice`,
+    `a server that ends by "${deed}" in the middle of a read leaves no mount`,
     async (world) => {
       const path = join(world.folder, 'mnt');
-      for (let round = 0; round < 2; round += 1) {
-        const server = await startServer(world, path, deed);
-        const readers = [start('cat', join(path, 'late')), start('cat', join(path, 'late'))];
-        const ended = await server.end;
-        assert.equal(ended.status, status, ended.errors);
-        if (deed.startsWith('worker')) assert.match(ended.out, /worker left\n$/);
-        for (const { end } of readers) assert.match((await end).errors, /./);
-        assert.deepEqual(mountsIn(world.folder), []);
-      }
+      const server = await startServer(world, path, deed);
+      const readers = [start('cat', join(path, 'late')), start('cat', join(path, 'late'))];
+      const ended = await server.end;
+      assert.equal(ended.status, status, ended.errors);
+      if (deed.startsWith('worker')) assert.match(ended.out, /worker left\n$/);
+      for (const { end } of readers) assert.match((await end).errors, /./);
+      assert.deepEqual(mountsIn(world.folder), []);
+      await mounted(world, new Tree([plain]), async () => {});
     },
   );
 }
+
+check('a server whose disk hangs can end, and leaves no mount', async (world) => {
+  // The disk is another mount, whose reads wait.
+  const disk = new Tree([late]);
+  const other = { ...world, folder: join(world.folder, 'disk') };
+  await mounted(other, disk, async ({ path: diskPath }) => {
+    const path = join(world.folder, 'mnt');
+    for (const [deed, status] of [
+      ['exit', '7'],
+      ['worker: exit', '0'],
+    ] as const) {
+      const server = await startServer(world, path, deed, join(diskPath, 'late'));
+      const readers = [start('cat', join(path, 'served'))];
+      await disk.until(() => disk.waiting.size === 1);
+      readers.push(start('cat', join(path, 'late')));
+      assert.equal((await server.end).status, status);
+      for (const { end } of readers) assert.match((await end).errors, /./);
+      assert.equal(mountsIn(path).length, 0);
+    }
+  });
+});
 
 check(
   'an uncaught bug in a handler fails what it left, and the next is answered',

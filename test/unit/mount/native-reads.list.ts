@@ -2,8 +2,17 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync, truncateSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Check, mounted, run, start, startPython, type World } from './native.check.ts';
+import {
+  type Check,
+  mounted,
+  mountTree,
+  run,
+  start,
+  startPython,
+  type World,
+} from './native.check.ts';
 import {
   FOPEN_DIRECT_IO,
   FOPEN_KEEP_CACHE,
@@ -230,25 +239,22 @@ for (const place of ['/tmp', '/dev/shm']) {
   );
 }
 
-check('a read that waited is answered from a file, which may be closed at once', async (world) => {
-  const { path: stagedPath } = staged(world, bytes);
+check('a read that waited is answered from a file, and a short file shortens it', async (world) => {
+  const { file, path: stagedPath } = staged(world, bytes);
   const tree = new Tree([
     {
       ...late,
-      onRead: ({ unique, offset, lengthBytes }, { port }) => {
-        const file = openSync(stagedPath, 'r');
-        port.replyFromFile({ unique, file, offset, lengthBytes });
-        closeSync(file);
-      },
+      onRead: ({ unique, offset, lengthBytes }, { port }) =>
+        port.replyFromFile({ unique, file, offset, lengthBytes }),
     },
   ]);
   await mounted(world, tree, async ({ path }) => {
     const readers = Array.from({ length: 20 }, () => start('cat', join(path, 'late')));
     for (const { end } of readers) assert.equal((await end).out, bytes.toString());
-    // A short file shortens; what cannot be read is an error.
     truncateSync(stagedPath, 4000);
     assert.equal((await run('cat', join(path, 'late'))).length, 4000);
   });
+  closeSync(file);
 });
 
 check('a file that cannot be read is EIO, a wrong one a bug', async (world) => {
@@ -270,10 +276,6 @@ check('a file that cannot be read is EIO, a wrong one a bug', async (world) => {
       assert.match((await start('cat', join(path, name)).end).errors, /Input\/output error/);
     }
     assert.throws(() => port.serve(77, 9999), /EBADF/);
-    assert.throws(
-      () => port.replyFromFile({ unique: 1, file: 9999, offset: 0, lengthBytes: 1 }),
-      /EBADF/,
-    );
     await assert.rejects(port.stopServing(77), /ENOENT/);
   });
   closeSync(writeOnly);
@@ -311,4 +313,35 @@ check('the kernel reads a file alone where it is permitted', async (world) => {
     assert.throws(() => port.closeBacking(9999), /ENOENT/);
   });
   closeSync(file);
+});
+
+check('a disk that hangs holds up only those who wait for it', async (world) => {
+  // The disk is another mount, whose reads wait.
+  const disk = new Tree([{ ...late, bytes: Buffer.alloc(2 ** 20) }]);
+  const other = { ...world, folder: join(world.folder, 'disk') };
+  const hanging = await mountTree(other, disk);
+  const file = await open(join(hanging.path, 'late'));
+  const served: TreeFile = {
+    node: 5,
+    name: 'served',
+    bytes: Buffer.alloc(2 ** 20),
+    openFlags: FOPEN_DIRECT_IO,
+    onOpen: (handle, { port }) => port.serve(handle, file.fd),
+  };
+  const mount = await mountTree(world, new Tree([served, plain]));
+  const waiting = Array.from({ length: 4 }, () => start('cat', join(mount.path, 'served')));
+  await disk.until(() => disk.waiting.size === 4);
+  // All threads that read files are in it: this one stands in line, and can leave it.
+  const queued = start('cat', join(mount.path, 'served'));
+  await mount.tree.until(() => mount.tree.count(OPCODE.OPEN) === 5);
+  assert.equal(await run('cat', join(mount.path, 'plain')), 'hello\n');
+  queued.child.kill('SIGKILL');
+  assert.equal((await queued.end).status, 'SIGKILL');
+  assert.equal(disk.waiting.size, 4);
+
+  const unmounted = mount.port.unmount();
+  await hanging.port.unmount();
+  for (const { end } of waiting) assert.match((await end).errors, /./);
+  await unmounted;
+  await file.close();
 });

@@ -5,7 +5,9 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { systemClock } from '../../../src/base/clock.ts';
 import { rawOf } from '../../../src/base/raw.ts';
@@ -110,4 +112,34 @@ except OSError as error:
     print(errno.errorcode[error.errno])
 `;
   return start('python3', '-c', script, path);
+}
+
+/** A process of its own that serves; waits until it says it has mounted. */
+export async function startServer(
+  world: Pick<World, 'addonPath'>,
+  path: string,
+  ...words: string[]
+) {
+  if (!mountsIn(path)[0]) mkdirSync(path, { recursive: true });
+  const program = fileURLToPath(new URL('native.child.ts', import.meta.url));
+  const { child, end } = start(process.execPath, program, world.addonPath, path, ...words);
+  assert(child.stdout);
+  const lines: string[] = [];
+  const watchers: (() => void)[] = [];
+  createInterface(child.stdout).on('line', (line) => {
+    lines.push(line);
+    for (const look of watchers) look();
+  });
+  const said = async (count: number, word: string) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const look = () => {
+      if (lines.filter((line) => line === word).length >= count) resolve();
+    };
+    watchers.push(look);
+    look();
+    await Promise.race([promise, end]);
+  };
+  await said(1, 'mounted');
+  assert.equal(lines[0], 'mounted', child.exitCode === null ? '' : (await end).errors);
+  return { child, end, said };
 }

@@ -1,13 +1,19 @@
 /**
- * A process that serves a mount and comes to its end in the middle of a read: node native.child.ts ADDON PATH DEED.
+ * A process that serves a mount and comes to its end in the middle of a read: node native.child.ts ADDON PATH DEED [FILE TO SERVE].
+ * `nobody: DEED` mounts as that user,
+ * `worker: DEED` in a worker.
  * Says `mounted`, then `read` for each read, and serves on until its deed or its death.
  */
+import { openSync } from 'node:fs';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { systemClock } from '../../../src/base/clock.ts';
 import { rawOf } from '../../../src/base/raw.ts';
 import { loadFuseDoor } from '../../../src/mount/door.ts';
 import { mountFuse } from '../../../src/mount/native.ts';
 import { FOPEN_DIRECT_IO, Tree } from './native.tree.ts';
+
+const [, , ...args] = process.argv;
+const [addonPath = '', path = '', deed = '', disk = ''] = args;
 
 const DEEDS: Readonly<Record<string, (reads: number) => void>> = {
   serve: () => {},
@@ -29,7 +35,14 @@ function say(line: string): void {
   else parentPort?.postMessage(line);
 }
 
-async function serve(addonPath: string, path: string, deed: string): Promise<void> {
+function becomeNobody(): void {
+  process.setgroups?.([]);
+  process.setgid?.(65534);
+  process.setuid?.(65534);
+}
+
+async function serve(words: string): Promise<void> {
+  const deed = words.replace(/^nobody: /, '');
   let reads = 0;
   const late = {
     node: 2,
@@ -39,11 +52,21 @@ async function serve(addonPath: string, path: string, deed: string): Promise<voi
     onRead: () => {
       reads += 1;
       say('read');
+      if (deed === 'unmount') void tree.port.unmount();
       DEEDS[deed]?.(reads);
     },
   };
-  const tree = new Tree([late, { ...late, node: 3, name: 'cached', openFlags: 0 }]);
   const door = loadFuseDoor(addonPath);
+  // What is needed is loaded: nobody may see nothing of a home directory.
+  if (deed !== words) becomeNobody();
+  const served = {
+    ...late,
+    node: 4,
+    name: 'served',
+    onOpen: (handle: number) => tree.port.serve(handle, openSync(disk, 'r')),
+  };
+  const cached = { ...late, node: 3, name: 'cached', openFlags: 0 };
+  const tree = new Tree(disk === '' ? [late, cached] : [late, cached, served]);
   const mountpoint = rawOf(path);
   const options = { mountpoint, allowOther: false, clock: systemClock, door };
   tree.port = await mountFuse({ ...options, listener: tree });
@@ -53,8 +76,8 @@ async function serve(addonPath: string, path: string, deed: string): Promise<voi
 }
 
 /** The mount is a worker's; this thread outlives it. */
-function serveInWorker(args: readonly string[], deed: string): void {
-  const worker = new Worker(new URL(import.meta.url), { workerData: { args, deed } });
+function serveInWorker(deed: string): void {
+  const worker = new Worker(new URL(import.meta.url), { argv: args, workerData: deed });
   worker.on('message', (line: string) => {
     say(line);
     if (line === 'read' && deed === 'terminate') void worker.terminate();
@@ -63,8 +86,6 @@ function serveInWorker(args: readonly string[], deed: string): void {
   worker.on('exit', () => say('worker left'));
 }
 
-const [, , ...args] = process.argv;
-const [addonPath = '', path = '', deed = ''] = args;
-if (!isMainThread) await serve(workerData.args[0], workerData.args[1], workerData.deed);
-else if (deed.startsWith('worker: ')) serveInWorker(args, deed.slice('worker: '.length));
-else await serve(addonPath, path, deed);
+if (!isMainThread) await serve(workerData);
+else if (deed.startsWith('worker: ')) serveInWorker(deed.slice('worker: '.length));
+else await serve(deed);

@@ -9,6 +9,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Check, mounted, mountsIn, run, start } from './native.check.ts';
 import { ENODATA, OPCODE, reply, Tree } from './native.tree.ts';
+import { ARGUMENTS_CHECKS } from './native-arguments.list.ts';
 import { BYTES_CHECKS } from './native-bytes.list.ts';
 import { ENDS_CHECKS } from './native-ends.list.ts';
 import { INIT_CHECKS } from './native-init.list.ts';
@@ -210,6 +211,7 @@ export const CHECKS: readonly Check[] = [
   ...checks,
   ...READS_CHECKS,
   ...ENDS_CHECKS,
+  ...ARGUMENTS_CHECKS,
   ...INIT_CHECKS,
   ...BYTES_CHECKS,
 ];

@@ -31,6 +31,7 @@ export const OPCODE = {
   BATCH_FORGET: 42,
   READDIRPLUS: 44,
   LSEEK: 46,
+  STATX: 52,
 } as const;
 
 export type Request = {
@@ -71,6 +72,7 @@ export const ENOENT = 2;
 export const EINTR = 4;
 export const EIO = 5;
 export const EAGAIN = 11;
+export const ENOSYS = 38;
 export const ENODATA = 61;
 
 const S_IFDIR = 0o040000;
@@ -205,6 +207,10 @@ export class Tree implements FuseListener {
         return;
       }
       case OPCODE.FORGET:
+        return;
+      case OPCODE.STATX:
+        // GETATTR will do.
+        this.fail(unique, ENOSYS);
         return;
       default:
         send(Buffer.alloc(0));

@@ -362,6 +362,20 @@ describe('what a crash left', () => {
     expect(open.commit(keep)).toBe('made');
     expect(readdirSync(join(path, 'd'))).toEqual(['mine', 'open']);
   });
+
+  test('is found among many others, whatever bytes they are called by', () => {
+    const { tree, path } = openTarget();
+    for (let index = 0; index < 5000; index += 1)
+      writeFileSync(Buffer.from(`${path}/\xff${index}`, 'latin1'), '');
+    const left = ['a', '\xfe\xff', 'z'].map((end) =>
+      Buffer.from(`${path}/.shelfs-restore-${end}`, 'latin1'),
+    );
+    for (const name of left) writeFileSync(name, 'half');
+    symlinkSync('/etc', join(path, '.shelfs-restore-link'));
+    mkdirSync(join(path, '.shelfs-restore-directory'));
+    expect(tree.sweep(raw(''))).toBe(4);
+    expect(readdirSync(path)).toHaveLength(5001);
+  });
 });
 
 test('there is room, and all of it is on disk', () => {
