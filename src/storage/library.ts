@@ -196,7 +196,12 @@ export class Library {
   /** The drive that has the cartridge now, held; its tape node closed where it has just been put there. */
   async #bring(changer: Changer, barcode: string, signal: AbortSignal): Promise<DriveHold> {
     const elements = await changer.elements(signal);
-    const source = find(placesOf(elements), { kind: 'cartridge', name: barcode });
+    const places = placesOf(elements);
+    if (places.filter((place) => place.barcode === barcode).length > 1) {
+      const sentence = `${barcode} is seen in two places: it is being moved, or two cartridges have the same sticker`;
+      throw new CodedError('CHANGER_SOURCE_EMPTY', sentence, { volser: barcode.slice(0, 6) });
+    }
+    const source = find(places, { kind: 'cartridge', name: barcode });
     if (source.kind !== 'drive') {
       const free = await this.#freeDrive(changer, elements, signal);
       try {
