@@ -3,7 +3,9 @@ import { mkdirSync, statfsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Clock } from './base/clock.ts';
 import { CodedError } from './base/errors.ts';
+import { systemdInhibitor } from './base/inhibitor.ts';
 import type { Host } from './base/machine.ts';
+import { systemMachine } from './base/machine.ts';
 import type { Raw } from './base/raw.ts';
 import { printable } from './base/text.ts';
 import { Archives } from './catalog/archives.ts';
@@ -97,6 +99,7 @@ export async function wireRecall(
     hashes,
     programs: systemPrograms,
     processes: systemProcesses(),
+    inhibitor: systemdInhibitor(await systemMachine.findProgram('systemd-inhibit')),
     clock,
     settings: {
       attemptsMax: attempts,

@@ -8,6 +8,7 @@ import { strict as assert } from 'node:assert';
 import { closeSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
 import { CodedError, FAILURES, type FailureCode } from '../base/errors.ts';
+import type { Inhibitor } from '../base/inhibitor.ts';
 import type { TreePlace } from '../catalog/below.ts';
 import type { Contents } from '../catalog/contents.ts';
 import type { Processes } from '../catalog/run-db.ts';
@@ -37,6 +38,8 @@ export type RecallTools = {
   readonly programs: Programs;
   readonly processes: Processes;
   readonly clock: Clock;
+  /** Held while this process recalls. */
+  readonly inhibitor: Inhibitor;
   /** Rung when something is wanted. */
   readonly bell: Bell;
   /** `fail`: what is not staged is refused at once. */
@@ -313,11 +316,13 @@ export class Recall {
 
   async #serve(signal: AbortSignal): Promise<void> {
     assert(this.#server, 'the loop is told before anything is opened');
+    const letSleep = this.#tools.inhibitor.hold('files are being brought from tape');
     try {
       if (!this.#isSwept) await this.#tools.stage.sweep();
       this.#isSwept = true;
       await this.#server.loop.run(signal);
     } finally {
+      letSleep();
       this.#tools.roles.leaveRecall();
     }
   }

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -150,7 +150,9 @@ export class Shelf {
 
   /** In the background, as people do it. */
   async mount(name: string, ...words: readonly string[]): Promise<Mounted> {
-    const at = this.folder(name);
+    const at = join(this.directory, name);
+    // What is dead there already is the program's own business.
+    if (!(await mountsBelow(this.directory)).includes(at)) this.folder(name);
     const { pid } = await this.json('mount', at, ...words);
     const mounted = { at, pid };
     this.#mounts.push(mounted);
@@ -170,6 +172,18 @@ export class Shelf {
     const names = ['loads', 'locates', 'backhitches', 'bytesRead', 'modelSeconds'] as const;
     for (const { statistics } of drives) for (const name of names) sum[name] += statistics[name];
     return sum;
+  }
+
+  /** How often each cartridge was loaded, as its own chip counts it; by barcode. */
+  cartridgeLoads(): Readonly<Record<string, number>> {
+    const directory = join(this.state, 'virtual');
+    const chips = readdirSync(directory).filter((name) => /^[A-Z0-9]{8}\.json$/.test(name));
+    return Object.fromEntries(
+      chips.map((name) => {
+        const { loads } = JSON.parse(readFileSync(join(directory, name), 'utf8'));
+        return [name.slice(0, 8), loads];
+      }),
+    );
   }
 
   /** What the mount had to say. */
