@@ -22,8 +22,9 @@ import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { CodedError, errnoOf } from '../base/errors.ts';
 import type { Processes } from '../catalog/run-db.ts';
-import type { Claim, FileFacts, RunStage } from '../catalog/run-stage.ts';
+import type { Claim, RunStage } from '../catalog/run-stage.ts';
 import { diskBytes, type RecallContent } from './content.ts';
+import { factsOf, isSame } from './file-facts.ts';
 
 export type StageTools = {
   /** Made where there is none. */
@@ -43,7 +44,6 @@ const GONE = 'gone-';
 const NAME = /^[0-9a-f]{64}$/;
 /** What was read ahead is kept so long for who comes to read it. */
 const AHEAD_KEPT_MS = 3_600_000;
-const NS_PER_SECOND = 1_000_000_000n;
 /** After a full disk the stage grows no more for so long. */
 const LOWERED_MS = 10 * 60_000;
 
@@ -384,25 +384,4 @@ export class Stage {
       throw this.failure(error);
     }
   }
-}
-
-function factsOf(descriptor: number): FileFacts {
-  const { size, mtimeNs, ctimeNs } = fstatSync(descriptor, { bigint: true });
-  return {
-    sizeBytes: Number(size),
-    mtimeS: Number(mtimeNs / NS_PER_SECOND),
-    mtimeNs: Number(mtimeNs % NS_PER_SECOND),
-    ctimeS: Number(ctimeNs / NS_PER_SECOND),
-    ctimeNs: Number(ctimeNs % NS_PER_SECOND),
-  };
-}
-
-function isSame(a: FileFacts, b: FileFacts): boolean {
-  return (
-    a.sizeBytes === b.sizeBytes &&
-    a.mtimeS === b.mtimeS &&
-    a.mtimeNs === b.mtimeNs &&
-    a.ctimeS === b.ctimeS &&
-    a.ctimeNs === b.ctimeNs
-  );
 }
