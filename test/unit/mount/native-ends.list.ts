@@ -51,7 +51,8 @@ function abort({ path }: MountedTree): Promise<string> {
   const minor = / \d+:(\d+) /.exec(mountsIn(path)[0] ?? '')?.[1];
   const connections = '/sys/fs/fuse/connections';
   // In a namespace of its own: not every machine has it mounted.
-  const script = `mount -t fusectl none ${connections} && echo 1 >${connections}/${minor}/abort`;
+  const mount = `[ -e ${connections}/${minor} ] || mount -t fusectl none ${connections}`;
+  const script = `${mount}; echo 1 >${connections}/${minor}/abort`;
   return run('unshare', '-m', 'sh', '-c', script);
 }
 
