@@ -54,6 +54,8 @@ const GATHERING_MS = 5000;
 const DRIVE_FAILURES_MAX = 3;
 /** Handed over by a backup, the drive goes back after so long without work, or after so long at all. */
 const HANDOVER_IDLE_MS = 60_000;
+/** While a backup is under way, it may be the drive without work that it waits for. */
+const IDLE_BESIDE_JOBS_MS = 2000;
 const HANDOVER_MS = 15 * 60_000;
 /** Jobs that wait for a drive ask for it every two seconds: left alone for so long it is theirs. */
 const YIELD_MS = 10_000;
@@ -87,7 +89,7 @@ export class Loop {
 
   /** @throws what ends all recalls: a library without drives, a bug; the signal's reason */
   async run(signal: AbortSignal): Promise<void> {
-    const { board, ahead, clock, bell, settings } = this.#tools;
+    const { board, ahead, clock, bell } = this.#tools;
     let idleSinceMs = clock.monotonicMs();
     try {
       await this.#look(signal);
@@ -104,8 +106,7 @@ export class Loop {
         }
         // Who asks for it again may be luckier.
         if (board.isEmpty) board.offline.clear();
-        const idleMs = clock.monotonicMs() - idleSinceMs;
-        if (idleMs >= (this.#grantedMs === undefined ? settings.holdMs : HANDOVER_IDLE_MS)) {
+        if (clock.monotonicMs() - idleSinceMs >= this.#idleMsMax) {
           await this.#letGo();
           if (board.isEmpty) return;
         }
@@ -267,6 +268,15 @@ export class Loop {
     if (this.#isTurnOver) return true;
     const isUsable = (id: number) => !this.#asking.has(id);
     return board.queue.isOverdue({ mediumId, nowMs: clock.nowMs(), isUsable });
+  }
+
+  /** So long a drive is kept without work: a backup that is under way may be waiting for it. */
+  get #idleMsMax(): number {
+    const { roles, settings } = this.#tools;
+    if (this.#grantedMs !== undefined) return HANDOVER_IDLE_MS;
+    return roles.handovers().length > 0
+      ? Math.min(IDLE_BESIDE_JOBS_MS, settings.holdMs)
+      : settings.holdMs;
   }
 
   /** Since when a backup has left us its drives. */

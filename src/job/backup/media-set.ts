@@ -193,7 +193,9 @@ export class MediaSet {
       this.#roomOf({ ...medium, writtenBytes: 0 }),
     );
     if (rooms.length > 0) return Math.min(...rooms);
-    return this.#hand && this.#roomWhole(GENERATIONS[this.generation()].nativeBytes, undefined);
+    if (!this.#hand) return undefined;
+    const capacityBytes = GENERATIONS[this.generation()].nativeBytes;
+    return this.#roomOf({ poolId: undefined, capacityBytes, writtenBytes: 0 });
   }
 
   /**
@@ -457,17 +459,22 @@ export class MediaSet {
     );
   }
 
-  #roomOf({ poolId, capacityBytes, writtenBytes }: Medium): number {
-    return this.#roomWhole(capacityBytes, poolId, writtenBytes);
+  /** Before the end of a medium no plan goes there: half of the margin that it keeps. */
+  spareBytes(mediumId: number): number {
+    return Math.floor(this.#marginOf(this.#tools.media.get(mediumId)) / 2);
   }
 
-  #roomWhole(capacityBytes: number, poolId: number | undefined, writtenBytes = 0): number {
+  #marginOf({ poolId, capacityBytes }: Pick<Medium, 'poolId' | 'capacityBytes'>): number {
     const pool = this.#tools.media.pools().find(({ id }) => id === poolId);
+    return pool?.marginBytes ?? defaultMarginBytes(capacityBytes);
+  }
+
+  #roomOf(medium: Pick<Medium, 'poolId' | 'capacityBytes' | 'writtenBytes'>): number {
     return roomBytes({
-      targetFillBytes: Math.floor(capacityBytes * TARGET_FILL_SHARE),
-      writtenBytes,
-      remainingBytes: capacityBytes - writtenBytes,
-      marginBytes: pool?.marginBytes ?? defaultMarginBytes(capacityBytes),
+      targetFillBytes: Math.floor(medium.capacityBytes * TARGET_FILL_SHARE),
+      writtenBytes: medium.writtenBytes,
+      remainingBytes: medium.capacityBytes - medium.writtenBytes,
+      marginBytes: this.#marginOf(medium),
     });
   }
 
