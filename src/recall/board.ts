@@ -35,8 +35,8 @@ export type BoardTools = {
   warn(message: string): void;
 };
 
-/** Copies of so many contents are looked up without a turn for others: some 5 ms. */
-const CONTENTS_A_TURN = 64;
+/** Copies of so many contents are looked up without a turn for others: some 4 ms. */
+const CONTENTS_A_TURN = 32;
 
 export class Board {
   readonly queue = new Queue<RecallRun>();
