@@ -182,6 +182,20 @@ for (const { deed, status } of SERVER_DEEDS) {
   );
 }
 
+check(
+  'a server that exits when it was aborted, before it has cleared its mount, leaves none',
+  async (world) => {
+    const path = join(world.folder, 'mnt');
+    const server = await startServer(world, path, 'exit at end');
+    const reader = start('cat', join(path, 'late'));
+    await server.said(1, 'read');
+    assert.match((await start('umount', '-f', path).end).errors, /busy/);
+    assert.match((await reader.end).errors, GONE);
+    assert.equal((await server.end).status, '7');
+    assert.deepEqual(mountsIn(path), []);
+  },
+);
+
 check('a server whose disk hangs can end, and leaves no mount', async (world) => {
   // The disk is another mount, whose reads wait.
   const disk = new Tree([late]);
