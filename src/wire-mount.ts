@@ -53,7 +53,7 @@ export async function wireMount(
   const root = rootOf(catalog, order.view);
   refuseUnknownHost(catalog, order.host);
   const { recall, wantedText, close } = await app.recall({
-    policy: order.recall === 'fail' ? 'fail' : 'block',
+    policy: order.recall,
     onMedium: () => {},
     warn: tell.warn,
   });

@@ -3,13 +3,16 @@ import { mkdirSync, statfsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Clock } from './base/clock.ts';
 import { CodedError } from './base/errors.ts';
+import { systemdInhibitor } from './base/inhibitor.ts';
 import type { Host } from './base/machine.ts';
+import { systemMachine } from './base/machine.ts';
 import type { Raw } from './base/raw.ts';
 import { printable } from './base/text.ts';
 import { Archives } from './catalog/archives.ts';
 import { Catalog } from './catalog/catalog.ts';
 import { Questions } from './catalog/questions.ts';
 import { RunDb, systemProcesses } from './catalog/run-db.ts';
+import { RunRoles } from './catalog/run-roles.ts';
 import { RunStage } from './catalog/run-stage.ts';
 import { RunWants } from './catalog/run-wants.ts';
 import { Tree } from './catalog/tree.ts';
@@ -21,14 +24,15 @@ import { type RecallEvent, type RecallReport, recallPaths } from './job/recall.t
 import { formatWanted, listWanted, type WantedMedium } from './job/wanted.ts';
 import { decliningAsker, type MediumAsker, watchingAsker } from './recall/asker.ts';
 import { REFUSED_DEFAULT, systemPrograms } from './recall/guard.ts';
+import { BackupHandover, type DriveHandover } from './recall/handover.ts';
 import { openRecall } from './recall/open.ts';
 import { Presence } from './recall/presence.ts';
 import type { Recall } from './recall/recall.ts';
 import type { Library } from './storage/library.ts';
 
 export type RecallOptions = {
-  /** `fail`: what is not staged is refused at once. */
-  readonly policy: 'block' | 'fail';
+  /** `fail`: what is not staged is refused at once; `first`: goes before backups. */
+  readonly policy: 'block' | 'fail' | 'first';
   /** Who brings a medium that is not there. Default: it is waited for as long as the config says, and nobody is asked. */
   readonly asker?: MediumAsker | undefined;
   /** Left out, programs that move no tape are refused. */
@@ -86,6 +90,7 @@ export async function wireRecall(
     options.asker ?? (wait === 0 ? decliningAsker : watchingAsker({ library, clock, timeoutMs }));
   const recall = openRecall({
     ...options,
+    policy: options.policy === 'fail' ? 'fail' : 'block',
     catalog,
     runDb,
     stage: stageOf(config, new RunStage(runDb).totalBytes),
@@ -94,10 +99,12 @@ export async function wireRecall(
     hashes,
     programs: systemPrograms,
     processes: systemProcesses(),
+    inhibitor: systemdInhibitor(await systemMachine.findProgram('systemd-inhibit')),
     clock,
     settings: {
       attemptsMax: attempts,
       holdMs: hold * 1000,
+      isFirst: options.policy === 'first',
       refused: options.isUnguarded ? [] : (refuse ?? REFUSED_DEFAULT),
       budgetBytes: (options.isUnguarded ? undefined : budget) ?? Number.POSITIVE_INFINITY,
     },
@@ -158,6 +165,24 @@ export async function wireRecallPaths(
     return await recallPaths(request, { catalog, recall, caller }, listen, signal);
   } finally {
     await close();
+  }
+}
+
+/** A job that holds drives and lets recalls have them between its archives. */
+export async function withHandover<T>(
+  app: Pick<RecallSurroundings, 'stateDirectory' | 'clock'>,
+  job: (handover: DriveHandover) => Promise<T>,
+): Promise<T> {
+  const runDb = RunDb.open(resolve(app.stateDirectory, RUN_DB_FILE));
+  try {
+    const handover = new BackupHandover(new RunRoles(runDb, systemProcesses()), app.clock);
+    try {
+      return await job(handover);
+    } finally {
+      handover.end();
+    }
+  } finally {
+    runDb.close();
   }
 }
 

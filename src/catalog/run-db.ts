@@ -28,7 +28,7 @@ const TABLES: Readonly<Record<string, string>> = {
   questions: `(id INTEGER PRIMARY KEY AUTOINCREMENT, process TEXT NOT NULL, asked_ms INTEGER NOT NULL,
     question TEXT NOT NULL, answer TEXT, answered_ms INTEGER) STRICT`,
   handovers: `(holder TEXT PRIMARY KEY, since_ms INTEGER NOT NULL, wanted_by TEXT, wanted_ms INTEGER,
-    granted_ms INTEGER) WITHOUT ROWID, STRICT`,
+    is_first INTEGER NOT NULL, granted_ms INTEGER) WITHOUT ROWID, STRICT`,
 };
 
 /** The total is kept beside the rows: a sum over a million of them would take longer than anybody may wait. */

@@ -12,9 +12,20 @@ export type Handover = {
   readonly sinceMs: number;
   readonly wantedBy: string | undefined;
   readonly wantedMs: number | undefined;
+  /** Whoever asks was told to go before backups. */
+  readonly isFirst: boolean;
   /** Since when they are handed over. */
   readonly grantedMs: number | undefined;
 };
+
+type HandoverRow = [
+  holder: string,
+  sinceMs: number,
+  wantedBy: string | null,
+  wantedMs: number | null,
+  isFirst: number,
+  grantedMs: number | null,
+];
 
 const RECALL = 'recall';
 
@@ -32,8 +43,8 @@ export class RunRoles {
     this.#holder = db.prepare<[string]>('SELECT process FROM roles WHERE role = ?');
     this.#take = db.prepare('INSERT OR REPLACE INTO roles VALUES(?, ?, ?)');
     this.#leave = db.prepare('DELETE FROM roles WHERE role = ? AND process = ?');
-    this.#handovers = db.prepare<[string, number, string | null, number | null, number | null]>(
-      'SELECT holder, since_ms, wanted_by, wanted_ms, granted_ms FROM handovers ORDER BY holder',
+    this.#handovers = db.prepare<HandoverRow>(
+      'SELECT holder, since_ms, wanted_by, wanted_ms, is_first, granted_ms FROM handovers ORDER BY holder',
     );
   }
 
@@ -60,7 +71,7 @@ export class RunRoles {
 
   /** This process holds drives and gives them up between archives. Told again, its time begins anew. */
   offer(nowMs: number): void {
-    this.#run('INSERT OR REPLACE INTO handovers VALUES(?, ?, NULL, NULL, NULL)', [
+    this.#run('INSERT OR REPLACE INTO handovers VALUES(?, ?, NULL, NULL, 0, NULL)', [
       this.#processes.own,
       Math.floor(nowMs),
     ]);
@@ -71,10 +82,11 @@ export class RunRoles {
   }
 
   /** Asks whoever holds drives for them. @returns how many were asked */
-  ask(nowMs: number): number {
+  ask(nowMs: number, { isFirst }: { readonly isFirst: boolean }): number {
+    const { own } = this.#processes;
     return this.#run(
-      'UPDATE handovers SET wanted_by = ?, wanted_ms = coalesce(wanted_ms, ?) WHERE holder <> ?',
-      [this.#processes.own, Math.floor(nowMs), this.#processes.own],
+      `UPDATE handovers SET wanted_by = ?, wanted_ms = coalesce(wanted_ms, ?), is_first = ? WHERE holder <> ?`,
+      [own, Math.floor(nowMs), isFirst ? 1 : 0, own],
     );
   }
 
@@ -89,7 +101,7 @@ export class RunRoles {
   /** Those who asked need them no more. */
   giveBack(): void {
     this.#run(
-      'UPDATE handovers SET wanted_by = NULL, wanted_ms = NULL, granted_ms = NULL WHERE wanted_by = ?',
+      'UPDATE handovers SET wanted_by = NULL, wanted_ms = NULL, is_first = 0, granted_ms = NULL WHERE wanted_by = ?',
       [this.#processes.own],
     );
   }
@@ -97,8 +109,8 @@ export class RunRoles {
   /** Offers of processes that live; what a dead one has asked for is not asked for. */
   handovers(): Handover[] {
     const { isAlive } = this.#processes;
-    return this.#handovers.all().flatMap(([holder, sinceMs, by, wantedMs, grantedMs]) => {
-      if (!isAlive(holder)) return [];
+    return this.#handovers.all().flatMap(([holder, sinceMs, by, wantedMs, isFirst, grantedMs]) => {
+      if (holder !== this.#processes.own && !isAlive(holder)) return [];
       const isWanted = by !== null && isAlive(by);
       return [
         {
@@ -106,10 +118,16 @@ export class RunRoles {
           sinceMs,
           wantedBy: isWanted ? by : undefined,
           wantedMs: isWanted ? (wantedMs ?? undefined) : undefined,
+          isFirst: isWanted && isFirst === 1,
           grantedMs: isWanted ? (grantedMs ?? undefined) : undefined,
         },
       ];
     });
+  }
+
+  /** What this process offers. */
+  ownHandover(): Handover | undefined {
+    return this.handovers().find(({ holder }) => holder === this.#processes.own);
   }
 
   #run(sql: string, parameters: (string | number)[]): number {

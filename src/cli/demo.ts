@@ -44,7 +44,7 @@ export const demo = (open: OpenContext) =>
           ...{ directory, background, signal },
           show: (step) => {
             steps.push(step);
-            output.note(`\n# ${step.says}\n$ ${step.command}\n${step.shows}`);
+            output.note(`\n# ${step.says}\n$ ${step.command}${step.shows && `\n${step.shows}`}`);
           },
         });
         let isKept = false;

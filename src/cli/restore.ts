@@ -82,6 +82,8 @@ function describe(event: RestoreEvent): string | undefined {
       return `${event.plan.files} files, ${formatSize(event.plan.bytes)}, from ${event.plan.media.map(({ barcode }) => barcode).join(', ') || 'no media'}`;
     case 'medium':
       return `reading ${event.barcode}`;
+    case 'waiting':
+      return `waiting: ${printable(event.reason)}`;
     case 'warning':
       return `warning: ${printable(event.message)}`;
     default:

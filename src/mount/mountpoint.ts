@@ -163,7 +163,9 @@ async function mountBySelf(
   );
   if (answer === 0) return device;
   door.close(device);
-  throw failure(path, `cannot be mounted on (${getSystemErrorName(answer)})`);
+  const errno = getSystemErrorName(answer);
+  const advice = errno === 'EPERM' ? '; a container needs --cap-add SYS_ADMIN for it' : '';
+  throw failure(path, `cannot be mounted on (${errno})${advice}`);
 }
 
 /** Where the machine lets us: an ordinary user keeps the kernel's measure. */

@@ -249,10 +249,13 @@ export class Board {
   }
 
   async #drop(item: Item): Promise<void> {
-    const { fill } = item;
+    const { fill, content } = item;
+    const { stage } = this.#tools;
     item.fill = undefined;
+    // At once: it may be wanted again before what is under way has ended.
+    stage.abandon(content.hash);
     await fill?.close();
-    this.#tools.stage.remove(item.content.hash);
+    stage.removeLeftover(content.hash);
   }
 
   /** Files that end about the same time are synced together: each alone would wait for the disk. */

@@ -1,5 +1,5 @@
 /** One content that somebody of this process has open: how much of it can be read, and who waits for more. */
-import { closeSync } from 'node:fs';
+import { closeSync, fstatSync } from 'node:fs';
 import type { DataRange } from '../domain/entry.ts';
 import { proofLength, type RecallContent } from './content.ts';
 
@@ -19,7 +19,8 @@ export class Entry {
   users = 0;
   /** Since when it is wanted of tape, wall time; undefined where it is not. */
   wantedMs: number | undefined;
-  #descriptor: number | undefined;
+  /** The last is of the file that is spoken of; others are of files that were given up half full. */
+  readonly #descriptors: number[] = [];
   #parts: Buffer | undefined;
   #isWhole = false;
   /** By the last of its users; what was under way for it then comes too late. */
@@ -33,11 +34,7 @@ export class Entry {
 
   /** With all bytes, proven. */
   get file(): number | undefined {
-    return this.#isWhole ? this.#descriptor : undefined;
-  }
-
-  get hasDescriptor(): boolean {
-    return this.#descriptor !== undefined;
+    return this.#isWhole ? this.#descriptors.at(-1) : undefined;
   }
 
   /** Those who wait, each once. */
@@ -56,30 +53,37 @@ export class Entry {
 
   /** A descriptor the range can be read from. */
   readable(range: DataRange): number | undefined {
-    return this.#isWhole || this.#covers(range) ? this.#descriptor : undefined;
+    return this.#isWhole || this.#covers(range) ? this.#descriptors.at(-1) : undefined;
   }
 
   /**
-   * More can be read. Takes the descriptor over where it has none yet.
+   * More can be read: of this file, which need not be the one of before. Takes the descriptor over.
    * @param parts a bit each; undefined: all of it
    */
-  adopt(descriptor: number | undefined, parts: Buffer | undefined): void {
-    const isOfNoUse = this.#isClosed || this.#descriptor !== undefined;
-    if (descriptor !== undefined && isOfNoUse) closeSync(descriptor);
-    if (this.#isClosed) return;
-    this.#descriptor ??= descriptor;
-    if (parts) this.#parts = Buffer.from(parts);
-    const isNew = parts === undefined && !this.#isWhole;
-    this.#isWhole ||= parts === undefined;
+  adopt(descriptor: number, parts: Buffer | undefined): void {
+    if (this.#isClosed || this.#isWhole) {
+      closeSync(descriptor);
+      return;
+    }
+    this.#use(descriptor);
+    this.#parts = parts && Buffer.from(parts);
+    this.#isWhole = parts === undefined;
     for (const waiter of [...this.#waiters]) {
       const readable = this.readable(waiter.range);
       if (readable === undefined) continue;
       this.#waiters.delete(waiter);
       waiter.resolve(readable);
     }
-    if (!isNew) return;
+    if (!this.#isWhole) return;
     for (const listener of this.#listeners) listener();
     this.#listeners.clear();
+  }
+
+  /** What was handed out before stays open until the end: it may be read from at any time. */
+  #use(descriptor: number): void {
+    const current = this.#descriptors.at(-1);
+    if (current !== undefined && inodeOf(current) === inodeOf(descriptor)) closeSync(descriptor);
+    else this.#descriptors.push(descriptor);
   }
 
   /** @throws what `fail` is told; the signal's reason, after `onLeft` */
@@ -111,8 +115,7 @@ export class Entry {
 
   close(): void {
     this.#isClosed = true;
-    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
-    this.#descriptor = undefined;
+    for (const descriptor of this.#descriptors.splice(0)) closeSync(descriptor);
     this.#isWhole = false;
     this.#parts = undefined;
   }
@@ -127,4 +130,8 @@ export class Entry {
       if (((this.#parts[index >> 3] ?? 0) & (1 << (index & 7))) === 0) return false;
     return true;
   }
+}
+
+function inodeOf(descriptor: number): bigint {
+  return fstatSync(descriptor, { bigint: true }).ino;
 }

@@ -7,7 +7,7 @@
  */
 import { strict as assert } from 'node:assert';
 import type { FileHandle } from 'node:fs/promises';
-import type { CodedError } from '../base/errors.ts';
+import { CodedError } from '../base/errors.ts';
 import { HASH_BYTES } from '../domain/content.ts';
 import type { DataRange } from '../domain/entry.ts';
 import { hashInto } from '../hash/small.ts';
@@ -98,9 +98,9 @@ export class Fill {
     return wrong;
   }
 
-  /** Ended: the file is closed. May be called twice. */
+  /** Ended, well or not: the file is closed. May be called twice. */
   async close(): Promise<void> {
-    await Promise.all(this.#proofs.values());
+    await Promise.allSettled([this.#opening, ...this.#proofs.values()]);
     const file = this.#file;
     this.#file = undefined;
     await file?.close();
@@ -168,12 +168,13 @@ export class Fill {
 
   async #hashOfFile(range: DataRange): Promise<Buffer | undefined> {
     // One that is all hole was never written to.
-    await this.#opened();
-    return this.#tools.prover.hashOf(
-      this.#tools.stage.pathOf(this.content.hash),
-      range,
-      this.#tools.signal,
-    );
+    const file = await this.#opened();
+    const { stage, prover, signal } = this.#tools;
+    const { hash } = this.content;
+    const found = await prover.hashOf(stage.pathOf(hash), range, signal);
+    if (stage.isCurrent(hash, file.fd)) return found;
+    const sentence = `somebody else fills a file of the stage ${stage.directory} that is ours`;
+    throw new CodedError('STAGE_FAILED', sentence, { path: stage.directory });
   }
 
   /** Proven in memory: the file is made of nothing else. */

@@ -23,6 +23,8 @@ export type LoopSettings = {
   readonly attemptsMax: number;
   /** The drive is kept so long when there is nothing more to do, in ms. */
   readonly holdMs: number;
+  /** Backups are asked to let go of their drives also where a person would have to exchange cartridges. */
+  readonly isFirst: boolean;
 };
 
 export type LoopTools = {
@@ -52,7 +54,11 @@ const GATHERING_MS = 5000;
 const DRIVE_FAILURES_MAX = 3;
 /** Handed over by a backup, the drive goes back after so long without work, or after so long at all. */
 const HANDOVER_IDLE_MS = 60_000;
+/** While a backup is under way, it may be the drive without work that it waits for. */
+const IDLE_BESIDE_JOBS_MS = 2000;
 const HANDOVER_MS = 15 * 60_000;
+/** Jobs that wait for a drive ask for it every two seconds: left alone for so long it is theirs. */
+const YIELD_MS = 10_000;
 
 type Attached = { readonly tape: Tape; readonly medium: Medium; readonly sweeper: Sweeper };
 
@@ -64,6 +70,8 @@ export class Loop {
   readonly #attempts = new Map<number, number>();
   readonly #driveFailures = new Map<number, number>();
   #hasAsked = false;
+  /** Since when this process has a drive. */
+  #heldSinceMs: number | undefined;
   /** A medium has come, or will not. */
   #isChanged = false;
   /** Of asking. */
@@ -81,7 +89,7 @@ export class Loop {
 
   /** @throws what ends all recalls: a library without drives, a bug; the signal's reason */
   async run(signal: AbortSignal): Promise<void> {
-    const { board, ahead, clock, bell, settings } = this.#tools;
+    const { board, ahead, clock, bell } = this.#tools;
     let idleSinceMs = clock.monotonicMs();
     try {
       await this.#look(signal);
@@ -98,8 +106,7 @@ export class Loop {
         }
         // Who asks for it again may be luckier.
         if (board.isEmpty) board.offline.clear();
-        const idleMs = clock.monotonicMs() - idleSinceMs;
-        if (idleMs >= (this.#grantedMs === undefined ? settings.holdMs : HANDOVER_IDLE_MS)) {
+        if (clock.monotonicMs() - idleSinceMs >= this.#idleMsMax) {
           await this.#letGo();
           if (board.isEmpty) return;
         }
@@ -116,8 +123,13 @@ export class Loop {
   /** What the library holds, and what is in its drives. */
   async #look(signal: AbortSignal): Promise<void> {
     const { board, media, presence } = this.#tools;
-    // What was not to be had may have been brought since.
-    for (const barcode of await presence.look(signal)) board.offline.delete(barcode);
+    try {
+      // What was not to be had may have been brought since.
+      for (const barcode of await presence.look(signal)) board.offline.delete(barcode);
+    } catch (error) {
+      // Somebody moves cartridges just now: what was known is good enough to ask for a drive.
+      if (!(error instanceof CodedError) || error.failure.retry !== 'later') throw error;
+    }
     if (this.#attached) return;
     board.loaded = presence.loaded === undefined ? undefined : media.find(presence.loaded)?.id;
   }
@@ -142,11 +154,15 @@ export class Loop {
 
   /** @returns false where no drive was to be had: ask again in a while */
   async #serve(medium: Medium, signal: AbortSignal): Promise<boolean> {
+    const { clock } = this.#tools;
     try {
       const attached = await this.#attach(medium, signal);
       await attached.sweeper.run();
       this.#driveFailures.delete(medium.id);
-      if (this.#isHandoverOver) await this.#letGo();
+      if (this.#isTurnOver) {
+        await this.#letGo();
+        await clock.sleepMs(YIELD_MS, signal);
+      }
       return true;
     } catch (error) {
       if (!(error instanceof CodedError) || signal.aborted) throw error;
@@ -180,6 +196,7 @@ export class Loop {
     const used = { board, ahead, clock, refresh, isOver };
     const sweeper = new Sweeper(used, tape, { medium, signal });
     this.#attached = { tape, medium, sweeper };
+    this.#heldSinceMs ??= clock.monotonicMs();
     this.#attempts.delete(medium.id);
     board.loaded = medium.id;
     onMedium(barcode);
@@ -190,11 +207,12 @@ export class Loop {
 
   /** @returns whether something is different now; false where a drive may be free later */
   #passOver(medium: Medium, error: CodedError, signal: AbortSignal): boolean {
-    const { board, roles, clock, warn } = this.#tools;
+    const { board, roles, clock, settings, warn } = this.#tools;
     const { retry } = error.failure;
     const failures = (this.#driveFailures.get(medium.id) ?? 0) + 1;
     if (retry === 'later') {
-      this.#hasAsked = roles.ask(clock.nowMs()) > 0 || this.#hasAsked;
+      const { isFirst } = settings;
+      this.#hasAsked = roles.ask(clock.nowMs(), { isFirst }) > 0 || this.#hasAsked;
       return false;
     }
     warn(error.message);
@@ -247,9 +265,18 @@ export class Loop {
 
   #isOver(mediumId: number): boolean {
     const { board, clock } = this.#tools;
-    if (this.#isHandoverOver) return true;
+    if (this.#isTurnOver) return true;
     const isUsable = (id: number) => !this.#asking.has(id);
     return board.queue.isOverdue({ mediumId, nowMs: clock.nowMs(), isUsable });
+  }
+
+  /** So long a drive is kept without work: a backup that is under way may be waiting for it. */
+  get #idleMsMax(): number {
+    const { roles, settings } = this.#tools;
+    if (this.#grantedMs !== undefined) return HANDOVER_IDLE_MS;
+    return roles.handovers().length > 0
+      ? Math.min(IDLE_BESIDE_JOBS_MS, settings.holdMs)
+      : settings.holdMs;
   }
 
   /** Since when a backup has left us its drives. */
@@ -259,9 +286,12 @@ export class Loop {
     return granted?.grantedMs;
   }
 
-  get #isHandoverOver(): boolean {
-    const grantedMs = this.#grantedMs;
-    return grantedMs !== undefined && this.#tools.clock.nowMs() - grantedMs > HANDOVER_MS;
+  /** Others wait for a drive, and we have had one for long enough. */
+  get #isTurnOver(): boolean {
+    const { roles, clock } = this.#tools;
+    if (this.#heldSinceMs === undefined) return false;
+    if (clock.monotonicMs() - this.#heldSinceMs <= HANDOVER_MS) return false;
+    return roles.handovers().length > 0;
   }
 
   async #detach(): Promise<void> {
@@ -272,6 +302,7 @@ export class Loop {
 
   async #letGo(): Promise<void> {
     await this.#detach();
+    this.#heldSinceMs = undefined;
     if (!this.#hasAsked) return;
     this.#hasAsked = false;
     this.#tools.roles.giveBack();

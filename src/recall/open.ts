@@ -1,5 +1,6 @@
 /** Joins the parts of recall: the queue of all processes, the loop that serves it, and what readers see of it. */
 import type { Clock } from '../base/clock.ts';
+import type { Inhibitor } from '../base/inhibitor.ts';
 import { rawOf } from '../base/raw.ts';
 import type { Archives } from '../catalog/archives.ts';
 import { Below } from '../catalog/below.ts';
@@ -36,6 +37,7 @@ export type RecallParts = {
   readonly programs: Programs;
   readonly processes: Processes;
   readonly clock: Clock;
+  readonly inhibitor: Inhibitor;
   readonly policy: 'block' | 'fail';
   readonly settings: LoopSettings & {
     readonly refused: readonly string[];
@@ -50,6 +52,7 @@ export type RecallParts = {
 /** Everything of it is closed with `close`. @throws CodedError STAGE_FAILED */
 export function openRecall(parts: RecallParts): Recall {
   const { catalog, runDb, library, clock, processes, programs, policy, settings, warn } = parts;
+  const { inhibitor } = parts;
   const wants = new RunWants(runDb);
   const roles = new RunRoles(runDb, processes);
   const contents = new Contents(catalog);
@@ -63,7 +66,17 @@ export function openRecall(parts: RecallParts): Recall {
   const presence = new Presence(library, clock);
   const walkers = new Walkers({ below, wants, process: processes.own, programs, clock });
   const shared = { contents, wants, stage, prover, processes, presence, warn };
-  const recall = new Recall({ ...shared, roles, guard, walkers, programs, clock, bell, policy });
+  const recall = new Recall({
+    ...shared,
+    inhibitor,
+    roles,
+    guard,
+    walkers,
+    programs,
+    clock,
+    bell,
+    policy,
+  });
   const board = new Board({
     ...shared,
     record: parts.record,

@@ -5,8 +5,10 @@
  * process recalls for all, this one does. A reader that leaves is forgotten, and nobody else notices.
  */
 import { strict as assert } from 'node:assert';
+import { closeSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
 import { CodedError, FAILURES, type FailureCode } from '../base/errors.ts';
+import type { Inhibitor } from '../base/inhibitor.ts';
 import type { TreePlace } from '../catalog/below.ts';
 import type { Contents } from '../catalog/contents.ts';
 import type { Processes } from '../catalog/run-db.ts';
@@ -36,6 +38,8 @@ export type RecallTools = {
   readonly programs: Programs;
   readonly processes: Processes;
   readonly clock: Clock;
+  /** Held while this process recalls. */
+  readonly inhibitor: Inhibitor;
   /** Rung when something is wanted. */
   readonly bell: Bell;
   /** `fail`: what is not staged is refused at once. */
@@ -118,11 +122,7 @@ export class Recall {
   onProven(fill: Fill): void {
     const entry = this.#entries.get(fill.content.hash.toString('hex'));
     if (!entry) return;
-    const descriptor = entry.hasDescriptor
-      ? undefined
-      : this.#tools.stage.openFile(fill.content.hash);
-    assert(entry.hasDescriptor || descriptor !== undefined, 'what is proven has a file');
-    entry.adopt(descriptor, fill.isWhole ? undefined : fill.parts);
+    this.#adoptOwn(entry, fill);
     if (fill.isWhole) this.#unwant(entry);
   }
 
@@ -164,7 +164,9 @@ export class Recall {
     if (entry.readable(range) === undefined) await this.#look(entry, options.signal);
     const known = entry.readable(range);
     if (known !== undefined) return known;
+    // Either may have come meanwhile.
     options.signal.throwIfAborted();
+    this.#closed.signal.throwIfAborted();
     this.#admit(entry, options);
     const left = () => {
       if (!entry.isWaitedFor) this.#unwant(entry);
@@ -207,10 +209,17 @@ export class Recall {
   #adoptFilling(entry: Entry): void {
     const { content } = entry;
     const fill = this.#server?.filling(content.contentId);
-    const parts = fill?.parts ?? this.#tools.stage.provenParts(content.hash);
-    if (!parts || (fill && !fill.hasProven)) return;
-    const descriptor = entry.hasDescriptor ? undefined : this.#tools.stage.openFile(content.hash);
-    entry.adopt(descriptor, fill?.isWhole ? undefined : parts);
+    if (fill) {
+      this.#adoptOwn(entry, fill);
+      return;
+    }
+    const found = this.#tools.stage.openFilling(content.hash);
+    if (found) entry.adopt(found.descriptor, found.parts);
+  }
+
+  #adoptOwn(entry: Entry, { file, hasProven, isWhole, parts }: Fill): void {
+    if (!file || !hasProven) return;
+    entry.adopt(this.#tools.stage.reopen(file.fd), isWhole ? undefined : parts);
   }
 
   /** What another process has brought, or this machine had before it was started anew. */
@@ -230,11 +239,17 @@ export class Recall {
     if (descriptor === undefined) return;
     const whole = { offset: 0, lengthBytes: sizeBytes };
     const found = await prover.hashOf(stage.pathOf(hash), whole, signal);
+    // Of another file that has taken the name meanwhile nothing is known.
+    if (!stage.isCurrent(hash, descriptor)) {
+      closeSync(descriptor);
+      return;
+    }
     if (found?.equals(hash)) {
       stage.completeAgain(hash, descriptor);
       entry.adopt(descriptor, undefined);
       return;
     }
+    closeSync(descriptor);
     stage.remove(hash);
     this.#tools.warn(`a file of the stage was not what it should be, and is fetched again`);
   }
@@ -301,11 +316,13 @@ export class Recall {
 
   async #serve(signal: AbortSignal): Promise<void> {
     assert(this.#server, 'the loop is told before anything is opened');
+    const letSleep = this.#tools.inhibitor.hold('files are being brought from tape');
     try {
       if (!this.#isSwept) await this.#tools.stage.sweep();
       this.#isSwept = true;
       await this.#server.loop.run(signal);
     } finally {
+      letSleep();
       this.#tools.roles.leaveRecall();
     }
   }

@@ -8,7 +8,15 @@
  * who takes the name meanwhile loses a file of his own.
  */
 import { strict as assert } from 'node:assert';
-import { closeSync, constants, fstatSync, mkdirSync, openSync, renameSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  statSync,
+} from 'node:fs';
 import { type FileHandle, open, opendir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
@@ -89,10 +97,31 @@ export class Stage {
     return 'unproven';
   }
 
-  /** Which parts of a content that is being filled are proven, a bit each; by this boot of the machine alone. */
-  provenParts(hash: Buffer): Buffer | undefined {
+  /**
+   * What another process has proven by now of a content that it is filling, on this boot of the machine: the descriptor is
+   * the caller's to close; a bit a part.
+   * @throws CodedError STAGE_FAILED
+   */
+  openFilling(hash: Buffer): { readonly descriptor: number; readonly parts: Buffer } | undefined {
+    const descriptor = this.openFile(hash);
+    if (descriptor === undefined) return undefined;
+    // The file first, then what is proven of it: should another one take the name meanwhile, the two would not belong together.
     const row = this.#tools.rows.get(hash);
-    return row?.boot === this.#boot ? row.proven : undefined;
+    const parts = row?.state === 'filling' && row.boot === this.#boot ? row.proven : undefined;
+    if (parts && this.isCurrent(hash, descriptor)) return { descriptor, parts };
+    closeSync(descriptor);
+    return undefined;
+  }
+
+  /** Whether an open file is still the one of that name: a name never goes back to a file that it has left. */
+  isCurrent(hash: Buffer, descriptor: number): boolean {
+    const now = statSync(this.pathOf(hash), { bigint: true, throwIfNoEntry: false });
+    return now?.ino === fstatSync(descriptor, { bigint: true }).ino;
+  }
+
+  /** The same file once more, for reading, whatever its name is by now. */
+  reopen(descriptor: number): number {
+    return this.#attempt(() => openSync(`/proc/self/fd/${descriptor}`, O_RDONLY));
   }
 
   /** For reading; undefined where there is none. @throws CodedError STAGE_FAILED */
@@ -185,6 +214,22 @@ export class Stage {
     });
   }
 
+  /** Gives up what this process is filling. */
+  abandon(hash: Buffer): void {
+    const { rows, processes } = this.#tools;
+    rows.write(() => {
+      const row = rows.get(hash);
+      if (row?.state === 'filling' && row.process === processes.own) this.remove(hash);
+    });
+  }
+
+  /** Removes a file that has no row: one that was still being made when it was given up. */
+  removeLeftover(hash: Buffer): void {
+    this.#tools.rows.write(() => {
+      if (!this.#tools.rows.get(hash)) this.#putAway(hash);
+    });
+  }
+
   /** As long as it is used it is not evicted. */
   use(hash: Buffer): void {
     const key = hash.toString('hex');
@@ -240,10 +285,7 @@ export class Stage {
       if (name.startsWith(GONE)) this.#gone.push(join(this.directory, name));
       if (!NAME.test(name)) continue;
       const hash = Buffer.from(name, 'hex');
-      if (rows.get(hash)) continue;
-      rows.write(() => {
-        if (!rows.get(hash)) this.#putAway(hash);
-      });
+      if (!rows.get(hash)) this.removeLeftover(hash);
     }
     await this.clean();
   }

@@ -17,6 +17,7 @@ import { backupCopies } from '../../src/job/backup/start.ts';
 import { labelMedium } from '../../src/job/media.ts';
 import type { RestoreEvent, RestoreReport } from '../../src/job/restore/report.ts';
 import { restore } from '../../src/job/restore/restore.ts';
+import type { DriveHandover } from '../../src/recall/handover.ts';
 import { libraryOf } from './library-of.ts';
 import { scratchDirectory } from './scratch.ts';
 import { SimWorld } from './world.ts';
@@ -45,6 +46,7 @@ export type BackupOptions = {
   /** Called in the middle of the run, when it goes over to a cartridge that has no label yet. */
   readonly beforeLabel?: () => Promise<void>;
   readonly signal?: AbortSignal;
+  readonly handover?: DriveHandover;
 };
 
 export class BackupWorld {
@@ -143,7 +145,9 @@ export class BackupWorld {
       await options.beforeLabel?.();
       return this.tools.label(...medium);
     };
-    return backup(this.#order(options), { ...this.tools, label }, listen, options.signal ?? go);
+    const { handover, signal = go } = options;
+    const tools = { ...this.tools, label, ...(handover && { handover }) };
+    return backup(this.#order(options), tools, listen, signal);
   }
 
   /** As the command does it: in as many runs as the drives make needful. */

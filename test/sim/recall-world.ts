@@ -2,6 +2,7 @@
 import { fstatSync, readdirSync, readSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { noInhibitor } from '../../src/base/inhibitor.ts';
 import { rawOf } from '../../src/base/raw.ts';
 import { Archives } from '../../src/catalog/archives.ts';
 import { Catalog } from '../../src/catalog/catalog.ts';
@@ -29,6 +30,7 @@ export type ProcessOptions = {
   /** By pid. */
   readonly programs?: ReadonlyMap<number, string>;
   readonly holdMs?: number;
+  readonly isFirst?: boolean;
   readonly attemptsMax?: number;
 };
 
@@ -97,6 +99,7 @@ export class RecallWorld {
       library: async () => this.backup.tools.library,
       asker: options.asker ?? decliningAsker,
       hashes,
+      inhibitor: noInhibitor,
       programs: { nameOf: (pid) => options.programs?.get(pid) ?? 'cp' },
       processes,
       clock,
@@ -104,6 +107,7 @@ export class RecallWorld {
       settings: {
         attemptsMax: options.attemptsMax ?? 5,
         holdMs: options.holdMs ?? 30_000,
+        isFirst: options.isFirst ?? false,
         refused: REFUSED_DEFAULT,
         budgetBytes: options.budgetBytes ?? Number.POSITIVE_INFINITY,
       },

@@ -1,5 +1,5 @@
 /** What a cartridge carries when it closes: a copy of the catalog, and what the run was still to store. */
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
@@ -9,6 +9,7 @@ import { Jobs } from '../../src/catalog/jobs.ts';
 import { Media } from '../../src/catalog/media.ts';
 import { ownProcess } from '../../src/catalog/writers.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
+import { restoreByScript } from '../sim/by-script.ts';
 import { checkArchives } from '../sim/check-archives.ts';
 import { catalogIn, entriesOf, journalOf, ownMembers, streamsOn } from '../sim/media-streams.ts';
 import { differences, makeRichTree, randomBytes } from '../sim/rich-tree.ts';
@@ -108,25 +109,58 @@ describe.each([1, 2])('a run over several cartridges, %d at a time', (copies) =>
   });
 });
 
-test('what is gone is told by every cartridge that closes', async () => {
+test('what is gone or moved is told by every cartridge that closes: bytes keep a name', async () => {
   const world = await BackupWorld.make({
     cartridges: 8,
     capacityBytes: 16 * 2 ** 20,
     config: CONFIG,
   });
-  writeFileSync(join(world.source, 'gone'), 'soon');
+  const at = (name: string) => join(world.source, name);
+  writeFileSync(at('gone'), 'soon');
+  writeFileSync(at('z before'), randomBytes(seededRandom(1), 300_000));
   await world.backup();
-  rmSync(join(world.source, 'gone'));
+  await world.sim.clock.sleepMs(60_000, new AbortController().signal);
+  rmSync(at('gone'));
+  renameSync(at('z before'), at('z moved'));
   makeTree(world.source);
   const report = await world.backup();
   expect(report.media.length).toBeGreaterThanOrEqual(3);
+  let isTold = false;
   for (const { journals, barcode } of await shelf(world, report.media)) {
-    const gone = journals.flatMap(entriesOf).filter(({ change }) => change === 'gone');
+    const told = (which: string) =>
+      journals.flatMap(entriesOf).filter(({ change, path }) => change === which && path !== '/');
     expect(
-      gone.map(({ path }) => path),
+      told('gone')
+        .map(({ path }) => path)
+        .toSorted(),
       barcode,
-    ).toEqual([rawOf(join(world.source, 'gone'))]);
+    ).toEqual([rawOf(at('gone')), rawOf(at('z before'))].toSorted());
+    // Told once for good, by whichever archive has its line: no cartridge closes before without it.
+    isTold ||= told('moved').length > 0;
+    expect(isTold, barcode).toBe(true);
+    for (const { from, hash, copies } of told('moved')) {
+      expect([from, hash?.length, copies.length]).toEqual([rawOf(at('z before')), 32, 1]);
+    }
   }
+});
+
+test('with all cartridges but the first closed one lost, restore.sh brings what it can name', async () => {
+  const world = await BackupWorld.make({
+    cartridges: 8,
+    capacityBytes: 16 * 2 ** 20,
+    config: CONFIG,
+  });
+  const at = (name: string) => join(world.source, name);
+  writeFileSync(at('z before'), 'the bytes of something moved');
+  await world.backup();
+  await world.sim.clock.sleepMs(60_000, new AbortController().signal);
+  renameSync(at('z before'), at('z moved'));
+  makeTree(world.source);
+  const [first, ...lost] = (await world.backup()).media;
+  for (const barcode of lost) rmSync(join(world.sim.directory, `${barcode}.tap`));
+  const target = await restoreByScript(world, first, [world.source]);
+  expect(readFileSync(join(target, at('z moved')), 'utf8')).toBe('the bytes of something moved');
+  expect(readdirSync(join(target, world.source)).length).toBeGreaterThan(10);
 });
 
 test('a copy is due when the journals since the last have grown to a tenth of it', async () => {

@@ -155,7 +155,11 @@ test('a job that begins meanwhile may need what is there', async () => {
     return library.attach(...where);
   };
   const busy = new Proxy(library, {
-    get: (target, name) => (name === 'attach' ? attach : Reflect.get(target, name).bind(target)),
+    get: (target, name) => {
+      if (name === 'attach') return attach;
+      const member = Reflect.get(target, name);
+      return typeof member === 'function' ? member.bind(target) : member;
+    },
   });
   await expectRefused(world, erase(world, { library: busy }), /job 2 runs, or has run meanwhile/);
 });

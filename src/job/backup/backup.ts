@@ -17,6 +17,7 @@ import type { Source } from '../../catalog/sources.ts';
 import type { ArchiveConfig, BackupConfig } from '../../config.ts';
 import { HashPool } from '../../hash/pool.ts';
 import type { PlanLimits } from '../../pack/limits.ts';
+import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
 import { changePolicyOf, filterOf, parseSourceOptions } from '../source-options.ts';
 import { beginDryRun, beginJob } from './begin.ts';
@@ -73,6 +74,8 @@ export type BackupTools = {
   /** Whether the processor has instructions for SHA-256. */
   hasSha256(): boolean;
   label(barcode: string, pool: string, signal: AbortSignal): Promise<Medium>;
+  /** Lets recalls have the drives between archives; left out, nobody has them before the end. */
+  readonly handover?: DriveHandover;
 };
 
 /** Slabs take a part of the memory limit; the catalog's cache, heads and the program itself the rest. */

@@ -16,6 +16,7 @@ import {
 } from '../../domain/generation.ts';
 import { defaultMarginBytes, roomBytes } from '../../pack/limits.ts';
 import type { MediumRoom } from '../../pack/place.ts';
+import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
 import { Tape } from '../../storage/tape.ts';
 import type { CopyTarget } from './open-archive.ts';
@@ -34,6 +35,8 @@ export type MediaTools = {
   readonly autoLabel: boolean;
   /** Read back what was written before a medium leaves its drive. */
   readonly verify: boolean;
+  /** Who may have the drives between two archives; undefined: nobody. */
+  readonly handover: DriveHandover | undefined;
   /** Whether to wait for drives that other processes have. */
   readonly isPatient: boolean;
   /** Drives are waited for: why, and undefined when the waiting is over. */
@@ -73,6 +76,7 @@ export class MediaSet {
   readonly #proofs = new Map<number, ArchiveProof[]>();
   readonly #toldBytes = new Map<string, number>();
   #isSmaller = false;
+  #hasChanger = false;
 
   constructor(tools: MediaTools) {
     this.#tools = tools;
@@ -184,6 +188,17 @@ export class MediaSet {
       targets.push(this.#attached.get(barcode) ?? (await this.#attach(barcode, signal)));
     }
     return targets;
+  }
+
+  /** Between two archives: whoever waits for files has the drives for a while, if any are held. */
+  async handOver(signal: AbortSignal): Promise<void> {
+    const { handover, onWait } = this.#tools;
+    if (this.#attached.size === 0) return;
+    const letGo = async () => {
+      await this.verify(signal);
+      await this.close();
+    };
+    await handover?.between({ hasChanger: this.#hasChanger, letGo, onWait }, signal);
   }
 
   /** After a failure the medium is not written again in this run; a bad one is marked. */
@@ -369,6 +384,7 @@ export class MediaSet {
   async #present(signal: AbortSignal): Promise<ReadonlySet<string>> {
     const { library, media, autoLabel, pool } = this.#tools;
     const status = await library.status(signal);
+    this.#hasChanger = status.changer !== null;
     if (!status.changer) return new Set(media.list().map(({ barcode }) => barcode));
     const present = new Set<string>();
     for (const { barcode } of status.cartridges) {

@@ -75,25 +75,31 @@ export function closeRun(
 }
 
 /**
- * What no archive tells of yet, as a cartridge has it that closes while the run goes on. Nothing of it is tied to the
- * archive: its own journal will tell of each as it was stored.
+ * What no archive tells of yet, as a cartridge has it that closes while the run goes on: what needs no member as it is, all
+ * else as planned. Nothing of it is tied to the archive: another journal will tell of each again, as it was stored.
  */
 export function addUntold(
   sink: JournalSink,
   { catalog, run, job }: { readonly catalog: Catalog; readonly run: Run; readonly job: Job },
 ): void {
-  const foreign = foreignHosts(catalog, job);
+  const facts = { contents: new Contents(catalog), foreign: foreignHosts(catalog, job) };
   for (const row of run.entries('untold')) {
     const { inode, path } = row;
-    const host = foreign.get(row.hostId);
-    if (!inode) sink.addEntry({ change: 'gone', path, attributes: GONE, copies: [], host });
+    if (!inode || !isToBeStored(row)) addRow(sink, row, facts);
     else {
       const { sourceInode } = inode;
       const group = sourceInode.links > 1 ? inode.inodeId : undefined;
-      const facts = { attributes: inode, inode: sourceInode, group, host, from: row.movedFrom };
-      sink.addEntry({ change: 'planned', path, copies: [], ...facts });
+      const host = facts.foreign.get(row.hostId);
+      const told = { attributes: inode, inode: sourceInode, group, host, from: row.movedFrom };
+      sink.addEntry({ change: 'planned', path, copies: [], ...told });
     }
   }
+}
+
+/** A member of its own is to come, or the bytes of another name. */
+function isToBeStored({ change, inode, isWaiting }: PendingEntry): boolean {
+  const isOfFile = inode?.type === 'file' && inode.sizeBytes > 0;
+  return isWaiting || (!isOfFile && (change === 'new' || change === 'changed'));
 }
 
 /** Media that hold archives: restore.sh asks for them. */
@@ -119,32 +125,32 @@ function foreignHosts(catalog: Catalog, job: Job): ReadonlyMap<number, Raw> {
   return new Map(others.map(({ id, name }) => [id, rawOf(name)]));
 }
 
+type RowFacts = { readonly contents: Contents; readonly foreign: ReadonlyMap<number, Raw> };
+
 /** Rows that no archive carries yet. */
-function addRows(
-  sink: JournalSink,
-  rows: Iterable<PendingEntry>,
-  { contents, foreign }: { contents: Contents; foreign: ReadonlyMap<number, Raw> },
-): void {
-  for (const row of rows) {
-    const { inode } = row;
-    const host = foreign.get(row.hostId);
-    if (!inode) {
-      sink.addEntry({ change: 'gone', path: row.path, attributes: GONE, copies: [], host });
-      continue;
-    }
-    const located = locateContent(contents, inode.contentId);
-    sink.addEntry({
-      change: lineChange(row),
-      path: row.path,
-      attributes: inode,
-      hash: inode.type === 'file' ? located?.hash : undefined,
-      copies: located?.copies ?? [],
-      inode: inode.sourceInode,
-      group: inode.sourceInode.links > 1 ? inode.inodeId : undefined,
-      from: row.movedFrom,
-      host,
-    });
+function addRows(sink: JournalSink, rows: Iterable<PendingEntry>, facts: RowFacts): void {
+  for (const row of rows) addRow(sink, row, facts);
+}
+
+function addRow(sink: JournalSink, row: PendingEntry, { contents, foreign }: RowFacts): void {
+  const { inode } = row;
+  const host = foreign.get(row.hostId);
+  if (!inode) {
+    sink.addEntry({ change: 'gone', path: row.path, attributes: GONE, copies: [], host });
+    return;
   }
+  const located = locateContent(contents, inode.contentId);
+  sink.addEntry({
+    change: lineChange(row),
+    path: row.path,
+    attributes: inode,
+    hash: inode.type === 'file' ? located?.hash : undefined,
+    copies: located?.copies ?? [],
+    inode: inode.sourceInode,
+    group: inode.sourceInode.links > 1 ? inode.inodeId : undefined,
+    from: row.movedFrom,
+    host,
+  });
 }
 
 /** A journal calls new or changed only what is a member of its own name; see FORMAT.md section 5.1. */

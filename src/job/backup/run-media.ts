@@ -5,6 +5,7 @@ import type { Catalog } from '../../catalog/catalog.ts';
 import { Media, type Medium } from '../../catalog/media.ts';
 import type { ArchiveConfig, BackupConfig } from '../../config.ts';
 import { FORMAT_BOUNDS, type PlanLimits, planLimits, roundUp } from '../../pack/limits.ts';
+import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
 import { closingReserve } from './closing-reserve.ts';
 import { MediaSet, type MediaTools } from './media-set.ts';
@@ -25,6 +26,7 @@ export type RunMediaTools = {
   readonly archive: ArchiveConfig;
   readonly backup: BackupConfig;
   label(barcode: string, pool: string, signal: AbortSignal): Promise<Medium>;
+  readonly handover?: DriveHandover;
 };
 
 /** Archives that the clock or a warning ends early: their openings and digests, which the plan does not know of. */
@@ -38,6 +40,7 @@ export function mediaSetOf(
   const { catalog, library, clock, backup, archive } = tools;
   return new MediaSet({
     ...listeners,
+    handover: tools.handover,
     library,
     clock,
     media: new Media(catalog),

@@ -161,6 +161,7 @@ export class Writer {
       while (step) {
         assert(step.kind === 'begin', 'archives follow each other');
         signal.throwIfAborted();
+        await this.#tools.media.handOver(signal);
         const outcome = await this.#archive(step.media, steps, { endOfRun, signal });
         if (outcome === 'again') return 'again';
         step = outcome;

@@ -6,6 +6,7 @@
  * tables on disk; in memory is what is being read.
  */
 import { strict as assert } from 'node:assert';
+import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import { type Raw, rawText } from '../../base/raw.ts';
 import type { Archives } from '../../catalog/archives.ts';
@@ -29,7 +30,10 @@ export type FetchTools = {
   readonly media: Media;
   readonly library: Library;
   readonly target: TargetTree;
+  readonly clock: Clock;
   onMedium(barcode: string): void;
+  /** Others have all drives. */
+  onWait(reason: string): void;
   /** A file that has all its bytes, proven: it is to get its attributes and its name. Takes the file over. */
   onWhole(entry: NamedInode, file: TargetFile): void;
   /** Its bytes are not to be had; told of each name that wants them. */
@@ -44,6 +48,11 @@ const COPY_BYTES = 2 ** 20;
 const DRIVE_FAILURES_MAX = 3;
 /** Contents that are there are told to the table in one go. */
 const DONE_MAX = 256;
+
+/** Others have it now. */
+const BUSY: ReadonlySet<string> = new Set(['DRIVE_BUSY', 'LIBRARY_BUSY']);
+/** How often drives are asked for that others have. */
+const BUSY_POLL_MS = 2000;
 
 export class Fetcher {
   readonly #tools: FetchTools;
@@ -107,7 +116,8 @@ export class Fetcher {
     if (medium?.uuid === undefined || this.#offline.has(barcode)) return;
     let tape: Tape;
     try {
-      tape = await Tape.attach(library, { barcode, uuid: medium.uuid }, signal);
+      const { uuid } = medium;
+      tape = await this.#patiently(() => Tape.attach(library, { barcode, uuid }, signal), signal);
     } catch (error) {
       this.#passOver(barcode, error);
       return;
@@ -119,6 +129,20 @@ export class Fetcher {
       this.#passOver(barcode, error);
     } finally {
       await tape.close();
+    }
+  }
+
+  /** Drives and changers that other processes have are waited for: recalls and backups give them up after a while. */
+  async #patiently<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    for (let isTold = false; ; isTold = true) {
+      try {
+        return await step();
+      } catch (error) {
+        const isBusy = error instanceof CodedError && BUSY.has(error.code);
+        if (!isBusy) throw error;
+        if (!isTold) this.#tools.onWait(error.message);
+        await this.#tools.clock.sleepMs(BUSY_POLL_MS, signal);
+      }
     }
   }
 
@@ -310,7 +334,8 @@ export class Fetcher {
   }
 
   async #present(signal: AbortSignal): Promise<ReadonlySet<string>> {
-    const status = await this.#tools.library.status(signal);
+    const { library } = this.#tools;
+    const status = await this.#patiently(() => library.status(signal), signal);
     if (!status.changer) return new Set(this.#tools.media.list().map(({ barcode }) => barcode));
     return new Set(status.cartridges.flatMap(({ barcode }) => barcode ?? []));
   }

@@ -40,6 +40,8 @@ export type RestoreFailure = {
 export type RestoreEvent =
   | { readonly event: 'plan'; readonly plan: RestorePlan }
   | { readonly event: 'medium'; readonly barcode: string }
+  /** Others have all drives: why, in a sentence. */
+  | { readonly event: 'waiting'; readonly reason: string }
   | { readonly event: 'file'; readonly path: string; readonly bytes: number }
   | ({ readonly event: 'failure' } & RestoreFailure)
   | { readonly event: 'warning'; readonly message: string };

@@ -120,7 +120,9 @@ class RestoreJob {
       media: this.#media,
       library,
       target: this.#target,
+      clock: tools.clock,
       onMedium: (barcode) => this.#tally.medium(barcode),
+      onWait: (reason) => this.#listen({ event: 'waiting', reason }),
       onWhole: (entry, file) => this.#finishFile(entry, file),
       onLost: (entry, error) => {
         if (entry.inode.sourceInode.links > 1) this.#links.markLost(entry.inode.inodeId);

@@ -35,6 +35,12 @@ for barcode in $(ls "$media"); do
     dd if="$media/$barcode/$file" of="$drive" bs=4096 2>/dev/null
     file=$((file + 1))
   done
+  # What a power cut leaves behind them: the beginning of an archive that no filemark ends, written past the st driver.
+  mt -f "$drive" eod
+  dd if="$media/$barcode/1" of=/tmp/cut bs=4096 count=1 2>/dev/null
+  generic=/dev/$(basename "$(readlink -f /sys/class/scsi_tape/nst0/device/generic)")
+  for _ in 1 2 3; do sg_raw -s 4096 -i /tmp/cut "$generic" 0a 00 00 10 00 00 2>/dev/null; done
+  mt -f "$drive" tell >&2
 done
 mt -f "$drive" rewind
 mt -f "$drive" setblk 0

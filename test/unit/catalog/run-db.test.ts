@@ -105,11 +105,12 @@ test('one process recalls for all until it leaves or dies; drives are asked for 
   b.leaveRecall();
   expect(b.recalls()).toBeUndefined();
 
-  expect(b.ask(5)).toBe(0);
+  const plain = { isFirst: false };
+  expect(b.ask(5, plain)).toBe(0);
   backup.offer(6);
-  expect([b.ask(7), b.ask(8)]).toEqual([1, 1]);
+  expect([b.ask(7, plain), b.ask(8, { isFirst: true })]).toEqual([1, 1]);
   expect(backup.handovers()).toEqual([
-    { holder: 'c', sinceMs: 6, wantedBy: 'b', wantedMs: 7, grantedMs: undefined },
+    { holder: 'c', sinceMs: 6, wantedBy: 'b', wantedMs: 7, isFirst: true, grantedMs: undefined },
   ]);
   backup.grant(9);
   expect(b.handovers()[0]?.grantedMs).toBe(9);

@@ -178,6 +178,17 @@ check('nodes that are counted are forgotten one by one, others in silence', asyn
   ]);
 });
 
+check('a flood of forgets is nothing to JavaScript', async (world) => {
+  const tree = silent();
+  await connected(world, tree, ({ kernel }) => {
+    const many = numbers(4000, ...Array.from({ length: 4000 }, (_, node) => [node + 2, 1]).flat());
+    for (let round = 0; round < 100; round += 1)
+      kernel.send({ opcode: OPCODE.BATCH_FORGET, body: many });
+    assert.equal(kernel.errnoOf({ opcode: OPCODE.FLUSH }), ENOSYS);
+  });
+  assert.deepEqual(tree.seen, []);
+});
+
 /** Tells it until the door knows the request: two threads may take the two the other way round. */
 function interrupt(kernel: Kernel, target: number): void {
   for (;;) {

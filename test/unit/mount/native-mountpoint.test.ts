@@ -4,6 +4,7 @@ import {
   chownSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -229,6 +230,20 @@ describe('an ordinary user', () => {
       await server.end;
     }
     expect(mountsIn(path)).toEqual([]);
+  });
+
+  test('is told who may allow it to mount for others', async () => {
+    const allowed = readFileSync('/etc/fuse.conf', 'utf8').match(/^\s*user_allow_other/m) !== null;
+    const path = place();
+    if (!allowed) {
+      const refused = startServer(world, path, 'nobody: for others');
+      await expect(refused).rejects.toThrow(/user_allow_other/);
+      return;
+    }
+    const server = await startServer(world, path, 'nobody: for others');
+    expect(await run('ls', path)).toBe('cached\nlate\n');
+    await run('umount', path);
+    await server.end;
   });
 
   test('is told what the helper says', async () => {

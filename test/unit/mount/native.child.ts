@@ -17,6 +17,7 @@ const [addonPath = '', path = '', deed = '', disk = ''] = args;
 
 const DEEDS: Readonly<Record<string, (reads: number) => void>> = {
   serve: () => {},
+  'for others': () => {},
   exit: () => process.exit(7),
   'exit later': () => {
     setImmediate(() => process.exit(7));
@@ -68,7 +69,8 @@ async function serve(words: string): Promise<void> {
   const cached = { ...late, node: 3, name: 'cached', openFlags: 0 };
   const tree = new Tree(disk === '' ? [late, cached] : [late, cached, served]);
   const mountpoint = rawOf(path);
-  const options = { mountpoint, allowOther: false, clock: systemClock, door };
+  const allowOther = deed === 'for others';
+  const options = { mountpoint, allowOther, clock: systemClock, door };
   tree.port = await mountFuse({ ...options, listener: tree });
   say('mounted');
   const { why } = await tree.ended.promise;

@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Check, mounted, mountsIn, run, start } from './native.check.ts';
-import { ENODATA, OPCODE, reply, Tree } from './native.tree.ts';
+import { ENODATA, ENOENT, OPCODE, reply, Tree } from './native.tree.ts';
 import { ARGUMENTS_CHECKS } from './native-arguments.list.ts';
 import { BYTES_CHECKS } from './native-bytes.list.ts';
 import { ENDS_CHECKS } from './native-ends.list.ts';
@@ -122,6 +122,42 @@ check('a flood of things to forget never waits', async (world) => {
     assert.equal(await run('cat', join(path, 'file')), 'hello\n');
   });
 });
+
+check(
+  'to forget may wait for an answer that is not there: only it does, and unmount ends it',
+  async (world) => {
+    for (const end of ['answer', 'unmount']) {
+      const tree = new Tree([hello, { ...hello, node: 3, name: 'asleep' }]);
+      let held = 0;
+      tree.intercept = ({ opcode, unique, body }) => {
+        if (opcode !== OPCODE.LOOKUP || !body.includes('asleep')) return false;
+        held = unique;
+        return true;
+      };
+      await mounted(world, tree, async ({ path, port }) => {
+        const open = start(
+          'sh',
+          '-c',
+          'exec 3<"$1"; echo; read line; cat <&3',
+          'sh',
+          join(path, 'file'),
+        );
+        await tree.until(() => tree.count(OPCODE.OPEN) === 1);
+        const asleep = start('cat', join(path, 'asleep'));
+        await tree.until(() => held !== 0);
+        // The kernel holds the directory for the lookup, and wants it for itself for this.
+        port.forgetName(1, Buffer.from('file'));
+        open.child.stdin?.end('\n');
+        assert.equal((await open.end).out, '\nhello\n');
+        if (end === 'unmount') return;
+        tree.intercept = () => false;
+        tree.fail(held, ENOENT);
+        assert.match((await asleep.end).errors, /No such file/);
+        assert.equal(await run('cat', join(path, 'file')), 'hello\n');
+      });
+    }
+  },
+);
 
 check('children inherit nothing, and threads take no signals', async (world) => {
   await mounted(world, new Tree([hello]), async () => {

@@ -1,0 +1,219 @@
+import { closeSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { SimClock } from '../../../src/base/clock.ts';
+import { RunDb } from '../../../src/catalog/run-db.ts';
+import { RunStage } from '../../../src/catalog/run-stage.ts';
+import type { RecallContent } from '../../../src/recall/content.ts';
+import { Stage } from '../../../src/recall/stage.ts';
+import { scratchDirectory } from '../../sim/scratch.ts';
+
+const PAGE = 4096;
+
+async function world(limitBytes = 100 * PAGE) {
+  const directory = await scratchDirectory();
+  const clock = new SimClock();
+  const alive = new Set<string>();
+  const start = (name: string, boot = 'boot1') => {
+    const db = RunDb.open(join(directory, 'run.db'));
+    onTestFinished(() => db.close());
+    alive.add(`${boot}:${name}`);
+    const processes = { own: `${boot}:${name}`, isAlive: (other: string) => alive.has(other) };
+    const rows = new RunStage(db);
+    const stage = new Stage({
+      directory: join(directory, 'stage'),
+      limitBytes,
+      rows,
+      clock,
+      processes,
+    });
+    return { stage, rows, end: () => alive.delete(`${boot}:${name}`) };
+  };
+  return { directory: join(directory, 'stage'), clock, start };
+}
+
+const content = (byte: number, sizeBytes = PAGE): RecallContent => ({
+  contentId: byte,
+  hash: Buffer.alloc(32, byte),
+  sizeBytes,
+  segments: undefined,
+  ranges: undefined,
+});
+
+async function put(stage: Stage, what: RecallContent, isAhead = false): Promise<void> {
+  expect(stage.claim(what, { isAhead })).toBe('mine');
+  const file = await stage.create(what);
+  await file.write(Buffer.alloc(what.sizeBytes, what.hash[0]));
+  await stage.complete([{ hash: what.hash, file }]);
+  await file.close();
+}
+
+const names = (directory: string) =>
+  readdirSync(directory)
+    .map((name) => name.slice(0, 2))
+    .toSorted();
+const found = (stage: Stage, what: RecallContent) => {
+  const one = stage.find(what);
+  if (typeof one !== 'object') return one;
+  closeSync(one.descriptor);
+  return 'complete';
+};
+
+test('a file is believed as long as it is what it was, on this boot of the machine', async () => {
+  const { start, directory } = await world();
+  const { stage } = start('a');
+  const one = content(1);
+  expect(found(stage, one)).toBeUndefined();
+  await put(stage, one);
+  expect(found(stage, one)).toBe('complete');
+  expect(found(start('b').stage, one)).toBe('complete');
+  expect(found(start('c', 'boot2').stage, one)).toBe('unproven');
+  const path = join(directory, one.hash.toString('hex'));
+  utimesSync(path, 1, 1);
+  expect(found(stage, one)).toBe('unproven');
+  // Proven again, it is believed again.
+  const descriptor = stage.openFile(one.hash) ?? -1;
+  stage.completeAgain(one.hash, descriptor);
+  closeSync(descriptor);
+  expect(found(stage, one)).toBe('complete');
+});
+
+test('one process fills a content; another takes over when it is gone, and begins anew', async () => {
+  const { start, directory } = await world();
+  const [a, b] = [start('a'), start('b')];
+  const one = content(1);
+  expect(a.stage.claim(one, { isAhead: false })).toBe('mine');
+  const file = await a.stage.create(one);
+  await file.write('half of it, wrong');
+  expect([b.stage.claim(one, { isAhead: false }), found(b.stage, one)]).toEqual([
+    'theirs',
+    'filling',
+  ]);
+  a.end();
+  expect([found(b.stage, one), b.stage.claim(one, { isAhead: false })]).toEqual([
+    undefined,
+    'mine',
+  ]);
+  const anew = await b.stage.create(one);
+  expect((await anew.stat()).size).toBe(PAGE);
+  await b.stage.complete([{ hash: one.hash, file: anew }]);
+  // What the old one still writes goes nowhere.
+  await file.write('late');
+  await a.stage.complete([{ hash: one.hash, file }]);
+  expect(readFileSync(join(directory, one.hash.toString('hex')))).toEqual(Buffer.alloc(PAGE));
+  await Promise.all([file.close(), anew.close()]);
+  expect(b.stage.claim(one, { isAhead: false })).toBe('there');
+});
+
+test('longest unread goes first; what is used here or pinned elsewhere stays', async () => {
+  const { start, directory, clock } = await world(4 * PAGE);
+  const [a, b] = [start('a'), start('b')];
+  for (const byte of [1, 2, 3, 4]) {
+    clock.advanceMs(1000);
+    await put(a.stage, content(byte));
+  }
+  a.stage.use(content(1).hash);
+  b.stage.use(content(2).hash);
+  b.stage.tell();
+  await put(a.stage, content(5));
+  await a.stage.clean();
+  expect(names(directory)).toEqual(['01', '02', '04', '05']);
+  b.stage.release(content(2).hash);
+  clock.advanceMs(1000);
+  b.stage.tell();
+  await put(a.stage, content(6));
+  await put(a.stage, content(7));
+  await a.stage.clean();
+  expect(names(directory)).toEqual(['01', '02', '06', '07']);
+});
+
+test('what is read ahead takes the place of what was read, never of what still is to be', async () => {
+  const { start, directory } = await world(3 * PAGE);
+  const { stage } = start('a');
+  await put(stage, content(1));
+  await put(stage, content(2), true);
+  await put(stage, content(3), true);
+  await put(stage, content(4), true);
+  expect(() => stage.claim(content(5), { isAhead: true })).toThrow(
+    expect.objectContaining({ code: 'STAGE_FULL' }),
+  );
+  await stage.clean();
+  expect(names(directory)).toEqual(['02', '03', '04']);
+  // Whoever waits comes before who may come.
+  await put(stage, content(6));
+  // And what has been read makes room.
+  expect(found(stage, content(4))).toBe('complete');
+  stage.tell();
+  await put(stage, content(7), true);
+  await stage.clean();
+  expect(stage.totalBytes).toBe(3 * PAGE);
+});
+
+test('holes take no room; what is larger than the stage is refused', async () => {
+  const { start } = await world(3 * PAGE);
+  const { stage } = start('a');
+  const sparse = { ...content(1, 1000 * PAGE), ranges: [{ offset: PAGE, lengthBytes: 10 }] };
+  expect(stage.claim(sparse, { isAhead: false })).toBe('mine');
+  expect(stage.totalBytes).toBe(PAGE);
+  expect(() => stage.claim(content(2, 4 * PAGE), { isAhead: false })).toThrow('set [stage] size');
+  expect(stage.totalBytes).toBe(PAGE);
+});
+
+test('leftovers are removed, what is not ours is left alone', async () => {
+  const { start, directory } = await world();
+  const [a, b] = [start('a'), start('b')];
+  await put(a.stage, content(1));
+  expect(a.stage.claim(content(2), { isAhead: false })).toBe('mine');
+  await (await a.stage.create(content(2))).close();
+  expect(b.stage.claim(content(3), { isAhead: false })).toBe('mine');
+  await (await b.stage.create(content(3))).close();
+  for (const name of [`${'9'.repeat(64)}`, `gone-${'8'.repeat(64)}`, 'notes of somebody'])
+    writeFileSync(join(directory, name), 'x');
+  a.end();
+  await b.stage.sweep();
+  expect(names(directory)).toEqual(['01', '03', 'no']);
+  expect(b.stage.totalBytes).toBe(2 * PAGE);
+});
+
+test('a file that vanished is not there', async () => {
+  const { start, directory } = await world();
+  const { stage } = start('a');
+  await put(stage, content(1));
+  const { rmSync } = await import('node:fs');
+  rmSync(join(directory, content(1).hash.toString('hex')));
+  expect(stage.find(content(1))).toBeUndefined();
+  await put(stage, content(1));
+});
+
+test('what another process fills is read by its own file alone, and given up by its filler alone', async () => {
+  const { start } = await world();
+  const [a, b, c] = [start('a'), start('b'), start('c')];
+  const one = content(1);
+  a.stage.claim(one, { isAhead: false });
+  const file = await a.stage.create(one);
+  expect(b.stage.openFilling(one.hash)).toBeUndefined();
+  a.stage.setProven(one.hash, Buffer.from([1]));
+  const seen = b.stage.openFilling(one.hash);
+  expect(seen?.parts).toEqual(Buffer.from([1]));
+  const descriptor = seen?.descriptor ?? -1;
+  expect(b.stage.isCurrent(one.hash, descriptor)).toBe(true);
+  // Taken for dead, though it is not: neither's bytes pass for the other's.
+  a.end();
+  expect(c.stage.claim(one, { isAhead: false })).toBe('mine');
+  const anew = await c.stage.create(one);
+  expect(b.stage.openFilling(one.hash)).toBeUndefined();
+  expect([b.stage.isCurrent(one.hash, descriptor), a.stage.isCurrent(one.hash, file.fd)]).toEqual([
+    false,
+    false,
+  ]);
+  a.stage.abandon(one.hash);
+  a.stage.setProven(one.hash, Buffer.from([1]));
+  expect([c.stage.isCurrent(one.hash, anew.fd), b.stage.openFilling(one.hash)]).toEqual([
+    true,
+    undefined,
+  ]);
+  const again = a.stage.reopen(file.fd);
+  closeSync(again);
+  closeSync(descriptor);
+  await Promise.all([file.close(), anew.close()]);
+});
