@@ -103,6 +103,12 @@ export class RunStage {
     return this.#total.get()?.[0] ?? 0;
   }
 
+  /** Of those that are proven as a whole. */
+  get completeBytes(): number {
+    const filling = "SELECT coalesce(sum(bytes), 0) FROM stage WHERE state = 'filling'";
+    return this.totalBytes - (this.#db.prepare<[number]>(filling).get()?.[0] ?? 0);
+  }
+
   /** @param entry.bytes it takes of the disk; `isAhead`: nobody waits for it yet */
   insert(
     hash: Buffer,

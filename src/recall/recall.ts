@@ -21,6 +21,7 @@ import { type Caller, Entry } from './entry.ts';
 import type { Fill, Prover } from './fill.ts';
 import type { Programs, StormGuard } from './guard.ts';
 import type { Loop } from './loop.ts';
+import { OpenedContent, type ReadOptions, type ReadPlace } from './opened.ts';
 import type { Presence } from './presence.ts';
 import type { Stage } from './stage.ts';
 import type { ContentState, States } from './state.ts';
@@ -52,13 +53,6 @@ export type Server = {
   readonly loop: Loop;
   readonly states: States;
   filling(contentId: number): Fill | undefined;
-};
-
-export type ReadOptions = {
-  /** Refused where waiting would be needed. */
-  readonly isNonBlocking: boolean;
-  readonly caller: Caller;
-  readonly signal: AbortSignal;
 };
 
 /** How often it is looked what another process has brought; and told what was read. */
@@ -170,11 +164,7 @@ export class Recall {
   }
 
   /** @internal */
-  async read(
-    { entry, place }: { readonly entry: Entry; readonly place: TreePlace | undefined },
-    range: DataRange,
-    options: ReadOptions,
-  ): Promise<number> {
+  async read({ entry, place }: ReadPlace, range: DataRange, options: ReadOptions): Promise<number> {
     options.signal.throwIfAborted();
     if (entry.readable(range) === undefined) await this.#look(entry, options.signal);
     const known = entry.readable(range);
@@ -371,53 +361,6 @@ export class Recall {
     this.#tidying ??= tidy().finally(() => {
       this.#tidying = undefined;
     });
-  }
-}
-
-/** One open of a content. */
-export class OpenedContent {
-  readonly #recall: Recall;
-  /** Undefined for a content that was never completed. */
-  readonly #entry: Entry | undefined;
-  readonly #place: TreePlace | undefined;
-  #isOpen = true;
-
-  /** @internal */
-  constructor(
-    recall: Recall,
-    of: { readonly entry: Entry | undefined; readonly place: TreePlace | undefined },
-  ) {
-    this.#recall = recall;
-    this.#entry = of.entry;
-    this.#place = of.place;
-  }
-
-  /** Descriptor of a file with all bytes at their own offsets; valid until `close`. Undefined while it is not staged. */
-  get file(): number | undefined {
-    return this.#entry?.file;
-  }
-
-  /** Told once, when `file` becomes defined. */
-  onStaged(listener: () => void): void {
-    this.#entry?.onStaged(listener);
-  }
-
-  /**
-   * Resolves when the bytes of the range are proven, with a descriptor they can be read from; valid until `close`.
-   * @throws CodedError RECALL_REFUSED, MEDIUM_OFFLINE, MEDIUM_UNREADABLE, STAGE_FULL, STAGE_FAILED; the abort reason
-   */
-  async read(range: DataRange, options: ReadOptions): Promise<number> {
-    assert(this.#isOpen, 'a content is read while it is open');
-    if (!this.#entry) {
-      throw new CodedError('MEDIUM_UNREADABLE', 'this file was never stored as a whole');
-    }
-    return this.#recall.read({ entry: this.#entry, place: this.#place }, range, options);
-  }
-
-  close(): void {
-    assert(this.#isOpen, 'a content is closed once');
-    this.#isOpen = false;
-    if (this.#entry) this.#recall.leave(this.#entry);
   }
 }
 

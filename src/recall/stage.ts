@@ -22,8 +22,9 @@ import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { CodedError, errnoOf } from '../base/errors.ts';
 import type { Processes } from '../catalog/run-db.ts';
-import type { Claim, FileFacts, RunStage } from '../catalog/run-stage.ts';
+import type { Claim, RunStage } from '../catalog/run-stage.ts';
 import { diskBytes, type RecallContent } from './content.ts';
+import { factsOf, isSame } from './file-facts.ts';
 
 export type StageTools = {
   /** Made where there is none. */
@@ -43,13 +44,15 @@ const GONE = 'gone-';
 const NAME = /^[0-9a-f]{64}$/;
 /** What was read ahead is kept so long for who comes to read it. */
 const AHEAD_KEPT_MS = 3_600_000;
-const NS_PER_SECOND = 1_000_000_000n;
+/** After a full disk the stage grows no more for so long. */
+const LOWERED_MS = 10 * 60_000;
 
 export class Stage {
   readonly directory: string;
   readonly #tools: StageTools;
   readonly #boot: string;
-  #limitBytes: number;
+  /** What the disk could take when it was full; undefined when that is long ago. */
+  #lowered: { readonly limitBytes: number; readonly atMs: number } | undefined;
   /** Users of each file in this process. */
   readonly #users = new Map<string, { readonly hash: Buffer; count: number; isTold: boolean }>();
   /** Read since the table was told last. */
@@ -62,13 +65,16 @@ export class Stage {
   constructor(tools: StageTools) {
     this.#tools = tools;
     this.directory = tools.directory;
-    this.#limitBytes = tools.limitBytes;
     this.#boot = tools.processes.own.split(':')[0] ?? '';
     this.#attempt(() => mkdirSync(this.directory, { recursive: true, mode: 0o700 }));
   }
 
+  /** As the config has it, or less for a while after the disk was full. */
   get limitBytes(): number {
-    return this.#limitBytes;
+    const { limitBytes, clock } = this.#tools;
+    if (!this.#lowered) return limitBytes;
+    if (clock.monotonicMs() - this.#lowered.atMs > LOWERED_MS) this.#lowered = undefined;
+    return Math.min(limitBytes, this.#lowered?.limitBytes ?? limitBytes);
   }
 
   get totalBytes(): number {
@@ -171,6 +177,8 @@ export class Stage {
     const path = this.pathOf(hash);
     const make = () => open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o400);
     try {
+      // What had to go for it takes its room until it is removed.
+      await this.clean();
       const file = await make().catch((error: unknown) => {
         if (errnoOf(error) !== 'EEXIST') throw error;
         this.#putAway(hash);
@@ -301,8 +309,11 @@ export class Stage {
         cause: error,
       });
     }
-    this.#limitBytes = Math.min(this.#limitBytes, Math.floor(this.totalBytes * FULL_SHARE));
-    const sentence = `the disk of the stage ${this.directory} is full; it is kept smaller from now on; make room, or set [stage] directory`;
+    // With nothing there to make room, it is others who fill the disk: to keep smaller would help nobody.
+    const { rows, clock } = this.#tools;
+    const limitBytes = rows.completeBytes;
+    if (limitBytes > 0) this.#lowered = { limitBytes, atMs: clock.monotonicMs() };
+    const sentence = `the disk of the stage ${this.directory} is full; it is kept smaller for a while; make room, or set [stage] directory`;
     return new CodedError('STAGE_FULL', sentence, { path: this.directory, errno, cause: error });
   }
 
@@ -318,29 +329,29 @@ export class Stage {
 
   #makeRoom(bytes: number, isAhead: boolean): void {
     const { rows, clock } = this.#tools;
-    if (bytes > this.#limitBytes) throw this.#tooSmall(bytes);
+    if (bytes > this.limitBytes) throw this.#tooSmall(bytes);
     const nowMs = clock.nowMs();
     const turns = isAhead
       ? [() => rows.victims('used', 0), () => rows.victims('ahead', nowMs - AHEAD_KEPT_MS)]
       : [() => rows.victims('used', 0), () => rows.victims('ahead', Number.MAX_SAFE_INTEGER)];
     for (const victims of turns) {
-      while (rows.totalBytes + bytes > this.#limitBytes) {
+      while (rows.totalBytes + bytes > this.limitBytes) {
         const found = victims().filter(({ hash }) => !this.#users.has(hash.toString('hex')));
         if (found.length === 0) break;
         for (const { hash } of found) {
-          if (rows.totalBytes + bytes <= this.#limitBytes) break;
+          if (rows.totalBytes + bytes <= this.limitBytes) break;
           this.#putAway(hash);
           rows.remove(hash);
         }
       }
     }
-    if (rows.totalBytes + bytes > this.#limitBytes) throw this.#tooSmall(bytes);
+    if (rows.totalBytes + bytes > this.limitBytes) throw this.#tooSmall(bytes);
   }
 
   #tooSmall(bytes: number): CodedError {
     return new CodedError(
       'STAGE_FULL',
-      `the stage ${this.directory} may hold ${this.#limitBytes} bytes, of which ${this.totalBytes} are in use; ${bytes} more do not fit; set [stage] size`,
+      `the stage ${this.directory} may hold ${this.limitBytes} bytes, of which ${this.totalBytes} are in use; ${bytes} more do not fit; set [stage] size`,
       { path: this.directory },
     );
   }
@@ -373,28 +384,4 @@ export class Stage {
       throw this.failure(error);
     }
   }
-}
-
-/** Of what was in the stage when the disk was full: others need some of it too. */
-const FULL_SHARE = 0.9;
-
-function factsOf(descriptor: number): FileFacts {
-  const { size, mtimeNs, ctimeNs } = fstatSync(descriptor, { bigint: true });
-  return {
-    sizeBytes: Number(size),
-    mtimeS: Number(mtimeNs / NS_PER_SECOND),
-    mtimeNs: Number(mtimeNs % NS_PER_SECOND),
-    ctimeS: Number(ctimeNs / NS_PER_SECOND),
-    ctimeNs: Number(ctimeNs % NS_PER_SECOND),
-  };
-}
-
-function isSame(a: FileFacts, b: FileFacts): boolean {
-  return (
-    a.sizeBytes === b.sizeBytes &&
-    a.mtimeS === b.mtimeS &&
-    a.mtimeNs === b.mtimeNs &&
-    a.ctimeS === b.ctimeS &&
-    a.ctimeNs === b.ctimeNs
-  );
 }

@@ -38,6 +38,8 @@ export class Sweeper {
   /** What it will not be read on: its copy has failed. */
   readonly #broken = new Set<RecallRun>();
   #lookedMs: number;
+  /** When it was last asked whether others' turn has come. */
+  #judgedMs = Number.NEGATIVE_INFINITY;
 
   constructor(tools: SweeperTools, tape: Tape, at: { medium: Medium; signal: AbortSignal }) {
     this.#tools = tools;
@@ -153,7 +155,12 @@ export class Sweeper {
     await this.#tools.refresh();
   }
 
+  /** Looked at once a second: it goes over all that is wanted. */
   #isOver(): boolean {
-    return this.#signal.aborted || this.#tools.isOver(this.#mediumId);
+    if (this.#signal.aborted) return true;
+    const nowMs = this.#tools.clock.monotonicMs();
+    if (nowMs - this.#judgedMs < LOOK_MS) return false;
+    this.#judgedMs = nowMs;
+    return this.#tools.isOver(this.#mediumId);
   }
 }

@@ -370,13 +370,22 @@ export class MediaSet {
     );
   }
 
+  /** Before the end of a medium no plan goes there: half of the margin that it keeps. */
+  spareBytes(mediumId: number): number {
+    return Math.floor(this.#marginOf(this.#tools.media.get(mediumId)) / 2);
+  }
+
+  #marginOf({ poolId, capacityBytes }: Medium): number {
+    const pool = this.#tools.media.pools().find(({ id }) => id === poolId);
+    return pool?.marginBytes ?? defaultMarginBytes(capacityBytes);
+  }
+
   #roomOf(medium: Medium): number {
-    const pool = this.#tools.media.pools().find(({ id }) => id === medium.poolId);
     return roomBytes({
       targetFillBytes: Math.floor(medium.capacityBytes * TARGET_FILL_SHARE),
       writtenBytes: medium.writtenBytes,
       remainingBytes: medium.capacityBytes - medium.writtenBytes,
-      marginBytes: pool?.marginBytes ?? defaultMarginBytes(medium.capacityBytes),
+      marginBytes: this.#marginOf(medium),
     });
   }
 

@@ -27,6 +27,7 @@ import type { ReadAhead } from './read-ahead.ts';
 import { closeRun, type RunEnd, runLine } from './run-journal.ts';
 import { Setbacks } from './setbacks.ts';
 import { SplitFiles } from './split-files.ts';
+import { StagingArea, type StagingTools } from './stream-way.ts';
 
 export type WriteTools = {
   readonly catalog: Catalog;
@@ -40,6 +41,7 @@ export type WriteTools = {
   readonly digester: Digester;
   readonly sha256: boolean;
   readonly spoolDirectory: string;
+  readonly staging: Pick<StagingTools, 'mode' | 'directory' | 'bytesMax'>;
   /** By the media there are now. */
   limits(): PlanLimits;
   readonly copies: number;
@@ -78,6 +80,7 @@ export class Writer {
   readonly #failed = new Set<number>();
   readonly #feeder = new Feeder();
   readonly #closing: Closing;
+  readonly #staging: StagingArea;
   /** A wish to stop is heard between files: an archive that is begun is ended properly. */
   readonly #steady = new AbortController().signal;
   #sequence: number;
@@ -89,6 +92,8 @@ export class Writer {
     this.#setbacks = new Setbacks(tools);
     this.#split = new SplitFiles(tools.run.adoptParts(tools.policy));
     this.#closing = new Closing(tools);
+    const spareBytes = (mediumId: number) => tools.media.spareBytes(mediumId);
+    this.#staging = new StagingArea({ ...tools, ...tools.staging, spareBytes });
     this.#sequence = sequenceBefore;
   }
 
@@ -289,6 +294,7 @@ export class Writer {
       digester,
       sha256,
       spoolDirectory,
+      staging: this.#staging,
       onCopyFailure: (mediumId: number, error: CodedError) => this.#setbacks.note(mediumId, error),
       onEntry: (outcome: EntryOutcome) => {
         const { inodeId } = outcome.entry.inode;
