@@ -2,7 +2,7 @@
  * An ordinary user with a state directory of his own: fusermount3 mounts for him, and takes away what is dead. In a namespace where
  * /dev/fuse is open to everybody, as distributions have it and containers do not.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Namespace } from './namespace.ts';
@@ -30,6 +30,7 @@ beforeAll(async () => {
       uid: NOBODY,
     },
   );
+  chmodSync(shelf.directory, 0o755);
   source = shelf.folder('source');
   for (const name of ['a', 'b', 'c']) writeFileSync(join(source, name), `${name}\n`);
   await shelf.ok('source', 'add', source);
@@ -50,7 +51,7 @@ test('he mounts, reads and unmounts; nobody else sees anything, not even root', 
   expect([root.exit, root.stderr]).toEqual([2, expect.stringContaining('Permission denied')]);
   const table = readFileSync(namespace.mountTable, 'latin1').split('\n');
   const line = table.find((one) => one.includes(` ${mounted.at} `));
-  for (const option of ['ro', 'nosuid', 'nodev']) expect(line).toMatch(`\\b${option}\\b`);
+  for (const option of ['ro', 'nosuid', 'nodev']) expect(line?.split(/[ ,]/)).toContain(option);
   await shelf.unmount(mounted);
   expect(await shelf.mounts()).toEqual([]);
 });
@@ -60,7 +61,7 @@ test('killed, it is mounted over; busy, it is taken away by force only', async (
   const holder = startReader(['flock', '--no-fork', lock, 'sleep', '1d']);
   const first = await shelf.mount('again');
   const read = () => startReader(asUser('cat', join(first.at, source, 'b')));
-  const [one] = [read()];
+  const one = read();
   await untilAllWait([one]);
   process.kill(first.pid, 'SIGKILL');
   await expectSoon([one], ({ exit }) => expect(exit).toBe(1));

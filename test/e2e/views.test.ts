@@ -1,5 +1,6 @@
 /** What a mount shows: the live tree as other processes' backups change it, deleted files, a snapshot, another host. */
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Mounted, Shelf, until } from './program.ts';
@@ -29,7 +30,7 @@ afterAll(() => shelf.close());
 test('the live tree follows a backup by another process', async () => {
   const at = join(live.at, source);
   expect(readdirSync(at).sort()).toEqual(['goes', 'stays']);
-  expect(readFileSync(join(at, 'stays'), 'utf8')).toBe('first');
+  expect(await readFile(join(at, 'stays'), 'utf8')).toBe('first');
   expect(statSync(join(at, 'comes'), { throwIfNoEntry: false })).toBe(undefined);
   rmSync(join(source, 'goes'));
   writeFileSync(join(source, 'stays'), 'second, and longer');
@@ -40,8 +41,8 @@ test('the live tree follows a backup by another process', async () => {
   await until(() => statSync(join(at, 'comes'), { throwIfNoEntry: false }) !== undefined, 'comes');
   await until(() => statSync(join(at, 'stays')).size === 'second, and longer'.length, 'grows');
   expect(readdirSync(at).sort()).toEqual(['comes', 'stays']);
-  expect(readFileSync(join(at, 'stays'), 'utf8')).toBe('second, and longer');
-  expect(readFileSync(join(at, 'comes', 'new'), 'utf8')).toBe('new');
+  expect(await readFile(join(at, 'stays'), 'utf8')).toBe('second, and longer');
+  expect(await readFile(join(at, 'comes', 'new'), 'utf8')).toBe('new');
 });
 
 test('snapshots stay as they were, in their folder and as the whole of a mount', async () => {
@@ -49,13 +50,13 @@ test('snapshots stay as they were, in their folder and as the whole of a mount',
   const mounted = await shelf.mount('first', '--view', first);
   for (const root of [join(live.at, '.snapshots', first), mounted.at]) {
     expect(readdirSync(join(root, source)).sort()).toEqual(['goes', 'stays']);
-    expect(readFileSync(join(root, source, 'stays'), 'utf8')).toBe('first');
+    expect(await readFile(join(root, source, 'stays'), 'utf8')).toBe('first');
   }
   expect(readdirSync(join(live.at, '.snapshots', second, source)).sort()).toEqual([
     'comes',
     'stays',
   ]);
-  const latest = readFileSync(join(live.at, '.snapshots', 'latest', source, 'stays'), 'utf8');
+  const latest = await readFile(join(live.at, '.snapshots', 'latest', source, 'stays'), 'utf8');
   expect(latest).toBe('second, and longer');
   await shelf.unmount(mounted);
 });
@@ -63,12 +64,14 @@ test('snapshots stay as they were, in their folder and as the whole of a mount',
 test('deleted files are shown where it is asked for, and read', async () => {
   const all = await shelf.mount('all', '--view', 'all');
   expect(readdirSync(join(all.at, source)).sort()).toEqual(['comes', 'goes', 'stays']);
-  expect(readFileSync(join(all.at, source, 'goes'), 'utf8')).toBe('gone soon');
+  expect(await readFile(join(all.at, source, 'goes'), 'utf8')).toBe('gone soon');
   const deleted = join(live.at, '.shelfs', 'deleted', source);
   expect(readdirSync(deleted)).toEqual(['goes']);
-  expect(readFileSync(join(deleted, 'goes'), 'utf8')).toBe('gone soon');
+  expect(await readFile(join(deleted, 'goes'), 'utf8')).toBe('gone soon');
   const versions = join(live.at, '.shelfs', 'versions', source, 'stays');
-  const texts = readdirSync(versions).map((name) => readFileSync(join(versions, name), 'utf8'));
+  const texts = await Promise.all(
+    readdirSync(versions).map((name) => readFile(join(versions, name), 'utf8')),
+  );
   expect(texts.sort()).toEqual(['first', 'second, and longer']);
   await shelf.unmount(all);
 });
@@ -79,7 +82,7 @@ test('another host stands at the root, or below its name', async () => {
   const below = join(live.at, '.shelfs', 'hosts', OTHER_HOST);
   for (const root of [mounted.at, below]) {
     expect(readdirSync(root)).toEqual(['srv']);
-    expect(readFileSync(join(root, theirs), 'utf8')).toBe('of another host');
+    expect(await readFile(join(root, theirs), 'utf8')).toBe('of another host');
   }
   await shelf.unmount(mounted);
   await shelf.unmount(live);
