@@ -53,6 +53,9 @@ const archiveSchema = z.strictObject({
   sha256: z.enum(['auto', 'always', 'never']).default('auto'),
 });
 
+/** A burst of 20 s of an LTO-9 drive. */
+const STAGING_BYTES_DEFAULT = 8e9;
+
 const backupSchema = z.strictObject({
   /** Media of this pool are written. */
   pool: z
@@ -64,6 +67,11 @@ const backupSchema = z.strictObject({
   memory: sizeSchema
     .default(256 * 2 ** 20)
     .refine((bytes) => bytes >= 64 * 2 ** 20, 'at least 64 MiB'),
+  /** Archives go to the drive by way of a disk: `auto` where the sources are too slow to keep its tape moving. */
+  staging: z.enum(['auto', 'always', 'never']).default('auto'),
+  /** On a fast disk; relative to the state directory. */
+  'staging-directory': z.string().min(1).default('staging'),
+  'staging-size': sizeSchema.default(STAGING_BYTES_DEFAULT),
   /** Scratch cartridges that the library holds are labelled when a backup needs them. */
   label: z.enum(['auto', 'never']).default('auto'),
 });

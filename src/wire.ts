@@ -170,9 +170,10 @@ export function wire(options: WireOptions): App {
       return opened;
     },
     ownDirectories: async () => {
-      const { library, stage } = await config();
+      const { library, stage, backup } = await config();
       const state = options.stateDirectory;
-      const own = [state, resolve(state, stage.directory)];
+      const below = [stage.directory, backup['staging-directory']];
+      const own = [state, ...below.map((directory) => resolve(state, directory))];
       if (library.kind === 'virtual') own.push(join(state, library.directory));
       return own.map(rawOf);
     },
@@ -357,8 +358,11 @@ async function labelTools(app: App): Promise<LabelTools> {
 }
 
 async function backupTools(app: App, openDoor: () => ScsiDoor): Promise<StartTools> {
-  const { backup, archive } = await app.config();
+  const { backup, archive, library: devices } = await app.config();
   const { clock, random, host, program, stateDirectory } = app;
+  // A tape that nobody waits for never stands still.
+  const isUnreal = devices.kind === 'virtual' && devices.speed !== 'real';
+  const staging = isUnreal && backup.staging === 'auto' ? 'never' : backup.staging;
   const catalog = await app.catalog('write');
   const library = await app.library();
   const { labelMedium } = await import('./job/media.ts');
@@ -368,7 +372,7 @@ async function backupTools(app: App, openDoor: () => ScsiDoor): Promise<StartToo
     clock,
     random,
     archive,
-    backup,
+    backup: { ...backup, staging },
     stateDirectory,
     ownDirectories: await app.ownDirectories(),
     program,

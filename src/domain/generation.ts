@@ -75,6 +75,24 @@ export function parseGeneration(text: string): Generation | undefined {
   );
 }
 
+/**
+ * Bytes a second below which a drive stops and goes back when it writes such a cartridge: slowest speed of its data rate
+ * matching, native, by the makers' data sheets; of LTO-10, which has none yet, as of LTO-9.
+ */
+const SLOWEST_STREAMING_BYTES: Readonly<Record<GenerationName, number>> = {
+  'LTO-5': 40e6,
+  'LTO-6': 40e6,
+  'LTO-7': 112e6,
+  M8: 112e6,
+  'LTO-8': 112e6,
+  'LTO-9': 177e6,
+  'LTO-10': 177e6,
+};
+
+export function slowestStreamingBytes(medium: GenerationName): number {
+  return SLOWEST_STREAMING_BYTES[medium];
+}
+
 export function isDriveGeneration(name: GenerationName): name is DriveGeneration {
   return name !== 'M8';
 }

@@ -33,6 +33,8 @@ export type BoardTools = {
   record(work: (archives: Archives) => void): void;
   /** Some of it is proven, or all. */
   onProven(fill: Fill): void;
+  /** Another process has staged all of it meanwhile; told to those of this process. */
+  onThere(hash: Buffer): void;
   /** It is not to be had; told to those of this process. */
   onFailure(contentId: number, error: CodedError): void;
   warn(message: string): void;
@@ -134,7 +136,10 @@ export class Board {
       this.#tell(contentId, noCopy(contentId));
       return false;
     }
-    if (stage.has(content.hash)) return false;
+    if (stage.has(content.hash)) {
+      this.#tools.onThere(content.hash);
+      return false;
+    }
     this.#items.set(contentId, new Item({ ...content, contentId }, contents, sinceMs));
     return true;
   }

@@ -82,6 +82,7 @@ export function openRecall(parts: RecallParts): Recall {
     clock,
     record: parts.record,
     onProven: (fill) => recall.onProven(fill),
+    onThere: (hash) => recall.onThere(hash),
     onFailure: (contentId, error) => recall.onFailure(contentId, error),
   });
   const { asker, onMedium } = parts;

@@ -120,6 +120,21 @@ export class Recall {
     if (fill.isWhole) this.#unwant(entry);
   }
 
+  /**
+   * Another process has brought it, between the look of who wants it and the loop's; told by the loop, which will not bring it.
+   */
+  onThere(hash: Buffer): void {
+    const entry = this.#entries.get(hash.toString('hex'));
+    if (entry?.wantedMs === undefined) return;
+    const { stage } = this.#tools;
+    const found = stage.find(entry.content);
+    // Somebody has changed its file since: it is fetched again.
+    if (found === 'unproven') stage.remove(hash);
+    if (typeof found !== 'object') return;
+    entry.adopt(found.descriptor, undefined);
+    this.#unwant(entry);
+  }
+
   /** It is not to be had; told by the loop. */
   onFailure(contentId: number, error: CodedError): void {
     for (const entry of this.#entries.values()) {

@@ -194,10 +194,16 @@ export class Tape {
     );
   }
 
-  /** Proves mode and position once more and opens an archive at the end of the data. */
-  async beginArchive(signal: AbortSignal): Promise<TapeArchive> {
+  /**
+   * Proves mode and position once more and opens an archive at the end of the data.
+   * @param options.warnBytes how much earlier than by itself the drive is to warn of the end
+   */
+  async beginArchive(
+    signal: AbortSignal,
+    { warnBytes = 0 }: { readonly warnBytes?: number } = {},
+  ): Promise<TapeArchive> {
     const expected = this.end;
-    await this.#setUp(signal);
+    const warnsEarlier = await this.#setUp(signal, warnBytes);
     const { position } = this.drive;
     const isThere = position.proven && position.atEndOfData && position.block === expected.block;
     if (!isThere) await this.drive.spaceToEndOfData(signal);
@@ -209,7 +215,7 @@ export class Tape {
         { device: this.drive.name, block, volser: this.barcode.slice(0, 6) },
       );
     }
-    return new TapeArchive(this.drive, expected, (end) => {
+    return new TapeArchive(this.drive, { ...expected, warnsEarlier }, (end) => {
       this.#end = end;
     });
   }
@@ -257,9 +263,12 @@ export class Tape {
     return this.#held.close();
   }
 
-  async #setUp(signal: AbortSignal): Promise<void> {
-    const { writeProtected } = await this.drive.setMode(WRITING_MODE, signal);
-    if (!writeProtected) return;
+  /** @returns whether the drive warns so much earlier */
+  async #setUp(signal: AbortSignal, warnBytes = 0): Promise<boolean> {
+    const wantedMb = Math.ceil(warnBytes / 1e6);
+    const mode = { ...WRITING_MODE, programmableEarlyWarningMb: wantedMb };
+    const { writeProtected, programmableEarlyWarningMb } = await this.drive.setMode(mode, signal);
+    if (!writeProtected) return programmableEarlyWarningMb === wantedMb;
     throw new CodedError(
       'MEDIUM_PROTECTED',
       `cartridge ${this.barcode} in ${this.drive.name} is write-protected; nothing was written`,
@@ -272,12 +281,19 @@ export class Tape {
 export class TapeArchive {
   readonly fileNumber: number;
   readonly startBlock: number;
+  /** The drive warns of the end as early as it was asked to. */
+  readonly warnsEarlier: boolean;
   readonly #drive: Drive;
   readonly #onEnd: (end: TapePoint) => void;
   #lengthBlocks = 0;
   #isOpen = true;
 
-  constructor(drive: Drive, start: TapePoint, onEnd: (end: TapePoint) => void) {
+  constructor(
+    drive: Drive,
+    start: TapePoint & { readonly warnsEarlier: boolean },
+    onEnd: (end: TapePoint) => void,
+  ) {
+    this.warnsEarlier = start.warnsEarlier;
     this.#drive = drive;
     this.#onEnd = onEnd;
     this.fileNumber = start.file;

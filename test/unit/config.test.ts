@@ -169,6 +169,8 @@ describe('archive and backup', () => {
     ['[notify.mail]\nserver = "x"\nfrom = "a@b"\nto = []', /mail\.to/],
     ['[notify.mail]\nserver = "x"\nuser = "u"\nfrom = "a@b"\nto = ["b@c"]', /go together/],
     ['[[notify.command]]\nargv = []', /command\.0\.argv/],
+    ['[backup]\nstaging = "often"', /backup\.staging/],
+    ['[backup]\nstaging-size = "much"', /backup\.staging-size: "much" is no size/],
     ['[recall]\nrefuse = ["a name that is too long"]', /recall\.refuse/],
   ])('%s is refused', (text, sentence) =>
     expect(() => parse(text)).toThrow(
@@ -187,7 +189,10 @@ describe('loadConfig', () => {
       stateDirectory: state,
       library: { kind: 'virtual', directory: 'virtual', speed: 'model' },
       archive: { minutes: 15, entries: 1_000_000, block: 524_288, sha256: 'auto' },
-      backup: { pool: 'main', copies: 1, memory: 2 ** 28, label: 'auto' },
+      backup: {
+        ...{ pool: 'main', copies: 1, memory: 2 ** 28, label: 'auto' },
+        ...{ staging: 'auto', 'staging-directory': 'staging', 'staging-size': 8e9 },
+      },
       stage: { directory: 'stage' },
       recall: { attempts: 5, hold: 30, wait: 43_200 },
       operator: { timeout: 43_200_000, attempts: 5, look: 5000 },

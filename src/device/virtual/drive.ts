@@ -167,7 +167,8 @@ export class VirtualDrive implements ScsiPort {
     } catch (error) {
       return reply(this.#blameMedium(opcode, error), command);
     } finally {
-      this.#idleSinceMs = clock.monotonicMs();
+      // Whoever asks where the tape stands does not keep it streaming.
+      if (operation && operation !== 'position') this.#idleSinceMs = clock.monotonicMs();
     }
   }
 

@@ -8,6 +8,8 @@ import { strict as assert } from 'node:assert';
 import { CodedError } from '../../base/errors.ts';
 import type { TapeArchive, Written } from '../../storage/tape.ts';
 import type { Digester, Digests } from './digester.ts';
+import type { Staging } from './staging.ts';
+import type { StreamWay } from './stream-way.ts';
 
 export type CopySink = {
   readonly archive: TapeArchive;
@@ -30,13 +32,22 @@ export class ArchiveStream {
   #lengthBytes = 0;
   readonly #nearEnd = new Set<TapeArchive>();
   #underway: Promise<void> = Promise.resolve();
+  readonly #way: StreamWay;
+  /** Once blocks gather somewhere, all that follow do. */
+  #staging: Promise<Staging | undefined> | undefined;
 
   constructor(
     sinks: readonly CopySink[],
-    options: { readonly blockBytes: number; readonly digester: Digester },
+    options: {
+      readonly blockBytes: number;
+      readonly digester: Digester;
+      readonly way: StreamWay;
+    },
     signal: AbortSignal,
   ) {
     assert(sinks.length > 0);
+    this.#way = options.way;
+    options.way.begin();
     this.#sinks = sinks;
     this.#blockBytes = options.blockBytes;
     this.#digester = options.digester;
@@ -90,12 +101,19 @@ export class ArchiveStream {
   async finish(): Promise<ReadonlyMap<TapeArchive, Written>> {
     assert(this.#filled === 0, 'an archive is padded to whole blocks');
     await this.#underway;
+    const staging = await this.#staging;
+    await staging?.drain();
+    await staging?.stop();
     return this.#close();
   }
 
   /** Ends the archive where it stands, if it is open: what is not a whole block yet is not written. */
   async abandon(): Promise<ReadonlyMap<TapeArchive, Written>> {
-    await this.#underway;
+    try {
+      await this.#underway;
+    } finally {
+      await (await this.#staging)?.stop();
+    }
     this.#filled = 0;
     this.#sinks = this.#sinks.filter(({ archive }) => archive.isOpen);
     return this.#close();
@@ -114,7 +132,7 @@ export class ArchiveStream {
     for (let at = 0; at < bytes.length; ) {
       const place = this.#ring[this.#turn];
       assert(place);
-      if (this.#filled === 0) await place.written;
+      if (this.#filled === 0) await this.#way.held(place.written);
       const count = Math.min(bytes.length - at, this.#blockBytes - this.#filled);
       bytes.copy(place.block, this.#filled, at, at + count);
       at += count;
@@ -128,14 +146,21 @@ export class ArchiveStream {
 
   /** Hands a full block to the drives, behind all before it. After a failure of the last drive nothing follows. */
   #send(block: Buffer): Promise<void> {
-    this.#underway = this.#underway.then(() =>
-      this.#onEach(async ({ archive }) => {
-        const warning = await archive.writeBlock(block, this.#signal);
-        if (warning !== 'none') this.#nearEnd.add(archive);
-      }),
-    );
+    const isStaged = this.#way.came(block.length);
+    this.#underway = this.#underway.then(async () => {
+      if (isStaged) this.#staging ??= this.#way.stage((staged) => this.#writeBlock(staged));
+      const staging = await this.#staging;
+      await (staging ? staging.take(block) : this.#writeBlock(block));
+    });
     this.#underway.catch(() => {}); // met by whoever fills the ring next, or ends the archive
     return this.#underway;
+  }
+
+  #writeBlock(block: Buffer): Promise<void> {
+    return this.#onEach(async ({ archive }) => {
+      const warning = await archive.writeBlock(block, this.#signal);
+      if (warning !== 'none') this.#nearEnd.add(archive);
+    });
   }
 
   async #onEach(action: (sink: CopySink) => Promise<void>): Promise<void> {

@@ -2,6 +2,7 @@
  * One run of a backup: scan, deduplicate, write, finish. A run of the same sources that was cut short is gone on with; what
  * it has stored counts.
  */
+import { resolve } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
 import type { Raw } from '../../base/raw.ts';
@@ -178,6 +179,7 @@ class BackupJob {
           digester,
           sha256: this.#wantsSha256(),
           spoolDirectory: this.#tools.stateDirectory,
+          staging: stagingOf(this.#tools),
           limits,
           copies: this.#request.copies,
           policy: this.#policy(),
@@ -370,4 +372,9 @@ class BackupJob {
     const slabs = Math.floor((this.#tools.backup.memory * SLABS_SHARE) / SLAB_BYTES);
     return Math.max(4, Math.min(64, slabs));
   }
+}
+
+function stagingOf({ backup, stateDirectory }: BackupTools) {
+  const directory = resolve(stateDirectory, backup['staging-directory']);
+  return { mode: backup.staging, directory, bytesMax: backup['staging-size'] };
 }

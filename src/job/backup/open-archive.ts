@@ -16,6 +16,7 @@ import type { Tape, TapeArchive, Written } from '../../storage/tape.ts';
 import { ArchiveStream } from './archive-stream.ts';
 import type { Digester } from './digester.ts';
 import type { JournalSpool } from './journal-spool.ts';
+import type { StagingArea, StreamWay } from './stream-way.ts';
 
 /** A medium that takes a copy. */
 export type CopyTarget = { readonly mediumId: number; readonly tape: Tape };
@@ -36,6 +37,7 @@ export type OpeningTools = {
   readonly run: Run;
   readonly digester: Digester;
   readonly sha256: boolean;
+  readonly staging: StagingArea;
   /** A copy's drive failed; the archive goes on with the others. */
   onCopyFailure(mediumId: number, error: CodedError): void;
 };
@@ -80,6 +82,7 @@ export class OpenArchive {
       copies: readonly ArchiveCopy[];
       blockBytes: number;
       tools: OpeningTools;
+      way: StreamWay;
     },
     signal: AbortSignal,
   ) {
@@ -95,7 +98,7 @@ export class OpenArchive {
         archive,
         onFailure: (error) => tools.onCopyFailure(mediumId, error),
       })),
-      { blockBytes, digester: tools.digester },
+      { blockBytes, digester: tools.digester, way: parts.way },
       signal,
     );
   }
@@ -122,11 +125,15 @@ export class OpenArchive {
       targets.every(({ tape }) => tape.blockBytes === blockBytes),
       'copies have equal blocks',
     );
+    // What completes another is small, and the drive has warned already.
+    const mediumIds = targets.map(({ mediumId }) => mediumId);
+    const warnBytes = torn ? 0 : tools.staging.bytesFor(mediumIds, blockBytes);
     const copies: ArchiveCopy[] = [];
     let failure: CodedError | undefined;
     for (const target of targets) {
       try {
-        copies.push({ ...target, archive: await target.tape.beginArchive(signal) });
+        const archive = await target.tape.beginArchive(signal, { warnBytes });
+        copies.push({ ...target, archive });
       } catch (error) {
         if (!(error instanceof CodedError)) throw error;
         tools.onCopyFailure(target.mediumId, error);
@@ -137,7 +144,13 @@ export class OpenArchive {
     if (copies.length === 0 && failure) throw failure;
     const announced = announcementOf(identity, copies, blockBytes);
     const archiveId = tools.run.beginArchive(announced, torn?.ends);
-    const archive = new OpenArchive(archiveId, { identity, copies, blockBytes, tools }, signal);
+    const way = tools.staging.wayOf({
+      bytesMax: copies.every((copy) => copy.archive.warnsEarlier) ? warnBytes : 0,
+      blockBytes,
+      generations: copies.map(({ tape }) => tape.label.generation),
+    });
+    const parts = { identity, copies, blockBytes, tools, way };
+    const archive = new OpenArchive(archiveId, parts, signal);
     try {
       await archive.stream.write(archive.#opening(torn));
     } catch (error) {

@@ -27,6 +27,7 @@ import type { ReadAhead } from './read-ahead.ts';
 import { closeRun, type RunEnd, runLine } from './run-journal.ts';
 import { Setbacks } from './setbacks.ts';
 import { SplitFiles } from './split-files.ts';
+import { StagingArea, type StagingTools } from './stream-way.ts';
 
 export type WriteTools = {
   readonly catalog: Catalog;
@@ -40,6 +41,7 @@ export type WriteTools = {
   readonly digester: Digester;
   readonly sha256: boolean;
   readonly spoolDirectory: string;
+  readonly staging: Pick<StagingTools, 'mode' | 'directory' | 'bytesMax'>;
   /** By the media there are now. */
   limits(): PlanLimits;
   readonly copies: number;
@@ -78,6 +80,7 @@ export class Writer {
   readonly #failed = new Set<number>();
   readonly #feeder = new Feeder();
   readonly #closing: Closing;
+  readonly #staging: StagingArea;
   /** A wish to stop is heard between files: an archive that is begun is ended properly. */
   readonly #steady = new AbortController().signal;
   #sequence: number;
@@ -89,6 +92,8 @@ export class Writer {
     this.#setbacks = new Setbacks(tools);
     this.#split = new SplitFiles(tools.run.adoptParts(tools.policy));
     this.#closing = new Closing(tools);
+    const spareBytes = (mediumId: number) => tools.media.spareBytes(mediumId);
+    this.#staging = new StagingArea({ ...tools, ...tools.staging, spareBytes });
     this.#sequence = sequenceBefore;
   }
 
@@ -289,6 +294,7 @@ export class Writer {
       digester,
       sha256,
       spoolDirectory,
+      staging: this.#staging,
       onCopyFailure: (mediumId: number, error: CodedError) => this.#setbacks.note(mediumId, error),
       onEntry: (outcome: EntryOutcome) => {
         const { inodeId } = outcome.entry.inode;
@@ -320,7 +326,7 @@ export class Writer {
   }
 
   async #finish(writer: ArchiveWriter, targets: readonly CopyTarget[]): Promise<void> {
-    const good = await this.#ended(writer);
+    const good = await this.#ended(writer, targets);
     for (const [mediumId, proofs] of good) this.#tools.media.keepProofs(mediumId, proofs);
     const written = targets.filter(({ mediumId }) => good.has(mediumId));
     this.#tools.onArchive({
@@ -332,15 +338,15 @@ export class Writer {
   }
 
   /** Whole, or torn before the member in which a drive has warned. */
-  async #ended(writer: ArchiveWriter): Promise<ArchiveProofs> {
+  async #ended(writer: ArchiveWriter, targets: readonly CopyTarget[]): Promise<ArchiveProofs> {
     if (writer.ending === 'whole') return writer.finish(this.#steady);
     if (writer.entries === 0) throw this.#endTooNear(writer);
     const bytes = writer.lengthBytes;
     const proofs = await writer.finishTorn(this.#nextIdentity(), this.#steady);
-    for (const mediumId of writer.mediaNearEnd) {
-      const barcode = this.#tools.media.barcodeOf(mediumId);
+    for (const { mediumId, tape } of targets) {
+      if (!writer.mediaNearEnd.includes(mediumId)) continue;
       this.#tools.warn(
-        `${barcode}: the end of the tape came after ${bytes} bytes of an archive, before the plan expected it; the file it came in is written anew to another one`,
+        `${tape.barcode}: the end of the tape came after ${bytes} bytes of an archive, before the plan expected it; the file it came in is written anew to another one`,
       );
     }
     return proofs;

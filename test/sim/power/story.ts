@@ -58,7 +58,7 @@ export const NEAR_END: CutStory = {
   world: {
     capacity: '64MiB',
     config:
-      '[archive]\nsize = "60MB"\npart = "30MB"\nblock = "64KiB"\n[backup]\nmemory = "64MiB"\n',
+      '[archive]\nsize = "60MB"\npart = "30MB"\nblock = "64KiB"\n[backup]\nmemory = "64MiB"\nstaging = "always"\n',
   },
   prepare(world) {
     // What is on its way when the drive warns is less than a file that long.
