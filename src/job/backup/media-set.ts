@@ -8,22 +8,19 @@ import type { Clock } from '../../base/clock.ts';
 import { CodedError, type FailureCode } from '../../base/errors.ts';
 import type { Archives } from '../../catalog/archives.ts';
 import type { Media, Medium } from '../../catalog/media.ts';
-import { parseBarcode } from '../../domain/barcode.ts';
-import {
-  GENERATIONS,
-  type GenerationName,
-  isDriveGeneration,
-  parseGeneration,
-} from '../../domain/generation.ts';
-import { defaultMarginBytes, roomBytes } from '../../pack/limits.ts';
+import { GENERATIONS, type GenerationName } from '../../domain/generation.ts';
 import type { MediumRoom } from '../../pack/place.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { decideFailure } from '../../storage/operator-failure.ts';
 import { Tape } from '../../storage/tape.ts';
+import { AttachFailure, isBusy } from './attach-failure.ts';
 import { HandMedia } from './hand-media.ts';
+import { freshRoomOf, generationOf, marginOf, roomOf } from './media-room.ts';
 import type { CopyTarget } from './open-archive.ts';
+import { proveEnd } from './prove-end.ts';
+import { registerCartridge } from './register.ts';
 import { type ArchiveProof, verifyArchive } from './verify.ts';
 
 export type MediaTools = {
@@ -59,19 +56,12 @@ export type MediaTools = {
   warn(message: string): void;
 };
 
-/** Up to where a medium is filled, of what its makers promise: FACTS of LTO-9 (16.7 to 17.8 of 18 TB). */
-const TARGET_FILL_SHARE = 0.95;
-const GENERATION_DEFAULT: GenerationName = 'LTO-9';
-
 /** How often drives are asked for that others have. */
 const BUSY_POLL_MS = 2000;
 /** The chip counts in MiB, and what filemarks and labels take beside the archives. */
 const MEASURE_TOLERANCE_BYTES = 8 * 2 ** 20;
 /** An opening, a journal and a digest alone take as many: with less left, a cartridge is full whatever was thought of it. */
 const ROOM_BLOCKS_MIN = 4;
-
-/** What a backup writes to, now or one day. */
-const WRITABLE_STATES: ReadonlySet<string> = new Set(['unlabelled', 'scratch', 'filling']);
 
 /** Where a person loads: another cartridge is there, or none. */
 const GONE: ReadonlySet<FailureCode> = new Set([
@@ -100,7 +90,8 @@ export class MediaSet {
     this.#tools = tools;
     const { library } = tools;
     const isUsable = (medium: Medium) => this.#isUsable(medium);
-    const register = (barcode: string) => this.#register(barcode);
+    const register = (barcode: string) =>
+      registerCartridge(tools.media, { barcode, pool: tools.pool });
     if (library.isByHand) this.#hand = new HandMedia({ ...tools, isUsable, register });
   }
 
@@ -166,7 +157,7 @@ export class MediaSet {
         (medium): MediumRoom => ({
           key: medium.barcode,
           state: medium.state === 'filling' ? 'appendable' : 'scratch',
-          roomBytes: this.#roomOf(medium),
+          roomBytes: roomOf(this.#tools.media, medium),
         }),
       );
     for (const { key, roomBytes } of rooms) this.#toldBytes.set(key, roomBytes);
@@ -175,27 +166,16 @@ export class MediaSet {
 
   /** Of the pool's media; the newest there is where it has none. */
   generation(): GenerationName {
-    const names = this.#tools.media
-      .list()
-      .filter((medium) => medium.pool === this.#tools.pool)
-      .map((medium) => parseGeneration(medium.generation ?? '')?.name);
-    return names.find((name) => name !== undefined) ?? GENERATION_DEFAULT;
+    return generationOf(this.#tools.media, this.#tools.pool);
   }
 
   /** Room of an empty medium of the pool; undefined where there is none to tell, and none can be brought. */
   freshRoomBytes(): number | undefined {
-    const all = this.#tools.media
-      .list()
-      .filter((medium) => medium.kind === 'tape' && medium.pool === this.#tools.pool);
-    // One that is written no more may have ended early, and is no measure for those that are.
-    const written = all.filter(({ state }) => WRITABLE_STATES.has(state));
-    const rooms = (written.length > 0 ? written : all).map((medium) =>
-      this.#roomOf({ ...medium, writtenBytes: 0 }),
-    );
-    if (rooms.length > 0) return Math.min(...rooms);
-    if (!this.#hand) return undefined;
+    const { media, pool } = this.#tools;
+    const known = freshRoomOf(media, pool);
+    if (known !== undefined || !this.#hand) return known;
     const capacityBytes = GENERATIONS[this.generation()].nativeBytes;
-    return this.#roomOf({ poolId: undefined, capacityBytes, writtenBytes: 0 });
+    return roomOf(media, { poolId: undefined, capacityBytes, writtenBytes: 0 });
   }
 
   /**
@@ -253,7 +233,7 @@ export class MediaSet {
     signal: AbortSignal,
   ): Promise<'retry' | 'bad' | 'abort'> {
     const { operator, who, onWait } = this.#tools;
-    const barcode = this.barcodeOf(mediumId);
+    const { barcode } = this.#tools.media.get(mediumId);
     let isAsked = false;
     const onAsked = async () => {
       isAsked = true;
@@ -297,13 +277,13 @@ export class MediaSet {
 
   /** What may be written to it behind the archives that are committed. */
   leftBytes(mediumId: number): number {
-    return this.#roomOf(this.#tools.media.get(mediumId));
+    return roomOf(this.#tools.media, this.#tools.media.get(mediumId));
   }
 
   /** Whether it is full with so many bytes more. */
   isFullWith(mediumId: number, bytes: number): boolean {
     const medium = this.#tools.media.get(mediumId);
-    return this.#roomOf(medium) - bytes < medium.capacityBytes * FULL_SHARE;
+    return roomOf(this.#tools.media, medium) - bytes < medium.capacityBytes * FULL_SHARE;
   }
 
   /** Archives of this run, to be read back before the medium leaves its drive. */
@@ -316,10 +296,6 @@ export class MediaSet {
   /** Reads back what was written to the attached media since they were attached, where that is wanted. */
   async verify(signal: AbortSignal): Promise<void> {
     for (const target of this.#attached.values()) await this.#verify(target, signal);
-  }
-
-  barcodeOf(mediumId: number): string {
-    return this.#tools.media.get(mediumId).barcode;
   }
 
   /** Lets go of a medium whose drive has to be proven again. */
@@ -345,7 +321,7 @@ export class MediaSet {
         if (tape.blockBytes !== this.#tools.blockBytes) {
           this.#tools.warn(`${barcode} has blocks of ${tape.blockBytes} bytes; they are kept`);
         }
-        await this.#prove(tape, medium, archives, signal);
+        await proveEnd({ tape, medium, archives }, signal);
         await this.#measure(tape, medium.id, signal);
         const target = { mediumId: medium.id, tape };
         this.#attached.set(barcode, target);
@@ -374,31 +350,6 @@ export class MediaSet {
     }
   }
 
-  /** The end of the data is what the catalog knows, but for what a cut run of ours left behind it. */
-  async #prove(tape: Tape, medium: Medium, archives: Archives, signal: AbortSignal): Promise<void> {
-    const permits = (unknownFiles: number) => {
-      const announced = archives
-        .onMedium(medium.id)
-        .filter(({ fileNumber }) => fileNumber >= medium.nextFile);
-      if (unknownFiles === 0 || (unknownFiles === 1 && announced.length > 0)) return;
-      throw new CodedError(
-        'MEDIUM_MISMATCH',
-        `cartridge ${medium.barcode} holds ${unknownFiles} archives more than this catalog knows: it was written by a later state of it, or by another; run \`shelfs recover\`; nothing was written`,
-        { volser: medium.barcode.slice(0, 6) },
-      );
-    };
-    const known = {
-      file: medium.nextFile,
-      block: medium.nextBlock,
-      writeGeneration: medium.writeGeneration,
-      permits,
-    };
-    const { unknownFiles } = await tape.prepareToAppend(known, signal);
-    if (unknownFiles === 0) return;
-    const { file, block } = tape.end;
-    archives.moveEnds([{ mediumId: medium.id, nextFile: file, nextBlock: block }]);
-  }
-
   /**
    * What makers promise is more than most cartridges hold, and places written twice take room that nobody counts: the chip
    * knows what is left.
@@ -411,11 +362,12 @@ export class MediaSet {
     const measuredBytes = writtenBytes + remainingMib * 2 ** 20;
     if (Math.abs(measuredBytes - capacityBytes) > MEASURE_TOLERANCE_BYTES)
       media.setCapacity(mediumId, measuredBytes);
-    if (this.#roomOf(media.get(mediumId)) < ROOM_BLOCKS_MIN * tape.blockBytes) {
+    if (roomOf(this.#tools.media, media.get(mediumId)) < ROOM_BLOCKS_MIN * tape.blockBytes) {
       media.setState(mediumId, 'full');
       this.#tools.warn(`${barcode} says that it has no room left; it is written no more`);
     }
-    const missingBytes = (this.#toldBytes.get(barcode) ?? 0) - this.#roomOf(media.get(mediumId));
+    const missingBytes =
+      (this.#toldBytes.get(barcode) ?? 0) - roomOf(this.#tools.media, media.get(mediumId));
     this.#isOtherwise ||= missingBytes > MEASURE_TOLERANCE_BYTES;
   }
 
@@ -461,26 +413,12 @@ export class MediaSet {
 
   /** Before the end of a medium no plan goes there: half of the margin that it keeps. */
   spareBytes(mediumId: number): number {
-    return Math.floor(this.#marginOf(this.#tools.media.get(mediumId)) / 2);
-  }
-
-  #marginOf({ poolId, capacityBytes }: Pick<Medium, 'poolId' | 'capacityBytes'>): number {
-    const pool = this.#tools.media.pools().find(({ id }) => id === poolId);
-    return pool?.marginBytes ?? defaultMarginBytes(capacityBytes);
-  }
-
-  #roomOf(medium: Pick<Medium, 'poolId' | 'capacityBytes' | 'writtenBytes'>): number {
-    return roomBytes({
-      targetFillBytes: Math.floor(medium.capacityBytes * TARGET_FILL_SHARE),
-      writtenBytes: medium.writtenBytes,
-      remainingBytes: medium.capacityBytes - medium.writtenBytes,
-      marginBytes: this.#marginOf(medium),
-    });
+    return Math.floor(marginOf(this.#tools.media, this.#tools.media.get(mediumId)) / 2);
   }
 
   /** Barcodes in the library; unknown ones that could be written are registered. Without a changer: all. */
   async #present(signal: AbortSignal): Promise<ReadonlySet<string>> {
-    const { library, media, autoLabel } = this.#tools;
+    const { library, media, autoLabel, pool } = this.#tools;
     const status = await library.status(signal);
     this.#hasChanger = status.changer !== null;
     if (!status.changer) return new Set(media.list().map(({ barcode }) => barcode));
@@ -489,38 +427,8 @@ export class MediaSet {
       if (barcode === null) continue;
       present.add(barcode);
       if (!autoLabel || media.find(barcode)) continue;
-      this.#register(barcode);
+      registerCartridge(media, { barcode, pool });
     }
     return present;
   }
-
-  /** With what others of its generation hold: some hold less than most, as the chip tells when it is attached. */
-  #register(barcode: string): void {
-    const { media, pool } = this.#tools;
-    const facts = parseBarcode(barcode);
-    if (facts.kind !== 'data' || facts.worm || !isDriveGeneration(facts.generation.name)) return;
-    const { name, nativeBytes } = facts.generation;
-    const known = media.list().filter(({ generation }) => generation === name);
-    const capacities = known.map((medium) => medium.capacityBytes);
-    const capacityBytes = capacities.length > 0 ? Math.max(...capacities) : nativeBytes;
-    media.add([{ barcode, kind: 'tape', pool, generation: name, capacityBytes }]);
-  }
-}
-
-/** One medium could not be attached: the plan goes on without it. */
-export class AttachFailure extends Error {
-  readonly mediumId: number;
-  readonly failure: CodedError;
-
-  constructor(mediumId: number, failure: CodedError) {
-    super(failure.message, { cause: failure });
-    this.mediumId = mediumId;
-    this.failure = failure;
-  }
-}
-
-function isBusy(error: unknown): error is Error {
-  const failure = error instanceof AttachFailure ? error.failure : error;
-  const code = failure instanceof CodedError ? failure.code : undefined;
-  return code === 'DRIVE_BUSY' || code === 'LIBRARY_BUSY';
 }
