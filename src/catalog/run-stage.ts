@@ -20,7 +20,8 @@ export type StageRow = {
   readonly facts: FileFacts;
 };
 
-export type Claim = 'mine' | 'theirs' | 'there';
+/** `full`: what is there is in use, or still to be read; in a moment it may not be. */
+export type Claim = 'mine' | 'theirs' | 'there' | 'full';
 
 type Row = [
   state: 'filling' | 'complete',

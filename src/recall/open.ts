@@ -79,6 +79,7 @@ export function openRecall(parts: RecallParts): Recall {
   });
   const board = new Board({
     ...shared,
+    clock,
     record: parts.record,
     onProven: (fill) => recall.onProven(fill),
     onThere: (hash) => recall.onThere(hash),

@@ -13,7 +13,7 @@ import type { TreePlace } from '../catalog/below.ts';
 import type { Contents } from '../catalog/contents.ts';
 import type { Processes } from '../catalog/run-db.ts';
 import type { RunRoles } from '../catalog/run-roles.ts';
-import type { RunWants } from '../catalog/run-wants.ts';
+import type { RunWants, WaitingReader } from '../catalog/run-wants.ts';
 import type { DataRange } from '../domain/entry.ts';
 import type { Bell } from './bell.ts';
 import type { RecallContent } from './content.ts';
@@ -172,11 +172,13 @@ export class Recall {
     // Either may have come meanwhile.
     options.signal.throwIfAborted();
     this.#closed.signal.throwIfAborted();
-    this.#admit(entry, options);
+    const { pid } = options.caller;
+    const reader = { pid, name: this.#tools.programs.nameOf(pid) };
+    this.#admit(entry, options, reader);
     const left = () => {
       if (!entry.isWaitedFor) this.#unwant(entry);
     };
-    const waiting = entry.wait(range, { ...options, onLeft: left });
+    const waiting = entry.wait(range, { reader, signal: options.signal, onLeft: left });
     this.#want(entry);
     if (place) this.#tools.walkers.waits(options.caller.pid, place);
     return waiting;
@@ -260,7 +262,7 @@ export class Recall {
   }
 
   /** @throws CodedError RECALL_REFUSED */
-  #admit(entry: Entry, { isNonBlocking, caller }: ReadOptions): void {
+  #admit(entry: Entry, { isNonBlocking }: ReadOptions, by: WaitingReader): void {
     if (isNonBlocking || this.#tools.policy === 'fail') {
       throw new CodedError(
         'RECALL_REFUSED',
@@ -268,8 +270,7 @@ export class Recall {
       );
     }
     if (entry.wantedMs !== undefined) return;
-    const { guard, programs, warn } = this.#tools;
-    const by = { pid: caller.pid, name: programs.nameOf(caller.pid) };
+    const { guard, warn } = this.#tools;
     try {
       guard.admit(by, entry.content.sizeBytes);
     } catch (error) {
@@ -279,10 +280,10 @@ export class Recall {
   }
 
   #want(entry: Entry): void {
-    const { wants, processes, clock, programs, bell } = this.#tools;
+    const { wants, processes, clock, bell } = this.#tools;
     entry.wantedMs ??= clock.nowMs();
-    const readers = entry.callers.map(({ pid }) => ({ pid, name: programs.nameOf(pid) }));
-    const { contentId } = entry.content;
+    const { readers, content } = entry;
+    const { contentId } = content;
     wants.post([{ contentId, process: processes.own, sinceMs: entry.wantedMs, readers }]);
     bell.ring();
     this.#keeping ??= this.#keep().finally(() => {

@@ -150,7 +150,7 @@ export class Stage {
   /**
    * The right to fill a content, and the room for it: what was not read for long goes. What is wanted `isAhead` only
    * takes the place of what has been read.
-   * @throws CodedError STAGE_FULL
+   * @throws CodedError STAGE_FULL for what is larger than the stage
    */
   claim(content: RecallContent, { isAhead }: { readonly isAhead: boolean }): Claim {
     const { rows, processes, clock } = this.#tools;
@@ -166,7 +166,7 @@ export class Stage {
         return 'mine';
       }
       const bytes = diskBytes(content);
-      this.#makeRoom(bytes, isAhead);
+      if (!this.#makeRoom(bytes, isAhead)) return 'full';
       rows.insert(hash, { sizeBytes, bytes, isAhead }, by);
       return 'mine';
     });
@@ -327,9 +327,10 @@ export class Stage {
     return process === own || isAlive(process);
   }
 
-  #makeRoom(bytes: number, isAhead: boolean): void {
+  /** @returns false where all that is there has to stay for now. @throws CodedError STAGE_FULL where it never fits */
+  #makeRoom(bytes: number, isAhead: boolean): boolean {
     const { rows, clock } = this.#tools;
-    if (bytes > this.limitBytes) throw this.#tooSmall(bytes);
+    if (bytes > this.limitBytes) throw this.full(bytes);
     const nowMs = clock.nowMs();
     const turns = isAhead
       ? [() => rows.victims('used', 0), () => rows.victims('ahead', nowMs - AHEAD_KEPT_MS)]
@@ -345,10 +346,11 @@ export class Stage {
         }
       }
     }
-    if (rows.totalBytes + bytes > this.limitBytes) throw this.#tooSmall(bytes);
+    return rows.totalBytes + bytes <= this.limitBytes;
   }
 
-  #tooSmall(bytes: number): CodedError {
+  /** Why so many bytes do not fit. */
+  full(bytes: number): CodedError {
     return new CodedError(
       'STAGE_FULL',
       `the stage ${this.directory} may hold ${this.limitBytes} bytes, of which ${this.totalBytes} are in use; ${bytes} more do not fit; set [stage] size`,

@@ -35,6 +35,7 @@ export class Sweeper {
   readonly #shape: TapeShape;
   readonly #signal: AbortSignal;
   readonly #finishing = new Set<Promise<void>>();
+  #onLess: (() => void) | undefined;
   /** What it will not be read on: its copy has failed. */
   readonly #broken = new Set<RecallRun>();
   #lookedMs: number;
@@ -74,7 +75,7 @@ export class Sweeper {
           if ('failure' in piece) this.#isBad(piece.key, piece.failure);
           else await this.#take(piece);
           await this.#look();
-          if (this.#finishing.size >= FINISHING_MAX) await Promise.race(this.#finishing);
+          if (this.#finishing.size >= FINISHING_MAX) await this.#oneLess();
         }
         await this.#tools.refresh();
         const isMore = sweep.peek() ?? this.#tools.ahead.next(sweep.headByte);
@@ -134,8 +135,15 @@ export class Sweeper {
   #finish(contentId: number): void {
     const finishing = this.#tools.board.finish(contentId).finally(() => {
       this.#finishing.delete(finishing);
+      this.#onLess?.();
     });
     this.#finishing.add(finishing);
+  }
+
+  #oneLess(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onLess = resolve;
+    return promise;
   }
 
   /** The copy's fault, or the stage's. @throws what is neither */
