@@ -238,7 +238,13 @@ export class Recall {
     const descriptor = stage.openFile(hash);
     if (descriptor === undefined) return;
     const whole = { offset: 0, lengthBytes: sizeBytes };
-    const found = await prover.hashOf(stage.pathOf(hash), whole, signal);
+    let found: Buffer | undefined;
+    try {
+      found = await prover.hashOf(stage.pathOf(hash), whole, signal);
+    } catch (error) {
+      closeSync(descriptor);
+      throw error;
+    }
     // Of another file that has taken the name meanwhile nothing is known.
     if (!stage.isCurrent(hash, descriptor)) {
       closeSync(descriptor);
@@ -293,11 +299,15 @@ export class Recall {
     bell.ring();
   }
 
+  get #isWanting(): boolean {
+    return [...this.#entries.values()].some(({ wantedMs }) => wantedMs !== undefined);
+  }
+
   /** As long as anybody of this process waits: recalls for all, or looks at what another process brings. */
   async #keep(): Promise<void> {
     const { roles, clock, bell } = this.#tools;
     const { signal } = this.#closed;
-    while ([...this.#entries.values()].some(({ wantedMs }) => wantedMs !== undefined)) {
+    while (this.#isWanting) {
       try {
         if (roles.takeRecall(clock.nowMs())) await this.#serve(signal);
         else {
@@ -320,7 +330,9 @@ export class Recall {
     try {
       if (!this.#isSwept) await this.#tools.stage.sweep();
       this.#isSwept = true;
-      await this.#server.loop.run(signal);
+      // Whoever recalled before may have brought it, or given it up, and ended before we looked.
+      await this.#poll(signal);
+      if (this.#isWanting) await this.#server.loop.run(signal);
     } finally {
       letSleep();
       this.#tools.roles.leaveRecall();
@@ -342,15 +354,22 @@ export class Recall {
 
   /** Tells the table of the stage what was read; not for each file by itself. */
   #tidy(): void {
-    const { stage, clock } = this.#tools;
+    const { stage, clock, warn } = this.#tools;
     const { signal } = this.#closed;
     const tidy = async () => {
       while (stage.isDirty && !signal.aborted) {
         await clock.sleepMs(POLL_MS, signal).catch((error: unknown) => {
           if (!signal.aborted) throw error;
         });
-        stage.tell();
-        await stage.clean();
+        try {
+          stage.tell();
+          await stage.clean();
+        } catch (error) {
+          // A full disk, for instance: what was not told now is told with the next file that is closed.
+          if (!(error instanceof CodedError)) throw error;
+          warn(error.message);
+          return;
+        }
       }
     };
     this.#tidying ??= tidy().finally(() => {

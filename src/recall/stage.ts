@@ -150,7 +150,8 @@ export class Stage {
     const { rows, processes, clock } = this.#tools;
     const { hash, sizeBytes } = content;
     const by = { process: processes.own, boot: this.#boot, nowMs: clock.nowMs() };
-    return rows.write(() => {
+    const bytes = diskBytes(content);
+    const claim = rows.write(() => {
       const row = rows.get(hash);
       if (row?.state === 'complete') return 'there';
       if (row && row.process !== processes.own && processes.isAlive(row.process)) return 'theirs';
@@ -159,11 +160,13 @@ export class Stage {
         rows.takeOver(hash, by);
         return 'mine';
       }
-      const bytes = diskBytes(content);
-      this.#makeRoom(bytes, isAhead);
+      if (!this.#makeRoom(bytes, isAhead)) return undefined;
       rows.insert(hash, { sizeBytes, bytes, isAhead }, by);
       return 'mine';
     });
+    // Not within, or what has lost its name would get its row back.
+    if (claim === undefined) throw this.#tooSmall(bytes);
+    return claim;
   }
 
   /** The empty file of a content that was claimed, as long as the content. @throws CodedError STAGE_FULL, STAGE_FAILED */
@@ -260,9 +263,9 @@ export class Stage {
     const { rows, clock, processes } = this.#tools;
     const add = [...this.#users.values()].filter(({ isTold }) => !isTold);
     const remove = this.#unpinned;
-    this.#unpinned = [];
     if (add.length + remove.length > 0)
       rows.setPins({ add: add.map(({ hash }) => hash), remove }, processes.own);
+    this.#unpinned = [];
     for (const user of add) user.isTold = true;
     if (this.#read.size === 0) return;
     rows.touch(this.#read.values(), clock.nowMs());
@@ -278,9 +281,8 @@ export class Stage {
 
   /** Removes what processes left behind that ended while they filled or evicted. */
   async sweep(): Promise<void> {
-    const { rows, processes } = this.#tools;
-    rows.forgetDead(processes.isAlive);
-    for (const { hash, process } of rows.filling()) if (!this.#lives(process)) this.remove(hash);
+    const { rows } = this.#tools;
+    this.#forgetDead();
     for await (const { name } of await opendir(this.directory)) {
       if (name.startsWith(GONE)) this.#gone.push(join(this.directory, name));
       if (!NAME.test(name)) continue;
@@ -316,25 +318,46 @@ export class Stage {
     return process === own || isAlive(process);
   }
 
-  #makeRoom(bytes: number, isAhead: boolean): void {
+  /** What processes pinned, or were filling, that live no more. */
+  #forgetDead(): void {
+    const { rows } = this.#tools;
+    rows.forgetDead((process) => this.#lives(process));
+    for (const { hash, process } of rows.filling())
+      if (!this.#lives(process)) this.remove(hash);
+  }
+
+  /** @returns whether there is room */
+  #makeRoom(bytes: number, isAhead: boolean): boolean {
+    const { rows } = this.#tools;
+    if (bytes > this.#limitBytes) return false;
+    const hasRoom = () => rows.totalBytes + bytes <= this.#limitBytes;
+    this.#evict(hasRoom, isAhead);
+    if (hasRoom()) return true;
+    // What is open here would be found again and again, and what others held that were killed since the sweep would stay.
+    this.tell();
+    this.#forgetDead();
+    this.#evict(hasRoom, isAhead);
+    return hasRoom();
+  }
+
+  /** Until there is room, or nothing more may go. */
+  #evict(hasRoom: () => boolean, isAhead: boolean): void {
     const { rows, clock } = this.#tools;
-    if (bytes > this.#limitBytes) throw this.#tooSmall(bytes);
     const nowMs = clock.nowMs();
     const turns = isAhead
       ? [() => rows.victims('used', 0), () => rows.victims('ahead', nowMs - AHEAD_KEPT_MS)]
       : [() => rows.victims('used', 0), () => rows.victims('ahead', Number.MAX_SAFE_INTEGER)];
     for (const victims of turns) {
-      while (rows.totalBytes + bytes > this.#limitBytes) {
+      while (!hasRoom()) {
         const found = victims().filter(({ hash }) => !this.#users.has(hash.toString('hex')));
         if (found.length === 0) break;
         for (const { hash } of found) {
-          if (rows.totalBytes + bytes <= this.#limitBytes) break;
+          if (hasRoom()) break;
           this.#putAway(hash);
           rows.remove(hash);
         }
       }
     }
-    if (rows.totalBytes + bytes > this.#limitBytes) throw this.#tooSmall(bytes);
   }
 
   #tooSmall(bytes: number): CodedError {
