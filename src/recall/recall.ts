@@ -171,9 +171,16 @@ export class Recall {
     const left = () => {
       if (!entry.isWaitedFor) this.#unwant(entry);
     };
-    const waiting = entry.wait(range, { ...options, onLeft: left });
-    this.#want(entry);
-    if (place) this.#tools.walkers.waits(options.caller.pid, place);
+    const quit = new AbortController();
+    const signal = AbortSignal.any([options.signal, quit.signal]);
+    const waiting = entry.wait(range, { ...options, signal, onLeft: left });
+    try {
+      this.#want(entry);
+      if (place) this.#tools.walkers.waits(options.caller.pid, place);
+    } catch (error) {
+      // Nobody would bring it: who waits is told now.
+      quit.abort(error);
+    }
     return waiting;
   }
 
@@ -294,8 +301,14 @@ export class Recall {
   #unwant(entry: Entry): void {
     if (entry.wantedMs === undefined) return;
     entry.wantedMs = undefined;
-    const { wants, processes, bell } = this.#tools;
-    wants.drop([{ contentId: entry.content.contentId, process: processes.own }]);
+    const { wants, processes, bell, warn } = this.#tools;
+    try {
+      wants.drop([{ contentId: entry.content.contentId, process: processes.own }]);
+    } catch (error) {
+      // On a full disk, for instance: then it is brought in vain, and forgotten with this process.
+      if (!(error instanceof CodedError)) throw error;
+      warn(error.message);
+    }
     bell.ring();
   }
 

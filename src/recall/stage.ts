@@ -322,8 +322,7 @@ export class Stage {
   #forgetDead(): void {
     const { rows } = this.#tools;
     rows.forgetDead((process) => this.#lives(process));
-    for (const { hash, process } of rows.filling())
-      if (!this.#lives(process)) this.remove(hash);
+    for (const { hash, process } of rows.filling()) if (!this.#lives(process)) this.remove(hash);
   }
 
   /** @returns whether there is room */

@@ -1,5 +1,5 @@
 /** One process brings what another waits for, and ends at once: the other takes over, and knows what has become of it. */
-import { readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readlinkSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { RunDb } from '../../src/catalog/run-db.ts';
@@ -86,6 +86,32 @@ test('who leaves while a file of the last boot is proven again leaves no descrip
   await expect(reading).rejects.toThrow('left');
   again.close();
   expect(openBelow(world.stageDirectory)).toEqual([]);
+});
+
+test('a stage that cannot be tidied is told of, and ends nothing', async () => {
+  const world = await RecallWorld.make({ drives: 1 });
+  const { clock } = world.backup.sim;
+  writeFileSync(join(world.backup.source, 'both'), TEXT);
+  await world.backup.backup();
+  const id = world.contentId('both');
+  const mount = world.start({ policy: 'fail' });
+  const bringing = world.start();
+  const brought = bringing.recall.open(id, CALLER);
+  await readAll(brought, TEXT.length);
+  brought.close();
+  await bringing.close();
+  const [name = ''] = readdirSync(world.stageDirectory);
+  chmodSync(join(world.stageDirectory, name), 0o600);
+  writeFileSync(join(world.stageDirectory, name), 'not what it was');
+  const opened = mount.recall.open(id, CALLER);
+  // Found to be wrong, it goes; and then there is no place any more that it could go from.
+  await expect(readAll(opened, TEXT.length)).rejects.toMatchObject({ code: 'RECALL_REFUSED' });
+  renameSync(world.stageDirectory, `${world.stageDirectory}-away`);
+  writeFileSync(world.stageDirectory, '');
+  opened.close();
+  for (let step = 0; step < 1000 && mount.warnings.length < 2; step += 1)
+    await clock.sleepMs(1000, go);
+  expect(mount.warnings).toContainEqual(expect.stringMatching(/ENOTDIR/));
 });
 
 function openBelow(directory: string): string[] {
