@@ -22,6 +22,7 @@ const TABLE =
   '(start INTEGER, content INTEGER, PRIMARY KEY(start, content) ON CONFLICT IGNORE) WITHOUT ROWID';
 /** Entries looked at without a turn for others: some 3 ms. */
 const ENTRIES_A_TURN = 256;
+const ROOTS_MAX = 10_000;
 
 const ON_MEDIUM = `
 SELECT k.start_block * a.block_bytes + e.position, coalesce(e.stored, e.length, c.size - e.content_offset)
@@ -37,6 +38,7 @@ export class Below {
   readonly #onMedium;
   readonly #next;
   readonly #remove;
+  readonly #roots = new Map<number, number>();
 
   /** Begins with nothing. One a connection. */
   constructor(catalog: Catalog) {
@@ -50,9 +52,14 @@ export class Below {
     this.#remove = catalog.prepare('DELETE FROM temp.below WHERE start = ? AND content = ?');
   }
 
-  /** Of its host. */
+  /** Of its host; rows of directories never change. */
   root(directoryId: number): number {
-    return this.#directories.root(directoryId);
+    const known = this.#roots.get(directoryId);
+    if (known !== undefined) return known;
+    const root = this.#directories.root(directoryId);
+    if (this.#roots.size >= ROOTS_MAX) this.#roots.clear();
+    this.#roots.set(directoryId, root);
+    return root;
   }
 
   parent(directoryId: number): number {
@@ -61,8 +68,9 @@ export class Below {
 
   /** The lowest directory that both are in, or are; undefined where they are of different hosts. */
   common(a: number, b: number): number | undefined {
-    const root = this.#directories.root(a);
-    if (root !== this.#directories.root(b)) return undefined;
+    if (a === b) return a;
+    const root = this.root(a);
+    if (root !== this.root(b)) return undefined;
     const above = new Set(this.#chain(a));
     return this.#chain(b).find((id) => above.has(id)) ?? root;
   }
@@ -115,7 +123,7 @@ export class Below {
 
   /** Itself, its parent and so on, without the root of the host. */
   #chain(directoryId: number): number[] {
-    const root = this.#directories.root(directoryId);
+    const root = this.root(directoryId);
     const chain: number[] = [];
     for (let id = directoryId; id !== root; id = this.#directories.parent(id)) chain.push(id);
     return chain;

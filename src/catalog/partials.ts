@@ -3,6 +3,7 @@
  * another purpose (SCHEMA.md section 6). A run that goes on in another process finds the file anew, under another inode,
  * and takes over the parts in front that are good.
  */
+import type { Extent } from '../domain/content.ts';
 import type { Catalog } from './catalog.ts';
 import { CHANGES } from './change.ts';
 import { Contents, type CopyPolicy, type LocatedExtent } from './contents.ts';
@@ -141,10 +142,19 @@ export class Partials {
   }
 }
 
-/** Marks of a content, with one more. */
-export function addMark(marks: Buffer | null, mark: Mark): Buffer {
-  const before = decodeMarks(marks).filter(({ end }) => end < mark.end);
-  return Buffer.concat([...before, mark].map(encodeMark));
+/** @param hash of all bytes of the content up to the extent's end */
+export function markOf({ contentOffset, lengthBytes }: Extent, hash: Buffer): Mark {
+  return { end: contentOffset + lengthBytes, hash };
+}
+
+/** So that another process can go on from there. Part of the caller's `write`. */
+export function addMark(catalog: Catalog, contentId: number, mark: Mark): void {
+  const select = catalog.prepare<[Buffer | null]>('SELECT segments FROM contents WHERE id = ?');
+  const [marks] = select.get(contentId) ?? [];
+  const before = decodeMarks(marks ?? null).filter(({ end }) => end < mark.end);
+  catalog
+    .prepare('UPDATE contents SET segments = ? WHERE id = ?')
+    .run(Buffer.concat([...before, mark].map(encodeMark)), contentId);
 }
 
 function encodeMark({ end, hash }: Mark): Buffer {

@@ -20,7 +20,8 @@ export type StageRow = {
   readonly facts: FileFacts;
 };
 
-export type Claim = 'mine' | 'theirs' | 'there';
+/** `full`: what is there is in use, or still to be read; in a moment it may not be. */
+export type Claim = 'mine' | 'theirs' | 'there' | 'full';
 
 type Row = [
   state: 'filling' | 'complete',
@@ -101,6 +102,12 @@ export class RunStage {
   /** Bytes of all files, of those being filled too. */
   get totalBytes(): number {
     return this.#total.get()?.[0] ?? 0;
+  }
+
+  /** Of those that are proven as a whole. */
+  get completeBytes(): number {
+    const filling = "SELECT coalesce(sum(bytes), 0) FROM stage WHERE state = 'filling'";
+    return this.totalBytes - (this.#db.prepare<[number]>(filling).get()?.[0] ?? 0);
   }
 
   /** @param entry.bytes it takes of the disk; `isAhead`: nobody waits for it yet */

@@ -8,7 +8,7 @@ import type { Catalog } from './catalog.ts';
 import { CHANGES } from './change.ts';
 import { ContentKeys } from './content-keys.ts';
 import { Contents, encodeRanges } from './contents.ts';
-import { addMark } from './partials.ts';
+import { addMark, markOf } from './partials.ts';
 import { endOfPage, WAITING } from './pending.ts';
 
 /** One row of the run that an archive holds, as a member or only in its journal. */
@@ -285,25 +285,12 @@ export class Store {
     const size = content?.sizeBytes;
     for (const extent of extents) this.#addExtent(id, archiveId, extent, size);
     if (!content) {
-      this.#addMark(id, entry);
+      const last = extents.at(-1);
+      if (last && entry.hashSoFar) addMark(this.#catalog, id, markOf(last, entry.hashSoFar));
       return;
     }
     this.#setContent.run(id, inodeId);
     this.#fillFollowers(content.hash, inodeId, id);
-  }
-
-  /** So that another process can go on from here. */
-  #addMark(id: number, { extents, hashSoFar: hash }: StoredEntry): void {
-    const last = extents?.at(-1);
-    if (!last || !hash) return;
-    const end = last.contentOffset + last.lengthBytes;
-    const [marks] =
-      this.#catalog
-        .prepare<[Buffer | null]>('SELECT segments FROM contents WHERE id = ?')
-        .get(id) ?? [];
-    this.#catalog
-      .prepare('UPDATE contents SET segments = ? WHERE id = ?')
-      .run(addMark(marks ?? null, { end, hash }), id);
   }
 
   /** The row of a complete content: one that is known, the one its parts began, or a new one. */

@@ -25,20 +25,32 @@ const IGNORED = new Set([
 ]);
 const WITH_VALUE = new Set(['view', 'host', 'xattrs', 'recall', 'config']);
 
+const FOREGROUND = '--foreground';
+
 /** The command line of ours that does what mount(8) asks for. @throws CodedError USAGE */
 export function helperArguments(argv: readonly string[]): string[] {
+  // Not mount(8) says so, but this program to itself, going on in the background.
+  const ours = argv.filter((word) => word === FOREGROUND);
   const places: string[] = [];
   const options: string[] = [];
   for (const [index, word] of argv.entries()) {
     const before = argv[index - 1];
     if (before === '-o') options.push(...word.split(','));
-    else if (before !== '-t' && !/^-[otsfnvrw]+$/.test(word)) places.push(word);
+    else if (before !== '-t' && word !== FOREGROUND && !/^-[otsfnvrw]+$/.test(word))
+      places.push(word);
   }
   const [state, directory, ...rest] = places;
   if (state === undefined || directory === undefined || rest.length > 0) {
     throw new CodedError('USAGE', `say ${HELPER_NAME} STATE DIRECTORY [-o OPTIONS]`);
   }
-  return ['--state', state, 'mount', directory, ...options.filter(Boolean).flatMap(toArgument)];
+  return [
+    '--state',
+    state,
+    'mount',
+    directory,
+    ...options.filter(Boolean).flatMap(toArgument),
+    ...ours,
+  ];
 }
 
 function toArgument(option: string): string[] {

@@ -1,4 +1,5 @@
 /** Recall: contents of whole trees brought into the stage, so that whoever reads them later need not wait. */
+import { setImmediate as turn } from 'node:timers/promises';
 import { CodedError } from '../base/errors.ts';
 import { type Raw, rawText } from '../base/raw.ts';
 import type { Catalog } from '../catalog/catalog.ts';
@@ -43,8 +44,9 @@ export type RecallReport = {
   readonly failures: number;
 };
 
-/** Files waited for at a time: enough for a full pass over a cartridge, few enough for memory. */
-const WAITING_MAX = 1024;
+/** Files waited for at a time: what lies beside them is read ahead, so few are enough. */
+const WAITING_MAX = 256;
+const ENTRIES_A_TURN = 64;
 const FAILURES_TOLD_MAX = 10_000;
 
 /** @throws CodedError PATH_UNKNOWN; the signal's reason. Failures of single files are in the report */
@@ -66,6 +68,7 @@ class RecallJob {
   readonly #signal: AbortSignal;
   readonly #tree: Tree;
   readonly #waiting = new Set<Promise<void>>();
+  #onLess: (() => void) | undefined;
   readonly #failed: RecallFailure[] = [];
   #failures = 0;
   #recalled = 0;
@@ -90,10 +93,11 @@ class RecallJob {
     let found = 0;
     for (const entry of this.#tree.walk(hostId, path, snapshot.id)) {
       found += 1;
+      if (found % ENTRIES_A_TURN === 0) await turn();
       this.#signal.throwIfAborted();
       if (entry.inode.type !== 'file' || entry.inode.sizeBytes === 0) continue;
       this.#want(entry);
-      if (this.#waiting.size >= WAITING_MAX) await Promise.race(this.#waiting);
+      if (this.#waiting.size >= WAITING_MAX) await this.#oneLess();
     }
     if (found > 0) return;
     const name = rawText(path);
@@ -151,8 +155,16 @@ class RecallJob {
       .finally(() => {
         opened.close();
         this.#waiting.delete(waiting);
+        this.#onLess?.();
       });
     this.#waiting.add(waiting);
+  }
+
+  /** A race of all of them would be entered with each, again and again. */
+  #oneLess(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onLess = resolve;
+    return promise;
   }
 
   #fail(path: Raw, { message, code }: CodedError): void {

@@ -171,8 +171,8 @@ class NativePort implements FusePort {
   /** No thread is left. What somebody else aborted is a mount still, and a dead one. */
   async #finish(errno: number): Promise<void> {
     const { mount, door, listener } = this.#tools;
-    process.off('exit', this.#onExit);
     if (this.#agreement === undefined) {
+      process.off('exit', this.#onExit);
       this.#agreed.reject(this.#refusal(errno));
       return;
     }
@@ -180,6 +180,7 @@ class NativePort implements FusePort {
     try {
       if (mount && this.#unmounting === undefined) await detach(mount.entry, { door });
     } finally {
+      process.off('exit', this.#onExit);
       listener.onEnd(end);
     }
   }

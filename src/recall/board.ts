@@ -6,12 +6,14 @@
  */
 import { strict as assert } from 'node:assert';
 import { setImmediate as turn } from 'node:timers/promises';
+import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
 import type { Archives } from '../catalog/archives.ts';
 import type { Contents } from '../catalog/contents.ts';
 import type { Processes } from '../catalog/run-db.ts';
 import type { RunWants } from '../catalog/run-wants.ts';
 import type { DataRange } from '../domain/entry.ts';
+import { diskBytes } from './content.ts';
 import { CopyChooser } from './copies.ts';
 import { Fill, type Prover } from './fill.ts';
 import { Item, type PlacedCopy, type RecallRun, storedRange } from './item.ts';
@@ -25,18 +27,23 @@ export type BoardTools = {
   readonly stage: Stage;
   readonly prover: Prover;
   readonly processes: Processes;
+  readonly clock: Clock;
   readonly presence: Presence;
   /** Marks what was found bad; the catalog may be open for reading only. */
   record(work: (archives: Archives) => void): void;
   /** Some of it is proven, or all. */
   onProven(fill: Fill): void;
+  /** Another process has staged all of it meanwhile; told to those of this process. */
+  onThere(hash: Buffer): void;
   /** It is not to be had; told to those of this process. */
   onFailure(contentId: number, error: CodedError): void;
   warn(message: string): void;
 };
 
-/** Copies of so many contents are looked up without a turn for others: some 5 ms. */
-const CONTENTS_A_TURN = 64;
+/** Copies of so many contents are looked up without a turn for others: some 4 ms. */
+const CONTENTS_A_TURN = 32;
+/** Room in the stage is waited for so long, in ms. */
+const ROOM_MS = 60_000;
 
 export class Board {
   readonly queue = new Queue<RecallRun>();
@@ -49,6 +56,8 @@ export class Board {
   #flushing: Promise<void> | undefined;
   /** Barcodes asked for in vain, and why. */
   readonly offline = new Map<string, CodedError>();
+  /** Something has to wait until there is room in the stage again; taken back by who waits. */
+  isFull = false;
   /** The medium in the drive. */
   loaded: number | undefined;
 
@@ -127,7 +136,10 @@ export class Board {
       this.#tell(contentId, noCopy(contentId));
       return false;
     }
-    if (stage.has(content.hash)) return false;
+    if (stage.has(content.hash)) {
+      this.#tools.onThere(content.hash);
+      return false;
+    }
     this.#items.set(contentId, new Item({ ...content, contentId }, contents, sinceMs));
     return true;
   }
@@ -174,6 +186,7 @@ export class Board {
         item.fill = new Fill(item.content, { stage, prover, signal, onProven });
         return item;
       }
+      if (claim === 'full') return this.#waitForRoom(item);
       this.#forget(contentId);
       if (claim === 'theirs') this.#elsewhere.add(contentId);
     } catch (error) {
@@ -181,6 +194,18 @@ export class Board {
       if (item.isAhead) this.#forget(contentId);
       else this.fail(contentId, asCoded(error));
     }
+    return undefined;
+  }
+
+  /** What is in use may not be in a moment: it stays in the queue, but not for ever. */
+  #waitForRoom(item: Item): undefined {
+    const { contentId } = item.content;
+    const nowMs = this.#tools.clock.monotonicMs();
+    item.fullSinceMs ??= nowMs;
+    if (item.isAhead) this.#forget(contentId);
+    else if (nowMs - item.fullSinceMs > ROOM_MS) {
+      this.fail(contentId, this.#tools.stage.full(diskBytes(item.content)));
+    } else this.isFull = true;
     return undefined;
   }
 

@@ -1,5 +1,6 @@
 /** One content that somebody of this process has open: how much of it can be read, and who waits for more. */
 import { closeSync, fstatSync } from 'node:fs';
+import type { WaitingReader } from '../catalog/run-wants.ts';
 import type { DataRange } from '../domain/entry.ts';
 import { proofLength, type RecallContent } from './content.ts';
 
@@ -8,7 +9,7 @@ export type Caller = { readonly pid: number; readonly uid: number };
 
 type Waiter = {
   readonly range: DataRange;
-  readonly caller: Caller;
+  readonly reader: WaitingReader;
   resolve(descriptor: number): void;
   reject(error: unknown): void;
 };
@@ -38,8 +39,8 @@ export class Entry {
   }
 
   /** Those who wait, each once. */
-  get callers(): Caller[] {
-    return [...new Map([...this.#waiters].map(({ caller }) => [caller.pid, caller])).values()];
+  get readers(): WaitingReader[] {
+    return [...new Map([...this.#waiters].map(({ reader }) => [reader.pid, reader])).values()];
   }
 
   get isWaitedFor(): boolean {
@@ -89,10 +90,10 @@ export class Entry {
   /** @throws what `fail` is told; the signal's reason, after `onLeft` */
   async wait(
     range: DataRange,
-    by: { readonly caller: Caller; readonly signal: AbortSignal; onLeft(): void },
+    by: { readonly reader: WaitingReader; readonly signal: AbortSignal; onLeft(): void },
   ): Promise<number> {
     const { promise, resolve, reject } = Promise.withResolvers<number>();
-    const waiter = { range, caller: by.caller, resolve, reject };
+    const waiter = { range, reader: by.reader, resolve, reject };
     const leave = () => {
       this.#waiters.delete(waiter);
       reject(by.signal.reason);

@@ -30,6 +30,8 @@ export class Item {
   fill: Fill | undefined;
   /** Nobody waits for it yet. */
   isAhead = false;
+  /** Since when there is no room for it, monotonic. */
+  fullSinceMs: number | undefined;
   readonly #copies: readonly PlacedCopy[];
   readonly #tries = new Map<string, number>();
   #sources: Source[] = [];

@@ -101,7 +101,8 @@ export class Loop {
         if (medium) {
           const isServed = await this.#serve(medium, signal);
           if (isServed) idleSinceMs = clock.monotonicMs();
-          else await bell.wait(POLL_MS, signal);
+          if (!isServed || board.isFull) await bell.wait(POLL_MS, signal);
+          board.isFull = false;
           continue;
         }
         // Who asks for it again may be luckier.

@@ -79,8 +79,10 @@ export function openRecall(parts: RecallParts): Recall {
   });
   const board = new Board({
     ...shared,
+    clock,
     record: parts.record,
     onProven: (fill) => recall.onProven(fill),
+    onThere: (hash) => recall.onThere(hash),
     onFailure: (contentId, error) => recall.onFailure(contentId, error),
   });
   const { asker, onMedium } = parts;

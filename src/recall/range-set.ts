@@ -22,6 +22,7 @@ export class RangeSet {
   }
 
   remove({ offset, lengthBytes }: DataRange): void {
+    if (lengthBytes === 0) return;
     const end = offset + lengthBytes;
     this.#ranges = this.#ranges.flatMap((range) => {
       const rangeEnd = range.offset + range.lengthBytes;

@@ -13,7 +13,7 @@ import type { TreePlace } from '../catalog/below.ts';
 import type { Contents } from '../catalog/contents.ts';
 import type { Processes } from '../catalog/run-db.ts';
 import type { RunRoles } from '../catalog/run-roles.ts';
-import type { RunWants } from '../catalog/run-wants.ts';
+import type { RunWants, WaitingReader } from '../catalog/run-wants.ts';
 import type { DataRange } from '../domain/entry.ts';
 import type { Bell } from './bell.ts';
 import type { RecallContent } from './content.ts';
@@ -21,6 +21,7 @@ import { type Caller, Entry } from './entry.ts';
 import type { Fill, Prover } from './fill.ts';
 import type { Programs, StormGuard } from './guard.ts';
 import type { Loop } from './loop.ts';
+import { OpenedContent, type ReadOptions, type ReadPlace } from './opened.ts';
 import type { Presence } from './presence.ts';
 import type { Stage } from './stage.ts';
 import type { ContentState, States } from './state.ts';
@@ -52,13 +53,6 @@ export type Server = {
   readonly loop: Loop;
   readonly states: States;
   filling(contentId: number): Fill | undefined;
-};
-
-export type ReadOptions = {
-  /** Refused where waiting would be needed. */
-  readonly isNonBlocking: boolean;
-  readonly caller: Caller;
-  readonly signal: AbortSignal;
 };
 
 /** How often it is looked what another process has brought; and told what was read. */
@@ -126,6 +120,21 @@ export class Recall {
     if (fill.isWhole) this.#unwant(entry);
   }
 
+  /**
+   * Another process has brought it, between the look of who wants it and the loop's; told by the loop, which will not bring it.
+   */
+  onThere(hash: Buffer): void {
+    const entry = this.#entries.get(hash.toString('hex'));
+    if (entry?.wantedMs === undefined) return;
+    const { stage } = this.#tools;
+    const found = stage.find(entry.content);
+    // Somebody has changed its file since: it is fetched again.
+    if (found === 'unproven') stage.remove(hash);
+    if (typeof found !== 'object') return;
+    entry.adopt(found.descriptor, undefined);
+    this.#unwant(entry);
+  }
+
   /** It is not to be had; told by the loop. */
   onFailure(contentId: number, error: CodedError): void {
     for (const entry of this.#entries.values()) {
@@ -155,11 +164,7 @@ export class Recall {
   }
 
   /** @internal */
-  async read(
-    { entry, place }: { readonly entry: Entry; readonly place: TreePlace | undefined },
-    range: DataRange,
-    options: ReadOptions,
-  ): Promise<number> {
+  async read({ entry, place }: ReadPlace, range: DataRange, options: ReadOptions): Promise<number> {
     options.signal.throwIfAborted();
     if (entry.readable(range) === undefined) await this.#look(entry, options.signal);
     const known = entry.readable(range);
@@ -167,13 +172,15 @@ export class Recall {
     // Either may have come meanwhile.
     options.signal.throwIfAborted();
     this.#closed.signal.throwIfAborted();
-    this.#admit(entry, options);
+    const { pid } = options.caller;
+    const reader = { pid, name: this.#tools.programs.nameOf(pid) };
+    this.#admit(entry, options, reader);
     const left = () => {
       if (!entry.isWaitedFor) this.#unwant(entry);
     };
     const quit = new AbortController();
     const signal = AbortSignal.any([options.signal, quit.signal]);
-    const waiting = entry.wait(range, { ...options, signal, onLeft: left });
+    const waiting = entry.wait(range, { reader, signal, onLeft: left });
     try {
       this.#want(entry);
       if (place) this.#tools.walkers.waits(options.caller.pid, place);
@@ -245,13 +252,11 @@ export class Recall {
     const descriptor = stage.openFile(hash);
     if (descriptor === undefined) return;
     const whole = { offset: 0, lengthBytes: sizeBytes };
-    let found: Buffer | undefined;
-    try {
-      found = await prover.hashOf(stage.pathOf(hash), whole, signal);
-    } catch (error) {
+    const proof = prover.hashOf(stage.pathOf(hash), whole, signal);
+    const found = await proof.catch((error: unknown) => {
       closeSync(descriptor);
       throw error;
-    }
+    });
     // Of another file that has taken the name meanwhile nothing is known.
     if (!stage.isCurrent(hash, descriptor)) {
       closeSync(descriptor);
@@ -268,7 +273,7 @@ export class Recall {
   }
 
   /** @throws CodedError RECALL_REFUSED */
-  #admit(entry: Entry, { isNonBlocking, caller }: ReadOptions): void {
+  #admit(entry: Entry, { isNonBlocking }: ReadOptions, by: WaitingReader): void {
     if (isNonBlocking || this.#tools.policy === 'fail') {
       throw new CodedError(
         'RECALL_REFUSED',
@@ -276,8 +281,7 @@ export class Recall {
       );
     }
     if (entry.wantedMs !== undefined) return;
-    const { guard, programs, warn } = this.#tools;
-    const by = { pid: caller.pid, name: programs.nameOf(caller.pid) };
+    const { guard, warn } = this.#tools;
     try {
       guard.admit(by, entry.content.sizeBytes);
     } catch (error) {
@@ -287,10 +291,10 @@ export class Recall {
   }
 
   #want(entry: Entry): void {
-    const { wants, processes, clock, programs, bell } = this.#tools;
+    const { wants, processes, clock, bell } = this.#tools;
     entry.wantedMs ??= clock.nowMs();
-    const readers = entry.callers.map(({ pid }) => ({ pid, name: programs.nameOf(pid) }));
-    const { contentId } = entry.content;
+    const { readers, content } = entry;
+    const { contentId } = content;
     wants.post([{ contentId, process: processes.own, sinceMs: entry.wantedMs, readers }]);
     bell.ring();
     this.#keeping ??= this.#keep().finally(() => {
@@ -388,53 +392,6 @@ export class Recall {
     this.#tidying ??= tidy().finally(() => {
       this.#tidying = undefined;
     });
-  }
-}
-
-/** One open of a content. */
-export class OpenedContent {
-  readonly #recall: Recall;
-  /** Undefined for a content that was never completed. */
-  readonly #entry: Entry | undefined;
-  readonly #place: TreePlace | undefined;
-  #isOpen = true;
-
-  /** @internal */
-  constructor(
-    recall: Recall,
-    of: { readonly entry: Entry | undefined; readonly place: TreePlace | undefined },
-  ) {
-    this.#recall = recall;
-    this.#entry = of.entry;
-    this.#place = of.place;
-  }
-
-  /** Descriptor of a file with all bytes at their own offsets; valid until `close`. Undefined while it is not staged. */
-  get file(): number | undefined {
-    return this.#entry?.file;
-  }
-
-  /** Told once, when `file` becomes defined. */
-  onStaged(listener: () => void): void {
-    this.#entry?.onStaged(listener);
-  }
-
-  /**
-   * Resolves when the bytes of the range are proven, with a descriptor they can be read from; valid until `close`.
-   * @throws CodedError RECALL_REFUSED, MEDIUM_OFFLINE, MEDIUM_UNREADABLE, STAGE_FULL, STAGE_FAILED; the abort reason
-   */
-  async read(range: DataRange, options: ReadOptions): Promise<number> {
-    assert(this.#isOpen, 'a content is read while it is open');
-    if (!this.#entry) {
-      throw new CodedError('MEDIUM_UNREADABLE', 'this file was never stored as a whole');
-    }
-    return this.#recall.read({ entry: this.#entry, place: this.#place }, range, options);
-  }
-
-  close(): void {
-    assert(this.#isOpen, 'a content is closed once');
-    this.#isOpen = false;
-    if (this.#entry) this.#recall.leave(this.#entry);
   }
 }
 

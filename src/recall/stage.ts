@@ -22,8 +22,9 @@ import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { CodedError, errnoOf } from '../base/errors.ts';
 import type { Processes } from '../catalog/run-db.ts';
-import type { Claim, FileFacts, RunStage } from '../catalog/run-stage.ts';
+import type { Claim, RunStage } from '../catalog/run-stage.ts';
 import { diskBytes, type RecallContent } from './content.ts';
+import { factsOf, isSame } from './file-facts.ts';
 
 export type StageTools = {
   /** Made where there is none. */
@@ -43,13 +44,15 @@ const GONE = 'gone-';
 const NAME = /^[0-9a-f]{64}$/;
 /** What was read ahead is kept so long for who comes to read it. */
 const AHEAD_KEPT_MS = 3_600_000;
-const NS_PER_SECOND = 1_000_000_000n;
+/** After a full disk the stage grows no more for so long. */
+const LOWERED_MS = 10 * 60_000;
 
 export class Stage {
   readonly directory: string;
   readonly #tools: StageTools;
   readonly #boot: string;
-  #limitBytes: number;
+  /** What the disk could take when it was full; undefined when that is long ago. */
+  #lowered: { readonly limitBytes: number; readonly atMs: number } | undefined;
   /** Users of each file in this process. */
   readonly #users = new Map<string, { readonly hash: Buffer; count: number; isTold: boolean }>();
   /** Read since the table was told last. */
@@ -62,13 +65,16 @@ export class Stage {
   constructor(tools: StageTools) {
     this.#tools = tools;
     this.directory = tools.directory;
-    this.#limitBytes = tools.limitBytes;
     this.#boot = tools.processes.own.split(':')[0] ?? '';
     this.#attempt(() => mkdirSync(this.directory, { recursive: true, mode: 0o700 }));
   }
 
+  /** As the config has it, or less for a while after the disk was full. */
   get limitBytes(): number {
-    return this.#limitBytes;
+    const { limitBytes, clock } = this.#tools;
+    if (!this.#lowered) return limitBytes;
+    if (clock.monotonicMs() - this.#lowered.atMs > LOWERED_MS) this.#lowered = undefined;
+    return Math.min(limitBytes, this.#lowered?.limitBytes ?? limitBytes);
   }
 
   get totalBytes(): number {
@@ -144,14 +150,13 @@ export class Stage {
   /**
    * The right to fill a content, and the room for it: what was not read for long goes. What is wanted `isAhead` only
    * takes the place of what has been read.
-   * @throws CodedError STAGE_FULL
+   * @throws CodedError STAGE_FULL for what is larger than the stage
    */
   claim(content: RecallContent, { isAhead }: { readonly isAhead: boolean }): Claim {
     const { rows, processes, clock } = this.#tools;
     const { hash, sizeBytes } = content;
     const by = { process: processes.own, boot: this.#boot, nowMs: clock.nowMs() };
-    const bytes = diskBytes(content);
-    const claim = rows.write(() => {
+    return rows.write(() => {
       const row = rows.get(hash);
       if (row?.state === 'complete') return 'there';
       if (row && row.process !== processes.own && processes.isAlive(row.process)) return 'theirs';
@@ -160,13 +165,11 @@ export class Stage {
         rows.takeOver(hash, by);
         return 'mine';
       }
-      if (!this.#makeRoom(bytes, isAhead)) return undefined;
+      const bytes = diskBytes(content);
+      if (!this.#makeRoom(bytes, isAhead)) return 'full';
       rows.insert(hash, { sizeBytes, bytes, isAhead }, by);
       return 'mine';
     });
-    // Not within, or what has lost its name would get its row back.
-    if (claim === undefined) throw this.#tooSmall(bytes);
-    return claim;
   }
 
   /** The empty file of a content that was claimed, as long as the content. @throws CodedError STAGE_FULL, STAGE_FAILED */
@@ -174,6 +177,8 @@ export class Stage {
     const path = this.pathOf(hash);
     const make = () => open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o400);
     try {
+      // What had to go for it takes its room until it is removed.
+      await this.clean();
       const file = await make().catch((error: unknown) => {
         if (errnoOf(error) !== 'EEXIST') throw error;
         this.#putAway(hash);
@@ -281,13 +286,12 @@ export class Stage {
 
   /** Removes what processes left behind that ended while they filled or evicted. */
   async sweep(): Promise<void> {
-    const { rows } = this.#tools;
     this.#forgetDead();
     for await (const { name } of await opendir(this.directory)) {
       if (name.startsWith(GONE)) this.#gone.push(join(this.directory, name));
       if (!NAME.test(name)) continue;
       const hash = Buffer.from(name, 'hex');
-      if (!rows.get(hash)) this.removeLeftover(hash);
+      if (!this.#tools.rows.get(hash)) this.removeLeftover(hash);
     }
     await this.clean();
   }
@@ -303,8 +307,11 @@ export class Stage {
         cause: error,
       });
     }
-    this.#limitBytes = Math.min(this.#limitBytes, Math.floor(this.totalBytes * FULL_SHARE));
-    const sentence = `the disk of the stage ${this.directory} is full; it is kept smaller from now on; make room, or set [stage] directory`;
+    // With nothing there to make room, it is others who fill the disk: to keep smaller would help nobody.
+    const { rows, clock } = this.#tools;
+    const limitBytes = rows.completeBytes;
+    if (limitBytes > 0) this.#lowered = { limitBytes, atMs: clock.monotonicMs() };
+    const sentence = `the disk of the stage ${this.directory} is full; it is kept smaller for a while; make room, or set [stage] directory`;
     return new CodedError('STAGE_FULL', sentence, { path: this.directory, errno, cause: error });
   }
 
@@ -325,11 +332,10 @@ export class Stage {
     for (const { hash, process } of rows.filling()) if (!this.#lives(process)) this.remove(hash);
   }
 
-  /** @returns whether there is room */
+  /** @returns false where all that is there has to stay for now. @throws CodedError STAGE_FULL where it never fits */
   #makeRoom(bytes: number, isAhead: boolean): boolean {
-    const { rows } = this.#tools;
-    if (bytes > this.#limitBytes) return false;
-    const hasRoom = () => rows.totalBytes + bytes <= this.#limitBytes;
+    if (bytes > this.limitBytes) throw this.full(bytes);
+    const hasRoom = () => this.totalBytes + bytes <= this.limitBytes;
     this.#evict(hasRoom, isAhead);
     if (hasRoom()) return true;
     // What is open here would be found again and again, and what others held that were killed since the sweep would stay.
@@ -342,13 +348,11 @@ export class Stage {
   /** Until there is room, or nothing more may go. */
   #evict(hasRoom: () => boolean, isAhead: boolean): void {
     const { rows, clock } = this.#tools;
-    const nowMs = clock.nowMs();
-    const turns = isAhead
-      ? [() => rows.victims('used', 0), () => rows.victims('ahead', nowMs - AHEAD_KEPT_MS)]
-      : [() => rows.victims('used', 0), () => rows.victims('ahead', Number.MAX_SAFE_INTEGER)];
-    for (const victims of turns) {
+    const aheadMs = isAhead ? clock.nowMs() - AHEAD_KEPT_MS : Number.MAX_SAFE_INTEGER;
+    for (const of of ['used', 'ahead'] as const) {
       while (!hasRoom()) {
-        const found = victims().filter(({ hash }) => !this.#users.has(hash.toString('hex')));
+        const victims = rows.victims(of, aheadMs);
+        const found = victims.filter(({ hash }) => !this.#users.has(hash.toString('hex')));
         if (found.length === 0) break;
         for (const { hash } of found) {
           if (hasRoom()) break;
@@ -359,10 +363,11 @@ export class Stage {
     }
   }
 
-  #tooSmall(bytes: number): CodedError {
+  /** Why so many bytes do not fit. */
+  full(bytes: number): CodedError {
     return new CodedError(
       'STAGE_FULL',
-      `the stage ${this.directory} may hold ${this.#limitBytes} bytes, of which ${this.totalBytes} are in use; ${bytes} more do not fit; set [stage] size`,
+      `the stage ${this.directory} may hold ${this.limitBytes} bytes, of which ${this.totalBytes} are in use; ${bytes} more do not fit; set [stage] size`,
       { path: this.directory },
     );
   }
@@ -395,28 +400,4 @@ export class Stage {
       throw this.failure(error);
     }
   }
-}
-
-/** Of what was in the stage when the disk was full: others need some of it too. */
-const FULL_SHARE = 0.9;
-
-function factsOf(descriptor: number): FileFacts {
-  const { size, mtimeNs, ctimeNs } = fstatSync(descriptor, { bigint: true });
-  return {
-    sizeBytes: Number(size),
-    mtimeS: Number(mtimeNs / NS_PER_SECOND),
-    mtimeNs: Number(mtimeNs % NS_PER_SECOND),
-    ctimeS: Number(ctimeNs / NS_PER_SECOND),
-    ctimeNs: Number(ctimeNs % NS_PER_SECOND),
-  };
-}
-
-function isSame(a: FileFacts, b: FileFacts): boolean {
-  return (
-    a.sizeBytes === b.sizeBytes &&
-    a.mtimeS === b.mtimeS &&
-    a.mtimeNs === b.mtimeNs &&
-    a.ctimeS === b.ctimeS &&
-    a.ctimeNs === b.ctimeNs
-  );
 }

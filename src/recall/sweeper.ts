@@ -35,9 +35,12 @@ export class Sweeper {
   readonly #shape: TapeShape;
   readonly #signal: AbortSignal;
   readonly #finishing = new Set<Promise<void>>();
+  #onLess: (() => void) | undefined;
   /** What it will not be read on: its copy has failed. */
   readonly #broken = new Set<RecallRun>();
   #lookedMs: number;
+  /** When it was last asked whether others' turn has come. */
+  #judgedMs = Number.NEGATIVE_INFINITY;
 
   constructor(tools: SweeperTools, tape: Tape, at: { medium: Medium; signal: AbortSignal }) {
     this.#tools = tools;
@@ -72,7 +75,7 @@ export class Sweeper {
           if ('failure' in piece) this.#isBad(piece.key, piece.failure);
           else await this.#take(piece);
           await this.#look();
-          if (this.#finishing.size >= FINISHING_MAX) await Promise.race(this.#finishing);
+          if (this.#finishing.size >= FINISHING_MAX) await this.#oneLess();
         }
         await this.#tools.refresh();
         const isMore = sweep.peek() ?? this.#tools.ahead.next(sweep.headByte);
@@ -132,8 +135,15 @@ export class Sweeper {
   #finish(contentId: number): void {
     const finishing = this.#tools.board.finish(contentId).finally(() => {
       this.#finishing.delete(finishing);
+      this.#onLess?.();
     });
     this.#finishing.add(finishing);
+  }
+
+  #oneLess(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onLess = resolve;
+    return promise;
   }
 
   /** The copy's fault, or the stage's. @throws what is neither */
@@ -153,7 +163,12 @@ export class Sweeper {
     await this.#tools.refresh();
   }
 
+  /** Looked at once a second: it goes over all that is wanted. */
   #isOver(): boolean {
-    return this.#signal.aborted || this.#tools.isOver(this.#mediumId);
+    if (this.#signal.aborted) return true;
+    const nowMs = this.#tools.clock.monotonicMs();
+    if (nowMs - this.#judgedMs < LOOK_MS) return false;
+    this.#judgedMs = nowMs;
+    return this.#tools.isOver(this.#mediumId);
   }
 }

@@ -22,6 +22,8 @@ type Walker = {
   snapshotId: number;
   /** Where it waited last, or what all those places have in common. */
   directoryId: number | undefined;
+  /** The directory it waited in last. */
+  lastId: number | undefined;
   readonly listed: Set<number>;
   seenMs: number;
   told: { readonly directoryId: number; readonly ms: number } | undefined;
@@ -94,6 +96,8 @@ export class Walkers {
   waits(pid: number, { directoryId, snapshotId }: TreePlace): void {
     const walker = this.#of(pid, snapshotId);
     const { below } = this.#tools;
+    if (walker.told && walker.lastId === directoryId) return;
+    walker.lastId = directoryId;
     const isSecond = walker.directoryId !== undefined;
     const common =
       walker.directoryId === undefined
@@ -133,7 +137,7 @@ export class Walkers {
     const isOn = walker?.snapshotId === snapshotId && nowMs - walker.seenMs < WALK_KEPT_MS;
     if (!walker || !isOn) {
       walker = {
-        ...{ snapshotId, directoryId: undefined, told: undefined },
+        ...{ snapshotId, directoryId: undefined, lastId: undefined, told: undefined },
         ...{ listed: new Set<number>(), seenMs: nowMs },
       };
     }

@@ -96,6 +96,14 @@ export type HeldDrive = { readonly drive: Drive; close(): Promise<void> };
 export type Moved = { readonly barcode: string | null; readonly from: string; readonly to: string };
 
 const BUSY_POLL_MS = 100;
+/** What two processes see that move cartridges at the same time: it is looked at again before it counts. */
+const CROSSED: ReadonlySet<string> = new Set([
+  'MEDIUM_OFFLINE',
+  'CHANGER_SOURCE_EMPTY',
+  'CHANGER_DESTINATION_FULL',
+]);
+const CROSSED_MAX = 3;
+const CROSSED_POLL_MS = 1000;
 const BUSY_TIMEOUT_MS = 3000;
 
 export class Library {
@@ -171,21 +179,30 @@ export class Library {
    */
   async attach(barcode: string, signal: AbortSignal): Promise<HeldDrive> {
     if (!this.#devices.openChanger) return this.#attachByHand(barcode, signal);
-    const hold = await this.#withChanger(async (changer) => {
-      const elements = await changer.elements(signal);
-      const places = placesOf(elements);
-      const source = find(places, { kind: 'cartridge', name: barcode });
-      if (source.kind === 'drive') {
-        const device = this.#deviceOf(
-          elements.find(({ address }) => address === source.address),
-          source.number,
-        );
-        if (!device) {
-          const sentence = `${barcode} is in ${formatPlace(source)}, for which no device is configured`;
-          throw new CodedError('MEDIUM_OFFLINE', sentence, { volser: barcode.slice(0, 6) });
-        }
-        return this.#holdPatiently(device, signal);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const bring = (changer: Changer) => this.#bring(changer, barcode, signal);
+        const hold = await this.#withChanger(bring, signal);
+        // A first load may take hours: the changer is free for others meanwhile.
+        return await this.#ready(hold, signal);
+      } catch (error) {
+        const isCrossed = error instanceof CodedError && CROSSED.has(error.code);
+        if (!isCrossed || attempt === CROSSED_MAX) throw error;
+        await this.#clock.sleepMs(CROSSED_POLL_MS, signal);
       }
+    }
+  }
+
+  /** The drive that has the cartridge now, held; its tape node closed where it has just been put there. */
+  async #bring(changer: Changer, barcode: string, signal: AbortSignal): Promise<DriveHold> {
+    const elements = await changer.elements(signal);
+    const places = placesOf(elements);
+    if (places.filter((place) => place.barcode === barcode).length > 1) {
+      const sentence = `${barcode} is seen in two places: it is being moved, or two cartridges have the same sticker`;
+      throw new CodedError('CHANGER_SOURCE_EMPTY', sentence, { volser: barcode.slice(0, 6) });
+    }
+    const source = find(places, { kind: 'cartridge', name: barcode });
+    if (source.kind !== 'drive') {
       const free = await this.#freeDrive(changer, elements, signal);
       try {
         await carry(changer, source, free.place, signal);
@@ -194,9 +211,26 @@ export class Library {
         await free.hold.close();
         throw error;
       }
-    }, signal);
-    // A first load may take hours: the changer is free for others meanwhile.
-    return this.#ready(hold, signal);
+    }
+    const element = elements.find(({ address }) => address === source.address);
+    const device = this.#deviceOf(element, source.number);
+    const where = `${barcode} is in ${formatPlace(source)}`;
+    const facts = { volser: barcode.slice(0, 6) };
+    if (!device) {
+      const sentence = `${where}, for which no device is configured`;
+      throw new CodedError('MEDIUM_OFFLINE', sentence, facts);
+    }
+    const hold = await this.#holdPatiently(device, signal);
+    try {
+      const now = (await changer.elements(signal)).find(
+        ({ address }) => address === source.address,
+      );
+      if (now?.barcode === source.barcode) return hold;
+      throw new CodedError('CHANGER_SOURCE_EMPTY', `${where} no more: it was exchanged`, facts);
+    } catch (error) {
+      await hold.close();
+      throw error;
+    }
   }
 
   /** A person is the changer. */
@@ -280,12 +314,16 @@ export class Library {
         const hold = await device.hold();
         try {
           await hold.letGoOfTape();
-          if (place.full) {
-            const target = freeSlot(places, element?.sourceAddress);
+          // Whoever had it until now may have exchanged what is in it.
+          const now = await changer.elements(signal);
+          const at = placesOf(now).find(({ address }) => address === place.address) ?? place;
+          if (at.full) {
+            const origin = now.find(({ address }) => address === at.address)?.sourceAddress;
+            const target = freeSlot(placesOf(now), origin);
             await this.#eject(hold, signal);
-            await carry(changer, place, target, signal);
+            await carry(changer, at, target, signal);
           }
-          return { place, hold };
+          return { place: at, hold };
         } catch (error) {
           await hold.close();
           throw error;

@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { lstatSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { ended, mountsBelow, okProgram, Shelf, startProgram } from './program.ts';
+import { ended, okProgram, Shelf, startProgram } from './program.ts';
 import { expectSoon, type Reader, startReader, untilAllWait } from './readers.ts';
 
 const FILES = 200;
@@ -81,11 +81,11 @@ test('the process of the mount is killed: its readers fail at once, and what is 
   await untilAllWait(readers);
   process.kill(mounted.pid, 'SIGKILL');
   await expectSoon(readers, (end) => expect(end).toEqual(TROUBLE));
-  expect(await mountsBelow(shelf.directory)).toEqual([mounted.at]);
+  expect(await shelf.mounts()).toEqual([mounted.at]);
   expect(() => readdirSync(mounted.at)).toThrow('ENOTCONN');
 
   const again = await shelf.mount('killed');
-  expect(await mountsBelow(shelf.directory)).toEqual([again.at]);
+  expect(await shelf.mounts()).toEqual([again.at]);
   const reader = compare(again.at, otherOf(0));
   await untilAllWait([reader]);
   reader.kill('SIGINT');
@@ -101,7 +101,7 @@ test('the process of the mount is asked to end: readers fail, and nothing is mou
   process.kill(mounted.pid, 'SIGTERM');
   await expectSoon(readers, (end) => expect(end).toEqual(TROUBLE));
   await ended(mounted.pid);
-  expect(await mountsBelow(shelf.directory)).toEqual([]);
+  expect(await shelf.mounts()).toEqual([]);
 });
 
 test('unmounting is refused while files are open, and done by force', async () => {
@@ -117,7 +117,7 @@ test('unmounting is refused while files are open, and done by force', async () =
   await shelf.ok('umount', '--force', mounted.at);
   await expectSoon(readers, (end) => expect(end).toEqual(TROUBLE));
   await ended(mounted.pid);
-  expect(await mountsBelow(shelf.directory)).toEqual([]);
+  expect(await shelf.mounts()).toEqual([]);
   const never = await shelf.say('umount', mounted.at);
   expect([never.exit, never.stderr]).toEqual([1, expect.stringContaining('is no mount of shelfs')]);
 });

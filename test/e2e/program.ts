@@ -4,7 +4,15 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+} from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -32,6 +40,17 @@ export type ShelfOptions = {
   /** Lines of the config. */
   readonly config?: string;
 };
+
+/** Where and as whom the program is run. */
+export type Place = {
+  /** Before each command. */
+  readonly prefix: readonly string[];
+  readonly mountTable: string;
+  /** To whom what lies beside the state belongs. */
+  readonly uid?: number;
+};
+
+const HERE: Place = { prefix: [], mountTable: '/proc/self/mountinfo' };
 
 /** Of the drives of a virtual library, all together. */
 export type DriveFigures = {
@@ -88,17 +107,17 @@ export class Shelf {
   readonly directory: string;
   readonly state: string;
   readonly #mounts: Mounted[] = [];
-  /** Put before each command, for instance to become another user. */
-  readonly #prefix: readonly string[];
+  readonly #place: Place;
 
-  private constructor(directory: string, prefix: readonly string[]) {
+  private constructor(directory: string, place: Place) {
     this.directory = directory;
     this.state = join(directory, 'state');
-    this.#prefix = prefix;
+    this.#place = place;
   }
 
-  static async make(options: ShelfOptions = {}, prefix: readonly string[] = []): Promise<Shelf> {
-    const shelf = new Shelf(await mkdtemp(join(MEMORY, 'shelfs-e2e-')), prefix);
+  static async make(options: ShelfOptions = {}, place: Place = HERE): Promise<Shelf> {
+    const shelf = new Shelf(await mkdtemp(join(MEMORY, 'shelfs-e2e-')), place);
+    if (place.uid !== undefined) chownSync(shelf.directory, place.uid, place.uid);
     await shelf.init(options);
     return shelf;
   }
@@ -119,13 +138,13 @@ export class Shelf {
 
   /** The same state once more: what is done to the one is not done to the other. Nothing may run. */
   async copy(): Promise<Shelf> {
-    const other = new Shelf(await mkdtemp(join(MEMORY, 'shelfs-e2e-')), this.#prefix);
+    const other = new Shelf(await mkdtemp(join(MEMORY, 'shelfs-e2e-')), this.#place);
     cpSync(this.state, other.state, { recursive: true, preserveTimestamps: true });
     return other;
   }
 
   argv(...words: readonly string[]): string[] {
-    return [...this.#prefix, process.execPath, MAIN, '--state', this.state, ...words];
+    return [...this.#place.prefix, process.execPath, MAIN, '--state', this.state, ...words];
   }
 
   say(...words: readonly string[]): Promise<Said> {
@@ -145,6 +164,8 @@ export class Shelf {
   folder(name: string): string {
     const path = join(this.directory, name);
     mkdirSync(path, { recursive: true });
+    const { uid } = this.#place;
+    if (uid !== undefined) chownSync(path, uid, uid);
     return path;
   }
 
@@ -152,7 +173,7 @@ export class Shelf {
   async mount(name: string, ...words: readonly string[]): Promise<Mounted> {
     const at = join(this.directory, name);
     // What is dead there already is the program's own business.
-    if (!(await mountsBelow(this.directory)).includes(at)) this.folder(name);
+    if (!(await this.mounts()).includes(at)) this.folder(name);
     const { pid } = await this.json('mount', at, ...words);
     const mounted = { at, pid };
     this.#mounts.push(mounted);
@@ -172,6 +193,13 @@ export class Shelf {
     const names = ['loads', 'locates', 'backhitches', 'bytesRead', 'modelSeconds'] as const;
     for (const { statistics } of drives) for (const name of names) sum[name] += statistics[name];
     return sum;
+  }
+
+  /** What is mounted below, the last one first. */
+  async mounts(): Promise<string[]> {
+    const table = await readFile(this.#place.mountTable, 'latin1');
+    const paths = table.split('\n').map((line) => line.split(' ')[4] ?? '');
+    return paths.filter((path) => path.startsWith(`${this.directory}/`)).reverse();
   }
 
   /** How often each cartridge was loaded, as its own chip counts it; by barcode. */
@@ -194,23 +222,13 @@ export class Shelf {
 
   /** Unmounts what is still mounted below, and removes everything. */
   async close(): Promise<void> {
-    for (const at of await mountsBelow(this.directory)) await runProgram(['umount', '-l', at]);
+    for (const at of await this.mounts()) await runProgram(['umount', '-l', at]);
     for (const { pid } of this.#mounts) {
       if (isAlive(pid)) process.kill(pid, 'SIGKILL');
       await ended(pid);
     }
     await rm(this.directory, { recursive: true, force: true });
   }
-}
-
-/** Paths as the kernel writes them, the last mounted first. */
-export async function mountsBelow(directory: string): Promise<string[]> {
-  const table = await readFile('/proc/self/mountinfo', 'latin1');
-  return table
-    .split('\n')
-    .map((line) => line.split(' ')[4] ?? '')
-    .filter((path) => path.startsWith(`${directory}/`))
-    .reverse();
 }
 
 /** Neither gone nor a zombie that nobody has waited for. */

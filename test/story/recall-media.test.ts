@@ -1,6 +1,7 @@
 /** Recalls and the media they need: away, wrong, in the drive already, wanted by many. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
 import type { MediumAsker } from '../../src/recall/asker.ts';
@@ -204,6 +205,24 @@ test('several processes: one recalls for all, and when it ends the next takes ov
   await holder.kill();
   await ended;
   await living;
+});
+
+test('what another process has staged between the look of a reader and that of the loop is not waited for', async () => {
+  const world = await RecallWorld.make({ drives: 1 });
+  const file = of(of(await filesOnMedia(world, 1), 0), 0);
+  const [first, second] = [world.start(), world.start()];
+  await read(first, file);
+  await first.close();
+  const runDb = new Database(world.runDbPath);
+  world.alive.add(first.name);
+  runDb.prepare("UPDATE stage SET state = 'filling'").run();
+  // The look of the reader is over when this returns, what follows it is not.
+  const waiting = read(second, file);
+  runDb.prepare("UPDATE stage SET state = 'complete'").run();
+  runDb.close();
+  world.alive.delete(first.name);
+  await waiting;
+  expect(second.media).toEqual([]);
 });
 
 test('a failure found by one process is told to the readers of another', async () => {

@@ -207,6 +207,21 @@ test('a small stage evicts what was read longest ago, not what is open', async (
   });
 });
 
+test('where all of the stage is in use, room is waited for; not for ever', async () => {
+  const world = await RecallWorld.make();
+  await stored(world, 'first', { lengthBytes: 300_000 });
+  const second = await stored(world, 'second one', { lengthBytes: 300_000 });
+  const mount = world.start({ stageBytes: 400_000 });
+  const opened = mount.recall.open(world.contentId('first'), CALLER);
+  await readAll(opened, 300_000);
+  await expect(read(mount, world.contentId('second one'), 300_000)).rejects.toMatchObject({
+    code: 'STAGE_FULL',
+  });
+  const waiting = read(mount, world.contentId('second one'), 300_000);
+  opened.close();
+  expect((await waiting).equals(second)).toBe(true);
+});
+
 test('sparse files keep their holes in the stage', async () => {
   const world = await RecallWorld.make();
   const path = join(world.backup.source, 'sparse');

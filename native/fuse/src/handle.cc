@@ -214,6 +214,8 @@ Napi::Value Handle::refuse(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Handle::abandon(const Napi::CallbackInfo& info) {
+  // What somebody else aborted may have ended, and be mounted still.
+  if (is_ended_) take_away(guard_);
   if (session_) leave();
   return info.Env().Undefined();
 }

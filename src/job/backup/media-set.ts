@@ -14,11 +14,12 @@ import {
   isDriveGeneration,
   parseGeneration,
 } from '../../domain/generation.ts';
-import { defaultMarginBytes, roomBytes } from '../../pack/limits.ts';
 import type { MediumRoom } from '../../pack/place.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
 import { Tape } from '../../storage/tape.ts';
+import { AttachFailure, isBusy } from './attach-failure.ts';
+import { marginOf, roomOf } from './media-room.ts';
 import type { CopyTarget } from './open-archive.ts';
 import { type ArchiveProof, verifyArchive } from './verify.ts';
 
@@ -49,8 +50,6 @@ export type MediaTools = {
   warn(message: string): void;
 };
 
-/** Up to where a medium is filled, of what its makers promise: FACTS of LTO-9 (16.7 to 17.8 of 18 TB). */
-const TARGET_FILL_SHARE = 0.95;
 const GENERATION_DEFAULT: GenerationName = 'LTO-9';
 
 /** How often drives are asked for that others have. */
@@ -124,7 +123,7 @@ export class MediaSet {
         (medium): MediumRoom => ({
           key: medium.barcode,
           state: medium.state === 'filling' ? 'appendable' : 'scratch',
-          roomBytes: this.#roomOf(medium),
+          roomBytes: roomOf(this.#tools.media, medium),
         }),
       );
     for (const { key, roomBytes } of rooms) this.#toldBytes.set(key, roomBytes);
@@ -148,7 +147,7 @@ export class MediaSet {
     // One that is written no more may have ended early, and is no measure for those that are.
     const written = all.filter(({ state }) => WRITABLE_STATES.has(state));
     const rooms = (written.length > 0 ? written : all).map((medium) =>
-      this.#roomOf({ ...medium, writtenBytes: 0 }),
+      roomOf(this.#tools.media, { ...medium, writtenBytes: 0 }),
     );
     return rooms.length === 0 ? undefined : Math.min(...rooms);
   }
@@ -222,13 +221,13 @@ export class MediaSet {
 
   /** What may be written to it behind the archives that are committed. */
   leftBytes(mediumId: number): number {
-    return this.#roomOf(this.#tools.media.get(mediumId));
+    return roomOf(this.#tools.media, this.#tools.media.get(mediumId));
   }
 
   /** Whether it is full with so many bytes more. */
   isFullWith(mediumId: number, bytes: number): boolean {
     const medium = this.#tools.media.get(mediumId);
-    return this.#roomOf(medium) - bytes < medium.capacityBytes * FULL_SHARE;
+    return roomOf(this.#tools.media, medium) - bytes < medium.capacityBytes * FULL_SHARE;
   }
 
   /** Archives of this run, to be read back before the medium leaves its drive. */
@@ -241,10 +240,6 @@ export class MediaSet {
   /** Reads back what was written to the attached media since they were attached, where that is wanted. */
   async verify(signal: AbortSignal): Promise<void> {
     for (const target of this.#attached.values()) await this.#verify(target, signal);
-  }
-
-  barcodeOf(mediumId: number): string {
-    return this.#tools.media.get(mediumId).barcode;
   }
 
   /** Lets go of a medium whose drive has to be proven again. */
@@ -322,11 +317,12 @@ export class MediaSet {
     const measuredBytes = writtenBytes + remainingMib * 2 ** 20;
     if (Math.abs(measuredBytes - capacityBytes) > MEASURE_TOLERANCE_BYTES)
       media.setCapacity(mediumId, measuredBytes);
-    if (this.#roomOf(media.get(mediumId)) < ROOM_BLOCKS_MIN * tape.blockBytes) {
+    if (roomOf(this.#tools.media, media.get(mediumId)) < ROOM_BLOCKS_MIN * tape.blockBytes) {
       media.setState(mediumId, 'full');
       this.#tools.warn(`${barcode} says that it has no room left; it is written no more`);
     }
-    const missingBytes = (this.#toldBytes.get(barcode) ?? 0) - this.#roomOf(media.get(mediumId));
+    const missingBytes =
+      (this.#toldBytes.get(barcode) ?? 0) - roomOf(this.#tools.media, media.get(mediumId));
     this.#isSmaller ||= missingBytes > MEASURE_TOLERANCE_BYTES;
   }
 
@@ -372,21 +368,7 @@ export class MediaSet {
 
   /** Before the end of a medium no plan goes there: half of the margin that it keeps. */
   spareBytes(mediumId: number): number {
-    return Math.floor(this.#marginOf(this.#tools.media.get(mediumId)) / 2);
-  }
-
-  #marginOf({ poolId, capacityBytes }: Medium): number {
-    const pool = this.#tools.media.pools().find(({ id }) => id === poolId);
-    return pool?.marginBytes ?? defaultMarginBytes(capacityBytes);
-  }
-
-  #roomOf(medium: Medium): number {
-    return roomBytes({
-      targetFillBytes: Math.floor(medium.capacityBytes * TARGET_FILL_SHARE),
-      writtenBytes: medium.writtenBytes,
-      remainingBytes: medium.capacityBytes - medium.writtenBytes,
-      marginBytes: this.#marginOf(medium),
-    });
+    return Math.floor(marginOf(this.#tools.media, this.#tools.media.get(mediumId)) / 2);
   }
 
   /** Barcodes in the library; unknown ones that could be written are registered. Without a changer: all. */
@@ -412,23 +394,4 @@ export class MediaSet {
     }
     return present;
   }
-}
-
-/** One medium could not be attached: the plan goes on without it. */
-export class AttachFailure extends Error {
-  readonly mediumId: number;
-  readonly failure: CodedError;
-
-  constructor(mediumId: number, failure: CodedError) {
-    super(failure.message, { cause: failure });
-    this.mediumId = mediumId;
-    this.failure = failure;
-  }
-}
-
-function isBusy(error: unknown): error is AttachFailure {
-  return (
-    error instanceof AttachFailure &&
-    (error.failure.code === 'DRIVE_BUSY' || error.failure.code === 'LIBRARY_BUSY')
-  );
 }

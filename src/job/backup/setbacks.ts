@@ -1,6 +1,7 @@
 /** Drives and media that fail a run, and what helps: another medium, another try, or fewer copies. */
 import { CodedError } from '../../base/errors.ts';
-import { AttachFailure, type MediaSet } from './media-set.ts';
+import { AttachFailure } from './attach-failure.ts';
+import type { MediaSet } from './media-set.ts';
 
 export type SetbackTools = {
   readonly media: MediaSet;

@@ -326,7 +326,7 @@ export class Writer {
   }
 
   async #finish(writer: ArchiveWriter, targets: readonly CopyTarget[]): Promise<void> {
-    const good = await this.#ended(writer);
+    const good = await this.#ended(writer, targets);
     for (const [mediumId, proofs] of good) this.#tools.media.keepProofs(mediumId, proofs);
     const written = targets.filter(({ mediumId }) => good.has(mediumId));
     this.#tools.onArchive({
@@ -338,15 +338,15 @@ export class Writer {
   }
 
   /** Whole, or torn before the member in which a drive has warned. */
-  async #ended(writer: ArchiveWriter): Promise<ArchiveProofs> {
+  async #ended(writer: ArchiveWriter, targets: readonly CopyTarget[]): Promise<ArchiveProofs> {
     if (writer.ending === 'whole') return writer.finish(this.#steady);
     if (writer.entries === 0) throw this.#endTooNear(writer);
     const bytes = writer.lengthBytes;
     const proofs = await writer.finishTorn(this.#nextIdentity(), this.#steady);
-    for (const mediumId of writer.mediaNearEnd) {
-      const barcode = this.#tools.media.barcodeOf(mediumId);
+    for (const { mediumId, tape } of targets) {
+      if (!writer.mediaNearEnd.includes(mediumId)) continue;
       this.#tools.warn(
-        `${barcode}: the end of the tape came after ${bytes} bytes of an archive, before the plan expected it; the file it came in is written anew to another one`,
+        `${tape.barcode}: the end of the tape came after ${bytes} bytes of an archive, before the plan expected it; the file it came in is written anew to another one`,
       );
     }
     return proofs;

@@ -9,6 +9,7 @@ test.each([
     '/st /mnt -v -t fuse.shelfs -o view=all,host=nas',
     '--state /st mount /mnt --view all --host nas',
   ],
+  ['/st /mnt -o ro --foreground', '--state /st mount /mnt --foreground'],
   ['-o ro,recall=fail -n /st /mnt', '--state /st mount /mnt --recall fail'],
 ])('%s', (said, means) => {
   expect(helperArguments(said.split(' ')).join(' ')).toBe(means);

@@ -50,8 +50,10 @@ async function assertFailed(readers: readonly Started[]): Promise<void> {
 function abort({ path }: MountedTree): Promise<string> {
   const minor = / \d+:(\d+) /.exec(mountsIn(path)[0] ?? '')?.[1];
   const connections = '/sys/fs/fuse/connections';
-  const script = `[ -e ${connections}/${minor} ] || mount -t fusectl none ${connections}; echo 1 >${connections}/${minor}/abort`;
-  return run('sh', '-c', script);
+  // In a namespace of its own: not every machine has it mounted.
+  const mount = `[ -e ${connections}/${minor} ] || mount -t fusectl none ${connections}`;
+  const script = `${mount}; echo 1 >${connections}/${minor}/abort`;
+  return run('unshare', '-m', 'sh', '-c', script);
 }
 
 type Deed = { readonly name: string; readonly end: (mount: MountedTree) => Promise<unknown> };
@@ -181,6 +183,20 @@ for (const { deed, status } of SERVER_DEEDS) {
     },
   );
 }
+
+check(
+  'a server that exits when it was aborted, before it has cleared its mount, leaves none',
+  async (world) => {
+    const path = join(world.folder, 'mnt');
+    const server = await startServer(world, path, 'exit at end');
+    const reader = start('cat', join(path, 'late'));
+    await server.said(1, 'read');
+    assert.match((await start('umount', '-f', path).end).errors, /busy/);
+    assert.match((await reader.end).errors, GONE);
+    assert.equal((await server.end).status, '7');
+    assert.deepEqual(mountsIn(path), []);
+  },
+);
 
 check('a server whose disk hangs can end, and leaves no mount', async (world) => {
   // The disk is another mount, whose reads wait.

@@ -67,9 +67,12 @@ export async function mounted(
   assert.equal(tree.ends, 1);
 }
 
+/** Of a program that does not load the door: the sanitizers would cost each `cat` more than it does. */
+const { LD_PRELOAD: _, ...PLAIN } = process.env;
+
 /** What a program prints, a character a byte. It must end well. */
 export async function run(program: string, ...words: string[]): Promise<string> {
-  const options = { encoding: 'latin1', timeout: 30_000 } as const;
+  const options = { encoding: 'latin1', timeout: 30_000, env: PLAIN } as const;
   const { stdout, stderr } = await promisify(execFile)(program, words, options);
   assert.equal(stderr, '');
   return stdout;
@@ -83,7 +86,8 @@ export type Started = {
 
 /** A program that is not waited for. */
 export function start(program: string, ...words: string[]): Started {
-  const child = spawn(program, words, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const env = program === process.execPath ? process.env : PLAIN;
+  const child = spawn(program, words, { stdio: ['pipe', 'pipe', 'pipe'], env });
   const closed = once(child, 'close');
   const end = Promise.all([closed, text(child.stdout), text(child.stderr)]).then(
     ([[code, signal], out, errors]) => ({ status: String(signal ?? code), out, errors }),

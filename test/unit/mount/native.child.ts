@@ -8,7 +8,7 @@ import { openSync } from 'node:fs';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { systemClock } from '../../../src/base/clock.ts';
 import { rawOf } from '../../../src/base/raw.ts';
-import { loadFuseDoor } from '../../../src/mount/door.ts';
+import { type FuseDoor, loadFuseDoor } from '../../../src/mount/door.ts';
 import { mountFuse } from '../../../src/mount/native.ts';
 import { FOPEN_DIRECT_IO, Tree } from './native.tree.ts';
 
@@ -18,6 +18,7 @@ const [addonPath = '', path = '', deed = '', disk = ''] = args;
 const DEEDS: Readonly<Record<string, (reads: number) => void>> = {
   serve: () => {},
   'for others': () => {},
+  'exit at end': () => {},
   exit: () => process.exit(7),
   'exit later': () => {
     setImmediate(() => process.exit(7));
@@ -40,6 +41,14 @@ function becomeNobody(): void {
   process.setgroups?.([]);
   process.setgid?.(65534);
   process.setuid?.(65534);
+}
+
+/** Its process exits before a mount that somebody aborted is taken away. */
+function exiting(door: FuseDoor): FuseDoor {
+  return {
+    ...door,
+    unmount: () => process.exit(7),
+  };
 }
 
 async function serve(words: string): Promise<void> {
@@ -71,7 +80,12 @@ async function serve(words: string): Promise<void> {
   const mountpoint = rawOf(path);
   const allowOther = deed === 'for others';
   const options = { mountpoint, allowOther, clock: systemClock, door };
-  tree.port = await mountFuse({ ...options, listener: tree });
+  const port = await mountFuse({
+    ...options,
+    listener: tree,
+    door: deed === 'exit at end' ? exiting(door) : door,
+  });
+  tree.port = port;
   say('mounted');
   const { why } = await tree.ended.promise;
   say(why);

@@ -6,7 +6,7 @@ import { Entry } from '../../../src/recall/entry.ts';
 import { scratchDirectory } from '../../sim/scratch.ts';
 
 const SIZE = 2 * SEGMENT_BYTES + 5;
-const caller = { pid: 1, uid: 0 };
+const reader = { pid: 1, name: 'cp' };
 const first = { offset: 0, lengthBytes: 10 };
 const across = { offset: SEGMENT_BYTES - 1, lengthBytes: 2 };
 const last = { offset: 2 * SEGMENT_BYTES, lengthBytes: 100 };
@@ -42,7 +42,7 @@ test('readers are woken when all parts of their range are proven, listeners when
   const signal = new AbortController().signal;
   entry.onStaged(() => woken.push('staged'));
   const wait = async (name: string, range: typeof first) => {
-    await entry.wait(range, { caller, signal, onLeft: () => {} });
+    await entry.wait(range, { reader, signal, onLeft: () => {} });
     woken.push(name);
   };
   const waits = [wait('first', first), wait('across', across), wait('last', last)];
@@ -91,16 +91,16 @@ test("who leaves is told to the others' keeper, and fails alone", async () => {
   const stop = new AbortController();
   const left: boolean[] = [];
   const onLeft = () => left.push(entry.isWaitedFor);
-  const leaving = entry.wait(first, { caller, signal: stop.signal, onLeft });
+  const leaving = entry.wait(first, { reader, signal: stop.signal, onLeft });
   const staying = entry.wait(first, {
-    caller: { pid: 2, uid: 0 },
+    reader: { pid: 2, name: 'cp' },
     signal: new AbortController().signal,
     onLeft,
   });
-  expect(entry.callers.map(({ pid }) => pid)).toEqual([1, 2]);
+  expect(entry.readers.map(({ pid }) => pid)).toEqual([1, 2]);
   stop.abort(new Error('killed'));
   await expect(leaving).rejects.toThrow('killed');
-  expect([left, entry.callers.map(({ pid }) => pid)]).toEqual([[true], [2]]);
+  expect([left, entry.readers.map(({ pid }) => pid)]).toEqual([[true], [2]]);
   entry.fail(new Error('lost'));
   await expect(staying).rejects.toThrow('lost');
   expect(entry.isWaitedFor).toBe(false);
