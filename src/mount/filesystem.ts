@@ -50,7 +50,8 @@ export class Filesystem {
     this.#tools = tools;
     const empty = {
       node: (view: View, { directoryId, name }: { directoryId: number; name: Raw }, row: NodeRow) =>
-        this.#emptyDirectory(`empty:${view.number}:${directoryId}:${name}`, row),
+        // With other attributes it is another inode, and so another node.
+        this.#emptyDirectory(`empty:${view.number}:${directoryId}:${row[NODE.inode]}:${name}`, row),
     };
     this.tree = new CatalogTree(nodes, empty);
     const { owner } = facts;
@@ -165,7 +166,10 @@ export class Filesystem {
   /** The row behind a node of the catalog, and the path it was met at; undefined for what is virtual. */
   rowOf(nodeId: number): { readonly row: NodeRow; readonly directoryId?: number } | undefined {
     const ref = nodeRef(nodeId);
-    if (ref.kind === 'virtual') return undefined;
+    if (ref.kind === 'virtual') {
+      const node = this.#virtual.get(ref.number);
+      return node?.kind === 'directory' && node.row ? { row: node.row } : undefined;
+    }
     if (ref.kind === 'file') return this.tree.file(ref.inodeId);
     const { tree } = this.#view(ref.viewNumber);
     const row = this.#tools.nodes.directory(tree, ref.directoryId);
@@ -219,6 +223,7 @@ export class Filesystem {
       attributes: () => attributesOf(row, this.#tools.nodes.owner(row[NODE.owner]), nodeId),
       lookup: () => undefined,
       list: () => listOf([]),
+      row,
     });
     const nodeId: number = this.#virtual.of(key, make);
     assert(nodeId > 0);

@@ -6,12 +6,14 @@
  *   catalog [--files N]
  *   backup [--full] [--rounds N] [--only large,small,rescan] [--no-peers] [--directory TMPFS]
  *          [--large-files N] [--large-mib N] [--small-files N] [--rescan-files N]
+ *   mount [--full] [--files N] [--content-mib N] [--rounds N] [--directory TMPFS]
  *   restore [--full] [--rounds N] [--small-files N] [--directory TMPFS]
  */
 import { strict as assert } from 'node:assert';
 import { parseArgs } from 'node:util';
 import { backup, FULL, MODEST } from './backup.ts';
 import { catalog } from './catalog.ts';
+import { mount } from './mount.ts';
 import { restore } from './restore.ts';
 import { virtualDrive } from './virtual-drive.ts';
 
@@ -25,6 +27,7 @@ const { values, positionals } = parseArgs({
     only: { type: 'string', default: '' },
     peers: { type: 'boolean', default: true },
     directory: { type: 'string', default: '/dev/shm' },
+    'content-mib': { type: 'string' },
     'large-files': { type: 'string' },
     'large-mib': { type: 'string' },
     'small-files': { type: 'string' },
@@ -50,6 +53,13 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
       directory: values.directory,
     });
   },
+  mount: () =>
+    mount({
+      files: values.full ? 10_000_000 : count(values.files),
+      contentMib: count(values['content-mib'] ?? (values.full ? 4096 : 512)),
+      rounds: count(values.rounds),
+      directory: values.directory,
+    }),
   restore: async () => {
     const usual = values.full ? FULL : MODEST;
     restore({
