@@ -5,6 +5,7 @@
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
 import type { TreePlace } from '../catalog/below.ts';
+import { PLACE_OF_HOSTS } from '../catalog/directories.ts';
 import { NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
 import type { Snapshots } from '../catalog/snapshots.ts';
 import { attributesOf, CatalogTree, FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
@@ -18,7 +19,7 @@ import type { EntryReply } from './protocol/reply.ts';
 import { SnapshotNames } from './snapshots-tree.ts';
 import { VersionsTree } from './versions-tree.ts';
 import { type RootView, VIEW_NUMBER, type View, viewOf } from './views.ts';
-import { type VirtualNode, VirtualNodes } from './virtual.ts';
+import { type VirtualNode, VirtualNodes, virtualAttributes } from './virtual.ts';
 
 export type FilesystemTools = {
   readonly nodes: Nodes;
@@ -107,7 +108,8 @@ export class Filesystem {
       return node && { file: node.attributes(), seconds: node.kind === 'text' ? 0 : LIVE_SECONDS };
     }
     const view = this.#view(ref.viewNumber);
-    const file = this.tree.directory(view, ref.directoryId);
+    const own = this.tree.directory(view, ref.directoryId);
+    const file = own ?? this.#rootOfNothing(nodeId, ref.directoryId);
     return file && { file, seconds: view.isFixed ? FOREVER_SECONDS : LIVE_SECONDS };
   }
 
@@ -185,6 +187,13 @@ export class Filesystem {
   forget(nodeId: number, count: number): void {
     const ref = nodeRef(nodeId);
     if (ref.kind === 'virtual') this.#virtual.forget(ref.number, count);
+  }
+
+  /** Of a host of which nothing was known at that time: its root is found by name, and empty. */
+  #rootOfNothing(nodeId: number, directoryId: number): FileAttributes | undefined {
+    const { nodes, facts } = this.#tools;
+    const [parent] = nodes.place(directoryId);
+    return parent === PLACE_OF_HOSTS ? virtualAttributes(nodeId, 'directory', facts) : undefined;
   }
 
   #lookedAtRoot(nodeId: number): void {

@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { BackupWorld } from '../../sim/backup-world.ts';
+import { Directories } from '../../../src/catalog/directories.ts';
+import { BackupWorld, HOST } from '../../sim/backup-world.ts';
 import { mountInMemory } from '../../sim/mount-world.ts';
 
 test('a directory that became a file: its versions are there, behind the permissions it had', async () => {
@@ -44,4 +45,20 @@ test('a directory in which nothing ever was has its own attributes, as of now', 
   await kernel.tick();
   const now = await kernel.walk(place);
   expect((await kernel.attributes(now.nodeId)).mode).toBe(0o040700);
+});
+
+test('a host of which nothing was known then is an empty directory', async () => {
+  const world = await BackupWorld.make();
+  writeFileSync(join(world.source, 'a'), 'a');
+  await world.backup();
+  new Directories(world.catalog).ensureHost('other');
+  const kernel = await mountInMemory(world, { hostName: 'other' });
+  const { nodeId } = await kernel.walk('/.shelfs/hosts');
+  expect((await kernel.list(nodeId)).map(({ name }) => name)).toEqual(['other', HOST]);
+  const [snapshot] = await kernel.list((await kernel.walk('/.snapshots')).nodeId);
+  for (const path of ['/.shelfs/hosts/other', `/.snapshots/${snapshot?.name}`, '/.shelfs/tree']) {
+    const root = await kernel.walk(path);
+    expect((await kernel.attributes(root.nodeId)).ino).toBe(root.ino);
+    expect(await kernel.list(root.nodeId)).toEqual([]);
+  }
 });
