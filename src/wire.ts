@@ -197,9 +197,14 @@ export function wire(options: WireOptions): App {
       const { startBackup } = await import('./job/backup/start.ts');
       const { withHandover } = await import('./wire-recall.ts');
       const tools = await backupTools(app, openDoor);
-      return withHandover(app, (handover) =>
-        startBackup(request, { ...tools, handover }, listen, signal),
-      );
+      const { operator, close } = await app.operator();
+      try {
+        return await withHandover(app, (handover) =>
+          startBackup(request, { ...tools, operator, handover }, listen, signal),
+        );
+      } finally {
+        await close();
+      }
     },
     dryRun: async (request, signal) => {
       const { startDryRun } = await import('./job/backup/start.ts');
@@ -216,9 +221,16 @@ export function wire(options: WireOptions): App {
     restore: async (request, listen, signal) => {
       const { restore } = await import('./job/restore/restore.ts');
       const { withHandover } = await import('./wire-recall.ts');
-      const asked = await restoreOrder(app, request);
-      // It hands nothing over, but recalls know that somebody waits.
-      return withHandover(app, () => restore(...asked, listen, signal));
+      const [order, tools] = await restoreOrder(app, request);
+      const { operator, close } = await app.operator();
+      try {
+        // It hands nothing over, but recalls know that somebody waits.
+        return await withHandover(app, () =>
+          restore(order, { ...tools, operator }, listen, signal),
+        );
+      } finally {
+        await close();
+      }
     },
     mount: async (order, tell, signal) => {
       const { wireMount } = await import('./wire-mount.ts');

@@ -178,10 +178,9 @@ export class Nodes {
   /** The directory's own row in the view; its place may not be there, or be no directory, at that time. */
   directory(view: TreeView, directoryId: number): NodeRow | undefined {
     const [parent, name] = this.place(directoryId);
-    // Where a place is shown for what is below it, its own attributes are the newest there were.
-    const own: TreeView =
-      view.kind === 'as-of' ? view : { kind: 'all', snapshotId: view.snapshotId };
-    const row = this.entry(own, parent, name);
+    // Where a place is shown for what is below it, its own attributes are the newest there were: it may be a file by now.
+    if (view.kind !== 'as-of') return this.versions(view, parent, name).find(isDirectoryRow);
+    const row = this.entry(view, parent, name);
     return row && isDirectoryRow(row) ? row : undefined;
   }
 

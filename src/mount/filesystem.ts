@@ -5,6 +5,7 @@
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
 import type { TreePlace } from '../catalog/below.ts';
+import { PLACE_OF_HOSTS } from '../catalog/directories.ts';
 import { NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
 import type { Snapshots } from '../catalog/snapshots.ts';
 import { attributesOf, CatalogTree, FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
@@ -18,7 +19,7 @@ import type { EntryReply } from './protocol/reply.ts';
 import { SnapshotNames } from './snapshots-tree.ts';
 import { VersionsTree } from './versions-tree.ts';
 import { type RootView, VIEW_NUMBER, type View, viewOf } from './views.ts';
-import { type VirtualNode, VirtualNodes } from './virtual.ts';
+import { type VirtualNode, VirtualNodes, virtualAttributes } from './virtual.ts';
 
 export type FilesystemTools = {
   readonly nodes: Nodes;
@@ -50,7 +51,8 @@ export class Filesystem {
     this.#tools = tools;
     const empty = {
       node: (view: View, { directoryId, name }: { directoryId: number; name: Raw }, row: NodeRow) =>
-        this.#emptyDirectory(`empty:${view.number}:${directoryId}:${name}`, row),
+        // With other attributes it is another inode, and so another node.
+        this.#emptyDirectory(`empty:${view.number}:${directoryId}:${row[NODE.inode]}:${name}`, row),
     };
     this.tree = new CatalogTree(nodes, empty);
     const { owner } = facts;
@@ -106,7 +108,8 @@ export class Filesystem {
       return node && { file: node.attributes(), seconds: node.kind === 'text' ? 0 : LIVE_SECONDS };
     }
     const view = this.#view(ref.viewNumber);
-    const file = this.tree.directory(view, ref.directoryId);
+    const own = this.tree.directory(view, ref.directoryId);
+    const file = own ?? this.#rootOfNothing(nodeId, ref.directoryId);
     return file && { file, seconds: view.isFixed ? FOREVER_SECONDS : LIVE_SECONDS };
   }
 
@@ -165,7 +168,10 @@ export class Filesystem {
   /** The row behind a node of the catalog, and the path it was met at; undefined for what is virtual. */
   rowOf(nodeId: number): { readonly row: NodeRow; readonly directoryId?: number } | undefined {
     const ref = nodeRef(nodeId);
-    if (ref.kind === 'virtual') return undefined;
+    if (ref.kind === 'virtual') {
+      const node = this.#virtual.get(ref.number);
+      return node?.kind === 'directory' && node.row ? { row: node.row } : undefined;
+    }
     if (ref.kind === 'file') return this.tree.file(ref.inodeId);
     const { tree } = this.#view(ref.viewNumber);
     const row = this.#tools.nodes.directory(tree, ref.directoryId);
@@ -181,6 +187,13 @@ export class Filesystem {
   forget(nodeId: number, count: number): void {
     const ref = nodeRef(nodeId);
     if (ref.kind === 'virtual') this.#virtual.forget(ref.number, count);
+  }
+
+  /** Of a host of which nothing was known at that time: its root is found by name, and empty. */
+  #rootOfNothing(nodeId: number, directoryId: number): FileAttributes | undefined {
+    const { nodes, facts } = this.#tools;
+    const [parent] = nodes.place(directoryId);
+    return parent === PLACE_OF_HOSTS ? virtualAttributes(nodeId, 'directory', facts) : undefined;
   }
 
   #lookedAtRoot(nodeId: number): void {
@@ -219,6 +232,7 @@ export class Filesystem {
       attributes: () => attributesOf(row, this.#tools.nodes.owner(row[NODE.owner]), nodeId),
       lookup: () => undefined,
       list: () => listOf([]),
+      row,
     });
     const nodeId: number = this.#virtual.of(key, make);
     assert(nodeId > 0);

@@ -43,15 +43,15 @@ export function directoryNode(viewNumber: number, directoryId: number): number {
   return XATTRS + DIRECTORY + viewNumber * VIEW + directoryId;
 }
 
-export function virtualNode(number: number): number {
+export function virtualNode(number: number, { hasXattrs = false } = {}): number {
   assert(number > ROOT_NODE && number < XATTRS, `no virtual number: ${number}`);
-  return VIRTUAL + number;
+  return (hasXattrs ? VIRTUAL + XATTRS : VIRTUAL) + number;
 }
 
 /** @param nodeId one that was made here, or `ROOT_NODE` */
 export function nodeRef(nodeId: number): NodeRef {
   if (nodeId === ROOT_NODE) return { kind: 'virtual', number: ROOT_NODE };
-  if (nodeId >= VIRTUAL) return { kind: 'virtual', number: nodeId - VIRTUAL };
+  if (nodeId >= VIRTUAL) return { kind: 'virtual', number: nodeId % XATTRS };
   const rest = nodeId % XATTRS;
   if (rest < DIRECTORY) return { kind: 'file', inodeId: rest - FIRST_FILE };
   const place = rest - DIRECTORY;

@@ -48,8 +48,10 @@ export class VersionsTree {
     const common = { entrySeconds: LIVE_SECONDS, attributeSeconds: LIVE_SECONDS };
     if (id !== undefined) {
       const nodeId = directoryNode(view.number, id);
-      const attributes = isDirectoryRow(row)
-        ? attributesOf(row, nodes.owner(row[NODE.owner]), nodeId)
+      // Where it is a file by now, what is below stays behind the permissions that it had.
+      const own = isDirectoryRow(row) ? row : nodes.directory(view.tree, id);
+      const attributes = own
+        ? attributesOf(own, nodes.owner(own[NODE.owner]), nodeId)
         : virtualAttributes(nodeId, 'directory', { owner });
       return { ...common, nodeId, attributes };
     }

@@ -1,6 +1,7 @@
 /** Files and directories that are in no catalog: `.snapshots`, `.shelfs`, their links and texts. */
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
+import { NODE, type NodeRow } from '../catalog/nodes.ts';
 import { highOfDirectory, lowOfDirectory } from './inode-number.ts';
 import type { Listing } from './listing.ts';
 import { ROOT_NODE, virtualNode } from './node-id.ts';
@@ -13,6 +14,8 @@ export type VirtualNode =
       attributes(): FileAttributes;
       lookup(name: Raw): EntryReply | undefined;
       list(): Listing;
+      /** Of a directory that the catalog knows no id of. */
+      readonly row?: NodeRow;
     }
   | { readonly kind: 'link'; readonly target: Raw; attributes(): FileAttributes }
   | {
@@ -47,12 +50,13 @@ export class VirtualNodes {
   /** The node of the key, made where there is none. Its id; told to the kernel, it is to be counted by `refer`. */
   of(key: string, make: () => VirtualNode): number {
     const known = this.#byKey.get(key);
-    if (known !== undefined) return virtualNode(known);
+    if (known !== undefined) return idOf(known, this.#slots.get(known)?.node);
     const number = this.#next;
     this.#next += 1;
-    this.#slots.set(number, { node: make(), key, references: 0 });
+    const node = make();
+    this.#slots.set(number, { node, key, references: 0 });
     this.#byKey.set(key, number);
-    return virtualNode(number);
+    return idOf(number, node);
   }
 
   /** Undefined for one that was forgotten. */
@@ -79,6 +83,11 @@ export class VirtualNodes {
   get counted(): number {
     return this.#slots.size;
   }
+}
+
+function idOf(number: number, node: VirtualNode | undefined): number {
+  const row = node?.kind === 'directory' ? node.row : undefined;
+  return virtualNode(number, { hasXattrs: row !== undefined && row[NODE.xattrs] !== null });
 }
 
 /** Who owns what is virtual, and since when it has been. */

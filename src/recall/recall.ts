@@ -178,9 +178,16 @@ export class Recall {
     const left = () => {
       if (!entry.isWaitedFor) this.#unwant(entry);
     };
-    const waiting = entry.wait(range, { reader, signal: options.signal, onLeft: left });
-    this.#want(entry);
-    if (place) this.#tools.walkers.waits(options.caller.pid, place);
+    const quit = new AbortController();
+    const signal = AbortSignal.any([options.signal, quit.signal]);
+    const waiting = entry.wait(range, { reader, signal, onLeft: left });
+    try {
+      this.#want(entry);
+      if (place) this.#tools.walkers.waits(options.caller.pid, place);
+    } catch (error) {
+      // Nobody would bring it: who waits is told now.
+      quit.abort(error);
+    }
     return waiting;
   }
 
@@ -245,7 +252,11 @@ export class Recall {
     const descriptor = stage.openFile(hash);
     if (descriptor === undefined) return;
     const whole = { offset: 0, lengthBytes: sizeBytes };
-    const found = await prover.hashOf(stage.pathOf(hash), whole, signal);
+    const proof = prover.hashOf(stage.pathOf(hash), whole, signal);
+    const found = await proof.catch((error: unknown) => {
+      closeSync(descriptor);
+      throw error;
+    });
     // Of another file that has taken the name meanwhile nothing is known.
     if (!stage.isCurrent(hash, descriptor)) {
       closeSync(descriptor);
@@ -294,16 +305,26 @@ export class Recall {
   #unwant(entry: Entry): void {
     if (entry.wantedMs === undefined) return;
     entry.wantedMs = undefined;
-    const { wants, processes, bell } = this.#tools;
-    wants.drop([{ contentId: entry.content.contentId, process: processes.own }]);
+    const { wants, processes, bell, warn } = this.#tools;
+    try {
+      wants.drop([{ contentId: entry.content.contentId, process: processes.own }]);
+    } catch (error) {
+      // On a full disk, for instance: then it is brought in vain, and forgotten with this process.
+      if (!(error instanceof CodedError)) throw error;
+      warn(error.message);
+    }
     bell.ring();
+  }
+
+  get #isWanting(): boolean {
+    return [...this.#entries.values()].some(({ wantedMs }) => wantedMs !== undefined);
   }
 
   /** As long as anybody of this process waits: recalls for all, or looks at what another process brings. */
   async #keep(): Promise<void> {
     const { roles, clock, bell } = this.#tools;
     const { signal } = this.#closed;
-    while ([...this.#entries.values()].some(({ wantedMs }) => wantedMs !== undefined)) {
+    while (this.#isWanting) {
       try {
         if (roles.takeRecall(clock.nowMs())) await this.#serve(signal);
         else {
@@ -326,7 +347,9 @@ export class Recall {
     try {
       if (!this.#isSwept) await this.#tools.stage.sweep();
       this.#isSwept = true;
-      await this.#server.loop.run(signal);
+      // Whoever recalled before may have brought it, or given it up, and ended before we looked.
+      await this.#poll(signal);
+      if (this.#isWanting) await this.#server.loop.run(signal);
     } finally {
       letSleep();
       this.#tools.roles.leaveRecall();
@@ -348,15 +371,22 @@ export class Recall {
 
   /** Tells the table of the stage what was read; not for each file by itself. */
   #tidy(): void {
-    const { stage, clock } = this.#tools;
+    const { stage, clock, warn } = this.#tools;
     const { signal } = this.#closed;
     const tidy = async () => {
       while (stage.isDirty && !signal.aborted) {
         await clock.sleepMs(POLL_MS, signal).catch((error: unknown) => {
           if (!signal.aborted) throw error;
         });
-        stage.tell();
-        await stage.clean();
+        try {
+          stage.tell();
+          await stage.clean();
+        } catch (error) {
+          // A full disk, for instance: what was not told now is told with the next file that is closed.
+          if (!(error instanceof CodedError)) throw error;
+          warn(error.message);
+          return;
+        }
       }
     };
     this.#tidying ??= tidy().finally(() => {

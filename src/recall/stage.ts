@@ -268,9 +268,9 @@ export class Stage {
     const { rows, clock, processes } = this.#tools;
     const add = [...this.#users.values()].filter(({ isTold }) => !isTold);
     const remove = this.#unpinned;
-    this.#unpinned = [];
     if (add.length + remove.length > 0)
       rows.setPins({ add: add.map(({ hash }) => hash), remove }, processes.own);
+    this.#unpinned = [];
     for (const user of add) user.isTold = true;
     if (this.#read.size === 0) return;
     rows.touch(this.#read.values(), clock.nowMs());
@@ -286,14 +286,12 @@ export class Stage {
 
   /** Removes what processes left behind that ended while they filled or evicted. */
   async sweep(): Promise<void> {
-    const { rows, processes } = this.#tools;
-    rows.forgetDead(processes.isAlive);
-    for (const { hash, process } of rows.filling()) if (!this.#lives(process)) this.remove(hash);
+    this.#forgetDead();
     for await (const { name } of await opendir(this.directory)) {
       if (name.startsWith(GONE)) this.#gone.push(join(this.directory, name));
       if (!NAME.test(name)) continue;
       const hash = Buffer.from(name, 'hex');
-      if (!rows.get(hash)) this.removeLeftover(hash);
+      if (!this.#tools.rows.get(hash)) this.removeLeftover(hash);
     }
     await this.clean();
   }
@@ -327,26 +325,42 @@ export class Stage {
     return process === own || isAlive(process);
   }
 
+  /** What processes pinned, or were filling, that live no more. */
+  #forgetDead(): void {
+    const { rows } = this.#tools;
+    rows.forgetDead((process) => this.#lives(process));
+    for (const { hash, process } of rows.filling()) if (!this.#lives(process)) this.remove(hash);
+  }
+
   /** @returns false where all that is there has to stay for now. @throws CodedError STAGE_FULL where it never fits */
   #makeRoom(bytes: number, isAhead: boolean): boolean {
-    const { rows, clock } = this.#tools;
     if (bytes > this.limitBytes) throw this.full(bytes);
-    const nowMs = clock.nowMs();
-    const turns = isAhead
-      ? [() => rows.victims('used', 0), () => rows.victims('ahead', nowMs - AHEAD_KEPT_MS)]
-      : [() => rows.victims('used', 0), () => rows.victims('ahead', Number.MAX_SAFE_INTEGER)];
-    for (const victims of turns) {
-      while (rows.totalBytes + bytes > this.limitBytes) {
-        const found = victims().filter(({ hash }) => !this.#users.has(hash.toString('hex')));
+    const hasRoom = () => this.totalBytes + bytes <= this.limitBytes;
+    this.#evict(hasRoom, isAhead);
+    if (hasRoom()) return true;
+    // What is open here would be found again and again, and what others held that were killed since the sweep would stay.
+    this.tell();
+    this.#forgetDead();
+    this.#evict(hasRoom, isAhead);
+    return hasRoom();
+  }
+
+  /** Until there is room, or nothing more may go. */
+  #evict(hasRoom: () => boolean, isAhead: boolean): void {
+    const { rows, clock } = this.#tools;
+    const aheadMs = isAhead ? clock.nowMs() - AHEAD_KEPT_MS : Number.MAX_SAFE_INTEGER;
+    for (const of of ['used', 'ahead'] as const) {
+      while (!hasRoom()) {
+        const victims = rows.victims(of, aheadMs);
+        const found = victims.filter(({ hash }) => !this.#users.has(hash.toString('hex')));
         if (found.length === 0) break;
         for (const { hash } of found) {
-          if (rows.totalBytes + bytes <= this.limitBytes) break;
+          if (hasRoom()) break;
           this.#putAway(hash);
           rows.remove(hash);
         }
       }
     }
-    return rows.totalBytes + bytes <= this.limitBytes;
   }
 
   /** Why so many bytes do not fit. */

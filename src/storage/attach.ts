@@ -3,10 +3,11 @@ import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import type { Waiting } from '../domain/question.ts';
+import { subjectOf } from '../domain/question-words.ts';
 import type { Library } from './library.ts';
 import type { Operator } from './operator.ts';
 import { nameOf, type WatchTools, type Wish, watchFor } from './operator-watch.ts';
-import { Tape } from './tape.ts';
+import { readBeginning, Tape } from './tape.ts';
 
 export type WantedMedium = {
   readonly barcode: string;
@@ -22,6 +23,8 @@ export type MediumRequest = {
   readonly reason: string;
   readonly waiting: Waiting;
   readonly attempt: number;
+  /** It is not there: why it is waited for, in a sentence. */
+  onWait?(reason: string): void;
 };
 
 /** Loading, rewinding and reading a label takes a minute or two: load 16 s, rewind 62 s (LTO-9). */
@@ -47,20 +50,22 @@ export function wishFor({ barcode, uuid }: Pick<WantedMedium, 'barcode' | 'uuid'
 
 /** Asks for a cartridge. @returns whether it is there now, or is to be tried again */
 export async function askForMedium(
-  { medium, reason, waiting, attempt }: MediumRequest,
+  { medium, reason, waiting, attempt, onWait }: MediumRequest,
   tools: WatchTools & { readonly operator: Operator },
   signal: AbortSignal,
 ): Promise<'inserted' | 'declined'> {
   const { barcode, location } = medium;
+  const about = { kind: 'medium', barcode, location } as const;
   const answer = await tools.operator.ask(
     {
-      about: { kind: 'medium', barcode, location },
+      about,
       reason,
       waiting,
       attempt,
       choices: ['retry', 'decline'],
       byDefault: 'decline',
       watch: watchFor(wishFor(medium), tools),
+      onAsked: () => onWait?.(subjectOf({ about })),
     },
     signal,
   );
@@ -89,15 +94,16 @@ export async function attachAsking(
         ? Tape.attach(tools.library, medium, signal)
         : attachPatiently(medium, tools, signal));
       if (attempt > 1) onWait?.(undefined);
+      tools.operator.taken(medium.barcode);
       return tape;
     } catch (error) {
       if (!(error instanceof CodedError) || !canHelp(error, tools.library)) throw error;
       failure = error;
     }
     if (attempt > tools.operator.attemptsMax) throw failure;
-    onWait?.(failure.message);
     const reason = failure.message;
-    const answer = await askForMedium({ medium, reason, waiting, attempt }, tools, signal);
+    const asked = { medium, reason, waiting, attempt, ...(onWait && { onWait }) };
+    const answer = await askForMedium(asked, tools, signal);
     if (answer === 'inserted') continue;
     throw new CodedError(
       'MEDIUM_OFFLINE',
@@ -105,6 +111,31 @@ export async function attachAsking(
       { volser: medium.barcode.slice(0, 6), cause: failure },
     );
   }
+}
+
+/** What a person has left in the drives, by label; nothing where there is a changer, or others have the drives. */
+export async function barcodesInDrives(
+  library: Library,
+  signal: AbortSignal,
+): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
+  if (!library.isByHand) return found;
+  for (const number of library.driveNames.keys()) {
+    try {
+      const held = await library.attachDrive(number, signal);
+      if (!held) continue;
+      try {
+        const beginning = await readBeginning(held.drive, signal);
+        if (beginning.kind === 'label') found.add(beginning.label.barcode);
+      } finally {
+        await held.close();
+      }
+    } catch (error) {
+      // Whoever attaches it is told; here it is only a question of order.
+      if (!(error instanceof CodedError) || error.code === 'INTERRUPTED') throw error;
+    }
+  }
+  return found;
 }
 
 /** Others who wait for a cartridge look into the drive too, which takes a rewind. */

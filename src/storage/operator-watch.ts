@@ -17,7 +17,7 @@ export interface Wish {
   /** Whether what the library holds now suffices, by barcodes. */
   isThere(present: ReadonlySet<string>): boolean;
   /** Undefined: it helps; else what it is, for a sentence: `ABC001L9 of pool main`. */
-  refuse(found: Beginning): string | undefined;
+  refuse(found: Beginning, drive: number): string | undefined;
   /** What was asked for, for the same sentence. */
   readonly wanted: string;
 }
@@ -99,7 +99,7 @@ class DriveWatch implements Watch {
       const standing = await this.#read(number, signal);
       isAnyEmpty ||= standing === 'empty';
       if (standing === 'empty' || standing === 'busy') continue;
-      const why = this.#wish.refuse(standing.found);
+      const why = this.#wish.refuse(standing.found, number);
       if (why === undefined) return INSERTED;
       const isNew = !standing.isLeft;
       standing.isLeft = true;

@@ -48,6 +48,8 @@ export type AskRequest = Omit<NewQuestion, 'deadlineMs' | 'attempt'> & {
   readonly watch?: Watch | undefined;
   /** Default: the operator's. */
   readonly timeoutMs?: number | undefined;
+  /** It is not answered at once. Whatever is held may be let go of now. */
+  onAsked?(): void | Promise<void>;
 };
 
 export interface Operator {
@@ -55,6 +57,8 @@ export interface Operator {
   readonly attemptsMax: number;
   /** Questions of all processes that are open, or were answered a moment ago: their cartridges are about to be used. */
   recent(): readonly Question[];
+  /** The cartridge that was asked for is attached: it may be ejected for another one when it is free again. */
+  taken(barcode: string): void;
   /**
    * Resolves when it is answered, at the latest at its deadline. What only a person can decide gets its default at once
    * where no channel reaches one.
@@ -78,23 +82,37 @@ export type OperatorTools = {
 
 /** How often the table is asked whether another process has answered. */
 const ANSWER_POLL_MS = 1000;
-/** From an answer to the cartridge being held: a poll, and others' look at its label before. */
-const MOMENT_MS = 300_000;
+/** From an answer to the cartridge being held: a few polls. */
+const MOMENT_MS = 60_000;
 
-/** Nobody is there: every question gets its default at once. */
+/** Nobody is there: what the world does not answer at once gets its default. */
 export const absentOperator: Operator = {
   attemptsMax: 1,
   recent: () => [],
-  ask: async ({ byDefault }) => byDefault,
+  taken: () => {},
+  ask: async ({ watch, byDefault }, signal) => {
+    const seen = await watch?.look(undefined, signal);
+    return seen?.kind === 'answer' ? seen.answer : byDefault;
+  },
 };
 
 export function askingOperator(tools: OperatorTools): Operator {
   const { board, announcer, clock, settings } = tools;
+  /** Answered questions of our own whose cartridge nobody need wait for any more. */
+  const used = new Set<number>();
+  const answeredMedia = new Map<string, number>();
   return {
     attemptsMax: settings.attemptsMax,
-    recent: () => [...board.open(), ...board.answeredSince(clock.nowMs() - MOMENT_MS)],
+    recent: () => {
+      const answered = board.answeredSince(clock.nowMs() - MOMENT_MS);
+      return [...board.open(), ...answered.filter(({ id }) => !used.has(id))];
+    },
+    taken: (barcode) => {
+      const id = answeredMedia.get(barcode);
+      if (id !== undefined) used.add(id);
+    },
     async ask(request, signal) {
-      const { watch, timeoutMs = settings.timeoutMs, attempt = 1, ...asked } = request;
+      const { watch, timeoutMs = settings.timeoutMs, attempt = 1, onAsked, ...asked } = request;
       const before = watch && (await patiently(watch, undefined, { tools, signal }));
       if (before?.kind === 'answer') return before.answer;
       if (isForPerson(asked) && !announcer.reaches) return asked.byDefault;
@@ -102,10 +120,14 @@ export function askingOperator(tools: OperatorTools): Operator {
       const question = board.post({ ...asked, attempt, deadlineMs: nowMs + timeoutMs }, nowMs);
       announcer.tell({ kind: 'asked', question });
       try {
+        await onAsked?.();
         const proposed = await waitFor(question, { watch, timeoutMs }, { tools, signal });
         // Somebody else's answer may have come while the cartridge was being looked at.
         board.answer(question.id, proposed, clock.nowMs());
         const answer = board.answerOf(question.id) ?? proposed;
+        const { about } = asked;
+        if (about.kind === 'medium') answeredMedia.set(about.barcode, question.id);
+        else used.add(question.id);
         announcer.tell({ kind: 'answered', question, answer });
         return answer;
       } catch (error) {

@@ -17,8 +17,12 @@ import { backupCopies } from '../../src/job/backup/start.ts';
 import { labelMedium } from '../../src/job/media.ts';
 import type { RestoreEvent, RestoreReport } from '../../src/job/restore/report.ts';
 import { restore } from '../../src/job/restore/restore.ts';
+
 import type { DriveHandover } from '../../src/recall/handover.ts';
+import type { Operator } from '../../src/storage/operator.ts';
+
 import { libraryOf } from './library-of.ts';
+import { libraryByHand } from './operator-world.ts';
 import { scratchDirectory } from './scratch.ts';
 import { SimWorld } from './world.ts';
 
@@ -31,6 +35,10 @@ export type BackupWorldOptions = {
   /** What the catalog takes the cartridges to hold; left out: what they hold. */
   readonly claimedBytes?: number;
   readonly drives?: number;
+  /** A person is the changer: test/sim/operator-world.ts has the hand. */
+  readonly isByHand?: boolean;
+  /** Cartridges that the catalog knows from the beginning; default: all. */
+  readonly registered?: number;
   /** Lines of the config below [library]. */
   readonly config?: string;
 };
@@ -45,6 +53,7 @@ export type BackupOptions = {
   readonly listen?: (event: BackupEvent) => void;
   /** Called in the middle of the run, when it goes over to a cartridge that has no label yet. */
   readonly beforeLabel?: () => Promise<void>;
+  readonly operator?: Operator;
   readonly signal?: AbortSignal;
   readonly handover?: DriveHandover;
 };
@@ -90,7 +99,7 @@ export class BackupWorld {
     const catalog = Catalog.create(join(state, 'catalog.sqlite'), clock);
     onTestFinished(() => catalog.close());
     new Media(catalog).add(
-      barcodes.map((barcode) => ({
+      barcodes.slice(0, options.registered).map((barcode) => ({
         barcode,
         kind: 'tape',
         pool: 'main',
@@ -98,7 +107,7 @@ export class BackupWorld {
         capacityBytes: options.claimedBytes ?? capacityBytes,
       })),
     );
-    const library = await libraryOf(sim);
+    const library = await (options.isByHand ? libraryByHand(sim) : libraryOf(sim));
     const config = parseConfig(`[library]\nkind = "virtual"\n${options.config ?? ''}`, 'config');
     const tools: BackupTools = {
       catalog,
@@ -145,8 +154,8 @@ export class BackupWorld {
       await options.beforeLabel?.();
       return this.tools.label(...medium);
     };
-    const { handover, signal = go } = options;
-    const tools = { ...this.tools, label, ...(handover && { handover }) };
+    const { handover, operator, signal = go } = options;
+    const tools = { ...this.tools, label, operator, ...(handover && { handover }) };
     return backup(this.#order(options), tools, listen, signal);
   }
 
@@ -182,6 +191,7 @@ export class BackupWorld {
       catalog?: Catalog;
       /** Sees each event as it comes. */
       listen?: (event: RestoreEvent) => void;
+      operator?: Operator;
     } = {},
   ): Promise<{ to: string; tree: string; report: RestoreReport }> {
     const to = options.to ?? (await scratchDirectory());
@@ -196,7 +206,7 @@ export class BackupWorld {
         to: rawOf(to),
         overwrite: options.overwrite ?? false,
       },
-      { ...this.tools, catalog },
+      { ...this.tools, catalog, operator: options.operator },
       options.listen ?? (() => {}),
       go,
     );

@@ -9,7 +9,7 @@ import { FakeKernel } from './fake-kernel.ts';
 
 export type MountOptions = Partial<
   Pick<MountTools, 'contents' | 'states' | 'root' | 'xattrs' | 'processName' | 'onReadFailure'>
-> & { readonly hasPassthrough?: boolean };
+> & { readonly hasPassthrough?: boolean; readonly hostName?: string };
 
 /** Nothing is staged, and nobody brings it. */
 export const NOTHING_STAGED: ContentReader = {
@@ -42,7 +42,7 @@ export async function mountInMemory(
       contents: options.contents ?? NOTHING_STAGED,
       states: options.states ?? { stateOf: () => 'nearline', etaSeconds: () => 60 },
       root: options.root ?? { kind: 'live' },
-      hostName: HOST,
+      hostName: options.hostName ?? HOST,
       pool: 'main',
       xattrs: options.xattrs ?? 'auto',
       owner: { uid: 0, gid: 0, seconds: 1_000_000_000 },

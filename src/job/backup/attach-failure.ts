@@ -1,5 +1,5 @@
 /** What is wrong when a medium cannot be attached. */
-import type { CodedError } from '../../base/errors.ts';
+import { CodedError } from '../../base/errors.ts';
 
 /** One medium could not be attached: the plan goes on without it. */
 export class AttachFailure extends Error {
@@ -14,9 +14,8 @@ export class AttachFailure extends Error {
 }
 
 /** Another process has the drives, or the library. */
-export function isBusy(error: unknown): error is AttachFailure {
-  return (
-    error instanceof AttachFailure &&
-    (error.failure.code === 'DRIVE_BUSY' || error.failure.code === 'LIBRARY_BUSY')
-  );
+export function isBusy(error: unknown): error is Error {
+  const failure = error instanceof AttachFailure ? error.failure : error;
+  const code = failure instanceof CodedError ? failure.code : undefined;
+  return code === 'DRIVE_BUSY' || code === 'LIBRARY_BUSY';
 }

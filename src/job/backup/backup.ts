@@ -20,6 +20,7 @@ import { HashPool } from '../../hash/pool.ts';
 import type { PlanLimits } from '../../pack/limits.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
+import type { Operator } from '../../storage/operator.ts';
 import { changePolicyOf, filterOf, parseSourceOptions } from '../source-options.ts';
 import { beginDryRun, beginJob } from './begin.ts';
 import { deduplicate } from './deduplicate.ts';
@@ -75,6 +76,8 @@ export type BackupTools = {
   /** Whether the processor has instructions for SHA-256. */
   hasSha256(): boolean;
   label(barcode: string, pool: string, signal: AbortSignal): Promise<Medium>;
+  /** Who brings cartridges and decides about failures; left out: nobody is there. */
+  readonly operator?: Operator | undefined;
   /** Lets recalls have the drives between archives; left out, nobody has them before the end. */
   readonly handover?: DriveHandover;
 };
@@ -340,14 +343,18 @@ class BackupJob {
   }
 
   #mediaSet(): MediaSet {
-    return mediaSetOf(this.#request, this.#tools, {
-      onWait: (reason) => this.#onWait(reason),
-      onDamage: () => {
-        this.#isDamaged = true;
+    return mediaSetOf(
+      this.#request,
+      { ...this.#tools, run: this.#run },
+      {
+        onWait: (reason) => this.#onWait(reason),
+        onDamage: () => {
+          this.#isDamaged = true;
+        },
+        onAttach: (barcode, drive) => this.#listen({ event: 'medium', barcode, drive }),
+        warn: (message) => this.#tally.warn(message),
       },
-      onAttach: (barcode, drive) => this.#listen({ event: 'medium', barcode, drive }),
-      warn: (message) => this.#tally.warn(message),
-    });
+    );
   }
 
   #limits(media: MediaSet): PlanLimits {

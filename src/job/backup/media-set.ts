@@ -5,22 +5,22 @@
  */
 import { strict as assert } from 'node:assert';
 import type { Clock } from '../../base/clock.ts';
-import { CodedError } from '../../base/errors.ts';
+import { CodedError, type FailureCode } from '../../base/errors.ts';
 import type { Archives } from '../../catalog/archives.ts';
 import type { Media, Medium } from '../../catalog/media.ts';
-import { parseBarcode } from '../../domain/barcode.ts';
-import {
-  type GenerationName,
-  isDriveGeneration,
-  parseGeneration,
-} from '../../domain/generation.ts';
+import { GENERATIONS, type GenerationName } from '../../domain/generation.ts';
 import type { MediumRoom } from '../../pack/place.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
+import type { Operator } from '../../storage/operator.ts';
+import { decideFailure } from '../../storage/operator-failure.ts';
 import { Tape } from '../../storage/tape.ts';
 import { AttachFailure, isBusy } from './attach-failure.ts';
-import { marginOf, roomOf } from './media-room.ts';
+import { HandMedia } from './hand-media.ts';
+import { freshRoomOf, generationOf, marginOf, roomOf } from './media-room.ts';
 import type { CopyTarget } from './open-archive.ts';
+import { proveEnd } from './prove-end.ts';
+import { registerCartridge } from './register.ts';
 import { type ArchiveProof, verifyArchive } from './verify.ts';
 
 export type MediaTools = {
@@ -40,7 +40,13 @@ export type MediaTools = {
   readonly handover: DriveHandover | undefined;
   /** Whether to wait for drives that other processes have. */
   readonly isPatient: boolean;
-  /** Drives are waited for: why, and undefined when the waiting is over. */
+  /** Who brings cartridges where a person is the changer. */
+  readonly operator: Operator;
+  /** `backup (job 7)` */
+  readonly who: string;
+  /** Which cartridge of the run the next one is, counted from 1, and of how many about. */
+  ordinal(): { readonly number: number; readonly expected: number | undefined };
+  /** Drives or cartridges are waited for: why, and undefined when the waiting is over. */
   onWait(reason: string | undefined): void;
   /** A copy did not read back. */
   onDamage(): void;
@@ -50,8 +56,6 @@ export type MediaTools = {
   warn(message: string): void;
 };
 
-const GENERATION_DEFAULT: GenerationName = 'LTO-9';
-
 /** How often drives are asked for that others have. */
 const BUSY_POLL_MS = 2000;
 /** The chip counts in MiB, and what filemarks and labels take beside the archives. */
@@ -59,8 +63,12 @@ const MEASURE_TOLERANCE_BYTES = 8 * 2 ** 20;
 /** An opening, a journal and a digest alone take as many: with less left, a cartridge is full whatever was thought of it. */
 const ROOM_BLOCKS_MIN = 4;
 
-/** What a backup writes to, now or one day. */
-const WRITABLE_STATES: ReadonlySet<string> = new Set(['unlabelled', 'scratch', 'filling']);
+/** Where a person loads: another cartridge is there, or none. */
+const GONE: ReadonlySet<FailureCode> = new Set([
+  'MEDIUM_OFFLINE',
+  'DRIVE_EMPTY',
+  'MEDIUM_MISMATCH',
+]);
 
 /** With less left than this share nothing worth a load fits. */
 const FULL_SHARE = 0.01;
@@ -74,11 +82,17 @@ export class MediaSet {
   readonly #filled = new Map<number, number>();
   readonly #proofs = new Map<number, ArchiveProof[]>();
   readonly #toldBytes = new Map<string, number>();
-  #isSmaller = false;
+  readonly #hand: HandMedia | undefined;
+  #isOtherwise = false;
   #hasChanger = false;
 
   constructor(tools: MediaTools) {
     this.#tools = tools;
+    const { library } = tools;
+    const isUsable = (medium: Medium) => this.#isUsable(medium);
+    const register = (barcode: string) =>
+      registerCartridge(tools.media, { barcode, pool: tools.pool });
+    if (library.isByHand) this.#hand = new HandMedia({ ...tools, isUsable, register });
   }
 
   /** Barcodes written to, in order of their first archive. */
@@ -107,14 +121,34 @@ export class MediaSet {
     return [...this.#attached.values()];
   }
 
-  /** A cartridge said, when it was attached, that it has less room than the plan was told: plan anew. */
-  get isSmaller(): boolean {
-    return this.#isSmaller;
+  /**
+   * What was attached is not what the plan was told: a cartridge has less room, or a person brought another one. Plan
+   * anew; nothing was written.
+   */
+  get isOtherwise(): boolean {
+    return this.#isOtherwise;
   }
 
-  /** What the plan may use: media of the pool that are in the library now. */
+  /** Whether a person may bring what there is not. */
+  get isByHand(): boolean {
+    return this.#hand !== undefined;
+  }
+
+  /** What a run writes to: where a person is the changer, what is in a drive, then whatever is brought. */
+  async roomsToWrite(signal: AbortSignal): Promise<MediumRoom[]> {
+    const rooms = await this.rooms(signal);
+    const hand = this.#hand;
+    if (!hand) return rooms;
+    const roomBytes = this.freshRoomBytes() ?? 0;
+    const more = HandMedia.newKeys().map(
+      (key): MediumRoom => ({ key, state: 'scratch', roomBytes }),
+    );
+    return [...rooms.filter(({ key }) => hand.has(key)), ...more];
+  }
+
+  /** What the plan may use: media of the pool that are in the library now; all of them where a person is the changer. */
   async rooms(signal: AbortSignal): Promise<MediumRoom[]> {
-    this.#isSmaller = false;
+    this.#isOtherwise = false;
     const present = await this.#present(signal);
     const rooms = this.#tools.media
       .list()
@@ -132,28 +166,21 @@ export class MediaSet {
 
   /** Of the pool's media; the newest there is where it has none. */
   generation(): GenerationName {
-    const names = this.#tools.media
-      .list()
-      .filter((medium) => medium.pool === this.#tools.pool)
-      .map((medium) => parseGeneration(medium.generation ?? '')?.name);
-    return names.find((name) => name !== undefined) ?? GENERATION_DEFAULT;
+    return generationOf(this.#tools.media, this.#tools.pool);
   }
 
-  /** Room of an empty medium of the pool; undefined where there is none to tell. */
+  /** Room of an empty medium of the pool; undefined where there is none to tell, and none can be brought. */
   freshRoomBytes(): number | undefined {
-    const all = this.#tools.media
-      .list()
-      .filter((medium) => medium.kind === 'tape' && medium.pool === this.#tools.pool);
-    // One that is written no more may have ended early, and is no measure for those that are.
-    const written = all.filter(({ state }) => WRITABLE_STATES.has(state));
-    const rooms = (written.length > 0 ? written : all).map((medium) =>
-      roomOf(this.#tools.media, { ...medium, writtenBytes: 0 }),
-    );
-    return rooms.length === 0 ? undefined : Math.min(...rooms);
+    const { media, pool } = this.#tools;
+    const known = freshRoomOf(media, pool);
+    if (known !== undefined || !this.#hand) return known;
+    const capacityBytes = GENERATIONS[this.generation()].nativeBytes;
+    return roomOf(media, { poolId: undefined, capacityBytes, writtenBytes: 0 });
   }
 
   /**
-   * Attaches the media of the next archive and lets go of all others. Where another process has the drives, it is waited
+   * Attaches the media of the next archive, unless `isOtherwise` then says that the plan is out of date, and lets go of
+   * all others. Where another process has the drives, it is waited
    * for, with none held meanwhile: two jobs of two copies each would wait for each other for ever.
    * @throws AttachFailure, of DRIVE_BUSY and LIBRARY_BUSY only where nobody waits
    */
@@ -184,9 +211,38 @@ export class MediaSet {
     }
     const targets: CopyTarget[] = [];
     for (const barcode of barcodes) {
-      targets.push(this.#attached.get(barcode) ?? (await this.#attach(barcode, signal)));
+      if (HandMedia.isNew(barcode)) {
+        await this.#hand?.bring(new Set(this.#attached.keys()), signal);
+        this.#isOtherwise = true;
+        return [];
+      }
+      const target = this.#attached.get(barcode) ?? (await this.#attach(barcode, signal));
+      if (!target) return [];
+      targets.push(target);
     }
     return targets;
+  }
+
+  /**
+   * What is to be done about a medium whose drive gave up. While somebody is asked, nothing is held.
+   * @returns `bad`: it is to be dropped
+   */
+  async decide(
+    mediumId: number,
+    error: CodedError,
+    signal: AbortSignal,
+  ): Promise<'retry' | 'bad' | 'abort'> {
+    const { operator, who, onWait } = this.#tools;
+    const { barcode } = this.#tools.media.get(mediumId);
+    let isAsked = false;
+    const onAsked = async () => {
+      isAsked = true;
+      onWait(error.message);
+      await this.close();
+    };
+    const decision = await decideFailure({ barcode, error, who, onAsked }, operator, signal);
+    if (isAsked) onWait(undefined);
+    return decision;
   }
 
   /** Between two archives: whoever waits for files has the drives for a while, if any are held. */
@@ -251,20 +307,21 @@ export class MediaSet {
     for (const barcode of [...this.#attached.keys()]) await this.#detach(barcode);
   }
 
-  async #attach(barcode: string, signal: AbortSignal): Promise<CopyTarget> {
-    const { media, archives, library, onAttach } = this.#tools;
+  /** @returns undefined where a person has taken it away */
+  async #attach(barcode: string, signal: AbortSignal): Promise<CopyTarget | undefined> {
+    const { media, archives, onAttach } = this.#tools;
     let medium = media.find(barcode);
     assert(medium, `no medium ${barcode}`);
     try {
       if (medium.state === 'unlabelled') medium = await this.#tools.label(barcode, signal);
-      assert(medium.uuid !== undefined, 'labelled');
-      const tape = await Tape.attach(library, { barcode, uuid: medium.uuid }, signal);
+      const tape = await this.#attachTape(medium, signal);
+      if (!tape) return undefined;
       try {
         onAttach(barcode, tape.drive.name);
         if (tape.blockBytes !== this.#tools.blockBytes) {
           this.#tools.warn(`${barcode} has blocks of ${tape.blockBytes} bytes; they are kept`);
         }
-        await this.#prove(tape, medium, archives, signal);
+        await proveEnd({ tape, medium, archives }, signal);
         await this.#measure(tape, medium.id, signal);
         const target = { mediumId: medium.id, tape };
         this.#attached.set(barcode, target);
@@ -280,29 +337,17 @@ export class MediaSet {
     }
   }
 
-  /** The end of the data is what the catalog knows, but for what a cut run of ours left behind it. */
-  async #prove(tape: Tape, medium: Medium, archives: Archives, signal: AbortSignal): Promise<void> {
-    const permits = (unknownFiles: number) => {
-      const announced = archives
-        .onMedium(medium.id)
-        .filter(({ fileNumber }) => fileNumber >= medium.nextFile);
-      if (unknownFiles === 0 || (unknownFiles === 1 && announced.length > 0)) return;
-      throw new CodedError(
-        'MEDIUM_MISMATCH',
-        `cartridge ${medium.barcode} holds ${unknownFiles} archives more than this catalog knows: it was written by a later state of it, or by another; run \`shelfs recover\`; nothing was written`,
-        { volser: medium.barcode.slice(0, 6) },
-      );
-    };
-    const known = {
-      file: medium.nextFile,
-      block: medium.nextBlock,
-      writeGeneration: medium.writeGeneration,
-      permits,
-    };
-    const { unknownFiles } = await tape.prepareToAppend(known, signal);
-    if (unknownFiles === 0) return;
-    const { file, block } = tape.end;
-    archives.moveEnds([{ mediumId: medium.id, nextFile: file, nextBlock: block }]);
+  async #attachTape({ barcode, uuid }: Medium, signal: AbortSignal): Promise<Tape | undefined> {
+    assert(uuid !== undefined, 'labelled');
+    try {
+      return await Tape.attach(this.#tools.library, { barcode, uuid }, signal);
+    } catch (error) {
+      const isGone = error instanceof CodedError && GONE.has(error.code);
+      if (!this.#hand || !isGone) throw error;
+      this.#hand.forget(barcode);
+      this.#isOtherwise = true;
+      return undefined;
+    }
   }
 
   /**
@@ -323,7 +368,7 @@ export class MediaSet {
     }
     const missingBytes =
       (this.#toldBytes.get(barcode) ?? 0) - roomOf(this.#tools.media, media.get(mediumId));
-    this.#isSmaller ||= missingBytes > MEASURE_TOLERANCE_BYTES;
+    this.#isOtherwise ||= missingBytes > MEASURE_TOLERANCE_BYTES;
   }
 
   async #verify({ mediumId, tape }: CopyTarget, signal: AbortSignal): Promise<void> {
@@ -382,15 +427,7 @@ export class MediaSet {
       if (barcode === null) continue;
       present.add(barcode);
       if (!autoLabel || media.find(barcode)) continue;
-      const facts = parseBarcode(barcode);
-      if (facts.kind !== 'data' || facts.worm || !isDriveGeneration(facts.generation.name))
-        continue;
-      const { name, nativeBytes } = facts.generation;
-      // Some that are known may hold less than most: the chip will tell when it is attached.
-      const known = media.list().filter(({ generation }) => generation === name);
-      const capacities = known.map((medium) => medium.capacityBytes);
-      const capacityBytes = capacities.length > 0 ? Math.max(...capacities) : nativeBytes;
-      media.add([{ barcode, kind: 'tape', pool, generation: name, capacityBytes }]);
+      registerCartridge(media, { barcode, pool });
     }
     return present;
   }

@@ -1,5 +1,6 @@
 /** The steps of a plan as they are wanted: the planner is asked for no more than readers can take. */
 import { strict as assert } from 'node:assert';
+import { CodedError } from '../../base/errors.ts';
 import type { Piece, PlanItem } from '../../pack/item.ts';
 import type { Planner, PlanStep } from '../../pack/plan.ts';
 import type { OutgoingEntry } from './feed.ts';
@@ -17,6 +18,20 @@ export function* allSteps(
 export function nextOf(steps: Steps): PlanStep<OutgoingEntry> | undefined {
   const next = steps.next();
   return next.done ? undefined : next.value;
+}
+
+/** Where no medium has room for the rest, what was planned before is stored all the same; the next plan says so again. */
+export function nextOrFull(steps: Steps): {
+  readonly next: PlanStep<OutgoingEntry> | undefined;
+  readonly isFull: boolean;
+} {
+  try {
+    return { next: nextOf(steps), isFull: false };
+  } catch (error) {
+    if (error instanceof CodedError && error.code === 'MEDIUM_FULL')
+      return { next: undefined, isFull: true };
+    throw error;
+  }
 }
 
 /** The pieces of one archive, taken from the plan's steps as they are wanted. */

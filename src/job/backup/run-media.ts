@@ -3,16 +3,19 @@ import type { Clock } from '../../base/clock.ts';
 import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { Media, type Medium } from '../../catalog/media.ts';
+import type { Run } from '../../catalog/run.ts';
 import type { ArchiveConfig, BackupConfig } from '../../config.ts';
 import { FORMAT_BOUNDS, type PlanLimits, planLimits, roundUp } from '../../pack/limits.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
-import { closingReserve } from './closing-reserve.ts';
+import { absentOperator, type Operator } from '../../storage/operator.ts';
+import { CLOSING_SHARE_MAX, closingReserve } from './closing-reserve.ts';
 import { MediaSet, type MediaTools } from './media-set.ts';
 
 /** Of what a backup is asked for; see `BackupRequest`. */
 export type MediaRequest = {
   readonly pool: string;
+  readonly copies: number;
   readonly avoid: readonly string[];
   readonly verify: boolean;
   readonly wait: boolean;
@@ -27,19 +30,23 @@ export type RunMediaTools = {
   readonly backup: BackupConfig;
   label(barcode: string, pool: string, signal: AbortSignal): Promise<Medium>;
   readonly handover?: DriveHandover;
+  readonly operator?: Operator | undefined;
 };
 
 /** Archives that the clock or a warning ends early: their openings and digests, which the plan does not know of. */
 const EXTRA_ARCHIVES = 4;
 
 export function mediaSetOf(
-  { pool, avoid, verify, wait }: MediaRequest,
-  tools: RunMediaTools,
+  { pool, copies, avoid, verify, wait }: MediaRequest,
+  tools: RunMediaTools & { readonly run: Run },
   listeners: Pick<MediaTools, 'onWait' | 'onDamage' | 'onAttach' | 'warn'>,
 ): MediaSet {
-  const { catalog, library, clock, backup, archive } = tools;
-  return new MediaSet({
+  const { catalog, library, clock, backup, archive, run } = tools;
+  const set: MediaSet = new MediaSet({
     ...listeners,
+    operator: tools.operator ?? absentOperator,
+    who: `backup (job ${run.jobNumber})`,
+    ordinal: () => ordinalOf(set, run, { catalog, copies }),
     handover: tools.handover,
     library,
     clock,
@@ -53,6 +60,26 @@ export function mediaSetOf(
     isPatient: wait,
     label: (barcode, signal) => tools.label(barcode, pool, signal),
   });
+  return set;
+}
+
+/** By what is still to be stored; duplicates and what changes meanwhile make it about. */
+function ordinalOf(
+  set: MediaSet,
+  run: Run,
+  { catalog, copies }: { readonly catalog: Catalog; readonly copies: number },
+): { readonly number: number; readonly expected: number | undefined } {
+  const archives = new Archives(catalog);
+  const used = new Set(
+    archives
+      .ofJob(run.jobNumber)
+      .flatMap(({ archiveId }) => archives.copies(archiveId).map(({ mediumId }) => mediumId)),
+  );
+  // What closes a cartridge takes its share.
+  const roomBytes = (set.freshRoomBytes() ?? 0) * (1 - CLOSING_SHARE_MAX);
+  const bytes = run.outstanding().waitingBytes * copies;
+  const more = roomBytes > 0 ? Math.max(1, Math.ceil(bytes / roomBytes)) : undefined;
+  return { number: used.size + 1, expected: more && used.size + more };
 }
 
 /**

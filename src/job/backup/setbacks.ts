@@ -46,8 +46,11 @@ export class Setbacks {
     this.#lost.clear();
   }
 
-  /** After a failure that ended an archive: the plan may begin anew. @throws the failure where nothing helps */
-  async help(error: unknown): Promise<void> {
+  /**
+   * After a failure that ended an archive: the plan may begin anew. Where a person is there, he decides.
+   * @throws the failure where nothing helps
+   */
+  async help(error: unknown, signal: AbortSignal): Promise<void> {
     const { media, warn } = this.#tools;
     const failure = error instanceof AttachFailure ? error.failure : error;
     if (!(failure instanceof CodedError)) throw error;
@@ -62,15 +65,15 @@ export class Setbacks {
     this.#lost.clear();
     if (error instanceof AttachFailure) lost.push([error.mediumId, failure]);
     if (lost.length === 0) throw failure;
-    for (const [mediumId, reason] of lost) await this.#giveUp(mediumId, reason);
+    for (const [mediumId, reason] of lost) await this.#settle(mediumId, reason, signal);
     const { length } = await media.rooms(new AbortController().signal);
-    if (length === 0) throw failure;
+    if (length === 0 && !media.isByHand) throw failure;
   }
 
   /** As `help`. @returns the failure where nothing helps */
-  async helpOrTell(error: unknown): Promise<CodedError | undefined> {
+  async helpOrTell(error: unknown, signal: AbortSignal): Promise<CodedError | undefined> {
     try {
-      await this.help(error);
+      await this.help(error, signal);
       return undefined;
     } catch (left) {
       if (left instanceof CodedError) return left;
@@ -78,11 +81,15 @@ export class Setbacks {
     }
   }
 
-  async #giveUp(mediumId: number, reason: CodedError): Promise<void> {
+  async #settle(mediumId: number, reason: CodedError, signal: AbortSignal): Promise<void> {
     const { media, warn } = this.#tools;
     if (reason.failure.retry === 'later' || reason.code === 'INTERRUPTED') throw reason;
     const isAskedAgain = reason.failure.retry === 'prove-position' && this.#proofs < PROOFS_MAX;
-    if (!isAskedAgain) return media.drop(mediumId, reason);
+    if (!isAskedAgain) {
+      const decision = await media.decide(mediumId, reason, signal);
+      if (decision === 'abort') throw reason;
+      if (decision === 'bad') return media.drop(mediumId, reason);
+    }
     this.#proofs += 1;
     warn(reason.message);
     await media.detach(mediumId);

@@ -22,7 +22,7 @@ import { planItem } from './items.ts';
 import type { MediaSet } from './media-set.ts';
 import { counts, type EntryOutcome } from './member-writer.ts';
 import type { ArchiveIdentity, CopyTarget } from './open-archive.ts';
-import { allSteps, nextOf, PieceSource, type Steps } from './plan-steps.ts';
+import { allSteps, nextOf, nextOrFull, PieceSource, type Steps } from './plan-steps.ts';
 import type { ReadAhead } from './read-ahead.ts';
 import { closeRun, type RunEnd, runLine } from './run-journal.ts';
 import { Setbacks } from './setbacks.ts';
@@ -125,7 +125,7 @@ export class Writer {
       try {
         return await this.#writeEnd(end, signal);
       } catch (error) {
-        const left = await this.#setbacks.helpOrTell(error);
+        const left = await this.#setbacks.helpOrTell(error, signal);
         if (!left) continue;
         if (left.code === 'INTERRUPTED') throw left;
         this.#tools.warn(`the end of the run stands on no medium yet: ${left.message}`);
@@ -135,11 +135,12 @@ export class Writer {
   }
 
   async #writeEnd(end: RunEnd, signal: AbortSignal): Promise<void> {
-    const rooms = await this.#tools.media.rooms(signal);
+    const rooms = await this.#tools.media.roomsToWrite(signal);
     const attached = this.#tools.media.attached.map(({ tape }) => tape.barcode);
     const barcodes = attached.length > 0 ? attached : rooms.slice(0, 1).map(({ key }) => key);
     if (barcodes.length === 0) throw new CodedError('MEDIUM_FULL', 'no medium has room for it');
     const targets = await this.#tools.media.attach(barcodes, signal);
+    if (this.#tools.media.isOtherwise) return this.#writeEnd(end, signal);
     const writer = await this.#begin(targets);
     try {
       this.#closeRun(writer, end);
@@ -156,7 +157,7 @@ export class Writer {
   /** One plan from the catalog to its end, or to a failure that another medium or another try can help. */
   async #plan(endOfRun: EndOfRun, signal: AbortSignal): Promise<'done' | 'again'> {
     signal.throwIfAborted();
-    const rooms = await this.#tools.media.rooms(signal);
+    const rooms = await this.#tools.media.roomsToWrite(signal);
     const limits = this.#tools.limits();
     const { copies } = this.#setbacks;
     const planner = new Planner<OutgoingEntry>({ media: rooms, copies, limits });
@@ -173,7 +174,7 @@ export class Writer {
       }
       return 'done';
     } catch (error) {
-      await this.#setbacks.help(error);
+      await this.#setbacks.help(error, signal);
       return 'again';
     } finally {
       steps.return();
@@ -187,7 +188,7 @@ export class Writer {
     { endOfRun, signal }: { endOfRun: EndOfRun; signal: AbortSignal },
   ): Promise<PlanStep<OutgoingEntry> | undefined | 'again'> {
     const targets = await this.#tools.media.attach(barcodes, signal);
-    if (this.#tools.media.isSmaller) return 'again';
+    if (this.#tools.media.isOtherwise) return 'again';
     const putBack = this.#split.remember();
     const writer = await this.#begin(targets);
     const pieces = new PieceSource(
@@ -196,16 +197,16 @@ export class Writer {
     );
     try {
       const isWhole = await this.#fill({ writer, pieces }, signal);
-      const next = isWhole ? nextOf(steps) : undefined;
+      const { next, isFull } = isWhole ? nextOrFull(steps) : { next: undefined, isFull: false };
       writer.record();
-      const end = isWhole && next === undefined ? endOfRun() : undefined;
+      const end = isWhole && next === undefined && !isFull ? endOfRun() : undefined;
       if (end) this.#closeRun(writer, end);
       await this.#close(writer, { targets, isEnd: end !== undefined, next });
       await this.#finish(writer, targets);
       const nearEnd = writer.mediaNearEnd;
       for (const mediumId of nearEnd) this.#tools.media.setFull(mediumId);
       const isPlanned = isWhole && (nearEnd.length === 0 || next === undefined);
-      if (isPlanned && !this.#setbacks.isAny) return next;
+      if (isPlanned && !isFull && !this.#setbacks.isAny) return next;
       // It ended before its plan, or with fewer copies: the rest is planned anew.
       await this.#setbacks.dropLost();
       return 'again';

@@ -11,14 +11,17 @@ import { CodedError } from '../../base/errors.ts';
 import { type Raw, rawText } from '../../base/raw.ts';
 import type { Archives } from '../../catalog/archives.ts';
 import type { Contents } from '../../catalog/contents.ts';
-import type { Media } from '../../catalog/media.ts';
+import type { Media, Medium } from '../../catalog/media.ts';
 import type { ChosenExtent, NamedInode, Wanted, WantedExtent } from '../../catalog/wanted.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import { ContentHasher } from '../../hash/content-hasher.ts';
 import type { TargetTree } from '../../source/target.ts';
 import type { TargetFile } from '../../source/target-file.ts';
+import { attachAsking, barcodesInDrives } from '../../storage/attach.ts';
 import type { Library } from '../../storage/library.ts';
-import { Tape } from '../../storage/tape.ts';
+import type { Operator } from '../../storage/operator.ts';
+import { decideFailure } from '../../storage/operator-failure.ts';
+import type { Tape } from '../../storage/tape.ts';
 import { type PieceBytes, readPieces, type WantedPiece } from '../../storage/tape-reader.ts';
 import { Assembly } from './assembly.ts';
 import { chooseRound, type MediumShare, type Round } from './round.ts';
@@ -29,11 +32,13 @@ export type FetchTools = {
   readonly archives: Archives;
   readonly media: Media;
   readonly library: Library;
-  readonly target: TargetTree;
   readonly clock: Clock;
+  /** Who brings cartridges. */
+  readonly operator: Operator;
+  readonly target: TargetTree;
   onMedium(barcode: string): void;
-  /** Others have all drives. */
-  onWait(reason: string): void;
+  /** Others have all drives, or a person is waited for: why, and undefined when the waiting for a person is over. */
+  onWait(reason: string | undefined): void;
   /** A file that has all its bytes, proven: it is to get its attributes and its name. Takes the file over. */
   onWhole(entry: NamedInode, file: TargetFile): void;
   /** Its bytes are not to be had; told of each name that wants them. */
@@ -44,6 +49,7 @@ export type FetchTools = {
 };
 
 const COPY_BYTES = 2 ** 20;
+const WHO = 'restore';
 /** So often a drive is asked again for the same medium after it was reset or lost its place. */
 const DRIVE_FAILURES_MAX = 3;
 /** Contents that are there are told to the table in one go. */
@@ -99,7 +105,10 @@ export class Fetcher {
       before = this.#progress;
       const { media } = await this.plan(signal);
       this.#round = undefined;
-      for (const share of media) await this.#readMedium(share, signal);
+      const inDrives = await barcodesInDrives(this.#tools.library, signal);
+      const isAway = ({ barcode }: MediumShare) => Number(!inDrives.has(barcode));
+      for (const share of media.toSorted((a, b) => isAway(a) - isAway(b)))
+        await this.#readMedium(share, signal);
       this.#abandonOpen();
     }
     this.#giveUpRest();
@@ -110,26 +119,33 @@ export class Fetcher {
     this.#abandonOpen();
   }
 
-  async #readMedium({ barcode, mediumId }: MediumShare, signal: AbortSignal): Promise<void> {
-    const { library, media, onMedium } = this.#tools;
+  async #readMedium(share: MediumShare, signal: AbortSignal): Promise<void> {
+    const { barcode, mediumId } = share;
+    const { media, onMedium } = this.#tools;
     const medium = media.find(barcode);
     if (medium?.uuid === undefined || this.#offline.has(barcode)) return;
-    let tape: Tape;
     try {
-      const { uuid } = medium;
-      tape = await this.#patiently(() => Tape.attach(library, { barcode, uuid }, signal), signal);
+      const known = { ...medium, uuid: medium.uuid };
+      const tape = await this.#patiently(() => this.#attach(share, known, signal), signal);
+      try {
+        onMedium(barcode);
+        await this.#readExtents(tape, mediumId, signal);
+      } finally {
+        await tape.close();
+      }
     } catch (error) {
-      this.#passOver(barcode, error);
-      return;
+      await this.#passOver(barcode, error, signal);
     }
-    try {
-      onMedium(barcode);
-      await this.#readExtents(tape, mediumId, signal);
-    } catch (error) {
-      this.#passOver(barcode, error);
-    } finally {
-      await tape.close();
-    }
+  }
+
+  #attach(
+    { contents }: MediumShare,
+    medium: Medium & { readonly uuid: string },
+    signal: AbortSignal,
+  ): Promise<Tape> {
+    const { library, operator, clock, onWait } = this.#tools;
+    const waiting = { who: WHO, contents, readers: undefined };
+    return attachAsking({ medium, waiting, onWait }, { library, operator, clock }, signal);
   }
 
   /** Drives and changers that other processes have are waited for: recalls and backups give them up after a while. */
@@ -146,17 +162,28 @@ export class Fetcher {
     }
   }
 
-  /** A medium that is not to be had now, or a drive to be asked again. @throws what ends the restore */
-  #passOver(barcode: string, error: unknown): void {
+  /**
+   * A medium that is not to be had now, or a drive to be asked again; nothing is held meanwhile.
+   * @throws what ends the restore
+   */
+  async #passOver(barcode: string, error: unknown, signal: AbortSignal): Promise<void> {
     if (!(error instanceof CodedError)) throw error;
+    const { operator, onWait, warn } = this.#tools;
     const { retry } = error.failure;
     const failures = (this.#driveFailures.get(barcode) ?? 0) + 1;
     if (retry === 'prove-position' && failures <= DRIVE_FAILURES_MAX) {
       this.#driveFailures.set(barcode, failures);
     } else if (retry === 'later' || retry === 'never') throw error;
-    else this.#offline.set(barcode, error);
+    else {
+      const onAsked = () => onWait(error.message);
+      const decision = await decideFailure({ barcode, error, who: WHO, onAsked }, operator, signal);
+      onWait(undefined);
+      if (decision === 'abort') throw error;
+      if (decision === 'retry') this.#driveFailures.delete(barcode);
+      else this.#offline.set(barcode, error);
+    }
     this.#progress += 1;
-    this.#tools.warn(error.message);
+    warn(error.message);
   }
 
   async #readExtents(tape: Tape, mediumId: number, signal: AbortSignal): Promise<void> {

@@ -40,7 +40,7 @@ export type RestoreFailure = {
 export type RestoreEvent =
   | { readonly event: 'plan'; readonly plan: RestorePlan }
   | { readonly event: 'medium'; readonly barcode: string }
-  /** Others have all drives: why, in a sentence. */
+  /** Others have all drives, or a person is waited for: why, in a sentence. It goes on by itself. */
   | { readonly event: 'waiting'; readonly reason: string }
   | { readonly event: 'file'; readonly path: string; readonly bytes: number }
   | ({ readonly event: 'failure' } & RestoreFailure)

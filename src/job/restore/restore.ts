@@ -24,6 +24,7 @@ import type { ScannedEntry } from '../../source/directory.ts';
 import { TargetTree } from '../../source/target.ts';
 import type { TargetFile } from '../../source/target-file.ts';
 import type { Library } from '../../storage/library.ts';
+import { absentOperator, type Operator } from '../../storage/operator.ts';
 import { below, Fetcher, noCopy } from './fetch.ts';
 import { readMinutes } from './plan.ts';
 import { isRight } from './prove.ts';
@@ -48,6 +49,8 @@ export type RestoreTools = {
   readonly random: Random;
   /** Absolute paths of this program's own directories, into which nothing is restored. */
   readonly ownDirectories: readonly Raw[];
+  /** Who brings cartridges and decides about failures; left out: nobody is there. */
+  readonly operator?: Operator | undefined;
 };
 
 const ENTRIES_A_TURN = 1000;
@@ -119,10 +122,13 @@ class RestoreJob {
       archives: new Archives(catalog),
       media: this.#media,
       library,
-      target: this.#target,
       clock: tools.clock,
+      operator: tools.operator ?? absentOperator,
+      target: this.#target,
       onMedium: (barcode) => this.#tally.medium(barcode),
-      onWait: (reason) => this.#listen({ event: 'waiting', reason }),
+      onWait: (reason) => {
+        if (reason !== undefined) this.#listen({ event: 'waiting', reason });
+      },
       onWhole: (entry, file) => this.#finishFile(entry, file),
       onLost: (entry, error) => {
         if (entry.inode.sourceInode.links > 1) this.#links.markLost(entry.inode.inodeId);

@@ -215,3 +215,42 @@ test('what another process fills is read by its own file alone, and given up by 
   closeSync(descriptor);
   await Promise.all([file.close(), anew.close()]);
 });
+
+test('what a process held that was killed is not in the way of one that lives on', async () => {
+  const { start, directory } = await world(4 * PAGE);
+  const [a, b] = [start('a'), start('b')];
+  await b.stage.sweep();
+  await put(a.stage, content(1));
+  a.stage.use(content(1).hash);
+  a.stage.tell();
+  expect(a.stage.claim(content(2, 3 * PAGE), { isAhead: false })).toBe('mine');
+  await (await a.stage.create(content(2, 3 * PAGE))).close();
+  expect(b.stage.claim(content(3, 4 * PAGE), { isAhead: false })).toBe('full');
+  a.end();
+  await put(b.stage, content(3, 4 * PAGE));
+  await b.stage.clean();
+  expect([names(directory), b.stage.totalBytes]).toEqual([['03'], 4 * PAGE]);
+});
+
+test('however much is open of what was read longest ago, the rest may go', async () => {
+  const { start, clock } = await world(100 * PAGE);
+  const { stage } = start('a');
+  for (let byte = 1; byte <= 100; byte += 1) {
+    clock.advanceMs(1000);
+    await put(stage, content(byte));
+    if (byte <= 80) stage.use(content(byte).hash);
+  }
+  await put(stage, content(101));
+  expect([found(stage, content(1)), found(stage, content(81))]).toEqual(['complete', undefined]);
+});
+
+test('where there is no room nothing loses its file in vain', async () => {
+  const { start } = await world(4 * PAGE);
+  const { stage } = start('a');
+  await put(stage, content(1));
+  await put(stage, content(2));
+  stage.use(content(2).hash);
+  expect(stage.claim(content(3, 4 * PAGE), { isAhead: false })).toBe('full');
+  expect(stage.has(content(1).hash)).toBe(found(stage, content(1)) === 'complete');
+  expect(stage.totalBytes).toBe(PAGE);
+});

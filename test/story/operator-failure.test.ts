@@ -1,0 +1,122 @@
+/** Drives that give up while somebody is there: he says what is to be done. */
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { Media } from '../../src/catalog/media.ts';
+import type { Choice } from '../../src/domain/question.ts';
+import { BackupWorld } from '../sim/backup-world.ts';
+import { desk } from '../sim/operator-world.ts';
+
+const go = new AbortController().signal;
+/** 3h 0Ch/02h: write error, auto reallocation failed (SPC-4). */
+const WRITE_ERROR = { kind: 'sense', key: 3, code: 0x0c02 } as const;
+/** 3h 11h/00h: unrecovered read error. */
+const READ_ERROR = { kind: 'sense', key: 3, code: 0x1100 } as const;
+/** 4h 44h/00h: internal target failure. */
+const HARDWARE_ERROR = { kind: 'sense', key: 4, code: 0x4400 } as const;
+
+async function worldWithFile(): Promise<BackupWorld> {
+  const world = await BackupWorld.make({ drives: 1 });
+  writeFileSync(join(world.source, 'a'), randomBytes(5 * 2 ** 20));
+  return world;
+}
+
+/** Answers the next question; while it is open, nobody holds the drive. */
+async function decide(
+  world: BackupWorld,
+  { next, questions }: ReturnType<typeof desk>,
+  choice: Choice,
+) {
+  const { id, about, choices } = await next();
+  expect(about).toEqual({ kind: 'failure', barcode: 'BKP001L8' });
+  expect(choices).toEqual(['retry', 'bad', 'abort']);
+  for (;;) {
+    const { drives } = await world.tools.library.status(go);
+    if (drives.every(({ state }) => state !== 'held')) break;
+    await world.sim.clock.sleepMs(100, go);
+  }
+  questions.answer(id, choice, 0);
+}
+
+/** Behind the label: the third block that a backup writes. */
+function failWrite(world: BackupWorld) {
+  world.sim.faults.add({ note: 'bad spot', on: 'write', atCount: 6, effect: WRITE_ERROR });
+}
+
+test.each([
+  ['retry', 'BKP001L8', 'filling'],
+  ['bad', 'BKP002L8', 'suspect'],
+] as const)('a backup: %s', async (choice, medium, state) => {
+  const world = await worldWithFile();
+  failWrite(world);
+  const at = desk(world.sim, { state: world.state });
+  const deciding = decide(world, at, choice);
+  const report = await world.backup({ operator: at.operator });
+  await deciding;
+  expect(report).toMatchObject({ state: 'finished', media: expect.arrayContaining([medium]) });
+  expect(new Media(world.catalog).find('BKP001L8')?.state).toBe(state);
+  expect((await world.restore()).report.failed).toEqual([]);
+});
+
+test('a backup: abort ends it with 23, and the next one goes on', async () => {
+  const world = await worldWithFile();
+  failWrite(world);
+  const at = desk(world.sim, { state: world.state });
+  const deciding = decide(world, at, 'abort');
+  const error = await world.backup({ operator: at.operator }).catch((reason: unknown) => reason);
+  await deciding;
+  expect(error).toMatchObject({ code: 'MEDIUM_UNWRITABLE', failure: { exit: 23 } });
+  expect(new Media(world.catalog).find('BKP001L8')?.state).toBe('scratch');
+  expect(await world.backup()).toMatchObject({ state: 'finished', media: ['BKP001L8'] });
+});
+
+test('a backup with nobody there takes another cartridge at once', async () => {
+  const world = await worldWithFile();
+  failWrite(world);
+  const at = desk(world.sim, { state: world.state, channels: [] });
+  const report = await world.backup({ operator: at.operator });
+  expect(report).toMatchObject({ state: 'finished' });
+  expect(new Media(world.catalog).find('BKP001L8')?.state).toBe('suspect');
+  expect(world.sim.clock.monotonicMs()).toBeLessThan(3_600_000);
+});
+
+test.each([
+  ['retry', 0],
+  ['bad', 1],
+] as const)('a restore: %s', async (choice, failures) => {
+  const world = await worldWithFile();
+  await world.backup();
+  // The drive is asked three times before anybody is.
+  for (let atCount = 1; atCount <= 4; atCount += 1)
+    world.sim.faults.add({
+      note: `broken ${atCount}`,
+      on: 'rewind',
+      atCount,
+      effect: HARDWARE_ERROR,
+    });
+  const at = desk(world.sim, { state: world.state });
+  const deciding = decide(world, at, choice);
+  const { report } = await world.restore({ operator: at.operator });
+  await deciding;
+  expect(report.failures).toBe(failures);
+});
+
+test('a restore: abort ends it with the failure', async () => {
+  const world = await worldWithFile();
+  await world.backup();
+  world.sim.faults.add({ note: 'label', on: 'read', effect: READ_ERROR });
+  const at = desk(world.sim, { state: world.state });
+  const deciding = decide(world, at, 'abort');
+  const error = await world.restore({ operator: at.operator }).catch((reason: unknown) => reason);
+  await deciding;
+  expect(error).toMatchObject({ code: 'MEDIUM_UNREADABLE' });
+});
+
+test('what was planned before the room ran out is stored', async () => {
+  const world = await BackupWorld.make({ drives: 1, cartridges: 1, capacityBytes: 24 * 2 ** 20 });
+  for (let number = 0; number < 10; number += 1)
+    writeFileSync(join(world.source, `file ${number}`), randomBytes(3 * 2 ** 20));
+  await expect(world.backup()).rejects.toMatchObject({ code: 'MEDIUM_FULL' });
+  expect(new Media(world.catalog).find('BKP001L8')?.writtenBytes).toBeGreaterThan(12 * 2 ** 20);
+});
