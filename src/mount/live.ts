@@ -4,6 +4,7 @@
  * Names of the live tree are believed for a second anyway; those of directories that were looked at lately are taken back at
  * once, so that a file manager shows what a backup has just stored.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
@@ -18,6 +19,8 @@ const FRESH_MS = 100;
 /** Directories remembered, and changed names told of each. */
 const LATELY_MAX = 1000;
 const NAMES_MAX = 1000;
+/** A million names take seconds to be told: so long at a time, and then who waits for an answer has his turn. */
+const TELLING_MS = 5;
 
 export type LiveTools = {
   readonly nodes: Nodes;
@@ -37,6 +40,8 @@ export class Live {
   #lookedMs: number;
   /** Node of a directory to its id in the catalog. */
   readonly #lately = new LRUCache<number, number>({ max: LATELY_MAX });
+  /** Node of a directory to what the kernel has still to be told of it. */
+  readonly #untold = new Map<number, { readonly directoryId: number; readonly after: number }>();
   #snapshotId: number;
   #changeCount: number;
 
@@ -70,6 +75,7 @@ export class Live {
       }
       try {
         this.#look();
+        await this.#tell(signal);
       } catch (thrown) {
         // Who asks meanwhile is told what is wrong; a second later it may be well again.
         if (!(this.#tools.nameError(thrown) instanceof CodedError)) throw thrown;
@@ -85,18 +91,25 @@ export class Live {
     this.#changeCount = count;
     const before = this.#snapshotId;
     this.#snapshotId = snapshots.live()?.id ?? 0;
-    if (this.#snapshotId !== before) this.#tell(before);
+    if (this.#snapshotId === before) return;
+    for (const [nodeId, directoryId] of this.#lately.entries()) {
+      const after = this.#untold.get(nodeId)?.after ?? before;
+      this.#untold.set(nodeId, { directoryId, after });
+    }
   }
 
-  #tell(before: number): void {
-    for (const [nodeId, directoryId] of this.#lately.entries()) {
-      const names: Raw[] = this.#tools.nodes.changedNames(directoryId, {
-        after: before,
-        limit: NAMES_MAX,
-      });
-      if (names.length === 0) continue;
+  async #tell(signal: AbortSignal): Promise<void> {
+    const { clock, nodes } = this.#tools;
+    let sinceMs = clock.monotonicMs();
+    for (const [nodeId, { directoryId, after }] of this.#untold) {
+      this.#untold.delete(nodeId);
+      const names: Raw[] = nodes.changedNames(directoryId, { after, limit: NAMES_MAX });
       for (const name of names) this.#port?.forgetName(nodeId, rawBytes(name));
-      this.#port?.forgetNode(nodeId);
+      if (names.length > 0) this.#port?.forgetNode(nodeId);
+      if (clock.monotonicMs() - sinceMs < TELLING_MS) continue;
+      await turn();
+      if (signal.aborted) return;
+      sinceMs = clock.monotonicMs();
     }
   }
 }
