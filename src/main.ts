@@ -1,12 +1,17 @@
 #!/usr/bin/env node
 /** The process: its arguments, streams, signals and exit status. Nothing else ends it or listens to signals. */
 import { readFile } from 'node:fs/promises';
-import { enableCompileCache } from 'node:module';
+import * as modules from 'node:module';
 import { basename } from 'node:path';
 import { CodedError, FAILURES } from './base/errors.ts';
 import { limitYoungGeneration } from './base/young-generation.ts';
 import { compileCacheDirectory } from './cli/compile-cache.ts';
 
+// mount(8) starts us by the system's own Node, which may be any: it says so, instead of what it stumbles over.
+if (!('enableCompileCache' in modules)) {
+  process.stderr.write(`shelfs: Node 22.22 or later is needed, this is ${process.versions.node}\n`);
+  process.exit(FAILURES.FAILED.exit);
+}
 limitYoungGeneration();
 const interrupt = new AbortController();
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -31,7 +36,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 const cacheDirectory = compileCacheDirectory(process.env, process.geteuid?.() ?? -1);
-if (cacheDirectory !== undefined) enableCompileCache(cacheDirectory);
+if (cacheDirectory !== undefined) modules.enableCompileCache(cacheDirectory);
 // What is imported from here on is kept compiled.
 const { run } = await import('./cli/run.ts');
 const { backgroundOf } = await import('./cli/background.ts');

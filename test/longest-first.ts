@@ -10,6 +10,7 @@ const LONG = [
   'story/crash-',
   'story/attack',
   'story/unfinished',
+  'e2e/tools',
 ];
 
 export default class LongestFirst extends BaseSequencer {

@@ -85,7 +85,6 @@ export function commandsOf({ id, about, choices }: Question): QuestionWords['com
 const MEANINGS: Readonly<Record<Choice, string>> = {
   retry: 'tries the same cartridge again',
   bad: 'marks it as suspect and takes another',
-  clean: 'cleans the drive first, then tries again',
   abort: 'ends the job; it can be gone on with',
   decline: 'it is not to be had: whoever waits goes without',
 };
