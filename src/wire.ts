@@ -2,7 +2,6 @@
  * Builds every long-lived object once, and is the only place that picks implementations: the machine's clock or a
  * simulated one, the kernel's SCSI devices or a virtual library. What a command does not ask for is not even loaded.
  */
-import { strict as assert } from 'node:assert';
 import { join, resolve } from 'node:path';
 import { type Clock, systemClock } from './base/clock.ts';
 import { CodedError } from './base/errors.ts';
@@ -13,11 +12,9 @@ import { printable } from './base/text.ts';
 import type { Catalog, CatalogMode } from './catalog/catalog.ts';
 import type { Medium } from './catalog/media.ts';
 import { CATALOG_FILE, type Config, loadConfig } from './config.ts';
-import { loadScsiDoor, lockFile, openScsiPort, type ScsiDoor } from './device/native.ts';
-import { type DeviceNode, resolveDevice } from './device/node.ts';
+import { loadScsiDoor, lockFile, type ScsiDoor } from './device/native.ts';
 import type { ScsiPort } from './device/port.ts';
 import { tracePort } from './device/trace.ts';
-import type { VirtualLibrary } from './device/virtual/library.ts';
 import type { Answer, Question } from './domain/question.ts';
 import type { DryRunReport } from './job/backup/dry-run.ts';
 import type { BackupReport, Listen } from './job/backup/report.ts';
@@ -32,7 +29,8 @@ import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/rep
 import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
 import type { WantedMedium } from './job/wanted.ts';
 import type { Terminal } from './notify/terminal.ts';
-import type { Hand, Library, LibraryDevices } from './storage/library.ts';
+import type { Library } from './storage/library.ts';
+import { expectKind, libraryDevices, virtualCapacity } from './wire-library.ts';
 import type { MountOrder } from './wire-mount.ts';
 import type { OpenOperator } from './wire-operator.ts';
 import type { OpenRecall, RecallOptions, RecallOrder } from './wire-recall.ts';
@@ -431,106 +429,4 @@ async function restoreOrder(
   const library = await app.library();
   const ownDirectories = await app.ownDirectories();
   return [request, { catalog, library, clock, random, ownDirectories }];
-}
-
-/** The chip's own words, without loading it; undefined where there is no such cartridge. */
-async function virtualCapacity(directory: string, barcode: string): Promise<number | undefined> {
-  assert(/^[A-Z0-9]{8}$/.test(barcode), 'a barcode names a file here');
-  const path = join(directory, `${barcode}.json`);
-  if (!(await systemMachine.exists(path))) return undefined;
-  const [{ z }, { readJson }] = await Promise.all([
-    import('zod'),
-    import('./device/virtual/json-file.ts'),
-  ]);
-  return (await readJson(path, z.looseObject({ capacityBytes: z.int().positive() }))).capacityBytes;
-}
-
-type Tools = {
-  readonly clock: Clock;
-  readonly openDoor: () => ScsiDoor;
-  readonly traced: (port: ScsiPort) => ScsiPort;
-};
-
-async function libraryDevices(config: Config, tools: Tools): Promise<LibraryDevices> {
-  return config.library.kind === 'virtual'
-    ? virtualDevices(join(config.stateDirectory, config.library.directory), config.library, tools)
-    : hardwareDevices(config.library, tools);
-}
-
-async function virtualDevices(
-  directory: string,
-  { speed, changer = true }: Extract<Config['library'], { kind: 'virtual' }>,
-  { clock, openDoor, traced }: Tools,
-): Promise<LibraryDevices> {
-  const { readBootId, VirtualLibrary } = await import('./device/virtual/library.ts');
-  const library = await VirtualLibrary.open(directory, {
-    clock,
-    speed,
-    lockFile: (path) => lockFile(openDoor(), path),
-    bootId: await readBootId(),
-  });
-  const serials = await library.driveSerials();
-  return {
-    openChanger: changer ? async () => traced(library.openChanger()) : undefined,
-    hand: changer ? undefined : virtualHand(library),
-    statistics: () => library.statistics(),
-    drives: serials.map((serial, index) => ({
-      name: `virtual drive ${index}`,
-      serial,
-      hold: async () => {
-        const port = traced(await library.openDrive(index));
-        // There is no second node through which anybody could reach a virtual drive.
-        return {
-          port,
-          takeTape: async () => {},
-          letGoOfTape: async () => {},
-          close: () => port.close(),
-        };
-      },
-    })),
-  };
-}
-
-/** Slots are a shelf here, and their addresses the places on it. */
-function virtualHand(library: VirtualLibrary): Hand {
-  return {
-    load: async (name, drive) => `shelf ${await library.loadByHand(name, drive)}`,
-    unload: async (drive) => {
-      const address = await library.unloadByHand(drive);
-      return address === undefined ? undefined : `shelf ${address}`;
-    },
-  };
-}
-
-async function hardwareDevices(
-  config: { readonly changer?: string | undefined; readonly drives: readonly string[] },
-  { openDoor, traced }: Tools,
-): Promise<LibraryDevices> {
-  const { changer } = config;
-  const nodes = await Promise.all(config.drives.map((path) => expectKind(path, 'tape')));
-  return {
-    openChanger:
-      changer === undefined
-        ? undefined
-        : async () => {
-            const { sgPath } = await expectKind(changer, 'changer');
-            return traced(await openScsiPort(sgPath, { door: openDoor(), access: 'exclusive' }));
-          },
-    drives: nodes.map((node) => ({
-      name: node.path,
-      serial: node.serial,
-      hold: async () => {
-        const { holdDrive } = await import('./device/hold.ts');
-        const hold = await holdDrive(node, openDoor());
-        return { ...hold, port: traced(hold.port) };
-      },
-    })),
-  };
-}
-
-async function expectKind(path: string, kind: DeviceNode['kind']): Promise<DeviceNode> {
-  const node = await resolveDevice(path);
-  if (node.kind === kind) return node;
-  const is = node.kind === 'tape' ? 'a tape drive, not a changer' : 'a changer, not a tape drive';
-  throw new CodedError('DEVICE_UNSUITABLE', `${path} is ${is}`, { device: path });
 }
