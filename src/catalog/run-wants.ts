@@ -42,7 +42,7 @@ export class RunWants {
   readonly #failed;
   readonly #processes;
   readonly #walk;
-  readonly #endWalk;
+  readonly #endWalks;
   readonly #walks;
 
   constructor(db: RunDb) {
@@ -68,7 +68,7 @@ export class RunWants {
       `INSERT INTO walks VALUES(?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
        directory = excluded.directory, snapshot = excluded.snapshot, since_ms = excluded.since_ms`,
     );
-    this.#endWalk = db.prepare('DELETE FROM walks WHERE process = ? AND walker = ?');
+    this.#endWalks = db.prepare('DELETE FROM walks WHERE process = ? AND since_ms < ?');
     this.#walks = db.prepare<[string, string, number, number, number]>(
       'SELECT process, walker, directory, snapshot, since_ms FROM walks ORDER BY since_ms, walker',
     );
@@ -121,8 +121,9 @@ export class RunWants {
     );
   }
 
-  endWalk({ process, walker }: Pick<Walk, 'process' | 'walker'>): void {
-    this.#db.write(() => this.#endWalk.run(process, walker));
+  /** Of a process that lives: who was last told of before then walks no more. */
+  endWalks(process: string, beforeMs: number): void {
+    this.#db.write(() => this.#endWalks.run(process, Math.floor(beforeMs)));
   }
 
   walks(): Walk[] {

@@ -34,6 +34,8 @@ const POLL_MS = 1000;
 export class BackupHandover implements DriveHandover {
   readonly #roles: RunRoles;
   readonly #clock: Clock;
+  /** Since when it has had them without a break; not by the clock on the wall, which may be set back. */
+  #sinceMs = Number.NEGATIVE_INFINITY;
 
   /** Offers the drives from now on; `end` is to follow. */
   constructor(roles: RunRoles, clock: Clock) {
@@ -45,7 +47,7 @@ export class BackupHandover implements DriveHandover {
   async between({ hasChanger, letGo, onWait }: HandingBackup, signal: AbortSignal): Promise<void> {
     const asked = this.#own();
     if (asked?.wantedBy === undefined) return;
-    const isDue = hasChanger && this.#clock.nowMs() - asked.sinceMs >= BACKUP_MS;
+    const isDue = hasChanger && this.#clock.monotonicMs() - this.#sinceMs >= BACKUP_MS;
     if (!isDue && !asked.isFirst) return;
     onWait('files are recalled from tape; the backup goes on when that is done');
     await letGo();
@@ -57,6 +59,7 @@ export class BackupHandover implements DriveHandover {
         await this.#clock.sleepMs(POLL_MS, signal);
       }
     } finally {
+      this.#sinceMs = this.#clock.monotonicMs();
       this.#roles.offer(this.#clock.nowMs());
     }
     onWait(undefined);

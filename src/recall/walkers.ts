@@ -127,6 +127,7 @@ export class Walkers {
     const sinceMs = clock.nowMs();
     walker.told = { directoryId, ms: sinceMs };
     const { snapshotId } = walker;
+    wants.endWalks(process, sinceMs - WALK_KEPT_MS);
     wants.follow({ process, walker: String(pid), directoryId, snapshotId, sinceMs });
   }
 
