@@ -3,7 +3,7 @@
  * cache's table, and the stage is filled again. Its nouns have files of their own: run-wants.ts, run-stage.ts, run-roles.ts.
  */
 import { strict as assert } from 'node:assert';
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { CodedError } from '../base/errors.ts';
@@ -72,6 +72,8 @@ export class RunDb {
     mkdirSync(dirname(path), { recursive: true });
     let db: Database.Database | undefined;
     try {
+      // Who reads what, and what is asked, is nobody else's business; SQLite would make it readable for all.
+      closeSync(openSync(path, 'a', 0o600));
       db = new Database(path, { timeout: BUSY_TIMEOUT_MS });
       db.pragma('journal_mode = WAL');
       db.pragma('synchronous = NORMAL');

@@ -11,8 +11,14 @@ export function ownProcess(): string {
   return processName(process.pid) ?? `unknown:${process.pid}:0`;
 }
 
+/** Where it cannot be asked for, as with no descriptor left, it lives: nothing is taken from one of whom nothing is known. */
 export function isAlive(name: string): boolean {
-  return processName(Number(name.split(':')[1])) === name;
+  try {
+    return processName(Number(name.split(':')[1])) === name;
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return true;
+  }
 }
 
 /** `BOOT:PID:START`, undefined when there is no such process. */

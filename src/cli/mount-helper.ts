@@ -54,7 +54,7 @@ export function helperArguments(argv: readonly string[]): string[] {
 }
 
 function toArgument(option: string): string[] {
-  const [name = '', value] = option.split('=', 2);
+  const [name = '', value] = /^([^=]*)=?(.*)$/s.exec(option)?.slice(1) ?? [];
   if (IGNORED.has(name) || name.startsWith('x-') || name.startsWith('comment')) return [];
   if (name === 'allow_other') return ['--allow-other'];
   if (WITH_VALUE.has(name) && value) return [`--${name}`, value];

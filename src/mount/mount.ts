@@ -1,5 +1,6 @@
 /** A mount, put together: the catalog's tree, the control folders and the session that answers the kernel. */
 import type { Clock } from '../base/clock.ts';
+import { CodedError, errnoOf } from '../base/errors.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { Directories, type Host } from '../catalog/directories.ts';
 import { Facts } from '../catalog/facts.ts';
@@ -56,7 +57,7 @@ export async function serveMount(
   const nodes = new Nodes(catalog);
   const snapshots = new Snapshots(catalog);
   const changed = catalog.prepare<[number]>('PRAGMA data_version');
-  const nameError = (error: unknown) => named(error, catalog.path);
+  const nameError = (error: unknown) => nameSystem(named(error, catalog.path));
   const changeCount = () => changed.get()?.[0] ?? 0;
   const live = new Live({ nodes, snapshots, clock, changeCount, nameError });
   const parts = assemble(tools, { nodes, snapshots, live });
@@ -114,6 +115,15 @@ function assemble(tools: MountTools, { nodes, snapshots, live }: Parts) {
   const { processName } = tools;
   const xattrs = new Xattrs({ filesystem, nodes, facts, mode: tools.xattrs, processName });
   return { filesystem, xattrs };
+}
+
+/** A machine that has run out of something fails requests, not the mount. */
+function nameSystem(error: unknown): unknown {
+  const isSystem = error instanceof Error && 'syscall' in error && errnoOf(error) !== undefined;
+  if (!isSystem || error instanceof CodedError) return error;
+  return new CodedError('FAILED', `${String(error.syscall)} failed (${errnoOf(error)})`, {
+    cause: error,
+  });
 }
 
 function statfsOf({ catalog, pool }: MountTools): StatfsReply {

@@ -20,8 +20,9 @@ export const systemPrograms: Programs = {
     try {
       return printable(readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd());
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH') return '';
-      throw error;
+      // Gone, or there is no descriptor left to look: a name is good to have, no more.
+      if (errnoOf(error) === undefined) throw error;
+      return '';
     }
   },
 };

@@ -15,6 +15,7 @@ import {
   mkdirSync,
   openSync,
   renameSync,
+  type Stats,
   statSync,
 } from 'node:fs';
 import { type FileHandle, open, opendir, unlink } from 'node:fs/promises';
@@ -67,6 +68,10 @@ export class Stage {
     this.directory = tools.directory;
     this.#boot = tools.processes.own.split(':')[0] ?? '';
     this.#attempt(() => mkdirSync(this.directory, { recursive: true, mode: 0o700 }));
+    refuseOthers(
+      this.directory,
+      this.#attempt(() => statSync(this.directory)),
+    );
   }
 
   /** As the config has it, or less for a while after the disk was full. */
@@ -400,4 +405,12 @@ export class Stage {
       throw this.failure(error);
     }
   }
+}
+
+/** Whoever may write there could exchange what was proven. @throws CodedError STAGE_FAILED */
+function refuseOthers(directory: string, { uid, mode }: Stats): void {
+  const isOurs = uid === process.geteuid?.() && (mode & 0o022) === 0;
+  if (isOurs) return;
+  const sentence = `the stage ${directory} belongs to another user, or others may write there; chown and chmod go-w mend it`;
+  throw new CodedError('STAGE_FAILED', sentence, { path: directory });
 }

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
@@ -119,4 +120,10 @@ test('one process recalls for all until it leaves or dies; drives are asked for 
   b.giveBack();
   backup.withdraw();
   expect(backup.handovers()).toEqual([]);
+});
+
+test('nobody else reads it', () => {
+  const path = join(scratchDirectory(), 'run.db');
+  open(path);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
 });

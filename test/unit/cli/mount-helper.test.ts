@@ -26,3 +26,9 @@ test.each([
     expect.objectContaining({ code: 'USAGE' }),
   );
 });
+
+test('a value keeps what looks like another one in it', () => {
+  expect(helperArguments(['/st', '/mnt', '-o', 'config=/a=b/c'])).toEqual(
+    expect.arrayContaining(['--config', '/a=b/c']),
+  );
+});

@@ -1,4 +1,12 @@
-import { closeSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { SimClock } from '../../../src/base/clock.ts';
@@ -253,4 +261,13 @@ test('where there is no room nothing loses its file in vain', async () => {
   expect(stage.claim(content(3, 4 * PAGE), { isAhead: false })).toBe('full');
   expect(stage.has(content(1).hash)).toBe(found(stage, content(1)) === 'complete');
   expect(stage.totalBytes).toBe(PAGE);
+});
+
+test('a directory that others may write is no stage', async () => {
+  const { directory, start } = await world();
+  mkdirSync(directory, { mode: 0o700 });
+  chmodSync(directory, 0o777);
+  expect(() => start('one')).toThrow(expect.objectContaining({ code: 'STAGE_FAILED' }));
+  chmodSync(directory, 0o755);
+  expect(start('two').stage.limitBytes).toBeGreaterThan(0);
 });
