@@ -12,10 +12,11 @@ import { BackupWorld, type BackupWorldOptions } from '../sim/backup-world.ts';
 import { checkArchives, expectUnchanged, knownPrefixes } from '../sim/check-archives.ts';
 import { randomFault } from '../sim/random-faults.ts';
 import { differences, randomBytes } from '../sim/rich-tree.ts';
+import { seedCount } from '../sim/seeds.ts';
 
 const RUNS_MAX = 12;
 /** A failure is a seed; more of them take minutes. */
-const SEEDS = 5;
+const SEEDS = seedCount({ usual: 2, soak: 10 });
 const PART = '[archive]\npart = "2MB"\nsize = "3MB"\n';
 
 function fill(world: BackupWorld, seed: number): void {

@@ -19,7 +19,7 @@ const sanitized = () => ({
 const [released, checked] =
   reason === undefined
     ? await Promise.all([
-        runInMachine(['contract', 'intruder', 'command']),
+        runInMachine(['contract', 'intruder', 'command', 'mount']),
         runInMachine(['contract', 'intruder'], sanitized()),
       ])
     : [[], []];

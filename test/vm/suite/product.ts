@@ -97,6 +97,7 @@ export class Product {
   async shelfs(
     args: readonly string[],
     onText: (text: string) => void = () => {},
+    signal: AbortSignal = new AbortController().signal,
   ): Promise<Result> {
     const written = { stdout: '', stderr: '' };
     const into = (name: 'stdout' | 'stderr') => ({
@@ -109,10 +110,29 @@ export class Product {
       environment: process.env,
       isRoot: true,
       streams: { stdout: into('stdout'), stderr: into('stderr') },
-      signal: new AbortController().signal,
+      signal,
       version: 'test',
     });
     return { exit, ...written };
+  }
+
+  /** Mounts in this process, which therefore must not look into it itself. @returns unmounts */
+  async mount(directory: string): Promise<() => Promise<Result>> {
+    const ending = new AbortController();
+    const mounted = Promise.withResolvers<void>();
+    const onText = (text: string) => {
+      if (text.includes(' is mounted')) mounted.resolve();
+    };
+    const ended = this.shelfs(['mount', directory, '--foreground'], onText, ending.signal);
+    const early = ended.then(({ exit, stderr }) => {
+      throw new Error(`the mount ended with ${exit}: ${stderr}`);
+    });
+    early.catch(() => {});
+    await Promise.race([mounted.promise, early]);
+    return () => {
+      ending.abort();
+      return ended;
+    };
   }
 
   /** @throws Error with all it said where the exit status is another one */
