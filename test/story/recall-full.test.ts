@@ -14,7 +14,7 @@ test('a full disk fails the file that did not fit, and those behind it fit again
   mkdirSync(world.stageDirectory);
   const mounted = spawnSync(
     'mount',
-    ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', world.stageDirectory],
+    ['-t', 'tmpfs', '-o', 'size=6m,mode=700', 'tmpfs', world.stageDirectory],
     {
       encoding: 'utf8',
     },
