@@ -3,6 +3,7 @@ import { constants, readFileSync, readlinkSync } from 'node:fs';
 import { access, readdir, readFile } from 'node:fs/promises';
 import { hostname, release, type } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { errnoOf } from './errors.ts';
 import { type Raw, toRaw } from './raw.ts';
 
 export interface Machine {
@@ -65,8 +66,10 @@ async function may(path: string, mode: number): Promise<boolean> {
 /** What a process calls itself, 15 characters at most; undefined where it is gone. */
 export function processName(pid: number): string | undefined {
   try {
-    return readFileSync(`/proc/${pid}/comm`, 'latin1').trimEnd();
-  } catch {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd();
+  } catch (error) {
+    // Gone, or there is no descriptor left to look: a name is good to have, no more.
+    if (errnoOf(error) === undefined) throw error;
     return undefined;
   }
 }

@@ -2,6 +2,7 @@
  * The root of the mount and what stands in it by name only: `.snapshots` and `.shelfs`. readdir does not show the two, so that
  * a walk of the mount is a walk of the files; whoever asks for them by name finds them.
  */
+import { strict as assert } from 'node:assert';
 import { type Raw, rawOf } from '../base/raw.ts';
 import type { Host } from '../catalog/directories.ts';
 import { type Snapshot, snapshotName } from '../catalog/snapshots.ts';
@@ -251,7 +252,7 @@ export class ControlTree {
 
   #entry(number: number): EntryReply {
     const node = this.#tools.nodes.get(number);
-    if (!node) throw new Error(`virtual node ${number} is not there yet`);
+    assert(node, `virtual node ${number} is not there yet`);
     // What a text says may differ with every look.
     const attributeSeconds = node.kind === 'text' ? 0 : LIVE_SECONDS;
     return {

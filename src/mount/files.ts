@@ -160,10 +160,6 @@ export class Files {
     this.#inodes.clear();
   }
 
-  get openCount(): number {
-    return this.#open.size;
-  }
-
   #openText(nodeId: number, text: Buffer, flags: number): OpenReply {
     const handle = this.#takeHandle();
     const inode = this.#inodeOf(nodeId, text.length);

@@ -7,8 +7,6 @@
  */
 import { strict as assert } from 'node:assert';
 
-export type InodeNumber = { readonly high: number; readonly low: number };
-
 const WORD = 2 ** 32;
 const DIRECTORIES = 2 ** 30;
 

@@ -117,10 +117,6 @@ export class Session {
     for (const controller of this.#reads.values()) controller.abort(INTERRUPTED);
   }
 
-  get waitingReads(): number {
-    return this.#reads.size;
-  }
-
   #answer(request: RequestReader): void {
     const { unique } = request;
     try {

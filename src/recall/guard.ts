@@ -4,9 +4,9 @@
  * A thumbnailer or an indexer that walks the mount would load every cartridge there is. They are known by name; and any
  * other process may start recalls of so many bytes an hour only, where the config says so.
  */
-import { readFileSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
-import { CodedError, errnoOf } from '../base/errors.ts';
+import { CodedError } from '../base/errors.ts';
+import { processName } from '../base/machine.ts';
 import { printable } from '../base/text.ts';
 
 /** Names of processes, as the kernel keeps them: the first 15 bytes. */
@@ -16,15 +16,7 @@ export interface Programs {
 }
 
 export const systemPrograms: Programs = {
-  nameOf: (pid) => {
-    try {
-      return printable(readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd());
-    } catch (error) {
-      // Gone, or there is no descriptor left to look: a name is good to have, no more.
-      if (errnoOf(error) === undefined) throw error;
-      return '';
-    }
-  },
+  nameOf: (pid) => printable(processName(pid) ?? ''),
 };
 
 /** Thumbnailers, indexers, updatedb, media scanners, antivirus. A star at the end stands for the rest of the name. */
