@@ -6,6 +6,8 @@ import type { Output } from './output.ts';
 const TERMINAL_MS = 200;
 const LINES_MS = 10_000;
 
+type FileEvent = { readonly event: 'file'; readonly path: string; readonly bytes: number };
+
 export class Progress {
   readonly #output: Output;
   readonly #clock: Clock;
@@ -26,6 +28,21 @@ export class Progress {
     this.#output.status(text());
   }
 
+  /** Listens to a run that brings files: these are counted and shown, everything else is told as `describe` words it. */
+  ofFiles<Event extends { readonly event: string }>(
+    describe: (event: Event) => string | undefined,
+  ): (event: Event | FileEvent) => void {
+    let files = 0;
+    return (event) => {
+      if (!isFile(event)) {
+        this.tell(event, describe(event));
+        return;
+      }
+      files += 1;
+      this.show(event, () => `${files} files  ${event.path}`);
+    };
+  }
+
   /** Something that happened once. */
   tell(event: object, text: string | undefined): void {
     this.#output.event(event);
@@ -43,4 +60,10 @@ export class Progress {
     this.clear();
     this.#output.summary(text);
   }
+}
+
+function isFile<Event extends { readonly event: string }>(
+  event: Event | FileEvent,
+): event is FileEvent {
+  return event.event === 'file';
 }

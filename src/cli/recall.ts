@@ -37,18 +37,13 @@ export const recall = (open: OpenContext) =>
       run: async ({ app, output, signal, setExit }, args) => {
         const here = workingDirectory();
         const progress = new Progress(output, app.clock);
-        let files = 0;
         const report = await app.recallPaths(
           {
             paths: args.paths.map((path) => pathArgument(path, here)),
             host: args.host,
             at: args.at,
           },
-          (event) => {
-            if (event.event !== 'file') return progress.tell(event, describe(event));
-            files += 1;
-            progress.show(event, () => `${files} files  ${event.path}`);
-          },
+          progress.ofFiles<RecallEvent>(describe),
           signal,
         );
         output.event({ event: 'end', ...report });

@@ -57,16 +57,7 @@ export const restore = (open: OpenContext) =>
           return;
         }
         const progress = new Progress(output, app.clock);
-        let files = 0;
-        const report = await app.restore(
-          order,
-          (event) => {
-            if (event.event !== 'file') return progress.tell(event, describe(event));
-            files += 1;
-            progress.show(event, () => `${files} files  ${event.path}`);
-          },
-          signal,
-        );
+        const report = await app.restore(order, progress.ofFiles<RestoreEvent>(describe), signal);
         output.event({ event: 'end', ...report });
         progress.end(formatReport(report));
         const [first] = report.failed;
