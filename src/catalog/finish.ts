@@ -44,7 +44,7 @@ export function beginSnapshot(catalog: Catalog, job: number, options: FinishOpti
   const other = catalog.prepare("SELECT 1 FROM snapshots WHERE state = 'applying'");
   const insert = catalog.prepare(
     `INSERT INTO snapshots(id, seconds, job, state, is_partial, cursor_dir, cursor_name, journaled)
-       SELECT coalesce(max(id), 0) + 1, ?, ?, 'applying', ?, -1, '', ? FROM snapshots`,
+     SELECT coalesce(max(id), 0) + 1, ?, ?, 'applying', ?, -1, '', ? FROM snapshots`,
   );
   const tryBegin = () =>
     catalog.write(() => {
