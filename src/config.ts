@@ -76,6 +76,15 @@ const backupSchema = z.strictObject({
   label: z.enum(['auto', 'never']).default('auto'),
 });
 
+const groomSchema = z.strictObject({
+  /** Media of whose bytes fewer percent are live are groomed, where none are named. */
+  below: z.number().min(0).max(100).default(50),
+  /** What is moved waits on a disk, so much of it at most: with one drive cartridges are changed once for each. */
+  spool: sizeSchema.default(100e9),
+  /** Relative to the state directory. */
+  'spool-directory': z.string().min(1).default('groom'),
+});
+
 const stageSchema = z.strictObject({
   /** Relative to the state directory. */
   directory: z.string().min(1).default('stage'),
@@ -173,6 +182,7 @@ const configSchema = z.strictObject({
   library: z.discriminatedUnion('kind', [virtualSchema, hardwareSchema]),
   archive: archiveSchema.prefault({}),
   backup: backupSchema.prefault({}),
+  groom: groomSchema.prefault({}),
   stage: stageSchema.prefault({}),
   recall: recallSchema.prefault({}),
   operator: operatorSchema.prefault({}),
@@ -182,6 +192,7 @@ const configSchema = z.strictObject({
 export type LibraryConfig = z.infer<typeof configSchema>['library'];
 export type ArchiveConfig = Readonly<z.infer<typeof archiveSchema>>;
 export type BackupConfig = Readonly<z.infer<typeof backupSchema>>;
+export type GroomConfig = Readonly<z.infer<typeof groomSchema>>;
 export type StageConfig = Readonly<z.infer<typeof stageSchema>>;
 export type RecallConfig = Readonly<z.infer<typeof recallSchema>>;
 /** Durations in ms. */
@@ -194,6 +205,7 @@ export type Config = {
   readonly library: Readonly<LibraryConfig>;
   readonly archive: ArchiveConfig;
   readonly backup: BackupConfig;
+  readonly groom: GroomConfig;
   readonly stage: StageConfig;
   readonly recall: RecallConfig;
   readonly operator: OperatorConfig;
@@ -239,12 +251,16 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     }
     throw invalid(path, `cannot be read (${errnoOf(cause) ?? 'error'})`, cause);
   }
-  const { library, archive, backup, stage, recall, operator, notify } = parseConfig(text, path);
+  const { library, archive, backup, groom, stage, recall, operator, notify } = parseConfig(
+    text,
+    path,
+  );
   return Object.freeze({
     stateDirectory: state,
     library: Object.freeze(library),
     archive: Object.freeze(archive),
     backup: Object.freeze(backup),
+    groom: Object.freeze(groom),
     stage: Object.freeze(stage),
     recall: Object.freeze(recall),
     operator: Object.freeze(operator),

@@ -32,6 +32,10 @@ export type FinishedArchive = {
   readonly completedBy?: number | undefined;
   /** Snapshots of earlier runs whose end its journal carries. */
   readonly carriedSnapshots?: readonly number[] | undefined;
+  /** Snapshots of runs that its journal tells anew, whole. */
+  readonly retoldSnapshots?: readonly number[] | undefined;
+  /** Ids of expiries that its journal tells. */
+  readonly toldExpiries?: readonly number[] | undefined;
   readonly journalBytes?: number | undefined;
   /** Of the catalog, among its members. */
   readonly catalogCopy?: CopyOfCatalog | undefined;
@@ -149,6 +153,9 @@ export class Archives {
         carried.run(id);
         told.run(archiveId, id);
       }
+      for (const id of finished.retoldSnapshots ?? []) told.run(archiveId, id);
+      const expired = this.#catalog.prepare('UPDATE expiries SET archive = ? WHERE id = ?');
+      for (const id of finished.toldExpiries ?? []) expired.run(archiveId, id);
       if (finished.catalogCopy)
         new CatalogCopies(this.#catalog).add(archiveId, finished.catalogCopy);
       const mark = this.#catalog.prepare(

@@ -163,7 +163,7 @@ export function lineChange(row: PendingEntry): Exclude<PendingEntry['change'], '
 }
 
 /** Nothing is known of what is gone but that it is. */
-const GONE: Attributes = {
+export const GONE: Attributes = {
   type: 'file',
   mode: 0,
   uid: 0,
