@@ -14,6 +14,8 @@ const GRAIN_BYTES = 512;
 export type Tail = {
   /** Bytes of the stream that the hash covers. */
   readonly hashedBytes: number;
+  /** What they have to hash to: by the catalog, or where that does not know by the digest itself. */
+  readonly blake3: Buffer | undefined;
   /** Where the journal's text lies, as far as that is known. */
   readonly journal: { readonly offset: number; readonly lengthBytes: number } | undefined;
   /** Of the digest's member. */
@@ -23,7 +25,6 @@ export type Tail = {
 };
 
 /**
- * @param copy with its hash
  * @param tail the last bytes of the stream, two blocks or all there is
  */
 export function tailOf(copy: CopyToRead, tail: Buffer, streamBytes: number): Tail {
@@ -31,14 +32,21 @@ export function tailOf(copy: CopyToRead, tail: Buffer, streamBytes: number): Tai
     const hashedBytes = copy.lengthBytes ?? streamBytes;
     const zeros = tail.subarray(Math.max(0, hashedBytes - (streamBytes - tail.length)));
     const areZerosRight = isZero(zeros);
-    return { hashedBytes, journal: undefined, isDigestRight: true, areZerosRight };
+    const { blake3 } = copy;
+    return { hashedBytes, blake3, journal: undefined, isDigestRight: true, areZerosRight };
   }
   const found = findDigest(tail, streamBytes);
-  if (found && isExact(copy, found.lengthBytes, { tail, streamBytes })) {
-    const { lengthBytes: hashedBytes, journal } = found;
-    return { hashedBytes, journal, isDigestRight: true, areZerosRight: true };
-  }
-  return nearest(copy, tail, streamBytes);
+  if (!found) return nearest(copy, tail, streamBytes);
+  const known = {
+    ...copy,
+    blake3: copy.blake3 ?? found.blake3,
+    sha256: copy.blake3 ? copy.sha256 : found.sha256,
+    journalBytes: copy.journalBytes ?? found.journal.lengthBytes,
+  };
+  const { lengthBytes: hashedBytes, journal } = found;
+  if (!isExact(known, hashedBytes, { tail, streamBytes })) return nearest(known, tail, streamBytes);
+  const { blake3 } = known;
+  return { hashedBytes, blake3, journal, isDigestRight: true, areZerosRight: true };
 }
 
 function isExact(
@@ -71,6 +79,7 @@ function nearest(copy: CopyToRead, tail: Buffer, streamBytes: number): Tail {
   const hashedBytes = best?.at ?? Math.max(0, streamBytes);
   return {
     hashedBytes,
+    blake3: copy.blake3,
     journal: journalOf(copy, hashedBytes),
     isDigestRight: best?.wrong === 0,
     areZerosRight: isZero(tail.subarray(hashedBytes - before + DIGEST_MEMBER_BYTES)),
