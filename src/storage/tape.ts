@@ -10,7 +10,6 @@ import { type Label, parseLabel } from '../archive/label.ts';
 import { recogniseStart, type Start } from '../archive/recognise.ts';
 import { CodedError, type FailureCode } from '../base/errors.ts';
 import type { Drive, EndWarning } from '../device/drive.ts';
-import { type Health, readHealth } from '../device/health.ts';
 import { blockBytesByArchive, labelOf, type MeantMedium } from './identity.ts';
 import type { HeldDrive, Library } from './library.ts';
 import { closeTornArchive, proven, type TapePoint } from './tape-position.ts';
@@ -137,11 +136,6 @@ export class Tape {
 
   get writeGeneration(): number {
     return this.#writeGeneration;
-  }
-
-  /** What drive and cartridge say of themselves. Clears the drive's TapeAlert flags: record it. */
-  health(signal: AbortSignal): Promise<Health> {
-    return readHealth(this.drive.unit, signal);
   }
 
   /** Where the next archive will begin; after `prepareToAppend`. */

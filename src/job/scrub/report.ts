@@ -21,8 +21,7 @@ export type FindingKind =
   | 'between'
   | 'place'
   | 'end-of-data'
-  | 'more'
-  | 'alert';
+  | 'more';
 
 export type Finding = {
   readonly kind: FindingKind;
@@ -32,8 +31,8 @@ export type Finding = {
   readonly blocks?: { readonly first: number; readonly count: number };
 };
 
-/** Kinds that say something of the drive or the catalog, and are no damage of the medium. */
-export const HARMLESS: ReadonlySet<FindingKind> = new Set(['transient', 'more', 'alert']);
+/** Kinds that say something of the drive or of the catalog, and are no damage of the medium. */
+export const HARMLESS: ReadonlySet<FindingKind> = new Set(['transient', 'more']);
 
 export type FoundOn = Finding & {
   readonly barcode: string;
