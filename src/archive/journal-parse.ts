@@ -121,6 +121,16 @@ const PARSERS: ReadonlyMap<string, (fields: readonly string[]) => JournalLine | 
       media.length === 0 || media.includes('')
         ? null
         : { kind: 'media', media: media.map(unescapeValue) },
+    catalog: ([, position, length, taken = '']) => {
+      const at = parseCount(position);
+      const lengthBytes = parseCount(length);
+      if (at === undefined || lengthBytes === undefined || !INSTANT.test(taken)) return null;
+      return { kind: 'catalog', position: at, lengthBytes, taken };
+    },
+    expired: ([, what, uuid = '', name]) =>
+      (what === 'snapshot' || what === 'medium') && UUID.test(uuid) && name
+        ? { kind: 'expired', what, uuid, name: unescapeField(name) }
+        : null,
     segments: ([, hash = '', first, ...hashes]) => {
       const index = parseCount(first);
       if (index === undefined || hashes.length === 0) return null;

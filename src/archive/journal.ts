@@ -108,12 +108,34 @@ export type JournalEnd = {
 /** Names of media that hold archives, so that whoever has one knows of the others. */
 export type JournalMedia = { readonly kind: 'media'; readonly media: readonly Raw[] };
 
+/** Where a copy of the catalog lies in the archive whose journal says so. */
+export type JournalCatalog = {
+  readonly kind: 'catalog';
+  /** Of its first byte in the archive's stream. */
+  readonly position: number;
+  readonly lengthBytes: number;
+  /** ISO 8601, UTC: what it is as of. */
+  readonly taken: string;
+};
+
+/** What is held no longer: the snapshot of a run, or all that lies on a medium. */
+export type JournalExpired = {
+  readonly kind: 'expired';
+  readonly what: 'snapshot' | 'medium';
+  /** Of the run, or of the medium's label. */
+  readonly uuid: string;
+  /** The snapshot's time (ISO 8601, UTC), or the barcode. */
+  readonly name: Raw;
+};
+
 export type JournalLine =
   | JournalStart
   | JournalRun
   | JournalEntry
   | JournalSegments
   | JournalMedia
+  | JournalCatalog
+  | JournalExpired
   | JournalEnd;
 
 /** The first line. */
@@ -137,6 +159,14 @@ export function formatEnd(end: Omit<JournalEnd, 'kind'>): string {
     end.snapshot ?? '-',
     counts.join(';') || '-',
   ]);
+}
+
+export function formatCatalogCopy(copy: Omit<JournalCatalog, 'kind'>): string {
+  return line(['catalog', String(copy.position), String(copy.lengthBytes), copy.taken]);
+}
+
+export function formatExpired({ what, uuid, name }: Omit<JournalExpired, 'kind'>): string {
+  return line(['expired', what, uuid, escapeField(name)]);
 }
 
 /**

@@ -11,7 +11,7 @@ import type { Bound } from './catalog.ts';
 import { named } from './sqlite-error.ts';
 import { isAlive, ownProcess } from './writers.ts';
 
-/** Each is what SCHEMA.md section 9 says. */
+/** Each is what SCHEMA.md section 10 says. */
 const TABLES: Readonly<Record<string, string>> = {
   wants: `(content INTEGER NOT NULL, process TEXT NOT NULL, since_ms INTEGER NOT NULL, readers TEXT NOT NULL,
     failure TEXT, PRIMARY KEY(content, process)) WITHOUT ROWID, STRICT`,

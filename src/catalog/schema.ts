@@ -121,8 +121,41 @@ CREATE TABLE catalog_copies(
   archive INTEGER PRIMARY KEY REFERENCES archives(id), position INTEGER NOT NULL, length INTEGER NOT NULL,
   database_bytes INTEGER NOT NULL, taken_ms INTEGER NOT NULL) STRICT;`;
 
+const CARE = `
+ALTER TABLE snapshots ADD COLUMN expired_by INTEGER REFERENCES jobs(number);
+ALTER TABLE snapshots ADD COLUMN hold TEXT;
+ALTER TABLE media ADD COLUMN label_bytes INTEGER;
+ALTER TABLE media ADD COLUMN label_blake3 BLOB;
+ALTER TABLE media ADD COLUMN held_from TEXT;
+ALTER TABLE locations ADD COLUMN is_offsite INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE archives ADD COLUMN dead_bytes INTEGER NOT NULL DEFAULT 0;
+CREATE TRIGGER extents_deleted AFTER DELETE ON extents BEGIN
+  UPDATE archives SET dead_bytes = dead_bytes + 1536 + 512 * ((511 + coalesce(OLD.stored, OLD.length,
+    (SELECT size FROM contents WHERE id = OLD.content) - OLD.content_offset, 0)) / 512)
+  WHERE id = OLD.archive; END;
+CREATE TABLE snapshot_tags(
+  snapshot INTEGER NOT NULL REFERENCES snapshots(id), tag TEXT NOT NULL,
+  PRIMARY KEY(snapshot, tag)) WITHOUT ROWID, STRICT;
+CREATE TABLE expiries(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL CHECK(kind IN ('snapshot','medium')),
+  uuid TEXT NOT NULL, name TEXT NOT NULL, job INTEGER REFERENCES jobs(number), time_ms INTEGER NOT NULL,
+  archive INTEGER REFERENCES archives(id), UNIQUE(kind, uuid)) STRICT;
+CREATE TABLE told_runs(
+  archive INTEGER NOT NULL REFERENCES archives(id), job INTEGER NOT NULL REFERENCES jobs(number),
+  PRIMARY KEY(archive, job)) WITHOUT ROWID, STRICT;
+CREATE TABLE run_facts(job INTEGER PRIMARY KEY REFERENCES jobs(number), facts TEXT NOT NULL) STRICT;
+CREATE TABLE alarms(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, job INTEGER NOT NULL REFERENCES jobs(number),
+  time_ms INTEGER NOT NULL, signals TEXT NOT NULL, settled_ms INTEGER) STRICT;
+CREATE TABLE health(
+  id INTEGER PRIMARY KEY, medium INTEGER REFERENCES media(id), drive INTEGER REFERENCES drives(id),
+  time_ms INTEGER NOT NULL, job INTEGER REFERENCES jobs(number), facts TEXT NOT NULL) STRICT;
+CREATE INDEX health_by_medium ON health(medium);
+CREATE INDEX health_by_drive ON health(drive);
+INSERT INTO counters VALUES('clock_ms', 0);`;
+
 /** Migration N, counted from 1, is at index N - 1. One that was released is never changed again. */
-export const MIGRATIONS: readonly string[] = [TREE + JOBS + MEDIA + CONTENTS, COPIES];
+export const MIGRATIONS: readonly string[] = [TREE + JOBS + MEDIA + CONTENTS, COPIES, CARE];
 
 /** BLAKE3 of no bytes is row 1 of contents: an empty file needs no extent. */
 export const EMPTY_CONTENT = 1;

@@ -2,7 +2,7 @@
  * What a cartridge carries when it closes, behind the members of its last archive: in the journal what the run is still to
  * store, and a copy of the catalog. A run's last archive has a copy too where the journals since its medium's last have grown.
  */
-import { formatMedia } from '../../archive/journal.ts';
+import { formatCatalogCopy, formatMedia } from '../../archive/journal.ts';
 import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
@@ -79,6 +79,8 @@ export class Closing {
       const position = await writer.addOwn(database);
       await writer.addOwn(text);
       const { databaseBytes } = copy;
+      const taken = new Date(takenMs).toISOString();
+      writer.addLine(formatCatalogCopy({ position, lengthBytes: database.lengthBytes, taken }));
       writer.holdsCopy({ position, lengthBytes: database.lengthBytes, databaseBytes, takenMs });
     } finally {
       copy.close();

@@ -4,8 +4,10 @@ import { describe, expect, test } from 'vitest';
 import {
   CHANGES,
   EntryEncoder,
+  formatCatalogCopy,
   formatEnd,
   formatEntry,
+  formatExpired,
   formatMedia,
   formatRun,
   formatSegments,
@@ -130,12 +132,16 @@ describe('what is written is read back', () => {
       snapshot: '2026-11-20T09:00:01Z',
       counts: { gone: 0, new: 3 },
     };
+    const copy = { position: 1536, lengthBytes: 70_000, taken: '2026-11-20T09:00:02.250Z' };
+    const expired = { what: 'medium' as const, uuid: UUID, name: 'AB\t001L9' as Raw };
     const segments = Buffer.alloc(32 * 1001, 5);
     const text = [
       START,
       formatRun(run),
       ...formatSegments(Buffer.alloc(32, 1), segments),
       ...formatMedia(['ABC001L9' as Raw, 'a:b' as Raw]),
+      formatCatalogCopy(copy),
+      formatExpired(expired),
       formatEnd(end),
       formatEnd({ ...end, state: 'partial', snapshot: undefined, counts: {} }),
     ].join('');
@@ -146,6 +152,8 @@ describe('what is written is read back', () => {
       'segments',
       'segments',
       'media',
+      'catalog',
+      'expired',
       'end',
       'end',
     ]);
@@ -153,7 +161,9 @@ describe('what is written is read back', () => {
     expect(lines[2]).toMatchObject({ first: 0, segments: segments.subarray(0, 32_000) });
     expect(lines[3]).toMatchObject({ first: 1000, segments: segments.subarray(32_000) });
     expect(lines[4]).toEqual({ kind: 'media', media: ['ABC001L9', 'a:b'] });
-    expect(lines[5]).toEqual({ kind: 'end', ...end });
+    expect(lines[5]).toEqual({ kind: 'catalog', ...copy });
+    expect(lines[6]).toEqual({ kind: 'expired', ...expired });
+    expect(lines[7]).toEqual({ kind: 'end', ...end });
   });
 
   test('names of lines not known are passed over', async () => {
