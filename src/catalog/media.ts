@@ -2,21 +2,10 @@
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
+import type { MediumKind, MediumState } from '../domain/medium.ts';
 import type { Bound, Catalog } from './catalog.ts';
 
-export const MEDIUM_STATES = [
-  'unlabelled',
-  'scratch',
-  'filling',
-  'full',
-  'suspect',
-  'retired',
-  'lost',
-  'hold',
-] as const;
-
-export type MediumState = (typeof MEDIUM_STATES)[number];
-export type MediumKind = 'tape' | 'disk' | 's3';
+export type { MediumKind, MediumState } from '../domain/medium.ts';
 
 export type NewMedium = {
   readonly barcode: string;
@@ -39,6 +28,9 @@ export type MediumLabel = {
   readonly nextFile: number;
   readonly nextBlock: number;
   readonly writeGeneration: number;
+  /** Of the label's stream, padding included; left out where it is not known. */
+  readonly labelBytes?: number | undefined;
+  readonly labelBlake3?: Buffer | undefined;
   /** The whole label, as JSON. */
   readonly label: unknown;
 };
@@ -165,7 +157,8 @@ export class Media {
       assert(!isUsed, `medium ${id} still holds archives`);
       this.#run(
         `UPDATE media SET uuid = ?, set_uuid = ?, set_number = ?, block_bytes = ?, next_file = ?, next_block = ?,
-           write_generation = ?, label = ?, state = 'scratch', written_bytes = 0 WHERE id = ?`,
+           write_generation = ?, label = ?, label_bytes = ?, label_blake3 = ?, state = 'scratch', written_bytes = 0
+         WHERE id = ?`,
         label.uuid,
         label.setUuid,
         label.setNumber,
@@ -174,6 +167,8 @@ export class Media {
         label.nextBlock,
         label.writeGeneration,
         JSON.stringify(label.label),
+        label.labelBytes ?? null,
+        label.labelBlake3 ?? null,
         id,
       );
     });
@@ -181,6 +176,15 @@ export class Media {
 
   setState(id: number, state: MediumState): void {
     this.#run('UPDATE media SET state = ? WHERE id = ?', state, id);
+  }
+
+  /** What it was before is kept: `takeBack` of medium-state.ts. Nothing changes where it is so already. */
+  setAside(id: number, to: 'hold' | 'lost'): void {
+    this.#run(
+      `UPDATE media SET held_from = state || coalesce(' ' || held_from, ''), state = @to
+       WHERE id = @id AND state <> @to`,
+      { id, to },
+    );
   }
 
   setPool(id: number, pool: string): void {

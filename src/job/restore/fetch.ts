@@ -16,6 +16,7 @@ import type { ChosenExtent, NamedInode, Wanted, WantedExtent } from '../../catal
 import type { DataRange } from '../../domain/entry.ts';
 import { ContentHasher } from '../../hash/content-hasher.ts';
 import { attachAsking, barcodesInDrives } from '../../storage/attach.ts';
+import type { MeantMedium } from '../../storage/identity.ts';
 import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { decideFailure } from '../../storage/operator-failure.ts';
@@ -128,7 +129,7 @@ export class Fetcher<File extends Gathering> {
     const medium = media.find(barcode);
     if (medium?.uuid === undefined || this.#offline.has(barcode)) return;
     try {
-      const known = { ...medium, uuid: medium.uuid };
+      const known = { ...medium, uuid: medium.uuid, purpose: 'read' } as const;
       const tape = await this.#patiently(() => this.#attach(share, known, signal), signal);
       try {
         onMedium(barcode);
@@ -143,7 +144,7 @@ export class Fetcher<File extends Gathering> {
 
   #attach(
     { contents }: MediumShare,
-    medium: Medium & { readonly uuid: string },
+    medium: Medium & MeantMedium,
     signal: AbortSignal,
   ): Promise<Tape> {
     const { library, operator, clock, onWait, who } = this.#tools;
