@@ -28,6 +28,7 @@ export const TOLD: Readonly<Record<string, readonly string[]>> = {
   catalog_copies: [],
   snapshot_tags: [],
   expiries: [],
+  told_runs: [],
   run_facts: [],
   alarms: [],
   health: [],
