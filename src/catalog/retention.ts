@@ -104,7 +104,7 @@ export class Retention {
     return this.#catalog.write(() => {
       new Alarms(this.#catalog).refuseOpen();
       if (clockIsRight) believeClock(this.#catalog);
-      refuseDoubtfulClock(this.#catalog);
+      else refuseDoubtfulClock(this.#catalog);
       return ids.flatMap((wanted) => {
         const row = mark.get(jobNumber, wanted);
         if (!row) return [];

@@ -103,6 +103,30 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return (parser, open) => parser.command(snapshots(open));
     },
   },
+  snapshot: {
+    usage: 'snapshot',
+    describe: 'One snapshot: tagged, put on hold, released',
+    load: async () => {
+      const { snapshot } = await import('./snapshot.ts');
+      return (parser, open) => parser.command(snapshot(open));
+    },
+  },
+  expire: {
+    usage: 'expire',
+    describe: 'Give up the snapshots that no rule of the config keeps; media are not touched',
+    load: async () => {
+      const { expire } = await import('./expire.ts');
+      return (parser, open) => parser.command(expire(open));
+    },
+  },
+  alarms: {
+    usage: 'alarms',
+    describe: 'Backups that looked like damage; while one is open nothing is given up',
+    load: async () => {
+      const { alarms } = await import('./alarms.ts');
+      return (parser, open) => parser.command(alarms(open));
+    },
+  },
   diff: {
     usage: 'diff <a> [b]',
     describe: 'What differs between two snapshots, or from the one before',
