@@ -174,7 +174,9 @@ const notifySchema = z.strictObject({
 const spanSchema = z.string().transform((value, context) => {
   const span = parseSpan(value);
   if (span) return span;
-  context.addIssue(`"${value}" is no span; write for instance "720h", "180d", "8w", "24mo" or "10y"`);
+  context.addIssue(
+    `"${value}" is no span; write for instance "720h", "180d", "8w", "24mo" or "10y"`,
+  );
   return z.NEVER;
 });
 const countSchema = z.number().int().min(1).max(1_000_000).optional();
@@ -216,7 +218,8 @@ const retentionSchema = z
     pools: policiesSchema,
   })
   .refine(
-    ({ 'keep-within': within, 'keep-all-within': all }) => within === undefined || all === undefined,
+    ({ 'keep-within': within, 'keep-all-within': all }) =>
+      within === undefined || all === undefined,
     'keep-within and keep-all-within are one: say it once',
   )
   .transform(({ golden, sources, pools, ...general }): Policies & { golden?: Golden } => ({
@@ -317,7 +320,10 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     }
     throw invalid(path, `cannot be read (${errnoOf(cause) ?? 'error'})`, cause);
   }
-  const { library, archive, backup, stage, recall, operator, notify, retention } = parseConfig(text, path);
+  const { library, archive, backup, stage, recall, operator, notify, retention } = parseConfig(
+    text,
+    path,
+  );
   return Object.freeze({
     stateDirectory: state,
     library: Object.freeze(library),

@@ -28,9 +28,7 @@ export class Alarms {
     const timeMs = Math.floor(this.#catalog.clock.nowMs());
     const id = this.#catalog.write(() =>
       this.#catalog
-        .prepare<[number]>(
-          'INSERT INTO alarms(job, time_ms, signals) VALUES(?, ?, ?) RETURNING id',
-        )
+        .prepare<[number]>('INSERT INTO alarms(job, time_ms, signals) VALUES(?, ?, ?) RETURNING id')
         .get(jobNumber, timeMs, JSON.stringify(signals)),
     )?.[0];
     return { id: id ?? 0, jobNumber, timeMs, signals, settledMs: undefined };

@@ -65,9 +65,7 @@ export function believeClock(catalog: Catalog): void {
 }
 
 function lastSeenMs(catalog: Catalog): number {
-  const row = catalog
-    .prepare<[number]>("SELECT next FROM counters WHERE name = 'clock_ms'")
-    .get();
+  const row = catalog.prepare<[number]>("SELECT next FROM counters WHERE name = 'clock_ms'").get();
   return row?.[0] ?? 0;
 }
 

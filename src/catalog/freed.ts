@@ -62,7 +62,10 @@ function fill(catalog: Catalog, snapshotIds: readonly number[]): void {
     )
     .run();
   if (changes === 0) return;
-  for (const holders of [`versions v CROSS JOIN inodes i ON i.id = v.inode WHERE ${STAYS} AND`, PENDING])
+  for (const holders of [
+    `versions v CROSS JOIN inodes i ON i.id = v.inode WHERE ${STAYS} AND`,
+    PENDING,
+  ])
     catalog
       .prepare(
         `DELETE FROM temp.freed WHERE content IN (SELECT i.content FROM ${holders}

@@ -97,7 +97,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   snapshots: {
     usage: 'snapshots',
-    describe: 'Every snapshot: size, files, and how much differs from the one before',
+    describe: 'Every snapshot: size, files, how much differs from the one before, why it is kept',
     load: async () => {
       const { snapshots } = await import('./snapshots.ts');
       return (parser, open) => parser.command(snapshots(open));
@@ -120,7 +120,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
   alarms: {
-    usage: 'alarms',
+    usage: 'alarms [verb] [id]',
     describe: 'Backups that looked like damage; while one is open nothing is given up',
     load: async () => {
       const { alarms } = await import('./alarms.ts');

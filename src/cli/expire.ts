@@ -1,6 +1,6 @@
 /** `shelfs expire`: gives up the snapshots that no rule keeps. */
 import { formatSize } from '../base/bytes.ts';
-import { formatTable } from '../base/text.ts';
+import { formatTable, printable } from '../base/text.ts';
 import { type ExpireEvent, type ExpirePlan, type ExpireReport, planExpiry } from '../job/expire.ts';
 import { type Context, command, type OpenContext } from './context.ts';
 import { countOf } from './format.ts';
@@ -76,7 +76,7 @@ function formatPlan({ expiring, kept, freed, hasPolicy, refused }: ExpirePlan): 
       : `${countOf(expiring.length, 'snapshot')} would expire, ${kept.length} are kept`,
     ...formatFreed(freed),
   );
-  if (refused !== undefined) lines.push(`but it would be refused: ${refused}`);
+  if (refused !== undefined) lines.push(`but it would be refused: ${printable(refused)}`);
   return lines.join('\n');
 }
 

@@ -8,7 +8,7 @@
  * Three are kept whatever policies say: the newest, those on hold, and of each series the newest that is complete. Where no policy
  * applies, everything is kept.
  */
-import { before, type Span } from './span.ts';
+import { lessSpan, type Span } from './span.ts';
 
 export const PERIODS = ['hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;
 export type Period = (typeof PERIODS)[number];
@@ -143,17 +143,17 @@ function* keptBy(
   const { last, within } = policy;
   if (last !== undefined) for (const { id } of snapshots.slice(-last)) yield [id, 'last'];
   if (within) {
-    const from = before(reference, within);
+    const from = lessSpan(reference, within);
     for (const { id, seconds } of snapshots) if (seconds >= from) yield [id, 'within'];
   }
   for (const period of PERIODS) {
     const count = policy.counts[period] ?? 0;
     const window = policy.windows[period];
     if (count === 0 && !window) continue;
-    const from = window ? before(reference, window) : Number.POSITIVE_INFINITY;
+    const from = window ? lessSpan(reference, window) : Number.POSITIVE_INFINITY;
     const chosen = chosenOf(snapshots, period, policy.pick);
+    // The chosen one leaves the window with its period: no other takes its place, which may be gone by then.
     for (const [index, { id, seconds }] of chosen.entries())
-      // The chosen one leaves the window with its period: no other takes its place, which may be gone by then.
       if (index >= chosen.length - count || seconds >= from) yield [id, period];
   }
 }

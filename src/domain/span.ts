@@ -19,7 +19,7 @@ export function parseSpan(text: string): Span | undefined {
  * The moment a span before another, in seconds since the epoch. A day that the earlier month does not have is taken for the
  * end of that month, so that a later moment never leads to an earlier one.
  */
-export function before(seconds: number, { count, unit }: Span): number {
+export function lessSpan(seconds: number, { count, unit }: Span): number {
   if (unit !== 'mo' && unit !== 'y') return seconds - count * SECONDS[unit];
   const months = unit === 'mo' ? count : count * 12;
   const date = new Date(seconds * 1000);

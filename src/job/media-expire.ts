@@ -72,7 +72,10 @@ export function expireMedium(catalog: Catalog, request: MediaExpireRequest): Med
 }
 
 /** In a sentence, for people. */
-export function tellLoss({ barcode }: Medium, { lost, reduced, paths, isOnlyRecord }: Loss): string {
+export function tellLoss(
+  { barcode }: Medium,
+  { lost, reduced, paths, isOnlyRecord }: Loss,
+): string {
   const parts: string[] = [];
   if (lost.contents > 0)
     parts.push(

@@ -2,17 +2,17 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { seededRandom, systemRandom } from '../../src/base/random.ts';
+import { systemRandom } from '../../src/base/random.ts';
 import { rawOf } from '../../src/base/raw.ts';
 import { Media } from '../../src/catalog/media.ts';
+import { parseConfig } from '../../src/config.ts';
 import { versionsOf } from '../../src/job/browse.ts';
 import { expire } from '../../src/job/expire.ts';
 import { expireMedium } from '../../src/job/media-expire.ts';
-import { parseConfig } from '../../src/config.ts';
 import { BackupWorld, HOST } from '../sim/backup-world.ts';
 import { checkArchives, TapImage } from '../sim/check-archives.ts';
 import { journalOf, streamsOn } from '../sim/media-streams.ts';
-import { differences, makeRichTree } from '../sim/rich-tree.ts';
+import { differences } from '../sim/rich-tree.ts';
 
 const go = new AbortController().signal;
 const ONE = 'BKP001L8';
@@ -37,10 +37,10 @@ async function expiredLines(world: BackupWorld, barcode = ONE): Promise<string[]
 
 test('the next journal tells it, once; what is held is restored; not a byte on tape has changed', async () => {
   const world = await BackupWorld.make();
-  makeRichTree(world.source, seededRandom(3));
+  mkdirSync(join(world.source, 'below'));
+  writeFileSync(join(world.source, 'below', 'stays'), 'as it is');
   writeFileSync(join(world.source, 'changing'), 'first');
   const first = await world.backup();
-  writeFileSync(join(world.source, 'changing'), 'second, longer');
   rmSync(join(world.source, 'changing'));
   await world.backup();
   writeFileSync(join(world.source, 'changing'), 'third, again longer');
@@ -49,7 +49,11 @@ test('the next journal tells it, once; what is held is restored; not a byte on t
   const report = await expireAll(world);
   expect(report.expired).toHaveLength(2);
   expect(report.expired[0]).toBe(first.snapshot);
-  expect(report.freed).toMatchObject({ contents: 1, bytes: 5, media: [{ barcode: ONE, bytes: 5 }] });
+  expect(report.freed).toMatchObject({
+    contents: 1,
+    bytes: 5,
+    media: [{ barcode: ONE, bytes: 5 }],
+  });
   expect(report.swept.contents).toBe(1);
   expect(TapImage.read(world.sim.directory, ONE)).toEqual(before);
   expect(differences(world.source, (await world.restore()).tree)).toBe('');
@@ -119,7 +123,9 @@ test('a medium is given up by hand: told, confirmed, and the last copies only by
   const state = () => new Media(world.catalog).find(ONE)?.state;
   const copies = () =>
     world.catalog
-      .prepare<[string]>("SELECT k.state FROM archive_copies k JOIN media m ON m.id = k.medium WHERE m.barcode = 'BKP001L8'")
+      .prepare<[string]>(
+        "SELECT k.state FROM archive_copies k JOIN media m ON m.id = k.medium WHERE m.barcode = 'BKP001L8'",
+      )
       .all()
       .flat();
   const refused = (changed: Parameters<typeof ask>[0], sentence: RegExp) => {

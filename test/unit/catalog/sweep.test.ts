@@ -46,7 +46,9 @@ function checkSwept(catalog: Catalog): void {
     AND NOT EXISTS(SELECT 1 FROM pending WHERE inode = i.id)
     AND NOT EXISTS(SELECT 1 FROM run_partials WHERE inode = i.id)`);
   none(`versions v WHERE NOT EXISTS(SELECT 1 FROM inodes WHERE id = v.inode)`);
-  none(`inodes i WHERE content IS NOT NULL AND NOT EXISTS(SELECT 1 FROM contents WHERE id = i.content)`);
+  none(
+    `inodes i WHERE content IS NOT NULL AND NOT EXISTS(SELECT 1 FROM contents WHERE id = i.content)`,
+  );
   none(`contents c WHERE id > 1 AND NOT EXISTS(SELECT 1 FROM inodes WHERE content = c.id)
     AND NOT EXISTS(SELECT 1 FROM run_partials WHERE content = c.id)`);
   none('extents e WHERE NOT EXISTS(SELECT 1 FROM contents WHERE id = e.content)');
@@ -144,8 +146,12 @@ function checkLooks(catalog: Catalog, hostId: number, kept: Map<number, Map<Raw,
     expect(told?.files).toBe(now.size);
     expect(told?.added).toBe([...now.keys()].filter((path) => !old.has(path)).length);
     expect(told?.deleted).toBe([...old.keys()].filter((path) => !now.has(path)).length);
-    expect(new Set(found.filter(({ change }) => change === 'deleted').map(({ path }) => path))).toEqual(
-      new Set([...(kept.get(before) ?? new Map()).keys()].filter((path) => !kept.get(id)?.has(path))),
+    expect(
+      new Set(found.filter(({ change }) => change === 'deleted').map(({ path }) => path)),
+    ).toEqual(
+      new Set(
+        [...(kept.get(before) ?? new Map()).keys()].filter((path) => !kept.get(id)?.has(path)),
+      ),
     );
     before = id;
   }
@@ -179,7 +185,10 @@ function filled(at: World, snapshots: number): void {
       {
         ...run.place(rawOf('/same'), at.hostId),
         change: number === 1 ? 'new' : 'changed',
-        attributes: attributes({ sizeBytes: 1000 + number, mtime: { seconds: number, nanoseconds: 0 } }),
+        attributes: attributes({
+          sizeBytes: 1000 + number,
+          mtime: { seconds: number, nanoseconds: 0 },
+        }),
         sourceInode: { device: 1, inode: number, links: 1 },
       },
     ]);

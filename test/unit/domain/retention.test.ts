@@ -9,7 +9,7 @@ import {
   type Policies,
   type Policy,
 } from '../../../src/domain/retention.ts';
-import { before, parseSpan, type Span } from '../../../src/domain/span.ts';
+import { lessSpan, parseSpan, type Span } from '../../../src/domain/span.ts';
 
 const at = (text: string) => Date.parse(text) / 1000;
 const span = (text: string): Span => {
@@ -75,14 +75,16 @@ describe('spans', () => {
     ['2026-01-31T00:00:00Z', '2w', '2026-01-17T00:00:00Z'],
     ['2026-01-31T00:00:00Z', '720h', '2026-01-01T00:00:00Z'],
     ['0050-03-31T00:00:00Z', '1mo', '0050-03-01T00:00:00Z'],
-  ])('%s less %s', (from, less, expected) => expect(before(at(from), span(less))).toBe(at(expected)));
+  ])('%s less %s', (from, less, expected) =>
+    expect(lessSpan(at(from), span(less))).toBe(at(expected)),
+  );
 
   test('a later moment never leads to an earlier one', () => {
     const seconds = fc.integer({ min: -6e10, max: 2e11 });
     const spans = fc.constantFrom('1mo', '13mo', '4y', '24mo', '3d').map(span);
     fc.assert(
       fc.property(seconds, fc.nat(40 * 86_400), spans, (from, later, less) => {
-        expect(before(from + later, less)).toBeGreaterThanOrEqual(before(from, less));
+        expect(lessSpan(from + later, less)).toBeGreaterThanOrEqual(lessSpan(from, less));
       }),
     );
   });
@@ -115,8 +117,7 @@ describe('vectors', () => {
       { last: 2, counts: { daily: 1, monthly: 5 } },
       ['9: last', '10: newest, last, daily, monthly, complete'],
     ],
-  ])('%s', (_, rules, expected) =>
-    expect(told(ten, onlyGeneral(policy(rules)))).toEqual(expected));
+  ])('%s', (_, rules, expected) => expect(told(ten, onlyGeneral(policy(rules)))).toEqual(expected));
 
   test('grandfather, father, son over four years', () => {
     const days = Array.from({ length: 4 * 365 }, (_, index) =>
@@ -127,7 +128,9 @@ describe('vectors', () => {
     const date = (id: number) =>
       new Date((days[id - 1]?.seconds ?? 0) * 1000).toISOString().slice(0, 10);
     const ofTier = (tier: string) =>
-      kept.filter(({ reasons }) => reasons.some((reason) => reason === tier)).map(({ id }) => date(id));
+      kept
+        .filter(({ reasons }) => reasons.some((reason) => reason === tier))
+        .map(({ id }) => date(id));
     expect(ofTier('yearly')).toEqual([
       '2022-12-31',
       '2023-12-31',
@@ -250,10 +253,7 @@ const anyPolicies: fc.Arbitrary<Policies> = fc.record({
 const anyHistory: fc.Arbitrary<Candidate[]> = fc
   .array(
     fc.record({
-      gap: fc.oneof(
-        fc.integer({ min: 1, max: 100_000 }),
-        fc.integer({ min: 1, max: 60 * 86_400 }),
-      ),
+      gap: fc.oneof(fc.integer({ min: 1, max: 100_000 }), fc.integer({ min: 1, max: 60 * 86_400 })),
       isPartial: fc.boolean(),
       isHeld: fc.integer({ min: 0, max: 9 }).map((drawn) => drawn === 0),
       sources: fc.subarray(['home', 'photos']),
@@ -275,13 +275,18 @@ describe('whatever the history and the policies', () => {
 
   test('the newest and the held are kept, and the order is of no matter', () => {
     fc.assert(
-      fc.property(anyHistory, anyPolicies, fc.integer({ min: 0, max: 1e10 }), (history, policies, asOf) => {
-        const found = kept(history, policies, asOf);
-        expect(found).toContain(history.at(-1)?.id);
-        for (const { id, isHeld } of history) if (isHeld) expect(found).toContain(id);
-        const shuffled = history.toSorted((a, b) => ((a.id * 7919) % 31) - ((b.id * 7919) % 31));
-        expect(decide(shuffled, policies, asOf)).toEqual(decide(history, policies, asOf));
-      }),
+      fc.property(
+        anyHistory,
+        anyPolicies,
+        fc.integer({ min: 0, max: 1e10 }),
+        (history, policies, asOf) => {
+          const found = kept(history, policies, asOf);
+          expect(found).toContain(history.at(-1)?.id);
+          for (const { id, isHeld } of history) if (isHeld) expect(found).toContain(id);
+          const shuffled = history.toSorted((a, b) => ((a.id * 7919) % 31) - ((b.id * 7919) % 31));
+          expect(decide(shuffled, policies, asOf)).toEqual(decide(history, policies, asOf));
+        },
+      ),
     );
   });
 

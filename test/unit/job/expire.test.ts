@@ -148,8 +148,16 @@ describe('guards', () => {
   });
 
   test.each([
-    ['back by an hour', -3_600_000, /CLOCK_DOUBTFUL: the clock shows 2026-01-03T23:00:00 UTC, but 2026-01-04T00:00:00/],
-    ['ahead by ten years', 10 * YEAR_MS, /CLOCK_DOUBTFUL: the clock shows 2036.*more than a year behind/],
+    [
+      'back by an hour',
+      -3_600_000,
+      /CLOCK_DOUBTFUL: the clock shows 2026-01-03T23:00:00 UTC, but 2026-01-04T00:00:00/,
+    ],
+    [
+      'ahead by ten years',
+      10 * YEAR_MS,
+      /CLOCK_DOUBTFUL: the clock shows 2036.*more than a year behind/,
+    ],
   ])('a clock that went %s, until a person says it is right', async (_, byMs, sentence) => {
     const { catalog, clock } = days(3);
     clock.set(byMs);
