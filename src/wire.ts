@@ -21,6 +21,8 @@ import type { BackupReport, Listen } from './job/backup/report.ts';
 import type { StartRequest, StartTools } from './job/backup/start.ts';
 import type { Finding } from './job/doctor.ts';
 import type { EraseRequest } from './job/erase.ts';
+import type { ExpireEvent, ExpireReport, ExpireRequest } from './job/expire.ts';
+import type { GroomEvent, GroomPlan, GroomReport } from './job/groom/report.ts';
 import type { InitRequest, InitResult } from './job/init.ts';
 import type { LabelTools } from './job/label.ts';
 import type { LabelMediaRequest } from './job/media.ts';
@@ -30,6 +32,7 @@ import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
 import type { WantedMedium } from './job/wanted.ts';
 import type { Terminal } from './notify/terminal.ts';
 import type { Library } from './storage/library.ts';
+import type { GroomOrder } from './wire-care.ts';
 import { expectKind, libraryDevices, virtualCapacity } from './wire-library.ts';
 import type { MountOrder } from './wire-mount.ts';
 import type { OpenOperator } from './wire-operator.ts';
@@ -93,8 +96,22 @@ export interface App {
   ): Promise<Medium>;
   /** Backs sources up; goes on with a run of theirs that was cut short. */
   backup(request: StartRequest, listen: Listen, signal: AbortSignal): Promise<BackupReport>;
+  /** Gives up the snapshots that no rule keeps. */
+  expire(
+    request: ExpireRequest,
+    listen: (event: ExpireEvent) => void,
+    signal: AbortSignal,
+  ): Promise<ExpireReport>;
   /** What a backup would do. */
   dryRun(request: StartRequest, signal: AbortSignal): Promise<DryRunReport>;
+  /** What a groom would free. */
+  planGroom(order: GroomOrder, signal: AbortSignal): Promise<GroomPlan>;
+  /** Moves what is still needed off media, and gives them up. */
+  groom(
+    order: GroomOrder,
+    listen: (event: GroomEvent) => void,
+    signal: AbortSignal,
+  ): Promise<GroomReport>;
   /** Names of the sources of an unfinished backup. @throws CodedError USAGE */
   unfinishedSources(jobNumber: number): Promise<readonly string[]>;
   planRestore(request: RestoreOrder, signal: AbortSignal): Promise<RestorePlan>;
@@ -204,10 +221,18 @@ export function wire(options: WireOptions): App {
         await close();
       }
     },
+    expire: async (request, listen, signal) => {
+      const { wireExpire } = await import('./wire-retention.ts');
+      return wireExpire(app, request, listen, signal);
+    },
     dryRun: async (request, signal) => {
       const { startDryRun } = await import('./job/backup/start.ts');
       return startDryRun(request, await backupTools(app, openDoor), signal);
     },
+    planGroom: async (order, signal) =>
+      (await import('./wire-care.ts')).wireGroomPlan(app, order, signal),
+    groom: async (order, listen, signal) =>
+      (await import('./wire-care.ts')).wireGroom(app, openDoor, { order, listen }, signal),
     unfinishedSources: async (jobNumber) => {
       const { resumable } = await import('./job/backup/start.ts');
       return resumable({ catalog: await app.catalog('read') }, jobNumber);
@@ -367,7 +392,7 @@ async function labelTools(app: App): Promise<LabelTools> {
   };
 }
 
-async function backupTools(app: App, openDoor: () => ScsiDoor): Promise<StartTools> {
+export async function backupTools(app: App, openDoor: () => ScsiDoor): Promise<StartTools> {
   const { backup, archive, library: devices } = await app.config();
   const { clock, random, host, program, stateDirectory } = app;
   // A tape that nobody waits for never stands still.

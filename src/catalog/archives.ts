@@ -34,8 +34,6 @@ export type FinishedArchive = {
   readonly carriedSnapshots?: readonly number[] | undefined;
   /** Snapshots of runs that its journal tells anew, whole. */
   readonly retoldSnapshots?: readonly number[] | undefined;
-  /** Ids of expiries that its journal tells. */
-  readonly toldExpiries?: readonly number[] | undefined;
   readonly journalBytes?: number | undefined;
   /** Of the catalog, among its members. */
   readonly catalogCopy?: CopyOfCatalog | undefined;
@@ -154,8 +152,6 @@ export class Archives {
         told.run(archiveId, id);
       }
       for (const id of finished.retoldSnapshots ?? []) told.run(archiveId, id);
-      const expired = this.#catalog.prepare('UPDATE expiries SET archive = ? WHERE id = ?');
-      for (const id of finished.toldExpiries ?? []) expired.run(archiveId, id);
       if (finished.catalogCopy)
         new CatalogCopies(this.#catalog).add(archiveId, finished.catalogCopy);
       const mark = this.#catalog.prepare(

@@ -9,6 +9,7 @@ import type { Raw } from '../base/raw.ts';
 import type { Catalog } from './catalog.ts';
 import { Contents } from './contents.ts';
 import { Directories } from './directories.ts';
+import { heldSql } from './held.ts';
 import { type InodeRow, Inodes, inodeColumns } from './inodes.ts';
 import type { NamedInode } from './wanted.ts';
 
@@ -39,7 +40,7 @@ const PLACES = `INSERT OR IGNORE INTO temp.live_places SELECT e.content, l.file,
 const NAMES = `INSERT INTO temp.live_names
   SELECT i.content, v.until IS NULL, v.since, v.dir, v.name, v.inode
   FROM versions v CROSS JOIN inodes i ON i.id = v.inode CROSS JOIN temp.live_places p ON p.content = i.content
-  WHERE true ON CONFLICT(content) DO UPDATE SET is_now = excluded.is_now, since = excluded.since,
+  WHERE ${heldSql('v')} ON CONFLICT(content) DO UPDATE SET is_now = excluded.is_now, since = excluded.since,
     dir = excluded.dir, name = excluded.name, inode = excluded.inode
   WHERE (excluded.is_now, excluded.since) > (live_names.is_now, live_names.since)`;
 

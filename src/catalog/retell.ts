@@ -6,6 +6,7 @@ import type { Raw } from '../base/raw.ts';
 import type { Catalog } from './catalog.ts';
 import { BAD_MEDIUM_STATES } from './contents.ts';
 import { Directories, PLACE_OF_HOSTS } from './directories.ts';
+import type { Expiry } from './expiries.ts';
 import { type Inode, type InodeRow, Inodes, inodeColumns } from './inodes.ts';
 
 export type RetoldEntry = {
@@ -42,30 +43,14 @@ export function runsToldOn(catalog: Catalog, mediumId: number): number[] {
   return catalog.prepare<[number]>(RUNS).all({ medium: mediumId }).flat();
 }
 
-/** Ids of expiries that no other medium tells. */
-export function expiriesToldOn(catalog: Catalog, mediumId: number): number[] {
+/** Expiries that no other medium tells. */
+export function expiriesToldOn(catalog: Catalog, mediumId: number): Expiry[] {
   return catalog
-    .prepare<[number]>(
-      `SELECT x.id FROM expiries x WHERE x.archive IN (SELECT a.id FROM ${HERE}) ORDER BY x.id`,
+    .prepare<[number, Expiry['kind'], string, string]>(
+      `SELECT x.id, x.kind, x.uuid, x.name FROM expiries x WHERE x.archive IN (SELECT a.id FROM ${HERE}) ORDER BY x.id`,
     )
     .all({ medium: mediumId })
-    .flat();
-}
-
-export type ToldExpiry = {
-  readonly kind: 'snapshot' | 'medium';
-  readonly uuid: string;
-  readonly name: string;
-};
-
-export function expiriesOf(catalog: Catalog, ids: readonly number[]): ToldExpiry[] {
-  const find = catalog.prepare<['snapshot' | 'medium', string, string]>(
-    'SELECT kind, uuid, name FROM expiries WHERE id = ?',
-  );
-  return ids.flatMap((id) => {
-    const row = find.get(id);
-    return row ? [{ kind: row[0], uuid: row[1], name: row[2] }] : [];
-  });
+    .map(([id, kind, uuid, name]) => ({ id, kind, uuid, name }));
 }
 
 /** A run that is not finished and counts on a journal of this medium; undefined where there is none. */

@@ -5,12 +5,15 @@
  * Proving takes longer than a transaction may. So it is done before, and the transaction proves that nobody has written to
  * the catalog since; else it is done again.
  */
+import { Alarms } from './alarms.ts';
 import type { Catalog } from './catalog.ts';
 import { BAD_MEDIUM_STATES } from './contents.ts';
+import { Jobs } from './jobs.ts';
 import { LiveContents, type PoolCopies } from './live.ts';
-import { disown, Quiet } from './loss.ts';
+import { disown } from './loss.ts';
 import { Media } from './media.ts';
 import { expiriesToldOn, runsToldOn, unfinishedOn } from './retell.ts';
+import { isWriting } from './writing.ts';
 
 export type GiveUpOrder = PoolCopies & {
   readonly mediumId: number;
@@ -32,12 +35,11 @@ const STATES: ReadonlySet<string> = new Set(['filling', 'full', ...KEPT_STATES])
 /** All of it or nothing. */
 export function giveUpMedium(catalog: Catalog, order: GiveUpOrder): GivenUp {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-    const quiet = new Quiet(catalog);
     const version = dataVersion(catalog);
     const reason = whyNot(catalog, order);
     if (reason !== undefined) return { state: 'kept', reason, isBusy: false };
     const done = catalog.write((): GivenUp | undefined => {
-      const job = quiet.disturbedBy();
+      const job = runningBackup(catalog);
       if (job !== undefined) return busy(`job ${job} runs, and may name what lies there`);
       return dataVersion(catalog) === version ? forget(catalog, order.mediumId) : undefined;
     });
@@ -48,6 +50,11 @@ export function giveUpMedium(catalog: Catalog, order: GiveUpOrder): GivenUp {
 
 function busy(reason: string): GivenUp {
   return { state: 'kept', reason, isBusy: true };
+}
+
+/** It finds a content first, and names it a moment later. */
+function runningBackup(catalog: Catalog): number | undefined {
+  return new Jobs(catalog).unfinished('backup').find(({ pid }) => isWriting(catalog, pid))?.number;
 }
 
 /** Changes with each commit of another connection (sqlite.org, pragma data_version). */
@@ -69,7 +76,7 @@ function whyNot(catalog: Catalog, order: GiveUpOrder): string | undefined {
   const { mediumId, archiveId } = order;
   const { state } = new Media(catalog).get(mediumId);
   if (!STATES.has(state)) return `it is ${state}`;
-  if (openAlarm(catalog) !== undefined) return 'an alarm is not settled';
+  if (new Alarms(catalog).open().length > 0) return 'an alarm is not settled';
   const job = unfinishedOn(catalog, mediumId);
   if (job !== undefined) return `job ${job} is not finished, and its journal lies there`;
   if (runsToldOn(catalog, mediumId).length > 0)
@@ -81,13 +88,6 @@ function whyNot(catalog: Catalog, order: GiveUpOrder): string | undefined {
   for (const { entry } of new LiveContents(catalog, mediumId).needing(order))
     return `too few other media hold what it has of inode ${entry.inode.inodeId}`;
   return undefined;
-}
-
-/** The id of the first alarm that nobody has settled. */
-export function openAlarm(catalog: Catalog): number | undefined {
-  return catalog
-    .prepare<[number]>('SELECT id FROM alarms WHERE settled_ms IS NULL ORDER BY id LIMIT 1')
-    .get()?.[0];
 }
 
 /** A copy of the catalog in the last archive of its job, read back from another medium since it was written. */

@@ -11,12 +11,12 @@ import { join, resolve } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
+import { Alarms } from '../../catalog/alarms.ts';
 import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { sweepCopies } from '../../catalog/copy.ts';
 import { type Job, Jobs } from '../../catalog/jobs.ts';
 import { Media, type Medium } from '../../catalog/media.ts';
-import { openAlarm } from '../../catalog/scratch.ts';
 import type { ArchiveConfig, BackupConfig, GroomConfig } from '../../config.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
@@ -83,7 +83,7 @@ function chosen(request: GroomRequest, tools: Pick<GroomTools, 'catalog' | 'groo
 }
 
 /**
- * @throws CodedError FAILED while an alarm is not settled; SOURCE_BUSY naming a process that grooms; MEDIUM_FULL where no
+ * @throws CodedError ALARM_OPEN while an alarm is not settled; SOURCE_BUSY naming a process that grooms; MEDIUM_FULL where no
  *   medium has room; the library's failures. What was moved by then counts
  */
 export async function groom(
@@ -94,21 +94,12 @@ export async function groom(
 ): Promise<GroomReport> {
   const lock = await lockGroom(tools);
   try {
-    refuseAlarm(tools.catalog);
+    new Alarms(tools.catalog).refuseOpen();
     const media = chosen(request, tools);
     return await new GroomJob(request, tools, listen).run(media, signal);
   } finally {
     await lock.close();
   }
-}
-
-function refuseAlarm(catalog: Catalog): void {
-  const alarm = openAlarm(catalog);
-  if (alarm === undefined) return;
-  throw new CodedError(
-    'FAILED',
-    `alarm ${alarm} is not settled: a backup looked like damage, so nothing is given up; \`shelfs alarms\` shows it`,
-  );
 }
 
 async function lockGroom({ stateDirectory, lock }: GroomTools) {

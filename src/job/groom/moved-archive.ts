@@ -35,7 +35,6 @@ export type MovedArchiveTools = OpeningTools & {
 /** What the commit tells besides the archive itself. */
 export type ToldElsewhere = {
   readonly retoldSnapshots?: readonly number[];
-  readonly toldExpiries?: readonly number[];
 };
 
 /** Members are put together in memory of this size, twice. */

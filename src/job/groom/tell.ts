@@ -7,11 +7,13 @@ import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import { rawOf } from '../../base/raw.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { expiriesOf, expiriesToldOn, RetoldEntries, runsToldOn } from '../../catalog/retell.ts';
+import { Expiries } from '../../catalog/expiries.ts';
+import { expiriesToldOn, RetoldEntries, runsToldOn } from '../../catalog/retell.ts';
 import { addCatalogCopy } from '../backup/closing.ts';
 import { catalogCopyMax } from '../backup/closing-reserve.ts';
 import type { MediaSet } from '../backup/media-set.ts';
 import { mediaOf } from '../backup/run-journal.ts';
+import { tellExpiries } from '../expiry-lines.ts';
 import type { MovedArchive, ToldElsewhere } from './moved-archive.ts';
 import type { RunLines } from './run-lines.ts';
 import type { MovedWriter } from './write.ts';
@@ -51,15 +53,17 @@ export async function tellAnew(
   const bytes = journalBytes + catalogCopyMax(catalog);
   const fill = async (archive: MovedArchive, roomBytes: number): Promise<ToldElsewhere> => {
     for (const id of snapshots) tellRun(archive, { id, lines, entries });
-    for (const { kind, uuid, name } of expiriesOf(catalog, expiries))
+    tellExpiries(archive, catalog);
+    for (const { kind, uuid, name } of expiries)
       archive.addLine(formatExpired({ what: kind, uuid, name: rawOf(name) }));
+    new Expiries(catalog).tell(archive.archiveId, expiries);
     for (const line of formatMedia(mediaOf(catalog))) archive.addLine(line);
     const added = await addCatalogCopy(
       archive,
       { ...tools, spoolDirectory: tools.stateDirectory },
       roomBytes - archive.journalBytes,
     );
-    if (added === 'added') return { retoldSnapshots: snapshots, toldExpiries: expiries };
+    if (added === 'added') return { retoldSnapshots: snapshots };
     throw new CodedError(
       added === 'no-room' ? 'MEDIUM_FULL' : 'FAILED',
       'no copy of the catalog could be written, without which no cartridge is given up',
