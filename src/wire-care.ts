@@ -1,14 +1,22 @@
-/** Builds what the care of media works with: groom, and what else keeps cartridges good for years. */
-import { lockFile, type ScsiDoor } from './device/native.ts';
+/** Builds what groom works with, from what a backup works with. */
+import type { Catalog } from './catalog/catalog.ts';
+import type { Config } from './config.ts';
+import type { StartTools } from './job/backup/start.ts';
 import type { GroomRequest, GroomTools } from './job/groom/groom.ts';
 import type { GroomEvent, GroomPlan, GroomReport } from './job/groom/report.ts';
-import { type App, backupTools } from './wire.ts';
+import type { DriveHandover } from './recall/handover.ts';
+import type { Library } from './storage/library.ts';
+import type { OpenOperator } from './wire-operator.ts';
 
 /** As the command says it: media by name. */
 export type GroomOrder = Omit<GroomRequest, 'media'> & { readonly names: readonly string[] };
 
 export async function wireGroomPlan(
-  app: App,
+  app: {
+    config(): Promise<Config>;
+    catalog(mode: 'read'): Promise<Catalog>;
+    library(): Promise<Library>;
+  },
   order: GroomOrder,
   signal: AbortSignal,
 ): Promise<GroomPlan> {
@@ -19,28 +27,27 @@ export async function wireGroomPlan(
 }
 
 export async function wireGroom(
-  app: App,
-  openDoor: () => ScsiDoor,
+  app: {
+    config(): Promise<Config>;
+    operator(): Promise<OpenOperator>;
+    backupTools(): Promise<StartTools>;
+    withHandover<T>(work: (handover: DriveHandover) => Promise<T>): Promise<T>;
+  },
   { order, listen }: { readonly order: GroomOrder; listen(event: GroomEvent): void },
   signal: AbortSignal,
 ): Promise<GroomReport> {
-  const [{ groom }, { withHandover }] = await Promise.all([
-    import('./job/groom/groom.ts'),
-    import('./wire-recall.ts'),
-  ]);
+  const { groom } = await import('./job/groom/groom.ts');
   const config = await app.config();
+  const tools: GroomTools = {
+    ...(await app.backupTools()),
+    groom: config.groom,
+    copiesOf: (pool) => config.pools[pool]?.copies ?? config.backup.copies,
+  };
+  const request = await requestOf(order, tools);
   const { operator, close } = await app.operator();
   try {
-    const tools: GroomTools = {
-      ...(await backupTools(app, openDoor)),
-      groom: config.groom,
-      copiesOf: (pool) => config.pools[pool]?.copies ?? config.backup.copies,
-      lock: (path) => lockFile(openDoor(), path),
-      operator,
-    };
-    const request = await requestOf(order, tools);
-    return await withHandover(app, (handover) =>
-      groom(request, { ...tools, handover }, listen, signal),
+    return await app.withHandover((handover) =>
+      groom(request, { ...tools, operator, handover }, listen, signal),
     );
   } finally {
     await close();

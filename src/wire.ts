@@ -31,6 +31,7 @@ import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/rep
 import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
 import type { WantedMedium } from './job/wanted.ts';
 import type { Terminal } from './notify/terminal.ts';
+import type { DriveHandover } from './recall/handover.ts';
 import type { Library } from './storage/library.ts';
 import type { GroomOrder } from './wire-care.ts';
 import { expectKind, libraryDevices, virtualCapacity } from './wire-library.ts';
@@ -231,8 +232,18 @@ export function wire(options: WireOptions): App {
     },
     planGroom: async (order, signal) =>
       (await import('./wire-care.ts')).wireGroomPlan(app, order, signal),
-    groom: async (order, listen, signal) =>
-      (await import('./wire-care.ts')).wireGroom(app, openDoor, { order, listen }, signal),
+    groom: async (order, listen, signal) => {
+      const [{ wireGroom }, { withHandover }] = await Promise.all([
+        import('./wire-care.ts'),
+        import('./wire-recall.ts'),
+      ]);
+      const parts = {
+        ...app,
+        backupTools: () => backupTools(app, openDoor),
+        withHandover: <T>(work: (handover: DriveHandover) => Promise<T>) => withHandover(app, work),
+      };
+      return wireGroom(parts, { order, listen }, signal);
+    },
     unfinishedSources: async (jobNumber) => {
       const { resumable } = await import('./job/backup/start.ts');
       return resumable({ catalog: await app.catalog('read') }, jobNumber);
@@ -392,7 +403,7 @@ async function labelTools(app: App): Promise<LabelTools> {
   };
 }
 
-export async function backupTools(app: App, openDoor: () => ScsiDoor): Promise<StartTools> {
+async function backupTools(app: App, openDoor: () => ScsiDoor): Promise<StartTools> {
   const { backup, archive, library: devices } = await app.config();
   const { clock, random, host, program, stateDirectory } = app;
   // A tape that nobody waits for never stands still.
