@@ -29,7 +29,9 @@ import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/rep
 import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
 import type { WantedMedium } from './job/wanted.ts';
 import type { Terminal } from './notify/terminal.ts';
+import type { Cleaned } from './storage/clean.ts';
 import type { Library } from './storage/library.ts';
+import { cleanAndCount, healthKeeper } from './wire-care.ts';
 import { expectKind, libraryDevices, virtualCapacity } from './wire-library.ts';
 import type { MountOrder } from './wire-mount.ts';
 import type { OpenOperator } from './wire-operator.ts';
@@ -136,6 +138,8 @@ export interface App {
   close(): void;
   init(request: InitRequest, signal: AbortSignal): Promise<InitResult>;
   library(): Promise<Library>;
+  /** Cleans a drive with a cleaning cartridge of the library, and counts it. @param drive default: the only one */
+  cleanDrive(drive: number | undefined, signal: AbortSignal): Promise<Cleaned>;
   doctor(): Promise<Finding[]>;
 }
 
@@ -151,6 +155,20 @@ export function wire(options: WireOptions): App {
   };
   const config = () => loadConfig(options.stateDirectory, options.configPath);
   const catalogs = new Map<CatalogMode, Catalog>();
+  const warn = options.warn ?? (() => {});
+  const writing = async <T>(work: (catalog: Catalog) => T): Promise<T> => {
+    await config();
+    const known = catalogs.get('write');
+    if (known) return work(known);
+    const { Catalog } = await import('./catalog/catalog.ts');
+    const path = join(options.stateDirectory, CATALOG_FILE);
+    const opened = Catalog.open(path, { mode: 'write', clock });
+    try {
+      return work(opened);
+    } finally {
+      opened.close();
+    }
+  };
   const app: App = {
     stateDirectory: options.stateDirectory,
     program: options.program,
@@ -267,7 +285,6 @@ export function wire(options: WireOptions): App {
     },
     operator: async (asked = {}) => {
       const { wireOperator } = await import('./wire-operator.ts');
-      const warn = options.warn ?? (() => {});
       return wireOperator({ ...app, terminal: options.terminal }, { ...asked, warn });
     },
     questions: async () => {
@@ -338,8 +355,10 @@ export function wire(options: WireOptions): App {
     },
     library: async () => {
       const { Library } = await import('./storage/library.ts');
-      return new Library(await libraryDevices(await config(), { clock, openDoor, traced }), clock);
+      const devices = await libraryDevices(await config(), { clock, openDoor, traced });
+      return new Library(devices, clock, healthKeeper({ writing }, warn));
     },
+    cleanDrive: (drive, signal) => cleanAndCount({ ...app, writing }, drive, signal),
     doctor: async () => {
       const { checkMachine } = await import('./job/doctor.ts');
       const found = await config().catch((error: unknown) => {

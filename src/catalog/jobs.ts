@@ -102,6 +102,16 @@ export class Jobs {
     return rows.all(verb).map(toJob);
   }
 
+  /** Of the job that a process runs just now; undefined: none. */
+  numberOf(pid: number): number | undefined {
+    return this.#catalog
+      .prepare<[number]>(
+        `SELECT number FROM jobs WHERE pid = ? AND state IN ('running', 'waiting')
+         ORDER BY number DESC LIMIT 1`,
+      )
+      .get(pid)?.[0];
+  }
+
   /** Another process goes on with it, under the same number. */
   resume(number: number, pid: number): void {
     this.#catalog.write(() =>

@@ -1,9 +1,12 @@
 /** `shelfs library ...`: the changer, by hand. */
 import type { CommandModule } from 'yargs';
-import { CodedError } from '../base/errors.ts';
+import { CodedError, FAILURES } from '../base/errors.ts';
 import { formatTable, printable } from '../base/text.ts';
 import type { LibraryStatus, Moved } from '../storage/library.ts';
 import { command, type GlobalArgs, type OpenContext, placeArgument } from './context.ts';
+
+/** The exit status of failures of drives. */
+const DRIVE_ERROR = FAILURES.DRIVE_FAILED.exit;
 
 export const library = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs> => ({
   command: 'library',
@@ -16,7 +19,8 @@ export const library = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs
       .command(unload(open))
       .command(transfer(open))
       .command(exportCartridge(open))
-      .demandCommand(1, 'say what: status, inventory, load, unload, transfer or export')
+      .command(clean(open))
+      .demandCommand(1, 'say what: status, inventory, load, unload, transfer, export or clean')
       .strict(),
   handler: () => {},
 });
@@ -144,6 +148,35 @@ const exportCartridge = (open: OpenContext) =>
           signal,
         );
         output.result(done, () => formatMoved(done));
+      },
+    },
+    open,
+  );
+
+const OUTCOMES = {
+  cleaned: 'cleaned',
+  spent: 'not cleaned: the cleaning cartridge is used up; put a new one into the library',
+  refused: 'not cleaned: that is no cleaning cartridge which it takes; put another one in',
+  unknown: 'the cleaning cartridge did not end its work; it was taken out again',
+} as const;
+
+const clean = (open: OpenContext) =>
+  command(
+    {
+      command: 'clean [drive]',
+      describe:
+        'Clean a drive with a cleaning cartridge of the library; what is in it goes to its slot',
+      builder: (yargs) =>
+        yargs.positional('drive', {
+          type: 'string',
+          describe: 'drive0, drive1, ...; default: the only one',
+        }),
+      run: async ({ app, output, signal, setExit }, args) => {
+        const drive = args.drive === undefined ? undefined : driveArgument(args.drive);
+        const done = await app.cleanDrive(drive, signal);
+        const { cartridge, outcome } = done;
+        output.result(done, () => `drive ${done.drive.number}, ${cartridge}: ${OUTCOMES[outcome]}`);
+        if (outcome !== 'cleaned') setExit(DRIVE_ERROR);
       },
     },
     open,

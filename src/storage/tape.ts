@@ -10,6 +10,7 @@ import { type Label, parseLabel } from '../archive/label.ts';
 import { recogniseStart, type Start } from '../archive/recognise.ts';
 import { CodedError, type FailureCode } from '../base/errors.ts';
 import type { Drive, EndWarning } from '../device/drive.ts';
+import { HealthWatch } from './health-watch.ts';
 import type { HeldDrive, Library } from './library.ts';
 import { closeTornArchive, proven, type TapePoint } from './tape-position.ts';
 import { type CartridgeMemory, readCartridgeMemory, writeGeneration } from './write-generation.ts';
@@ -52,6 +53,7 @@ export class Tape {
   readonly memory: CartridgeMemory;
   readonly #held: HeldDrive;
   #end: TapePoint | undefined;
+  #health: HealthWatch | undefined;
   #writeGeneration: number;
 
   private constructor(held: HeldDrive, barcode: string, label: Label, memory: CartridgeMemory) {
@@ -72,8 +74,19 @@ export class Tape {
     medium: { readonly barcode: string; readonly uuid: string },
     signal: AbortSignal,
   ): Promise<Tape> {
-    if (library.isByHand) return Tape.#attachByHand(library, medium, signal);
-    return Tape.#prove(await library.attach(medium.barcode, signal), medium, signal);
+    const tape = library.isByHand
+      ? await Tape.#attachByHand(library, medium, signal)
+      : await Tape.#prove(await library.attach(medium.barcode, signal), medium, signal);
+    const { keeper } = library;
+    if (!keeper) return tape;
+    try {
+      const { drive, barcode } = tape;
+      tape.#health = await HealthWatch.begin(drive, { barcode, keeper }, signal);
+      return tape;
+    } catch (error) {
+      await tape.close();
+      throw error;
+    }
   }
 
   /** In whichever drive a person has put it. */
@@ -259,8 +272,14 @@ export class Tape {
   }
 
   /** Lets go of the drive; the cartridge stays loaded. May be called twice. */
-  close(): Promise<void> {
-    return this.#held.close();
+  async close(): Promise<void> {
+    const health = this.#health;
+    this.#health = undefined;
+    try {
+      await health?.end();
+    } finally {
+      await this.#held.close();
+    }
   }
 
   /** @returns whether the drive warns so much earlier */
