@@ -35,6 +35,7 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     capacityOf: notAsked,
     labelMedia: notAsked,
     eraseMedium: notAsked,
+    cleanDrive: notAsked,
     cancelJob: notAsked,
     backup: notAsked,
     dryRun: notAsked,
