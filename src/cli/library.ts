@@ -2,7 +2,9 @@
 import type { CommandModule } from 'yargs';
 import { CodedError, FAILURES } from '../base/errors.ts';
 import { formatTable, printable } from '../base/text.ts';
+import { healthOfLibrary, type LibraryHealth } from '../job/media-health.ts';
 import type { LibraryStatus, Moved } from '../storage/library.ts';
+import type { App } from '../wire.ts';
 import { command, type GlobalArgs, type OpenContext, placeArgument } from './context.ts';
 
 /** The exit status of failures of drives. */
@@ -33,7 +35,10 @@ const status = (open: OpenContext) =>
       builder: (yargs) => yargs,
       run: async ({ app, output, signal }) => {
         const found = await (await app.library()).status(signal);
-        output.result(found, () => formatStatus(found));
+        const health = await healthOf(app);
+        output.result({ ...found, health }, () =>
+          [formatStatus(found), ...formatHealth(health)].join('\n\n'),
+        );
       },
     },
     open,
@@ -195,6 +200,24 @@ function numbered(kind: 'drive' | 'port', text: string): number {
   const place = placeArgument(/^\d+$/.test(text.trim()) ? `${kind}${text.trim()}` : text);
   if (place.kind === kind) return place.number;
   throw new CodedError('USAGE', `"${text}" is no ${kind}; say for instance ${kind}1`);
+}
+
+/** The library answers also where the catalog does not. */
+async function healthOf(app: App): Promise<LibraryHealth> {
+  try {
+    return healthOfLibrary(await app.catalog('read'));
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    const sentence = error.message;
+    const warnings = error.code === 'STATE_MISSING' ? [] : [{ about: 'the catalog', sentence }];
+    return { drives: [], cleaners: [], warnings };
+  }
+}
+
+function formatHealth({ warnings, cleaners }: LibraryHealth): string[] {
+  const told = warnings.map(({ about, sentence }) => printable(`${about}: ${sentence}`));
+  const left = cleaners.map(({ barcode, left }) => `${barcode}: good for ${left} more cleanings`);
+  return [...told, ...left].length === 0 ? [] : [[...told, ...left].join('\n')];
 }
 
 function formatMoved({ barcode, from, to }: Moved): string {

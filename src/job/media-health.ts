@@ -81,21 +81,36 @@ export function healthOfCleaners(catalog: Catalog): CleanerHealth[] {
     .toSorted((a, b) => (a.barcode < b.barcode ? -1 : 1));
 }
 
+export type CareWarning = { readonly about: string; readonly sentence: string };
+
+export type LibraryHealth = {
+  readonly drives: readonly DriveHealth[];
+  readonly cleaners: readonly CleanerHealth[];
+  /** Of drives and cleaning cartridges; each says what to do. */
+  readonly warnings: readonly CareWarning[];
+};
+
+export function healthOfLibrary(catalog: Catalog): LibraryHealth {
+  return catalog.read(() => {
+    const drives = healthOfDrives(catalog);
+    const cleaners = healthOfCleaners(catalog);
+    const ofDrives = drives.flatMap(({ drive, warnings }) =>
+      warnings.map((sentence) => ({ about: `drive ${drive.serial}`, sentence })),
+    );
+    const ofCleaners = cleaners.flatMap(({ warning }) =>
+      warning === undefined ? [] : [{ about: 'cleaning', sentence: warning }],
+    );
+    return { drives, cleaners, warnings: [...ofDrives, ...ofCleaners] };
+  });
+}
+
 /** Everything that a person should act on, each with what it is about. */
-export function careWarnings(
-  catalog: Catalog,
-): { readonly about: string; readonly sentence: string }[] {
+export function careWarnings(catalog: Catalog): CareWarning[] {
   return catalog.read(() => {
     const media = new Media(catalog);
     const ofMedia = [...mediaWarnings(catalog)].flatMap(([id, warnings]) =>
       warnings.map((sentence) => ({ about: media.get(id).barcode, sentence })),
     );
-    const ofDrives = healthOfDrives(catalog).flatMap(({ drive, warnings }) =>
-      warnings.map((sentence) => ({ about: `drive ${drive.serial}`, sentence })),
-    );
-    const ofCleaners = healthOfCleaners(catalog).flatMap(({ barcode, warning }) =>
-      warning === undefined ? [] : [{ about: barcode, sentence: warning }],
-    );
-    return [...ofMedia, ...ofDrives, ...ofCleaners];
+    return [...ofMedia, ...healthOfLibrary(catalog).warnings];
   });
 }

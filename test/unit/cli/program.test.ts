@@ -30,7 +30,9 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     random: seededRandom(1),
     host: { name: 'here', system: 'test' },
     config: notAsked,
-    catalog: notAsked,
+    catalog: async () => {
+      throw new CodedError('STATE_MISSING', 'there is none');
+    },
     ownDirectories: notAsked,
     capacityOf: notAsked,
     labelMedia: notAsked,
