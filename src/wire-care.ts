@@ -1,18 +1,14 @@
-/** What the care of media takes of the application: the book of their health, the cleaning of drives. */
+/** What the care of media takes of the application: the book of their health. */
 
-import type { Clock } from './base/clock.ts';
 import { CodedError } from './base/errors.ts';
 import type { Catalog } from './catalog/catalog.ts';
-import type { Cleaned } from './storage/clean.ts';
+import type { HealthBook } from './catalog/health.ts';
 import type { HealthKeeper } from './storage/health-watch.ts';
-import type { Library } from './storage/library.ts';
 
 /** What of the application it needs. */
 export type CareSurroundings = {
-  readonly clock: Clock;
   /** The connection that this process writes with, else one for a moment. */
   writing<T>(work: (catalog: Catalog) => T): Promise<T>;
-  library(): Promise<Library>;
 };
 
 /** Keeps what is seen of cartridges and drives; a catalog that cannot be written ends no job. */
@@ -20,63 +16,78 @@ export function healthKeeper(
   app: Pick<CareSurroundings, 'writing'>,
   warn: (message: string) => void,
 ): HealthKeeper {
+  const record = async (about: string, work: (catalog: Catalog, book: HealthBook) => void) => {
+    const { HealthBook } = await import('./catalog/health.ts');
+    try {
+      await app.writing((catalog) => work(catalog, new HealthBook(catalog)));
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      warn(`the health of ${about} was not recorded: ${error.message}`);
+    }
+  };
   return {
     warn,
     keep: async ({ barcode, drive, reading }) => {
-      const [{ HealthBook }, { Media }, { Jobs }] = await Promise.all([
-        import('./catalog/health.ts'),
+      const [{ Media }, { Jobs }] = await Promise.all([
         import('./catalog/media.ts'),
         import('./catalog/jobs.ts'),
       ]);
-      try {
-        await app.writing((catalog) => {
-          const { name: path, serial, model } = drive;
-          new HealthBook(catalog).add({ path, serial, model }, reading, {
-            mediumId: new Media(catalog).find(barcode)?.id,
-            jobNumber: new Jobs(catalog).numberOf(process.pid),
-          });
-        });
-      } catch (error) {
-        if (!(error instanceof CodedError)) throw error;
-        warn(`the health of ${barcode} was not recorded: ${error.message}`);
-      }
+      await record(barcode, (catalog, book) =>
+        book.add(seen(drive), reading, {
+          mediumId: new Media(catalog).find(barcode)?.id,
+          jobNumber: new Jobs(catalog).numberOf(process.pid),
+        }),
+      );
+    },
+    keepCleaning: ({ cartridge, drive, outcome }) =>
+      record(drive.name, (_, book) => {
+        const none = { mediumId: undefined, jobNumber: undefined };
+        book.add(seen(drive), { cleanedBy: cartridge, outcome }, none);
+      }),
+    spent: async () => {
+      const { healthOfCleaners } = await import('./job/media-health.ts');
+      return app.writing((catalog) => {
+        const spent = healthOfCleaners(catalog).filter(({ left }) => left === 0);
+        return new Set(spent.map(({ barcode }) => barcode));
+      });
     },
   };
 }
 
-/** Cleans a drive and counts it. @param drive default: the only one @throws CodedError as `cleanDrive` */
-export async function cleanAndCount(
-  app: CareSurroundings,
-  drive: number | undefined,
-  signal: AbortSignal,
-): Promise<Cleaned> {
-  const [{ cleanDrive }, { HealthBook }] = await Promise.all([
-    import('./storage/clean.ts'),
-    import('./catalog/health.ts'),
-  ]);
-  const library = await app.library();
-  const spent = await spentCleaners(app);
-  const cleaned = await cleanDrive(library, { drive, spent }, { clock: app.clock, signal });
-  await app.writing((catalog) => {
-    const { name: path, serial, model } = cleaned.drive;
-    const reading = { cleanedBy: cleaned.cartridge, outcome: cleaned.outcome };
-    const none = { mediumId: undefined, jobNumber: undefined };
-    new HealthBook(catalog).add({ serial, path, model }, reading, none);
-  });
-  return cleaned;
+function seen({ serial, name: path, model }: { serial: string; name: string; model: string }) {
+  return { serial, path, model };
 }
 
-/** Barcodes of cleaning cartridges that no drive takes any more. */
-export async function spentCleaners(
+/** What goes wrong beside the work is the job's too: whoever looks at it later reads why nobody came. */
+export async function noteInJob(
   app: Pick<CareSurroundings, 'writing'>,
-): Promise<ReadonlySet<string>> {
-  const { healthOfCleaners } = await import('./job/media-health.ts');
-  return app.writing(
-    (catalog) =>
-      new Set(
-        healthOfCleaners(catalog)
-          .filter(({ left }) => left === 0)
-          .map(({ barcode }) => barcode),
-      ),
-  );
+  message: string,
+): Promise<void> {
+  const { Jobs } = await import('./catalog/jobs.ts');
+  await app.writing((catalog) => {
+    const jobs = new Jobs(catalog);
+    const jobNumber = jobs.numberOf(process.pid);
+    if (jobNumber === undefined) return;
+    jobs.log([{ jobNumber, timeMs: catalog.clock.nowMs(), level: 'warning', message }]);
+  });
+}
+
+/** Warnings that are told and noted in the job's log. That one cannot be noted is told too. */
+export function withNotes(
+  app: Pick<CareSurroundings, 'writing'>,
+  warn: (message: string) => void,
+): { warn(message: string): void; settled(): Promise<void> } {
+  let noting = Promise.resolve();
+  return {
+    warn: (message) => {
+      warn(message);
+      noting = noting
+        .then(() => noteInJob(app, message))
+        .catch((error: unknown) => {
+          if (!(error instanceof CodedError)) throw error;
+          warn(`that was not noted in the job's log: ${error.message}`);
+        });
+    },
+    settled: () => noting,
+  };
 }

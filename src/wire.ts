@@ -29,9 +29,9 @@ import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/rep
 import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
 import type { WantedMedium } from './job/wanted.ts';
 import type { Terminal } from './notify/terminal.ts';
-import type { Cleaned } from './storage/clean.ts';
+import type { Cleaned } from './storage/health-watch.ts';
 import type { Library } from './storage/library.ts';
-import { cleanAndCount, healthKeeper } from './wire-care.ts';
+import { healthKeeper, withNotes } from './wire-care.ts';
 import { expectKind, libraryDevices, virtualCapacity } from './wire-library.ts';
 import type { MountOrder } from './wire-mount.ts';
 import type { OpenOperator } from './wire-operator.ts';
@@ -270,7 +270,7 @@ export function wire(options: WireOptions): App {
       ]);
       const { operator, close } = await app.operator({ timeoutMs: wait * 1000 });
       const media = new Media(await app.catalog('read'));
-      const asker = askerOf({ operator, media, library: () => app.library() });
+      const asker = askerOf({ operator, media, clock, library: () => app.library() });
       const opened = await wireRecall(app, { ...asked, asker }).catch(async (error: unknown) => {
         await close();
         throw error;
@@ -285,7 +285,18 @@ export function wire(options: WireOptions): App {
     },
     operator: async (asked = {}) => {
       const { wireOperator } = await import('./wire-operator.ts');
-      return wireOperator({ ...app, terminal: options.terminal }, { ...asked, warn });
+      const told = withNotes({ writing }, warn);
+      const opened = await wireOperator(
+        { ...app, terminal: options.terminal },
+        { ...asked, warn: told.warn },
+      );
+      return {
+        ...opened,
+        close: async () => {
+          await opened.close();
+          await told.settled();
+        },
+      };
     },
     questions: async () => {
       await config();
@@ -358,7 +369,10 @@ export function wire(options: WireOptions): App {
       const devices = await libraryDevices(await config(), { clock, openDoor, traced });
       return new Library(devices, clock, healthKeeper({ writing }, warn));
     },
-    cleanDrive: (drive, signal) => cleanAndCount({ ...app, writing }, drive, signal),
+    cleanDrive: async (drive, signal) => {
+      const { cleanDrive } = await import('./storage/clean.ts');
+      return cleanDrive(await app.library(), drive, { clock, signal });
+    },
     doctor: async () => {
       const { checkMachine } = await import('./job/doctor.ts');
       const found = await config().catch((error: unknown) => {

@@ -6,44 +6,31 @@
  */
 import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
+import type { Drive } from '../device/drive.ts';
 import { parsePlace } from '../domain/place.ts';
+import type { Cleaned } from './health-watch.ts';
 import type { DriveStatus, Library, LibraryStatus } from './library.ts';
-
-export type Cleaned = {
-  readonly cartridge: string;
-  readonly drive: {
-    readonly number: number;
-    readonly serial: string;
-    readonly name: string;
-    readonly model: string;
-  };
-  readonly outcome: 'cleaned' | 'spent' | 'refused' | 'unknown';
-};
-
-export type CleanRequest = {
-  /** Default: the only drive. */
-  readonly drive: number | undefined;
-  /** Barcodes of cleaning cartridges that are known to be used up. */
-  readonly spent: ReadonlySet<string>;
-};
 
 const POLL_MS = 2000;
 /** A cleaning takes two to five minutes by the drives' manuals; after three times that nobody knows what happens. */
 const CLEANING_MS_MAX = 15 * 60_000;
 const SPENT = 22;
 const REFUSED = 23;
+const NONE: ReadonlySet<string> = new Set();
 
 /**
- * The cartridge that is in the drive goes back to its slot first, and stays there.
+ * The cartridge that is in the drive goes back to its slot first, and stays there. Its keeper counts the cleaning.
+ * @param wanted number of the drive; default: the only one
  * @throws CodedError USAGE without a changer; MEDIUM_OFFLINE where there is no cleaning cartridge that is not used up;
  *   DRIVE_BUSY; the changer's failures
  */
 export async function cleanDrive(
   library: Library,
-  { drive: wanted, spent }: CleanRequest,
+  wanted: number | undefined,
   { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
 ): Promise<Cleaned> {
   const status = await library.status(signal);
+  const spent = (await library.keeper?.spent()) ?? NONE;
   if (!status.changer)
     throw new CodedError(
       'USAGE',
@@ -59,38 +46,50 @@ export async function cleanDrive(
   const at = { kind: 'drive', number: drive.number } as const;
   if (drive.barcode !== null) await library.unload(at, undefined, signal);
   await library.transfer(found.from, at, signal);
+  const { number, serial, device, model } = drive;
+  const name = device ?? `drive ${number}`;
   try {
-    const outcome = await library.useDrive(
-      drive.number,
-      async (held) => {
-        const startMs = clock.monotonicMs();
-        let state = await held.state(signal);
-        while (state === 'cleaning' || state === 'becoming-ready') {
-          if (clock.monotonicMs() - startMs > CLEANING_MS_MAX) return 'unknown' as const;
-          await clock.sleepMs(POLL_MS, signal);
-          state = await held.state(signal);
-        }
-        const alerts = await held.alerts(signal);
-        if (alerts.includes(SPENT)) return 'spent' as const;
-        return alerts.includes(REFUSED) ? ('refused' as const) : ('cleaned' as const);
-      },
-      signal,
-    );
-    const { number, serial, device, model } = drive;
-    const name = device ?? `drive ${number}`;
-    return {
+    const outcome = await library.useDrive(number, (held) => work(held, clock, signal), signal);
+    const cleaned: Cleaned = {
       ...{ cartridge: found.barcode, outcome },
       drive: { number, name, serial: serial ?? name, model: model ?? '' },
     };
+    await library.keeper?.keepCleaning(cleaned);
+    return cleaned;
   } finally {
     // Also when it was stopped: it would be in the way of everything else.
     await library.unload(at, found.from, new AbortController().signal);
   }
 }
 
-/** Whether `cleanDrive` could find what it needs. */
-export function canClean(status: LibraryStatus, spent: ReadonlySet<string>): boolean {
-  return status.changer !== null && cleaningCartridge(status, spent) !== undefined;
+async function work(drive: Drive, clock: Clock, signal: AbortSignal): Promise<Cleaned['outcome']> {
+  const startMs = clock.monotonicMs();
+  for (;;) {
+    const state = await drive.state(signal);
+    if (state !== 'cleaning' && state !== 'becoming-ready') break;
+    if (clock.monotonicMs() - startMs > CLEANING_MS_MAX) return 'unknown';
+    await clock.sleepMs(POLL_MS, signal);
+  }
+  const alerts = await drive.alerts(signal);
+  if (alerts.includes(SPENT)) return 'spent';
+  return alerts.includes(REFUSED) ? 'refused' : 'cleaned';
+}
+
+/** Whether `cleanDrive` would find what it needs, and the drive with that device name, or with that cartridge. */
+export async function cleanable(
+  library: Library,
+  what: { readonly device: string | undefined; readonly barcode: string },
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  if (library.isByHand) return undefined;
+  const status = await library.status(signal);
+  const spent = (await library.keeper?.spent()) ?? NONE;
+  if (!cleaningCartridge(status, spent)) return undefined;
+  const { drives } = status;
+  const drive =
+    drives.find(({ barcode }) => barcode === what.barcode) ??
+    drives.find(({ device }) => device === what.device);
+  return drive?.number ?? (drives.length === 1 ? drives[0]?.number : undefined);
 }
 
 function cleaningCartridge(status: LibraryStatus, spent: ReadonlySet<string>) {

@@ -8,7 +8,18 @@ import { attributeCount, MAM } from '../device/attribute.ts';
 import type { Drive } from '../device/drive.ts';
 import { type Health, readHealth } from '../device/health.ts';
 import { readMemory } from '../device/memory.ts';
-import type { HealthReading } from '../domain/health.ts';
+import type { CleaningReading, HealthReading } from '../domain/health.ts';
+
+export type Cleaned = {
+  readonly cartridge: string;
+  readonly drive: {
+    readonly number: number;
+    readonly serial: string;
+    readonly name: string;
+    readonly model: string;
+  };
+  readonly outcome: CleaningReading['outcome'];
+};
 
 export type HealthReport = {
   readonly barcode: string;
@@ -24,6 +35,10 @@ export type HealthReport = {
 export interface HealthKeeper {
   /** Never rejects but for a bug. */
   keep(report: HealthReport): Promise<void>;
+  /** A cleaning cartridge was in a drive. Never rejects but for a bug. */
+  keepCleaning(cleaned: Cleaned): Promise<void>;
+  /** Barcodes of cleaning cartridges that no drive takes any more. */
+  spent(): Promise<ReadonlySet<string>>;
   /** Nothing could be read; the job goes on. */
   warn(message: string): void;
 }

@@ -5,11 +5,13 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { CodedError } from '../../src/base/errors.ts';
 import { HealthBook } from '../../src/catalog/health.ts';
+import { Jobs } from '../../src/catalog/jobs.ts';
 import { Media } from '../../src/catalog/media.ts';
 import { careWarnings, healthOfCleaners, healthOfDrives } from '../../src/job/media-health.ts';
 import { cleanDrive } from '../../src/storage/clean.ts';
+import type { HealthKeeper } from '../../src/storage/health-watch.ts';
 import type { Library } from '../../src/storage/library.ts';
-import { healthKeeper } from '../../src/wire-care.ts';
+import { healthKeeper, withNotes } from '../../src/wire-care.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { CommandLine } from '../sim/command-line.ts';
 import { libraryOf } from '../sim/library-of.ts';
@@ -60,29 +62,38 @@ test('a catalog that cannot be written for it ends no job', async () => {
   expect(warnings).toContain('the health of BKP001L8 was not recorded: somebody has it');
 });
 
-async function cleaningWorld(): Promise<{ sim: SimWorld; library: Library }> {
+const NOBODY: HealthKeeper = {
+  keep: async () => {},
+  keepCleaning: async () => {},
+  spent: async () => new Set(),
+  warn: () => {},
+};
+
+async function cleaningWorld(
+  spent: ReadonlySet<string>,
+): Promise<{ sim: SimWorld; library: Library }> {
   const sim = await SimWorld.make({
     shape: { barcodes: ['ABC001L8', 'CLN001L8'] as never, slots: 3, drives: 1 },
   });
-  return { sim, library: await libraryOf(sim) };
+  return { sim, library: await libraryOf(sim, { ...NOBODY, spent: async () => spent }) };
 }
 
 test('cleaning takes the cartridge from its slot and brings it back; a spent one is named', async () => {
-  const { sim, library } = await cleaningWorld();
+  const spent = new Set<string>();
+  const { sim, library } = await cleaningWorld(spent);
   await library.load({ kind: 'cartridge', name: 'ABC001L8' }, 0, go);
-  const order = { drive: undefined, spent: new Set<string>() };
   const tools = { clock: sim.clock, signal: go };
-  const done = await cleanDrive(library, order, tools);
+  const done = await cleanDrive(library, undefined, tools);
   expect(done).toMatchObject({ cartridge: 'CLN001L8', outcome: 'cleaned', drive: { number: 0 } });
   const { cartridges } = await library.status(go);
   expect(cartridges.map(({ barcode, place }) => `${barcode} ${place}`)).toEqual([
     'ABC001L8 slot 1',
     'CLN001L8 slot 2',
   ]);
-  for (let use = 2; use <= 50; use += 1) await cleanDrive(library, order, tools);
-  expect((await cleanDrive(library, order, tools)).outcome).toBe('spent');
-  const spent = new Set(['CLN001L8']);
-  await expect(cleanDrive(library, { ...order, spent }, tools)).rejects.toMatchObject({
+  for (let use = 2; use <= 50; use += 1) await cleanDrive(library, undefined, tools);
+  expect((await cleanDrive(library, undefined, tools)).outcome).toBe('spent');
+  spent.add('CLN001L8');
+  await expect(cleanDrive(library, undefined, tools)).rejects.toMatchObject({
     code: 'MEDIUM_OFFLINE',
     message: expect.stringMatching(/no cleaning cartridge that is not used up/),
   });
@@ -102,4 +113,23 @@ test('by the command line: counted, shown, and asked for where there is none', a
   });
   expect(await line.ok('library', 'status')).toMatch(/CLN001L1 is good for 4 more cleanings/);
   expect((await line.say('doctor')).stdout).toMatch(/CLN001L1 is good for 4 more cleanings: have/);
+});
+
+test('what goes wrong beside the work stands in the log of the job', async () => {
+  const world = await BackupWorld.make();
+  const { catalog } = world;
+  const jobs = new Jobs(catalog);
+  const facts = { uuid: 'one', verb: 'backup', host: 'here', os: 'test', parameters: {} };
+  const number = jobs.add({ ...facts, pid: process.pid });
+  const told: string[] = [];
+  const notes = withNotes({ writing: async (work) => work(catalog) }, (one) => told.push(one));
+  notes.warn('the mail did not go out');
+  await notes.settled();
+  expect(told).toEqual(['the mail did not go out']);
+  expect(jobs.logs(number, 0, 10)).toMatchObject([{ level: 'warning', message: told[0] }]);
+  const busy = () => Promise.reject(new CodedError('CATALOG_BUSY', 'somebody has it'));
+  const unwritten = withNotes({ writing: busy }, (one) => told.push(one));
+  unwritten.warn('again');
+  await unwritten.settled();
+  expect(told.at(-1)).toMatch(/not noted in the job's log: somebody has it/);
 });
