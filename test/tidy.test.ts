@@ -36,12 +36,14 @@ const FLOORS: Record<string, readonly string[]> = {
     'wire-library.ts',
     'wire-mount.ts',
     'wire-recall.ts',
+    'wire-retention.ts',
   ],
   'wire-care.ts': [...PURE, 'config.ts', 'catalog', 'storage', 'job'],
   'wire-library.ts': [...PURE, 'config.ts', 'device', 'storage'],
   'wire-mount.ts': [...PURE, 'config.ts', 'catalog', 'mount', 'job', 'wire-recall.ts'],
   'wire-operator.ts': [...PURE, 'config.ts', 'notify', 'catalog', 'storage', 'job'],
   'wire-recall.ts': [...PURE, 'config.ts', 'hash', 'catalog', 'storage', 'recall', 'job'],
+  'wire-retention.ts': [...PURE, 'config.ts', 'catalog', 'job'],
   'main.ts': ['base', 'cli'],
 };
 

@@ -40,6 +40,7 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     cleanDrive: notAsked,
     cancelJob: notAsked,
     backup: notAsked,
+    expire: notAsked,
     dryRun: notAsked,
     unfinishedSources: notAsked,
     planRestore: notAsked,
