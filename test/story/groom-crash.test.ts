@@ -60,8 +60,9 @@ class Kill {
     ) {
       check();
       step();
-      await writeFilemarks.apply(this, given);
+      const warning = await writeFilemarks.apply(this, given);
       step();
+      return warning;
     });
   }
 
