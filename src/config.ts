@@ -247,6 +247,16 @@ function policyOf(rules: Rules & { readonly pick: Policy['pick'] }): Policy {
   return { last: rules['keep-last'], within, counts, windows, pick: rules.pick };
 }
 
+/** By pool: what goes to which vault, how often, and how many sets stay there. */
+const rotationSchema = z.record(
+  z.string().min(1),
+  z.strictObject({
+    vault: z.string().min(1),
+    every: durationSchema.refine((ms) => ms >= 3_600_000, 'at least one hour'),
+    sets: z.number().int().min(1).max(1000),
+  }),
+);
+
 const configSchema = z.strictObject({
   library: z.discriminatedUnion('kind', [virtualSchema, hardwareSchema]),
   archive: archiveSchema.prefault({}),
@@ -256,6 +266,7 @@ const configSchema = z.strictObject({
   operator: operatorSchema.prefault({}),
   notify: notifySchema.prefault({}),
   retention: retentionSchema.prefault({}),
+  rotation: rotationSchema.prefault({}),
 });
 
 export type LibraryConfig = z.infer<typeof configSchema>['library'];
@@ -266,6 +277,7 @@ export type RecallConfig = Readonly<z.infer<typeof recallSchema>>;
 /** Durations in ms. */
 export type OperatorConfig = Readonly<z.infer<typeof operatorSchema>>;
 export type NotifyConfig = Readonly<z.infer<typeof notifySchema>>;
+export type RotationConfig = Readonly<z.infer<typeof rotationSchema>>;
 export type RetentionConfig = Readonly<z.infer<typeof retentionSchema>>;
 
 export type Config = {
@@ -279,6 +291,7 @@ export type Config = {
   readonly operator: OperatorConfig;
   readonly notify: NotifyConfig;
   readonly retention: RetentionConfig;
+  readonly rotation: RotationConfig;
 };
 
 export const CONFIG_FILE = 'config.toml';
@@ -320,10 +333,8 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     }
     throw invalid(path, `cannot be read (${errnoOf(cause) ?? 'error'})`, cause);
   }
-  const { library, archive, backup, stage, recall, operator, notify, retention } = parseConfig(
-    text,
-    path,
-  );
+  const { library, archive, backup, stage, recall, operator, notify, retention, rotation } =
+    parseConfig(text, path);
   return Object.freeze({
     stateDirectory: state,
     library: Object.freeze(library),
@@ -334,6 +345,7 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     operator: Object.freeze(operator),
     notify: Object.freeze(notify),
     retention: Object.freeze(retention),
+    rotation: Object.freeze(rotation),
   });
 }
 
