@@ -142,7 +142,13 @@ export class Archives {
         );
       assert(changes === 1, `archive ${archiveId} is not being written`);
       const carried = this.#catalog.prepare('UPDATE snapshots SET journaled = 1 WHERE id = ?');
-      for (const id of finished.carriedSnapshots ?? []) carried.run(id);
+      const told = this.#catalog.prepare(
+        'INSERT OR IGNORE INTO told_runs SELECT ?, job FROM snapshots WHERE id = ?',
+      );
+      for (const id of finished.carriedSnapshots ?? []) {
+        carried.run(id);
+        told.run(archiveId, id);
+      }
       if (finished.catalogCopy)
         new CatalogCopies(this.#catalog).add(archiveId, finished.catalogCopy);
       const mark = this.#catalog.prepare(

@@ -26,6 +26,12 @@ export const TOLD: Readonly<Record<string, readonly string[]>> = {
   archive_copies: [],
   damages: [],
   catalog_copies: [],
+  snapshot_tags: [],
+  expiries: [],
+  told_runs: [],
+  run_facts: [],
+  alarms: [],
+  health: [],
 };
 
 /** The lines, LF included, one character a byte. @param head of the first line, behind `shelfs-catalog` and the revision */

@@ -43,7 +43,8 @@ export function beginSnapshot(catalog: Catalog, job: number, options: FinishOpti
   const begun = catalog.prepare('SELECT 1 FROM snapshots WHERE job = ?');
   const other = catalog.prepare("SELECT 1 FROM snapshots WHERE state = 'applying'");
   const insert = catalog.prepare(
-    `INSERT INTO snapshots SELECT coalesce(max(id), 0) + 1, ?, ?, 'applying', ?, -1, '', ? FROM snapshots`,
+    `INSERT INTO snapshots(id, seconds, job, state, is_partial, cursor_dir, cursor_name, journaled)
+     SELECT coalesce(max(id), 0) + 1, ?, ?, 'applying', ?, -1, '', ? FROM snapshots`,
   );
   const tryBegin = () =>
     catalog.write(() => {

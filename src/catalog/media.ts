@@ -2,21 +2,10 @@
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
+import type { MediumKind, MediumState } from '../domain/medium.ts';
 import type { Bound, Catalog } from './catalog.ts';
 
-export const MEDIUM_STATES = [
-  'unlabelled',
-  'scratch',
-  'filling',
-  'full',
-  'suspect',
-  'retired',
-  'lost',
-  'hold',
-] as const;
-
-export type MediumState = (typeof MEDIUM_STATES)[number];
-export type MediumKind = 'tape' | 'disk' | 's3';
+export type { MediumKind, MediumState } from '../domain/medium.ts';
 
 export type NewMedium = {
   readonly barcode: string;
@@ -181,6 +170,15 @@ export class Media {
 
   setState(id: number, state: MediumState): void {
     this.#run('UPDATE media SET state = ? WHERE id = ?', state, id);
+  }
+
+  /** What it was before is kept: `takeBack` of medium-state.ts. Nothing changes where it is so already. */
+  setAside(id: number, to: 'hold' | 'lost'): void {
+    this.#run(
+      `UPDATE media SET held_from = state || coalesce(' ' || held_from, ''), state = @to
+       WHERE id = @id AND state <> @to`,
+      { id, to },
+    );
   }
 
   setPool(id: number, pool: string): void {

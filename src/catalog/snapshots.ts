@@ -17,6 +17,8 @@ const SELECT = "SELECT id, seconds, job, is_partial FROM snapshots WHERE state =
 
 export class Snapshots {
   readonly #catalog: Catalog;
+  /** The few there are. */
+  readonly #statements = new Map<string, ReturnType<typeof rowsOf>>();
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
@@ -77,10 +79,14 @@ export class Snapshots {
   }
 
   #first(sql: string, ...parameters: number[]): Snapshot | undefined {
-    const row = this.#catalog.prepare<SnapshotRow>(sql).get(...parameters);
+    const statement = this.#statements.get(sql) ?? rowsOf(this.#catalog, sql);
+    this.#statements.set(sql, statement);
+    const row = statement.get(...parameters);
     return row && toSnapshot(row);
   }
 }
+
+const rowsOf = (catalog: Catalog, sql: string) => catalog.prepare<SnapshotRow>(sql);
 
 /** The name of a snapshot: its time in UTC, without colons so that it is a path everywhere: `2026-11-20T090000Z`. */
 export function snapshotName({ seconds }: Pick<Snapshot, 'seconds'>): string {

@@ -11,6 +11,8 @@ export type Context = {
   readonly output: Output;
   readonly signal: AbortSignal;
   readonly background: Background;
+  /** What is printed may use more than ASCII. */
+  readonly isUtf8: boolean;
   /** Exit status of a command that is done but found something wrong. */
   setExit(status: number): void;
 };

@@ -3,18 +3,13 @@ import type { CommandModule } from 'yargs';
 import { formatSize } from '../base/bytes.ts';
 import { CodedError } from '../base/errors.ts';
 import { formatTable, printable } from '../base/text.ts';
-import {
-  addMedia,
-  listMedia,
-  type MediumDetails,
-  moveMedia,
-  retireMedia,
-  showMedium,
-} from '../job/media.ts';
+import { addMedia, type MediumDetails, moveMedia, retireMedia, showMedium } from '../job/media.ts';
 import { command, type GlobalArgs, type OpenContext } from './context.ts';
 import { countOf, documentTime, formatTime } from './format.ts';
-
-type Medium = MediumDetails['medium'];
+import { labels } from './media-labels.ts';
+import { list } from './media-list.ts';
+import { found, hold, location, lost, release } from './media-state.ts';
+import { BARCODES, documentMedium, formatMedia, word } from './media-words.ts';
 
 export const media = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs> => ({
   command: 'media',
@@ -25,37 +20,19 @@ export const media = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs> 
       .command(add(open))
       .command(show(open))
       .command(label(open))
+      .command(labels(open))
       .command(move(open))
+      .command(location(open))
+      .command(hold(open))
+      .command(release(open))
+      .command(lost(open))
+      .command(found(open))
       .command(retire(open))
       .command(erase(open))
-      .demandCommand(1, 'say what: list, add, show, label, move, retire or erase')
+      .demandCommand(1, 'say what: list, show, hold, ...; `shelfs media --help` lists them')
       .strict(),
   handler: () => {},
 });
-
-const BARCODES = {
-  type: 'string',
-  array: true,
-  demandOption: true,
-  describe: 'such as ABC001L9, or its first six characters',
-} as const;
-const word = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const;
-
-const list = (open: OpenContext) =>
-  command(
-    {
-      command: 'list',
-      describe: 'All media: state, fill, pool and location',
-      builder: (yargs) => yargs.option('pool', word('those of this pool')),
-      run: async ({ app, output }, args) => {
-        const found = listMedia(await app.catalog('read')).filter(
-          ({ pool }) => args.pool === undefined || pool === args.pool,
-        );
-        output.result({ media: found.map(documentMedium) }, () => formatMedia(found));
-      },
-    },
-    open,
-  );
 
 const add = (open: OpenContext) =>
   command(
@@ -232,32 +209,6 @@ function poolArgument(pool: string | undefined): string | undefined {
     'USAGE',
     `--pool "${printable(pool)}": letters, digits, dot, dash; 32 at most`,
   );
-}
-
-export function documentMedium(medium: Medium) {
-  const { label: _, id: __, poolId: ___, createdMs, ...facts } = medium;
-  return { ...facts, registered: documentTime(createdMs) };
-}
-
-function formatMedia(found: readonly Medium[]): string {
-  if (found.length === 0) return 'no media; `shelfs media add BARCODE` registers one';
-  const rows = found.map((medium) => [
-    medium.barcode,
-    medium.state,
-    medium.pool ?? '',
-    medium.generation ?? '',
-    formatSize(medium.capacityBytes),
-    formatFill(medium),
-    medium.location ?? '',
-  ]);
-  return formatTable(
-    ['MEDIUM', 'STATE', 'POOL', 'GENERATION', 'CAPACITY', 'FILLED', 'LOCATION'],
-    rows,
-  );
-}
-
-function formatFill({ writtenBytes, capacityBytes }: Medium): string {
-  return writtenBytes === 0 ? '' : `${((writtenBytes / capacityBytes) * 100).toFixed(1)} %`;
 }
 
 function formatDetails({ medium, archives, moves, catalogCopies }: MediumDetails): string {

@@ -56,6 +56,7 @@ export async function run(argv: readonly string[], around: Surroundings): Promis
           output,
           signal,
           background,
+          isUtf8: isUtf8(environment),
           setExit: (wanted) => {
             status = wanted;
           },
@@ -71,6 +72,11 @@ export async function run(argv: readonly string[], around: Surroundings): Promis
     for (const app of apps) app.close();
   }
   return status;
+}
+
+/** By the locale (locale(7)); a terminal that calls itself dumb has no signs but ASCII's. */
+function isUtf8({ LC_ALL, LC_CTYPE, LANG, TERM }: Surroundings['environment']): boolean {
+  return TERM !== 'dumb' && /utf-?8/i.test(LC_ALL || LC_CTYPE || LANG || '');
 }
 
 /** What the file system refused somewhere is a failure with a sentence; everything else that is not named is a bug. */

@@ -7,6 +7,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { CatalogCopies, type LocatedCopy } from '../catalog/catalog-copies.ts';
 import { holdsArchives } from '../catalog/label-plan.ts';
 import { Media, type Medium, type Move } from '../catalog/media.ts';
+import { setForGood } from '../catalog/medium-state.ts';
 import { type Barcode, type BarcodeFacts, barcodeSeries, parseBarcode } from '../domain/barcode.ts';
 import { type LabelTools, writeLabel } from './label.ts';
 
@@ -157,7 +158,7 @@ export function retireMedia(catalog: Catalog, names: readonly string[]): Retired
   return catalog.write(() =>
     names.map((name) => {
       const { id } = findMedium(catalog, name);
-      media.setState(id, 'retired');
+      setForGood(catalog, id, 'retired');
       return { medium: media.get(id), holdsArchives: holdsArchives(catalog, id) };
     }),
   );

@@ -9,6 +9,7 @@ import { type NotedPlace, Places } from './places.ts';
 import type { FileAttributes } from './protocol/attributes.ts';
 import type { EntryReply } from './protocol/reply.ts';
 import type { View } from './views.ts';
+import { IN_USE_SECONDS, NO_NODE } from './virtual.ts';
 
 /** What a name of a live view may have become by another process's backup: it is asked for again after this long. */
 export const LIVE_SECONDS = 1;
@@ -19,6 +20,7 @@ type Place = { readonly view: View; readonly directoryId: number; readonly name:
 
 /** An entry that is a directory in the tree's own right, of which the catalog knows no id: nothing was ever in it. */
 export type EmptyDirectories = {
+  /** For the answer to one look-up. */
   node(view: View, place: Place, row: NodeRow): number;
 };
 
@@ -39,7 +41,11 @@ export class CatalogTree {
 
   lookup(view: View, directoryId: number, name: Raw): EntryReply | undefined {
     const row = this.#nodes.entry(view.tree, directoryId, name);
-    return row && this.#toEntry({ view, directoryId, name }, row);
+    if (!row) return undefined;
+    const place = { view, directoryId, name };
+    const entry = this.#toEntry(place, row);
+    if (entry.nodeId !== NO_NODE) return entry;
+    return { ...entry, nodeId: this.#empty.node(view, place, row) };
   }
 
   list(view: View, directoryId: number): Listing {
@@ -75,6 +81,7 @@ export class CatalogTree {
     return this.#places.of(inodeId);
   }
 
+  /** As it is listed: an empty directory has no node yet. */
   #toEntry(place: Place, row: NodeRow): EntryReply {
     const { view } = place;
     const entrySeconds = view.isFixed ? FOREVER_SECONDS : LIVE_SECONDS;
@@ -86,8 +93,12 @@ export class CatalogTree {
       return { nodeId, attributes, entrySeconds, attributeSeconds: FOREVER_SECONDS };
     }
     const id = this.#nodes.child(place.directoryId, place.name);
-    const nodeId =
-      id === undefined ? this.#empty.node(view, place, row) : directoryNode(view.number, id);
+    if (id === undefined) {
+      const attributes = emptyAttributesOf(row, this.#nodes.owner(row[NODE.owner]));
+      const attributeSeconds = entrySeconds;
+      return { nodeId: NO_NODE, attributes, entrySeconds: IN_USE_SECONDS, attributeSeconds };
+    }
+    const nodeId = directoryNode(view.number, id);
     const attributes = this.#attributes(row, nodeId);
     return { nodeId, attributes, entrySeconds, attributeSeconds: entrySeconds };
   }
@@ -129,6 +140,12 @@ export function attributesOf(
     deviceMinor: minor,
   };
 }
+
+/** Of a directory of which the catalog knows no id: numbered by its inode, as files without bytes are. */
+export const emptyAttributesOf = (
+  row: NodeRow,
+  owner: readonly [uid: number, gid: number],
+): FileAttributes => ({ ...attributesOf(row, owner, undefined), links: 1 });
 
 /**
  * The data, holes excepted; at least one sector where there is any, for GNU `tar -S` takes a file without for one hole and

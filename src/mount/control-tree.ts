@@ -8,12 +8,15 @@ import type { Host } from '../catalog/directories.ts';
 import { type Snapshot, snapshotName } from '../catalog/snapshots.ts';
 import type { CatalogTree } from './catalog-tree.ts';
 import { FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
+import { numberOfName } from './inode-number.ts';
 import { type Listed, type Listing, listOf } from './listing.ts';
 import { directoryNode, ROOT_NODE, virtualNode } from './node-id.ts';
 import type { EntryReply } from './protocol/reply.ts';
 import { PERIODS, type Period, type SnapshotNames } from './snapshots-tree.ts';
 import { mediumViewNumber, snapshotViewNumber, VIEW_NUMBER, type View } from './views.ts';
 import {
+  IN_USE_SECONDS,
+  NO_NODE,
   type VirtualNode,
   type VirtualNodes,
   type VirtualOwner,
@@ -57,6 +60,9 @@ const NUMBER = {
 
 export const SNAPSHOTS_NAME = '.snapshots' as Raw;
 export const CONTROL_NAME = '.shelfs' as Raw;
+
+/** Why a name is asked for: only a look-up makes a node. */
+type Purpose = 'lookup' | 'listing';
 
 type Directory = Extract<VirtualNode, { kind: 'directory' }>;
 
@@ -111,11 +117,11 @@ export class ControlTree {
 
   #snapshots(): Directory {
     const { snapshots } = this.#tools;
-    const find = (name: Raw): EntryReply | undefined => {
+    const find = (name: Raw, purpose: Purpose): EntryReply | undefined => {
       const snapshot = snapshots.find(name);
       if (snapshot) return this.#snapshotRoot(snapshot);
       const target = snapshots.linkTarget(name);
-      if (target) return this.#link(`${SNAPSHOTS_NAME}/${name}`, target);
+      if (target) return this.#link(`${SNAPSHOTS_NAME}/${name}`, target, purpose);
       const period = PERIODS.find((candidate) => candidate === name);
       return period && this.#entry(NUMBER[period]);
     };
@@ -134,8 +140,10 @@ export class ControlTree {
     const names = () => snapshots.ofPeriod(period).map((snapshot) => snapshotName(snapshot) as Raw);
     return this.#directory(NUMBER[period], {
       names,
-      find: (name) =>
-        names().includes(name) ? this.#link(`${period}/${name}`, `../${name}` as Raw) : undefined,
+      find: (name, purpose) =>
+        names().includes(name)
+          ? this.#link(`${period}/${name}`, `../${name}` as Raw, purpose)
+          : undefined,
     });
   }
 
@@ -202,17 +210,20 @@ export class ControlTree {
 
   #directory(
     number: number,
-    { names, find = () => undefined }: { names(): Raw[]; find?(name: Raw): EntryReply | undefined },
+    {
+      names,
+      find = () => undefined,
+    }: { names(): Raw[]; find?(name: Raw, purpose: Purpose): EntryReply | undefined },
   ): Directory {
     const { facts } = this.#tools;
     return {
       kind: 'directory',
       attributes: () => virtualAttributes(virtualNode(number), 'directory', facts),
-      lookup: find,
+      lookup: (name) => find(name, 'lookup'),
       list: () => {
         const listed: Listed[] = [];
         for (const name of names()) {
-          const entry = find(name);
+          const entry = find(name, 'listing');
           if (entry) listed.push({ name, entry });
         }
         return listOf(listed);
@@ -235,19 +246,21 @@ export class ControlTree {
     return this.#hostRoot(snapshotViewNumber(snapshot.id), host);
   }
 
-  #link(key: string, target: Raw): EntryReply {
+  #link(path: string, target: Raw, purpose: Purpose): EntryReply {
     const { nodes, facts } = this.#tools;
-    const nodeId: number = nodes.of(`link:${key}:${target}`, () => ({
-      kind: 'link',
-      target,
-      attributes: () =>
-        virtualAttributes(nodeId, 'link', { owner: facts.owner, sizeBytes: target.length }),
-    }));
-    const attributes = virtualAttributes(nodeId, 'link', {
+    const key = `link:${path}:${target}`;
+    const attributes = virtualAttributes(numberOfName(key), 'link', {
       owner: facts.owner,
       sizeBytes: target.length,
     });
-    return { nodeId, attributes, entrySeconds: LIVE_SECONDS, attributeSeconds: LIVE_SECONDS };
+    const make = () => ({ kind: 'link', target, attributes: () => attributes }) as const;
+    const nodeId = purpose === 'listing' ? NO_NODE : nodes.of(key, make);
+    return {
+      nodeId,
+      attributes,
+      entrySeconds: IN_USE_SECONDS,
+      attributeSeconds: LIVE_SECONDS,
+    };
   }
 
   #entry(number: number): EntryReply {

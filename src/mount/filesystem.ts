@@ -2,13 +2,12 @@
  * Names, attributes and listings of everything in the mount: by a node's bits it finds the tree that knows it. Nothing here
  * waits, neither for media nor for anybody else.
  */
-import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
 import type { TreePlace } from '../catalog/below.ts';
 import { PLACE_OF_HOSTS } from '../catalog/directories.ts';
 import { NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
 import type { Snapshots } from '../catalog/snapshots.ts';
-import { attributesOf, CatalogTree, FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
+import { CatalogTree, emptyAttributesOf, FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
 import { type ControlFacts, ControlTree } from './control-tree.ts';
 import { type Listing, listOf } from './listing.ts';
 import type { Live } from './live.ts';
@@ -19,7 +18,7 @@ import type { EntryReply } from './protocol/reply.ts';
 import { SnapshotNames } from './snapshots-tree.ts';
 import { VersionsTree } from './versions-tree.ts';
 import { type RootView, VIEW_NUMBER, type View, viewOf } from './views.ts';
-import { type VirtualNode, VirtualNodes, virtualAttributes } from './virtual.ts';
+import { VirtualNodes, virtualAttributes } from './virtual.ts';
 
 export type FilesystemTools = {
   readonly nodes: Nodes;
@@ -227,15 +226,12 @@ export class Filesystem {
   }
 
   #emptyDirectory(key: string, row: NodeRow): number {
-    const make = (): VirtualNode => ({
+    return this.#virtual.of(key, () => ({
       kind: 'directory',
-      attributes: () => attributesOf(row, this.#tools.nodes.owner(row[NODE.owner]), nodeId),
+      attributes: () => emptyAttributesOf(row, this.#tools.nodes.owner(row[NODE.owner])),
       lookup: () => undefined,
       list: () => listOf([]),
       row,
-    });
-    const nodeId: number = this.#virtual.of(key, make);
-    assert(nodeId > 0);
-    return nodeId;
+    }));
   }
 }

@@ -3,11 +3,18 @@ import type { Raw } from '../base/raw.ts';
 import { isDirectoryRow, NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
 import { type Snapshots, snapshotName } from '../catalog/snapshots.ts';
 import { attributesOf, FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
+import { numberOfName } from './inode-number.ts';
 import { catalogListing, type Listed, type Listing, listOf } from './listing.ts';
 import { directoryNode, fileNode } from './node-id.ts';
 import type { EntryReply } from './protocol/reply.ts';
 import type { View } from './views.ts';
-import { type VirtualNodes, type VirtualOwner, virtualAttributes } from './virtual.ts';
+import {
+  IN_USE_SECONDS,
+  NO_NODE,
+  type VirtualNodes,
+  type VirtualOwner,
+  virtualAttributes,
+} from './virtual.ts';
 
 export type VersionsTools = {
   readonly nodes: Nodes;
@@ -25,7 +32,12 @@ export class VersionsTree {
 
   lookup(view: View, directoryId: number, name: Raw): EntryReply | undefined {
     const row = this.#tools.nodes.entry(view.tree, directoryId, name);
-    if (row) return this.#toEntry(view, directoryId, row);
+    if (row) {
+      const entry = this.#toEntry(view, directoryId, row);
+      return entry.nodeId === NO_NODE
+        ? { ...entry, nodeId: this.#node(view, directoryId, name) }
+        : entry;
+    }
     return this.#versionsOf(view, directoryId).find((listed) => listed.name === name)?.entry;
   }
 
@@ -41,8 +53,9 @@ export class VersionsTree {
     return { at: (index) => own[index] ?? names.at(index - own.length) };
   }
 
+  /** As it is listed: a name that has versions has no node yet. */
   #toEntry(view: View, directoryId: number, row: NodeRow): EntryReply {
-    const { nodes, virtual, owner } = this.#tools;
+    const { nodes, owner } = this.#tools;
     const name = row[NODE.name];
     const id = nodes.child(directoryId, name);
     const common = { entrySeconds: LIVE_SECONDS, attributeSeconds: LIVE_SECONDS };
@@ -55,14 +68,21 @@ export class VersionsTree {
         : virtualAttributes(nodeId, 'directory', { owner });
       return { ...common, nodeId, attributes };
     }
-    const nodeId: number = virtual.of(`versions:${directoryId}:${name}`, () => ({
+    const number = numberOfName(keyOf(directoryId, name));
+    const attributes = virtualAttributes(number, 'directory', { owner });
+    return { ...common, entrySeconds: IN_USE_SECONDS, nodeId: NO_NODE, attributes };
+  }
+
+  #node(view: View, directoryId: number, name: Raw): number {
+    const { virtual, owner } = this.#tools;
+    const key = keyOf(directoryId, name);
+    const versions = () => this.#versions(view, directoryId, name);
+    return virtual.of(key, () => ({
       kind: 'directory',
-      attributes: () => virtualAttributes(nodeId, 'directory', { owner }),
-      lookup: (version) =>
-        this.#versions(view, directoryId, name).find((listed) => listed.name === version)?.entry,
-      list: () => listOf(this.#versions(view, directoryId, name)),
+      attributes: () => virtualAttributes(numberOfName(key), 'directory', { owner }),
+      lookup: (version) => versions().find((listed) => listed.name === version)?.entry,
+      list: () => listOf(versions()),
     }));
-    return { ...common, nodeId, attributes: virtualAttributes(nodeId, 'directory', { owner }) };
   }
 
   #versionsOf(view: View, directoryId: number): Listed[] {
@@ -90,3 +110,5 @@ export class VersionsTree {
     return listed;
   }
 }
+
+const keyOf = (directoryId: number, name: Raw): string => `versions:${directoryId}:${name}`;

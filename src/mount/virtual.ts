@@ -2,7 +2,7 @@
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
 import { NODE, type NodeRow } from '../catalog/nodes.ts';
-import { highOfDirectory, lowOfDirectory } from './inode-number.ts';
+import { type InodeNumber, numberOfNode } from './inode-number.ts';
 import type { Listing } from './listing.ts';
 import { ROOT_NODE, virtualNode } from './node-id.ts';
 import type { FileAttributes } from './protocol/attributes.ts';
@@ -31,6 +31,14 @@ type Slot = { readonly node: VirtualNode; readonly key: string; references: numb
 const FIRST_COUNTED = 2 ** 10;
 
 /**
+ * For how long the kernel believes a name of a node made for a look-up: it then lets go of it as soon as nobody uses it, and
+ * asks again (Linux 4.20). However many are met by a walk, those in use are all that is remembered.
+ */
+export const IN_USE_SECONDS = 0;
+/** In a listing such a name has no node: the kernel asks when somebody wants one. */
+export const NO_NODE = 0;
+
+/**
  * Virtual nodes by number. Those made for a look-up live as long as the kernel refers to them; the same key is the same node
  * meanwhile.
  */
@@ -47,7 +55,7 @@ export class VirtualNodes {
     return number === ROOT_NODE ? ROOT_NODE : virtualNode(number);
   }
 
-  /** The node of the key, made where there is none. Its id; told to the kernel, it is to be counted by `refer`. */
+  /** The node of the key, made where there is none. Its id is for one look-up's answer, which `refer` counts. */
   of(key: string, make: () => VirtualNode): number {
     const known = this.#byKey.get(key);
     if (known !== undefined) return idOf(known, this.#slots.get(known)?.node);
@@ -78,11 +86,6 @@ export class VirtualNodes {
     this.#slots.delete(number);
     this.#byKey.delete(slot.key);
   }
-
-  /** How many the kernel refers to. */
-  get counted(): number {
-    return this.#slots.size;
-  }
 }
 
 function idOf(number: number, node: VirtualNode | undefined): number {
@@ -95,14 +98,16 @@ export type VirtualOwner = { readonly uid: number; readonly gid: number; readonl
 
 const TYPE = { directory: 0o040555, link: 0o120777, text: 0o100444 } as const;
 
+/** @param number its inode number, or the node it is made from */
 export function virtualAttributes(
-  nodeId: number,
+  number: InodeNumber | number,
   kind: VirtualNode['kind'],
   { owner, sizeBytes = 0 }: { readonly owner: VirtualOwner; readonly sizeBytes?: number },
 ): FileAttributes {
+  const { inoHigh, inoLow } = typeof number === 'number' ? numberOfNode(number) : number;
   return {
-    inoHigh: highOfDirectory(nodeId),
-    inoLow: lowOfDirectory(nodeId),
+    inoHigh,
+    inoLow,
     sizeBytes,
     blocks: kind === 'text' ? Math.ceil(sizeBytes / 512) : 0,
     mtime: owner.seconds,

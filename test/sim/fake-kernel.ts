@@ -132,6 +132,16 @@ export class FakeKernel implements FusePort {
     return found;
   }
 
+  /** Takes no answer. */
+  forget(nodeId: number, lookups: number): void {
+    const body = Buffer.alloc(8);
+    body.writeBigUInt64LE(BigInt(lookups));
+    const unique = this.#unique;
+    this.#unique += 2;
+    const request = { opcode: OPCODE.FORGET, unique, nodeId, body, pid: process.pid };
+    this.listener?.onRequests(requestBytes(request));
+  }
+
   async attributes(nodeId: number): Promise<FoundEntry> {
     const { errno, body } = await this.ask(OPCODE.GETATTR, nodeId, Buffer.alloc(16));
     assert(errno === undefined, `attributes: ${errno}`);

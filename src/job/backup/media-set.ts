@@ -266,7 +266,7 @@ export class MediaSet {
     if (error.code === 'MEDIUM_FULL') media.setState(mediumId, 'full');
     else if (error.code === 'MEDIUM_UNWRITABLE') media.setState(mediumId, 'suspect');
     else if (retry === 'other-medium' || error.code === 'MEDIUM_MISMATCH')
-      media.setState(mediumId, 'hold');
+      media.setAside(mediumId, 'hold');
     await this.#detach(barcode);
   }
 

@@ -19,7 +19,9 @@ describe('add, list, show', () => {
       ...{ barcode: ONE, kind: 'tape', pool: 'main', state: 'unlabelled', generation: 'LTO-8' },
       capacityBytes: 100e6,
     });
-    expect(await line.ok('media', 'list')).toMatch(/^VIR004L8 +unlabelled +main +LTO-8 +100 MB$/m);
+    expect(await line.ok('media', 'list')).toMatch(
+      /^VIR004L8 +unlabelled +main +LTO-8 +100 MB +\.{20}$/m,
+    );
   });
 
   test('by barcode and by series, with the capacity of their generation', async () => {

@@ -75,6 +75,7 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
         output: makeOutput({ json, quiet }, streams),
         signal: new AbortController().signal,
         background: NO_BACKGROUND,
+        isUtf8: false,
         setExit: (status) => {
           done.exit = status;
         },

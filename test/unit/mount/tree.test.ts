@@ -1,6 +1,7 @@
 /** The tree as the kernel is told of it: names, attributes, views, without any medium. */
+import { strict as assert } from 'node:assert';
 import { execFileSync } from 'node:child_process';
-import { lstatSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { seededRandom } from '../../../src/base/random.ts';
@@ -25,8 +26,10 @@ async function* walk(
   const id = nodeId ?? (await kernel.walk(path)).nodeId;
   for (const entry of await kernel.list(id)) {
     yield { path: `${path}/${entry.name}`, entry };
-    if ((entry.mode & 0o170000) === 0o040000)
-      yield* walk(kernel, `${path}/${entry.name}`, entry.nodeId);
+    if ((entry.mode & 0o170000) !== 0o040000) continue;
+    // As a kernel does with what a listing gave it no node for.
+    const found = entry.nodeId === 0 ? await kernel.lookup(id, entry.name) : entry;
+    yield* walk(kernel, `${path}/${entry.name}`, found?.nodeId);
   }
 }
 
@@ -137,6 +140,34 @@ test('old snapshots, deleted files and versions are found by name', async () => 
   expect(deleted).toContain(`${root}/documents/deep/same 2`);
   expect(deleted).not.toContain(`${root}/documents/a.txt`);
   expect(deleted).not.toContain(`${root}/moved`);
+});
+
+test('of names without an id of the catalog only those in use are remembered, and numbers stay', async () => {
+  const world = await BackupWorld.make();
+  writeFileSync(join(world.source, 'file'), 'first');
+  mkdirSync(join(world.source, 'empty'));
+  await world.backup();
+  const kernel = await mountInMemory(world);
+  for (const [folder, name] of [
+    [`/.shelfs/versions${world.source}`, 'file'],
+    [world.source, 'empty'],
+    ['/.snapshots', 'latest'],
+  ] as const) {
+    const parent = (await kernel.walk(folder)).nodeId;
+    const listed = (await kernel.list(parent)).find((entry) => entry.name === name);
+    expect(listed).toMatchObject({ nodeId: 0, entrySeconds: 0 });
+    const first = await kernel.lookup(parent, name);
+    const again = await kernel.lookup(parent, name);
+    assert(first && again);
+    // Node 0 would be remembered as a name that is not there.
+    expect(first).toMatchObject({ nodeId: again.nodeId, ino: listed?.ino, entrySeconds: 0 });
+    expect(first.nodeId).toBeGreaterThan(0);
+    kernel.forget(first.nodeId, 1);
+    expect(await kernel.attributes(first.nodeId)).toMatchObject({ ino: first.ino });
+    kernel.forget(first.nodeId, 1);
+    await expect(kernel.attributes(first.nodeId)).rejects.toThrow('ENOENT');
+    expect(await kernel.lookup(parent, name)).toMatchObject({ ino: first.ino });
+  }
 });
 
 test('a medium shows what lies on it; hosts, tree and texts are there; the root hides them', async () => {
