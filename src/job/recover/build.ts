@@ -10,6 +10,8 @@ import { lostContents, touchClock } from '../../catalog/rebuild-facts.ts';
 import { Shelf, type ShelfArchive, type ShelfMedium } from '../../catalog/rebuild-shelf.ts';
 import type { Host } from '../../base/machine.ts';
 import { GENERATIONS, isDriveGeneration, parseGeneration } from '../../domain/generation.ts';
+import type { HeldDrive } from '../../storage/library.ts';
+import { findHoles } from './holes.ts';
 import type { FoundFile, FoundMedium, Spool } from './spool.ts';
 import { tellJournal } from './tell.ts';
 
@@ -20,6 +22,8 @@ export type BuildTools = {
   readonly spool: Spool;
   readonly jobUuid: string;
   readonly parameters: unknown;
+  /** Brings a cartridge that was read before into a drive. */
+  readonly hold: (barcode: string) => Promise<HeldDrive>;
   warn(message: string): void;
   onEntries(entries: number): void;
 };
@@ -96,6 +100,8 @@ class Builder {
       this.#warn(
         `${refused} places of contents are told by journals, but not by those of the archives they name: they do not count`,
       );
+    const warn = (message: string) => this.#warn(message);
+    await findHoles(this.#catalog, { hold: this.#tools.hold, warn }, signal);
     sumDeadBytes(this.#catalog);
     touchClock(this.#catalog, newestOf(media));
     return this.#end(job, missing);

@@ -97,7 +97,7 @@ async function run(
     state.catalog,
     { media, hasBase: base !== undefined },
     {
-      ...{ clock: tools.clock, host: tools.host, pid: tools.pid, spool, warn },
+      ...{ clock: tools.clock, host: tools.host, pid: tools.pid, spool, hold, warn },
       jobUuid: tools.random.uuid(),
       parameters: { from: request.from, media: request.media },
       onEntries: (entries) => listen({ event: 'entries', entries }),
