@@ -78,6 +78,8 @@ export async function writeLabel(
       nextFile: done.end.file,
       nextBlock: done.end.block,
       writeGeneration: 1,
+      labelBytes: done.labelBytes,
+      labelBlake3: done.labelBlake3,
       label: { ...label, ...(done.serialNumber && { serialNumber: done.serialNumber }) },
     });
   });

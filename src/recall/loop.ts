@@ -191,7 +191,7 @@ export class Loop {
     }
     const isLoaded = board.loaded === medium.id;
     ahead.refresh(medium.id);
-    const tape = await Tape.attach(await library(), { barcode, uuid }, signal);
+    const tape = await Tape.attach(await library(), { barcode, uuid, purpose: 'read' }, signal);
     const refresh = () => this.#refresh(signal);
     const isOver = (mediumId: number) => this.#isOver(mediumId);
     const used = { board, ahead, clock, refresh, isOver };

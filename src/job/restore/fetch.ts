@@ -18,6 +18,7 @@ import { ContentHasher } from '../../hash/content-hasher.ts';
 import type { TargetTree } from '../../source/target.ts';
 import type { TargetFile } from '../../source/target-file.ts';
 import { attachAsking, barcodesInDrives } from '../../storage/attach.ts';
+import type { MeantMedium } from '../../storage/identity.ts';
 import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { decideFailure } from '../../storage/operator-failure.ts';
@@ -125,7 +126,7 @@ export class Fetcher {
     const medium = media.find(barcode);
     if (medium?.uuid === undefined || this.#offline.has(barcode)) return;
     try {
-      const known = { ...medium, uuid: medium.uuid };
+      const known = { ...medium, uuid: medium.uuid, purpose: 'read' } as const;
       const tape = await this.#patiently(() => this.#attach(share, known, signal), signal);
       try {
         onMedium(barcode);
@@ -140,7 +141,7 @@ export class Fetcher {
 
   #attach(
     { contents }: MediumShare,
-    medium: Medium & { readonly uuid: string },
+    medium: Medium & MeantMedium,
     signal: AbortSignal,
   ): Promise<Tape> {
     const { library, operator, clock, onWait } = this.#tools;
