@@ -169,6 +169,11 @@ const notifySchema = z.strictObject({
   command: z.array(z.strictObject({ argv: z.tuple([z.string().min(1)], z.string()) })).default([]),
 });
 
+const catalogSchema = z.strictObject({
+  /** Where a copy of the catalog goes after each job; relative to the state directory. */
+  export: z.string().min(1).optional(),
+});
+
 const configSchema = z.strictObject({
   library: z.discriminatedUnion('kind', [virtualSchema, hardwareSchema]),
   archive: archiveSchema.prefault({}),
@@ -177,6 +182,7 @@ const configSchema = z.strictObject({
   recall: recallSchema.prefault({}),
   operator: operatorSchema.prefault({}),
   notify: notifySchema.prefault({}),
+  catalog: catalogSchema.prefault({}),
 });
 
 export type LibraryConfig = z.infer<typeof configSchema>['library'];
@@ -186,6 +192,7 @@ export type StageConfig = Readonly<z.infer<typeof stageSchema>>;
 export type RecallConfig = Readonly<z.infer<typeof recallSchema>>;
 /** Durations in ms. */
 export type OperatorConfig = Readonly<z.infer<typeof operatorSchema>>;
+export type CatalogConfig = Readonly<z.infer<typeof catalogSchema>>;
 export type NotifyConfig = Readonly<z.infer<typeof notifySchema>>;
 
 export type Config = {
@@ -198,6 +205,7 @@ export type Config = {
   readonly recall: RecallConfig;
   readonly operator: OperatorConfig;
   readonly notify: NotifyConfig;
+  readonly catalog: CatalogConfig;
 };
 
 export const CONFIG_FILE = 'config.toml';
@@ -239,7 +247,10 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     }
     throw invalid(path, `cannot be read (${errnoOf(cause) ?? 'error'})`, cause);
   }
-  const { library, archive, backup, stage, recall, operator, notify } = parseConfig(text, path);
+  const { library, archive, backup, stage, recall, operator, notify, catalog } = parseConfig(
+    text,
+    path,
+  );
   return Object.freeze({
     stateDirectory: state,
     library: Object.freeze(library),
@@ -249,6 +260,7 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     recall: Object.freeze(recall),
     operator: Object.freeze(operator),
     notify: Object.freeze(notify),
+    catalog: Object.freeze(catalog),
   });
 }
 

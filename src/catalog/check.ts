@@ -177,7 +177,11 @@ export function* checkCatalog(
   onCheck('references');
   const references = catalog.prepare('PRAGMA foreign_key_check').all().length;
   if (references > 0)
-    yield { check: 'references', count: references, sentence: 'rows that name others there are not' };
+    yield {
+      check: 'references',
+      count: references,
+      sentence: 'rows that name others there are not',
+    };
   for (const [check, sentence, sql] of CHECKS) {
     onCheck(check);
     const count = catalog.prepare<[number]>(sql).get()?.[0] ?? 0;

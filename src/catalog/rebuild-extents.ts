@@ -79,7 +79,9 @@ export class RebuiltExtents {
     this.#catalog = catalog;
     this.#keys = catalog.part(ContentKeys);
     catalog
-      .prepare('CREATE TEMP TABLE rebuilt_parts(archive, position, PRIMARY KEY(archive, position)) WITHOUT ROWID')
+      .prepare(
+        'CREATE TEMP TABLE rebuilt_parts(archive, position, PRIMARY KEY(archive, position)) WITHOUT ROWID',
+      )
       .run();
     catalog
       .prepare(
@@ -88,7 +90,9 @@ export class RebuiltExtents {
       )
       .run();
     this.#insertContent = catalog.prepare('INSERT INTO contents VALUES(?, ?, ?, NULL, NULL)');
-    this.#insertExtent = catalog.prepare('INSERT OR IGNORE INTO extents VALUES(?, ?, ?, ?, ?, ?, ?)');
+    this.#insertExtent = catalog.prepare(
+      'INSERT OR IGNORE INTO extents VALUES(?, ?, ?, ?, ?, ?, ?)',
+    );
     this.#hasExtent = catalog.prepare(
       'SELECT 1 FROM extents WHERE content = ? AND content_offset = ? AND archive = ?',
     );

@@ -3,7 +3,10 @@ import type { Catalog } from './catalog.ts';
 import { BAD_MEDIUM_STATES } from './contents.ts';
 
 /** Contents that some entry has and of which a part lies on no medium that can be read. */
-export function lostContents(catalog: Catalog): { readonly contents: number; readonly bytes: number } {
+export function lostContents(catalog: Catalog): {
+  readonly contents: number;
+  readonly bytes: number;
+} {
   const [contents = 0, bytes = 0] =
     catalog
       .prepare<[number, number | null]>(

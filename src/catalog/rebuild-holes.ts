@@ -29,10 +29,14 @@ export class RebuiltHoles {
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
     catalog
-      .prepare('CREATE TEMP TABLE sparse_runs(content, offset, length, PRIMARY KEY(content, offset)) WITHOUT ROWID')
+      .prepare(
+        'CREATE TEMP TABLE sparse_runs(content, offset, length, PRIMARY KEY(content, offset)) WITHOUT ROWID',
+      )
       .run();
     catalog
-      .prepare('CREATE TEMP TABLE sparse_read(content, offset, PRIMARY KEY(content, offset)) WITHOUT ROWID')
+      .prepare(
+        'CREATE TEMP TABLE sparse_read(content, offset, PRIMARY KEY(content, offset)) WITHOUT ROWID',
+      )
       .run();
     catalog
       .prepare(
@@ -58,8 +62,16 @@ export class RebuiltHoles {
     for (let after = 0; ; ) {
       const rows = this.#page.all(after);
       for (const row of rows) {
-        const [rowid, barcode, startBlock, position, storedBytes, contentId, contentOffset, lengthBytes] =
-          row;
+        const [
+          rowid,
+          barcode,
+          startBlock,
+          position,
+          storedBytes,
+          contentId,
+          contentOffset,
+          lengthBytes,
+        ] = row;
         after = rowid;
         yield {
           ...{ barcode, startBlock, position, storedBytes, contentId, contentOffset, lengthBytes },

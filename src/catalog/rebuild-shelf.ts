@@ -136,9 +136,8 @@ export class Shelf {
   complete(tornUuid: string, archiveId: number, wholeBytes: number): number | undefined {
     return this.#catalog.write(() => {
       const [torn] =
-        this.#catalog
-          .prepare<[number]>('SELECT id FROM archives WHERE uuid = ?')
-          .get(tornUuid) ?? [];
+        this.#catalog.prepare<[number]>('SELECT id FROM archives WHERE uuid = ?').get(tornUuid) ??
+        [];
       if (torn === undefined || torn === archiveId) return undefined;
       this.#run(
         `UPDATE archives SET state = 'good', length_bytes = ?, completed_by = ?, committed_ms = created_ms
@@ -147,7 +146,10 @@ export class Shelf {
         archiveId,
         torn,
       );
-      this.#run("UPDATE archive_copies SET state = 'good' WHERE archive = ? AND state <> 'lost'", torn);
+      this.#run(
+        "UPDATE archive_copies SET state = 'good' WHERE archive = ? AND state <> 'lost'",
+        torn,
+      );
       return torn;
     });
   }
@@ -156,7 +158,9 @@ export class Shelf {
   loseOthers(mediumId: number, archiveIds: ReadonlySet<number>): number {
     return this.#catalog.write(() => {
       const rows = this.#catalog
-        .prepare<[number]>("SELECT archive FROM archive_copies WHERE medium = ? AND state <> 'lost'")
+        .prepare<[number]>(
+          "SELECT archive FROM archive_copies WHERE medium = ? AND state <> 'lost'",
+        )
         .all(mediumId)
         .flat();
       const lost = rows.filter((archive) => !archiveIds.has(archive));
@@ -256,8 +260,8 @@ export class Shelf {
         id,
       );
     if (changes === 0) return;
+    // How large it is unpacked nobody says; taken for smaller, the next copy is due sooner.
     for (const { position, lengthBytes, takenMs } of found.copies)
-      // How large it is unpacked nobody says; taken for smaller, the next copy is due sooner.
       this.#run(
         'INSERT OR REPLACE INTO catalog_copies VALUES(?, ?, ?, ?, ?)',
         id,

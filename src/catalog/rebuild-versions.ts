@@ -119,7 +119,9 @@ class Builder {
     told: readonly Told[],
   ): Span[] {
     const spans: Span[] = [];
-    const edges = new Set(known.flatMap(([since, until]) => (until === null ? [since] : [since, until])));
+    const edges = new Set(
+      known.flatMap(([since, until]) => (until === null ? [since] : [since, until])),
+    );
     const at = new Map(told.map((one) => [one.snapshot, one]));
     for (const { snapshot } of told) {
       edges.add(snapshot);

@@ -53,9 +53,7 @@ export class Rebuild {
     this.#catalog = catalog;
     this.#directories = new Directories(catalog);
     this.#inodes = new Inodes(catalog);
-    catalog
-      .prepare('CREATE TEMP TABLE told(dir, name, run, sequence, kind, inode)')
-      .run();
+    catalog.prepare('CREATE TEMP TABLE told(dir, name, run, sequence, kind, inode)').run();
     catalog
       .prepare(
         'CREATE TEMP TABLE groups(run, number, inode, PRIMARY KEY(run, number)) WITHOUT ROWID',

@@ -78,9 +78,13 @@ const CHANGES: readonly ((scene: Scene) => void)[] = [
   (scene) => onFile(scene, (path) => writeFileSync(path, someBytes(scene.random))),
   (scene) => onFile(scene, (path) => rmSync(path)),
   (scene) =>
-    onFile(scene, (path) => renameSync(path, join(someDirectory(scene.root, scene.random), scene.name))),
+    onFile(scene, (path) =>
+      renameSync(path, join(someDirectory(scene.root, scene.random), scene.name)),
+    ),
   (scene) =>
-    onFile(scene, (path) => linkSync(path, join(someDirectory(scene.root, scene.random), scene.name))),
+    onFile(scene, (path) =>
+      linkSync(path, join(someDirectory(scene.root, scene.random), scene.name)),
+    ),
   (scene) =>
     onFile(scene, (path) =>
       writeFileSync(join(someDirectory(scene.root, scene.random), scene.name), readFileSync(path)),
@@ -101,7 +105,10 @@ const CHANGES: readonly ((scene: Scene) => void)[] = [
   },
   // Larger than what is left of many a cartridge, and than a part.
   ({ root, random, name }) =>
-    writeFileSync(join(root, `${name} large`), randomBytes(random, 500_000 + random.below(2_500_000))),
+    writeFileSync(
+      join(root, `${name} large`),
+      randomBytes(random, 500_000 + random.below(2_500_000)),
+    ),
 ];
 
 function onFile({ root, random }: Scene, change: (path: string) => void): void {

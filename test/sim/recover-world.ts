@@ -90,7 +90,9 @@ export function restorable(catalog: Catalog): string[] {
   const firstOf = new Map<string, string>();
   const rows = catalog.prepare(ENTRIES).all();
   const snapshots = catalog
-    .prepare("SELECT seconds, is_partial FROM snapshots WHERE state = 'finished' AND expired_by IS NULL")
+    .prepare(
+      "SELECT seconds, is_partial FROM snapshots WHERE state = 'finished' AND expired_by IS NULL",
+    )
     .all();
   const placed = rows
     .map((row: Row): readonly [path: string, Row] => [
@@ -107,7 +109,9 @@ export function restorable(catalog: Catalog): string[] {
     const first = firstOf.get(key) ?? path;
     firstOf.set(key, first);
     const bytes = content === null ? '-' : good.has(Number(content)) ? 'there' : 'lost';
-    lines.push([seconds, JSON.stringify(path), ...facts, first === path ? '-' : first, bytes].join(' '));
+    lines.push(
+      [seconds, JSON.stringify(path), ...facts, first === path ? '-' : first, bytes].join(' '),
+    );
   }
   return [...snapshots.map((row) => `snapshot ${row.join(' ')}`), ...lines];
 }

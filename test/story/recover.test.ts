@@ -40,7 +40,9 @@ async function expectFromOne(world: BackupWorld, barcode: string, expected: read
   expect(report.missing).not.toContain(barcode);
   const last = lastToldOn(world.catalog, barcode);
   const known = (lines: readonly string[]) =>
-    lines.filter((line) => secondsOf(line) <= last).map((line) => line.replace(/ (there|lost)$/, ''));
+    lines
+      .filter((line) => secondsOf(line) <= last)
+      .map((line) => line.replace(/ (there|lost)$/, ''));
   expectSameLines(known(restorable(catalog)), known(expected));
   const here = hashesOn(world.catalog, barcode);
   const lost = restorable(catalog).filter(

@@ -39,7 +39,11 @@ export class Blocks {
     const end = offset + lengthBytes;
     const last = Math.ceil(end / blockBytes);
     for (let block = Math.floor(offset / blockBytes); block < last; block += chunkBlocks) {
-      const bytes = await this.read(startBlock + block, Math.min(chunkBlocks, last - block), signal);
+      const bytes = await this.read(
+        startBlock + block,
+        Math.min(chunkBlocks, last - block),
+        signal,
+      );
       const at = block * blockBytes;
       yield bytes.subarray(Math.max(0, offset - at), Math.min(bytes.length, end - at));
     }

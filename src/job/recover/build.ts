@@ -1,6 +1,7 @@
 /** From what was found on the cartridges to a catalog: the newest copy, where there is one, and all journals since. */
 import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
+import type { Host } from '../../base/machine.ts';
 import { printable } from '../../base/text.ts';
 import { sumDeadBytes } from '../../catalog/capacity.ts';
 import { Catalog } from '../../catalog/catalog.ts';
@@ -8,7 +9,6 @@ import { Jobs, type LogLine } from '../../catalog/jobs.ts';
 import { Rebuild } from '../../catalog/rebuild.ts';
 import { lostContents, touchClock } from '../../catalog/rebuild-facts.ts';
 import { Shelf, type ShelfArchive, type ShelfMedium } from '../../catalog/rebuild-shelf.ts';
-import type { Host } from '../../base/machine.ts';
 import { GENERATIONS, isDriveGeneration, parseGeneration } from '../../domain/generation.ts';
 import type { HeldDrive } from '../../storage/library.ts';
 import { findHoles } from './holes.ts';

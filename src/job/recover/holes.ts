@@ -23,7 +23,9 @@ export async function findHoles(
   signal: AbortSignal,
 ): Promise<void> {
   const holes = new RebuiltHoles(catalog);
-  let held: { readonly barcode: string; readonly drive: HeldDrive; readonly blocks: Blocks } | undefined;
+  let held:
+    | { readonly barcode: string; readonly drive: HeldDrive; readonly blocks: Blocks }
+    | undefined;
   let failed: string | undefined;
   try {
     for (const extent of holes.wanted()) {
@@ -39,7 +41,9 @@ export async function findHoles(
       } catch (error) {
         if (!isOfMedium(error)) throw error;
         // Without its map a file is as whole as with it; only how much of it is holes is not shown.
-        tools.warn(`where a sparse file on ${barcode} has its holes cannot be read: ${error.message}`);
+        tools.warn(
+          `where a sparse file on ${barcode} has its holes cannot be read: ${error.message}`,
+        );
         if (held === undefined) failed = barcode;
       }
     }

@@ -14,7 +14,13 @@ import { readBeginning } from '../../storage/tape.ts';
 import { proven } from '../../storage/tape-position.ts';
 import { readCartridgeMemory } from '../../storage/write-generation.ts';
 import { Blocks } from './blocks.ts';
-import { type FoundDigest, type FoundFile, type FoundMedium, journalFacts, type Spool } from './spool.ts';
+import {
+  type FoundDigest,
+  type FoundFile,
+  type FoundMedium,
+  journalFacts,
+  type Spool,
+} from './spool.ts';
 
 type Drive = HeldDrive['drive'];
 

@@ -117,8 +117,7 @@ function toldEntry(entry: JournalEntry, host: string): ToldEntry | undefined {
   const isOfBytes = attributes.type === 'file' && attributes.sizeBytes > 0;
   const isWhole = !isOfBytes || hash !== undefined;
   const copies = entry.copies.map((places) => places.map(toldPlace));
-  const kind =
-    change === 'gone' ? 'gone' : change === 'planned' || !isWhole ? 'planned' : 'stored';
+  const kind = change === 'gone' ? 'gone' : change === 'planned' || !isWhole ? 'planned' : 'stored';
   const whole =
     kind === 'stored' ? copies.filter((copy) => isGapless(copy, attributes.sizeBytes)) : copies;
   return { kind, host, path, attributes, inode, group, hash, copies: whole };
@@ -143,7 +142,11 @@ function isGapless(places: readonly ToldPlace[], sizeBytes: number): boolean {
 /** Undefined for what names no host: it would name a directory. */
 function hostName(raw: Raw): string | undefined {
   const isName =
-    raw.length > 0 && raw.length <= HOST_BYTES_MAX && !/[/\0]/.test(raw) && raw !== '.' && raw !== '..';
+    raw.length > 0 &&
+    raw.length <= HOST_BYTES_MAX &&
+    !/[/\0]/.test(raw) &&
+    raw !== '.' &&
+    raw !== '..';
   if (!isName) return undefined;
   const text = rawBytes(raw).toString('utf8');
   return printable(text) === text ? text : undefined;
