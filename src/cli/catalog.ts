@@ -3,7 +3,7 @@ import type { CommandModule } from 'yargs';
 import { formatSize } from '../base/bytes.ts';
 import { FAILURES } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
-import { checkCatalog } from '../catalog/check.ts';
+import { checkAll } from '../job/catalog-check.ts';
 import { command, type GlobalArgs, type OpenContext } from './context.ts';
 
 export const catalog = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs> => ({
@@ -26,9 +26,9 @@ const check = (open: OpenContext) =>
         'Look at all of it: the file, references, versions, contents and their places, sums',
       builder: (yargs) => yargs,
       run: async ({ app, output, setExit }) => {
-        const found = [
-          ...checkCatalog(await app.catalog('read'), (name) => output.status(`checking ${name}`)),
-        ];
+        const found = checkAll(await app.catalog('read'), (name) =>
+          output.status(`checking ${name}`),
+        );
         output.status('');
         output.result({ findings: found }, () =>
           found.length === 0
