@@ -5,6 +5,7 @@ import { FAILURES } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import { checkAll } from '../job/catalog-check.ts';
 import { command, type GlobalArgs, type OpenContext } from './context.ts';
+import { Progress } from './progress.ts';
 
 export const catalog = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs> => ({
   command: 'catalog',
@@ -26,10 +27,11 @@ const check = (open: OpenContext) =>
         'Look at all of it: the file, references, versions, contents and their places, sums',
       builder: (yargs) => yargs,
       run: async ({ app, output, setExit }) => {
-        const found = checkAll(await app.catalog('read'), (name) =>
-          output.status(`checking ${name}`),
+        const progress = new Progress(output, app.clock);
+        const found = checkAll(await app.catalog('read'), (check) =>
+          progress.show({ event: 'check', check }, () => `looking at ${check}`),
         );
-        output.status('');
+        progress.clear();
         output.result({ findings: found }, () =>
           found.length === 0
             ? 'the catalog is whole'

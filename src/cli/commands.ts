@@ -168,7 +168,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
   recover: {
-    usage: 'recover <from..>',
+    usage: 'recover <places..>',
     describe: 'Make the catalog anew from cartridges, when it is lost',
     load: async () => {
       const { recover } = await import('./recover.ts');

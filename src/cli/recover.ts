@@ -10,11 +10,11 @@ import { Progress } from './progress.ts';
 export const recover = (open: OpenContext) =>
   command(
     {
-      command: 'recover <from..>',
+      command: 'recover <places..>',
       describe: 'Make the catalog anew from cartridges, when it is lost',
       builder: (yargs) =>
         yargs
-          .positional('from', {
+          .positional('places', {
             type: 'string',
             array: true,
             demandOption: true,
@@ -36,7 +36,7 @@ export const recover = (open: OpenContext) =>
         };
         const media = (args.medium ?? []).map((barcode) => barcode.trim().toUpperCase());
         try {
-          const report = await app.recover({ from: args.from, media }, listen, signal);
+          const report = await app.recover({ from: args.places, media }, listen, signal);
           progress.end(formatReport(report));
           if (report.leftOut.length > 0) setExit(FAILURES.SOURCE_UNREADABLE.exit);
         } catch (error) {
