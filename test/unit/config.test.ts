@@ -198,6 +198,7 @@ describe('loadConfig', () => {
       operator: { timeout: 43_200_000, attempts: 5, look: 5000 },
       notify: { terminal: true, desktop: false, webhook: [], command: [] },
       catalog: {},
+      retention: { general: undefined, sources: {}, pools: {} },
     });
     for (const part of [config, ...Object.values(config)]) expect(Object.isFrozen(part)).toBe(true);
     expect((await loadConfig(state, join(state, 'other.toml'))).library).toMatchObject({
