@@ -32,7 +32,9 @@ import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/rep
 import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
 import type { WantedMedium } from './job/wanted.ts';
 import type { Terminal } from './notify/terminal.ts';
+import type { Cleaned } from './storage/health-watch.ts';
 import type { Library } from './storage/library.ts';
+import { healthKeeper, withNotes } from './wire-care.ts';
 import { expectKind, libraryDevices, virtualCapacity } from './wire-library.ts';
 import type { MountOrder } from './wire-mount.ts';
 import type { OpenOperator } from './wire-operator.ts';
@@ -154,6 +156,8 @@ export interface App {
   ): Promise<RecoverReport>;
   /** A copy of the catalog as a file. @param path default: as configured */
   exportCatalog(path: string | undefined): Promise<ExportedCatalog>;
+  /** Cleans a drive with a cleaning cartridge of the library, and counts it. @param drive default: the only one */
+  cleanDrive(drive: number | undefined, signal: AbortSignal): Promise<Cleaned>;
   doctor(): Promise<Finding[]>;
 }
 
@@ -169,6 +173,20 @@ export function wire(options: WireOptions): App {
   };
   const config = () => loadConfig(options.stateDirectory, options.configPath);
   const catalogs = new Map<CatalogMode, Catalog>();
+  const warn = options.warn ?? (() => {});
+  const writing = async <T>(work: (catalog: Catalog) => T): Promise<T> => {
+    await config();
+    const known = catalogs.get('write');
+    if (known) return work(known);
+    const { Catalog } = await import('./catalog/catalog.ts');
+    const path = join(options.stateDirectory, CATALOG_FILE);
+    const opened = Catalog.open(path, { mode: 'write', clock });
+    try {
+      return work(opened);
+    } finally {
+      opened.close();
+    }
+  };
   const app: App = {
     stateDirectory: options.stateDirectory,
     program: options.program,
@@ -275,7 +293,7 @@ export function wire(options: WireOptions): App {
       ]);
       const { operator, close } = await app.operator({ timeoutMs: wait * 1000 });
       const media = new Media(await app.catalog('read'));
-      const asker = askerOf({ operator, media, library: () => app.library() });
+      const asker = askerOf({ operator, media, clock, library: () => app.library() });
       const opened = await wireRecall(app, { ...asked, asker }).catch(async (error: unknown) => {
         await close();
         throw error;
@@ -290,8 +308,18 @@ export function wire(options: WireOptions): App {
     },
     operator: async (asked = {}) => {
       const { wireOperator } = await import('./wire-operator.ts');
-      const warn = options.warn ?? (() => {});
-      return wireOperator({ ...app, terminal: options.terminal }, { ...asked, warn });
+      const told = withNotes({ writing }, warn);
+      const opened = await wireOperator(
+        { ...app, terminal: options.terminal },
+        { ...asked, warn: told.warn },
+      );
+      return {
+        ...opened,
+        close: async () => {
+          await opened.close();
+          await told.settled();
+        },
+      };
     },
     questions: async () => {
       await config();
@@ -361,11 +389,20 @@ export function wire(options: WireOptions): App {
     },
     library: async () => {
       const { Library } = await import('./storage/library.ts');
-      return new Library(await libraryDevices(await config(), { clock, openDoor, traced }), clock);
+      const devices = await libraryDevices(await config(), { clock, openDoor, traced });
+      return new Library(devices, clock, healthKeeper({ writing }, warn));
+    },
+    cleanDrive: async (drive, signal) => {
+      const { cleanDrive } = await import('./storage/clean.ts');
+      return cleanDrive(await app.library(), drive, { clock, signal });
     },
     recover: async (order, listen, signal) => {
       const { wireRecover } = await import('./wire-recover.ts');
-      const libraryOf = (configPath: string) => wire({ ...options, configPath }).library();
+      const { Library } = await import('./storage/library.ts');
+      const libraryOf = async (path: string) => {
+        const found = await loadConfig(options.stateDirectory, path);
+        return new Library(await libraryDevices(found, { clock, openDoor, traced }), clock);
+      };
       const lock = (path: string) => lockFile(openDoor(), path);
       return wireRecover({ ...app, libraryOf, lock }, order, listen, signal);
     },
