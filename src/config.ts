@@ -171,6 +171,10 @@ const notifySchema = z.strictObject({
   command: z.array(z.strictObject({ argv: z.tuple([z.string().min(1)], z.string()) })).default([]),
 });
 
+const catalogSchema = z.strictObject({
+  /** Where a copy of the catalog goes after each job; relative to the state directory. */
+  export: z.string().min(1).optional(),
+});
 const spanSchema = z.string().transform((value, context) => {
   const span = parseSpan(value);
   if (span) return span;
@@ -265,6 +269,7 @@ const configSchema = z.strictObject({
   recall: recallSchema.prefault({}),
   operator: operatorSchema.prefault({}),
   notify: notifySchema.prefault({}),
+  catalog: catalogSchema.prefault({}),
   retention: retentionSchema.prefault({}),
   rotation: rotationSchema.prefault({}),
 });
@@ -276,6 +281,7 @@ export type StageConfig = Readonly<z.infer<typeof stageSchema>>;
 export type RecallConfig = Readonly<z.infer<typeof recallSchema>>;
 /** Durations in ms. */
 export type OperatorConfig = Readonly<z.infer<typeof operatorSchema>>;
+export type CatalogConfig = Readonly<z.infer<typeof catalogSchema>>;
 export type NotifyConfig = Readonly<z.infer<typeof notifySchema>>;
 export type RotationConfig = Readonly<z.infer<typeof rotationSchema>>;
 export type RetentionConfig = Readonly<z.infer<typeof retentionSchema>>;
@@ -290,6 +296,7 @@ export type Config = {
   readonly recall: RecallConfig;
   readonly operator: OperatorConfig;
   readonly notify: NotifyConfig;
+  readonly catalog: CatalogConfig;
   readonly retention: RetentionConfig;
   readonly rotation: RotationConfig;
 };
@@ -333,8 +340,10 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     }
     throw invalid(path, `cannot be read (${errnoOf(cause) ?? 'error'})`, cause);
   }
-  const { library, archive, backup, stage, recall, operator, notify, retention, rotation } =
-    parseConfig(text, path);
+  const { library, archive, backup, stage, recall, operator, notify, ...more } = parseConfig(
+    text,
+    path,
+  );
   return Object.freeze({
     stateDirectory: state,
     library: Object.freeze(library),
@@ -344,8 +353,9 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     recall: Object.freeze(recall),
     operator: Object.freeze(operator),
     notify: Object.freeze(notify),
-    retention: Object.freeze(retention),
-    rotation: Object.freeze(rotation),
+    catalog: Object.freeze(more.catalog),
+    retention: Object.freeze(more.retention),
+    rotation: Object.freeze(more.rotation),
   });
 }
 
