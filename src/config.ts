@@ -204,6 +204,10 @@ const notifySchema = z.strictObject({
   command: z.array(z.strictObject({ argv: z.tuple([z.string().min(1)], z.string()) })).default([]),
 });
 
+const catalogSchema = z.strictObject({
+  /** Where a copy of the catalog goes after each job; relative to the state directory. */
+  export: z.string().min(1).optional(),
+});
 const spanSchema = z.string().transform((value, context) => {
   const span = parseSpan(value);
   if (span) return span;
@@ -280,6 +284,16 @@ function policyOf(rules: Rules & { readonly pick: Policy['pick'] }): Policy {
   return { last: rules['keep-last'], within, counts, windows, pick: rules.pick };
 }
 
+/** By pool: what goes to which vault, how often, and how many sets stay there. */
+const rotationSchema = z.record(
+  z.string().min(1),
+  z.strictObject({
+    vault: z.string().min(1),
+    every: durationSchema.refine((ms) => ms >= 3_600_000, 'at least one hour'),
+    sets: z.number().int().min(1).max(1000),
+  }),
+);
+
 const configSchema = z.strictObject({
   library: z.discriminatedUnion('kind', [virtualSchema, hardwareSchema]),
   archive: archiveSchema.prefault({}),
@@ -290,7 +304,9 @@ const configSchema = z.strictObject({
   recall: recallSchema.prefault({}),
   operator: operatorSchema.prefault({}),
   notify: notifySchema.prefault({}),
+  catalog: catalogSchema.prefault({}),
   retention: retentionSchema.prefault({}),
+  rotation: rotationSchema.prefault({}),
 });
 
 export type LibraryConfig = z.infer<typeof configSchema>['library'];
@@ -302,7 +318,9 @@ export type StageConfig = Readonly<z.infer<typeof stageSchema>>;
 export type RecallConfig = Readonly<z.infer<typeof recallSchema>>;
 /** Durations in ms. */
 export type OperatorConfig = Readonly<z.infer<typeof operatorSchema>>;
+export type CatalogConfig = Readonly<z.infer<typeof catalogSchema>>;
 export type NotifyConfig = Readonly<z.infer<typeof notifySchema>>;
+export type RotationConfig = Readonly<z.infer<typeof rotationSchema>>;
 export type RetentionConfig = Readonly<z.infer<typeof retentionSchema>>;
 
 export type Config = {
@@ -318,7 +336,9 @@ export type Config = {
   readonly recall: RecallConfig;
   readonly operator: OperatorConfig;
   readonly notify: NotifyConfig;
+  readonly catalog: CatalogConfig;
   readonly retention: RetentionConfig;
+  readonly rotation: RotationConfig;
 };
 
 export const CONFIG_FILE = 'config.toml';
@@ -360,20 +380,24 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     }
     throw invalid(path, `cannot be read (${errnoOf(cause) ?? 'error'})`, cause);
   }
-  const { library, archive, backup, groom, pools, stage, recall, operator, notify, retention } =
-    parseConfig(text, path);
+  const { library, archive, backup, stage, recall, operator, notify, ...more } = parseConfig(
+    text,
+    path,
+  );
   return Object.freeze({
     stateDirectory: state,
     library: Object.freeze(library),
     archive: Object.freeze(archive),
     backup: Object.freeze(backup),
-    groom: Object.freeze(groom),
-    pools: Object.freeze(pools),
+    groom: Object.freeze(more.groom),
+    pools: Object.freeze(more.pools),
     stage: Object.freeze(stage),
     recall: Object.freeze(recall),
     operator: Object.freeze(operator),
     notify: Object.freeze(notify),
-    retention: Object.freeze(retention),
+    catalog: Object.freeze(more.catalog),
+    retention: Object.freeze(more.retention),
+    rotation: Object.freeze(more.rotation),
   });
 }
 

@@ -36,6 +36,7 @@ const FLOORS: Record<string, readonly string[]> = {
     'wire-library.ts',
     'wire-mount.ts',
     'wire-recall.ts',
+    'wire-recover.ts',
     'wire-retention.ts',
     'wire-groom.ts',
     'recall',
@@ -54,6 +55,7 @@ const FLOORS: Record<string, readonly string[]> = {
   'wire-mount.ts': [...PURE, 'config.ts', 'catalog', 'mount', 'job', 'wire-recall.ts'],
   'wire-operator.ts': [...PURE, 'config.ts', 'notify', 'catalog', 'storage', 'job'],
   'wire-recall.ts': [...PURE, 'config.ts', 'hash', 'catalog', 'storage', 'recall', 'job'],
+  'wire-recover.ts': [...PURE, 'config.ts', 'device', 'storage', 'notify', 'job'],
   'wire-retention.ts': [...PURE, 'config.ts', 'catalog', 'job'],
   'main.ts': ['base', 'cli'],
 };
