@@ -7,6 +7,8 @@ import { parseSize } from './base/bytes.ts';
 import { parseDuration } from './base/duration.ts';
 import { CodedError, errnoOf } from './base/errors.ts';
 import { printable } from './base/text.ts';
+import { PERIODS, type Period, type Policies, type Policy } from './domain/retention.ts';
+import { parseSpan, type Span } from './domain/span.ts';
 
 const virtualSchema = z.strictObject({
   kind: z.literal('virtual'),
@@ -169,6 +171,82 @@ const notifySchema = z.strictObject({
   command: z.array(z.strictObject({ argv: z.tuple([z.string().min(1)], z.string()) })).default([]),
 });
 
+const spanSchema = z.string().transform((value, context) => {
+  const span = parseSpan(value);
+  if (span) return span;
+  context.addIssue(
+    `"${value}" is no span; write for instance "720h", "180d", "8w", "24mo" or "10y"`,
+  );
+  return z.NEVER;
+});
+const countSchema = z.number().int().min(1).max(1_000_000).optional();
+const spanOption = spanSchema.optional();
+
+const RULES = {
+  'keep-last': countSchema,
+  'keep-hourly': countSchema,
+  'keep-daily': countSchema,
+  'keep-weekly': countSchema,
+  'keep-monthly': countSchema,
+  'keep-yearly': countSchema,
+  'keep-within': spanOption,
+  /** The same in other words. */
+  'keep-all-within': spanOption,
+  'keep-hourly-within': spanOption,
+  'keep-daily-within': spanOption,
+  'keep-weekly-within': spanOption,
+  'keep-monthly-within': spanOption,
+  'keep-yearly-within': spanOption,
+};
+type Rules = z.infer<z.ZodObject<typeof RULES>>;
+const pickSchema = z.enum(['latest', 'earliest']).default('latest');
+
+/** A policy that keeps nothing is a slip: it would leave the newest snapshot alone. */
+const policySchema = z
+  .strictObject({ ...RULES, pick: pickSchema })
+  .refine(hasRules, 'say what is kept: keep-last, keep-daily, keep-all-within, ...')
+  .transform(policyOf);
+const policiesSchema = z.record(z.string().min(1), policySchema).default({});
+
+const retentionSchema = z
+  .strictObject({
+    ...RULES,
+    pick: pickSchema,
+    /** The first complete snapshot of each month or year is held, whatever the rules say. */
+    golden: z.enum(['monthly', 'yearly']).optional(),
+    sources: policiesSchema,
+    pools: policiesSchema,
+  })
+  .refine(
+    ({ 'keep-within': within, 'keep-all-within': all }) =>
+      within === undefined || all === undefined,
+    'keep-within and keep-all-within are one: say it once',
+  )
+  .transform(({ golden, sources, pools, ...general }): Policies & { golden?: Golden } => ({
+    general: hasRules(general) ? policyOf(general) : undefined,
+    sources,
+    pools,
+    ...(golden && { golden }),
+  }));
+
+type Golden = 'monthly' | 'yearly';
+
+function hasRules({ pick: _, ...rules }: Rules & { readonly pick: Policy['pick'] }): boolean {
+  return Object.values(rules).some((rule) => rule !== undefined);
+}
+
+function policyOf(rules: Rules & { readonly pick: Policy['pick'] }): Policy {
+  const counts: Partial<Record<Period, number>> = {};
+  const windows: Partial<Record<Period, Span>> = {};
+  for (const period of PERIODS) {
+    const [count, window] = [rules[`keep-${period}`], rules[`keep-${period}-within`]];
+    if (count !== undefined) counts[period] = count;
+    if (window) windows[period] = window;
+  }
+  const within = rules['keep-all-within'] ?? rules['keep-within'];
+  return { last: rules['keep-last'], within, counts, windows, pick: rules.pick };
+}
+
 const configSchema = z.strictObject({
   library: z.discriminatedUnion('kind', [virtualSchema, hardwareSchema]),
   archive: archiveSchema.prefault({}),
@@ -177,6 +255,7 @@ const configSchema = z.strictObject({
   recall: recallSchema.prefault({}),
   operator: operatorSchema.prefault({}),
   notify: notifySchema.prefault({}),
+  retention: retentionSchema.prefault({}),
 });
 
 export type LibraryConfig = z.infer<typeof configSchema>['library'];
@@ -187,6 +266,7 @@ export type RecallConfig = Readonly<z.infer<typeof recallSchema>>;
 /** Durations in ms. */
 export type OperatorConfig = Readonly<z.infer<typeof operatorSchema>>;
 export type NotifyConfig = Readonly<z.infer<typeof notifySchema>>;
+export type RetentionConfig = Readonly<z.infer<typeof retentionSchema>>;
 
 export type Config = {
   /** Absolute path of the state directory. */
@@ -198,6 +278,7 @@ export type Config = {
   readonly recall: RecallConfig;
   readonly operator: OperatorConfig;
   readonly notify: NotifyConfig;
+  readonly retention: RetentionConfig;
 };
 
 export const CONFIG_FILE = 'config.toml';
@@ -239,7 +320,10 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     }
     throw invalid(path, `cannot be read (${errnoOf(cause) ?? 'error'})`, cause);
   }
-  const { library, archive, backup, stage, recall, operator, notify } = parseConfig(text, path);
+  const { library, archive, backup, stage, recall, operator, notify, retention } = parseConfig(
+    text,
+    path,
+  );
   return Object.freeze({
     stateDirectory: state,
     library: Object.freeze(library),
@@ -249,6 +333,7 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     recall: Object.freeze(recall),
     operator: Object.freeze(operator),
     notify: Object.freeze(notify),
+    retention: Object.freeze(retention),
   });
 }
 

@@ -21,6 +21,7 @@ import type { BackupReport, Listen } from './job/backup/report.ts';
 import type { StartRequest, StartTools } from './job/backup/start.ts';
 import type { Finding } from './job/doctor.ts';
 import type { EraseRequest } from './job/erase.ts';
+import type { ExpireEvent, ExpireReport, ExpireRequest } from './job/expire.ts';
 import type { InitRequest, InitResult } from './job/init.ts';
 import type { LabelTools } from './job/label.ts';
 import type { LabelMediaRequest } from './job/media.ts';
@@ -96,6 +97,12 @@ export interface App {
   ): Promise<Medium>;
   /** Backs sources up; goes on with a run of theirs that was cut short. */
   backup(request: StartRequest, listen: Listen, signal: AbortSignal): Promise<BackupReport>;
+  /** Gives up the snapshots that no rule keeps. */
+  expire(
+    request: ExpireRequest,
+    listen: (event: ExpireEvent) => void,
+    signal: AbortSignal,
+  ): Promise<ExpireReport>;
   /** What a backup would do. */
   dryRun(request: StartRequest, signal: AbortSignal): Promise<DryRunReport>;
   /** Names of the sources of an unfinished backup. @throws CodedError USAGE */
@@ -218,6 +225,10 @@ export function wire(options: WireOptions): App {
       } finally {
         await close();
       }
+    },
+    expire: async (request, listen, signal) => {
+      const { wireExpire } = await import('./wire-retention.ts');
+      return wireExpire(app, request, listen, signal);
     },
     dryRun: async (request, signal) => {
       const { startDryRun } = await import('./job/backup/start.ts');

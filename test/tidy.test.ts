@@ -36,12 +36,14 @@ const FLOORS: Record<string, readonly string[]> = {
     'wire-mount.ts',
     'wire-recall.ts',
     'wire-scrub.ts',
+    'wire-retention.ts',
   ],
   'wire-library.ts': [...PURE, 'config.ts', 'device', 'storage'],
   'wire-mount.ts': [...PURE, 'config.ts', 'catalog', 'mount', 'job', 'wire-recall.ts'],
   'wire-operator.ts': [...PURE, 'config.ts', 'notify', 'catalog', 'storage', 'job'],
   'wire-recall.ts': [...PURE, 'config.ts', 'hash', 'catalog', 'storage', 'recall', 'job'],
   'wire-scrub.ts': [...PURE, 'catalog', 'storage', 'job', 'wire-recall.ts'],
+  'wire-retention.ts': [...PURE, 'config.ts', 'catalog', 'job'],
   'main.ts': ['base', 'cli'],
 };
 

@@ -1,5 +1,6 @@
 /** Contents: bytes by their hash, the extents that hold them, and how many good copies there are. */
 import { strict as assert } from 'node:assert';
+import { CodedError } from '../base/errors.ts';
 import type { Content, Extent } from '../domain/content.ts';
 import type { DataRange } from '../domain/entry.ts';
 import type { Catalog } from './catalog.ts';
@@ -115,12 +116,19 @@ export class Contents {
     return this.#inArchive.get(contentId, archiveId) !== undefined;
   }
 
-  /** Undefined while a split file is not complete. `holes`: where its data lie, undefined when there are no holes. */
+  /**
+   * Undefined while a split file is not complete. `holes`: where its data lie, undefined when there are no holes.
+   * @throws CodedError SNAPSHOT_EXPIRED where nothing has it any more
+   */
   get(
     contentId: number,
   ): (Content & { readonly ranges: readonly DataRange[] | undefined }) | undefined {
     const row = this.#get.get(contentId);
-    assert(row, `no content ${contentId}`);
+    if (!row)
+      throw new CodedError(
+        'SNAPSHOT_EXPIRED',
+        'the snapshot that showed this file has expired meanwhile',
+      );
     const [sizeBytes, hash, segments, holes] = row;
     if (!hash) return undefined;
     return {

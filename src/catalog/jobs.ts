@@ -1,6 +1,7 @@
 /** Jobs: every run of a verb, recorded; and what they said while they ran. */
 import { strict as assert } from 'node:assert';
 import type { Catalog } from './catalog.ts';
+import { noteClock } from './clock.ts';
 
 export type JobState = 'running' | 'waiting' | 'finished' | 'partial' | 'failed' | 'cancelled';
 
@@ -64,6 +65,7 @@ export class Jobs {
   /** Begins a job; its number is never used again. */
   add(job: NewJob): number {
     return this.#catalog.write(() => {
+      noteClock(this.#catalog);
       const number = this.#catalog
         .prepare<[number]>(
           `INSERT INTO jobs(uuid, verb, state, started_ms, host, os, pid, parameters)
@@ -114,11 +116,12 @@ export class Jobs {
   /** Any state but that of a run with a snapshot, which `Run.finish` sets. */
   setState(number: number, state: JobState): void {
     const isEnd = state !== 'running' && state !== 'waiting';
-    this.#catalog.write(() =>
+    this.#catalog.write(() => {
+      noteClock(this.#catalog);
       this.#catalog
         .prepare('UPDATE jobs SET state = ?, ended_ms = ? WHERE number = ?')
-        .run(state, isEnd ? Math.floor(this.#catalog.clock.nowMs()) : null, number),
-    );
+        .run(state, isEnd ? Math.floor(this.#catalog.clock.nowMs()) : null, number);
+    });
   }
 
   setReport(number: number, report: unknown): void {

@@ -152,7 +152,9 @@ CREATE TABLE health(
   time_ms INTEGER NOT NULL, job INTEGER REFERENCES jobs(number), facts TEXT NOT NULL) STRICT;
 CREATE INDEX health_by_medium ON health(medium);
 CREATE INDEX health_by_drive ON health(drive);
-INSERT INTO counters VALUES('clock_ms', 0);`;
+CREATE INDEX held_snapshots ON snapshots(id) WHERE expired_by IS NULL;
+INSERT INTO counters VALUES('swept', 0);
+INSERT INTO counters SELECT 'clock_ms', coalesce(max(max(started_ms, coalesce(ended_ms, 0))), 0) FROM jobs;`;
 
 /** Migration N, counted from 1, is at index N - 1. One that was released is never changed again. */
 export const MIGRATIONS: readonly string[] = [TREE + JOBS + MEDIA + CONTENTS, COPIES, CARE];

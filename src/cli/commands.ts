@@ -106,10 +106,34 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   snapshots: {
     usage: 'snapshots',
-    describe: 'Every snapshot: size, files, and how much differs from the one before',
+    describe: 'Every snapshot: size, files, how much differs from the one before, why it is kept',
     load: async () => {
       const { snapshots } = await import('./snapshots.ts');
       return (parser, open) => parser.command(snapshots(open));
+    },
+  },
+  snapshot: {
+    usage: 'snapshot',
+    describe: 'One snapshot: tagged, put on hold, released',
+    load: async () => {
+      const { snapshot } = await import('./snapshot.ts');
+      return (parser, open) => parser.command(snapshot(open));
+    },
+  },
+  expire: {
+    usage: 'expire',
+    describe: 'Give up the snapshots that no rule of the config keeps; media are not touched',
+    load: async () => {
+      const { expire } = await import('./expire.ts');
+      return (parser, open) => parser.command(expire(open));
+    },
+  },
+  alarms: {
+    usage: 'alarms [verb] [id]',
+    describe: 'Backups that looked like damage; while one is open nothing is given up',
+    load: async () => {
+      const { alarms } = await import('./alarms.ts');
+      return (parser, open) => parser.command(alarms(open));
     },
   },
   diff: {

@@ -6,6 +6,7 @@ import { formatTable, printable } from '../base/text.ts';
 import { addMedia, type MediumDetails, moveMedia, retireMedia, showMedium } from '../job/media.ts';
 import { command, type GlobalArgs, type OpenContext } from './context.ts';
 import { countOf, documentTime, formatTime } from './format.ts';
+import { expire } from './media-expire.ts';
 import { labels } from './media-labels.ts';
 import { list } from './media-list.ts';
 import { found, hold, location, lost, release } from './media-state.ts';
@@ -29,6 +30,7 @@ export const media = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs> 
       .command(found(open))
       .command(retire(open))
       .command(erase(open))
+      .command(expire(open))
       .demandCommand(1, 'say what: list, show, hold, ...; `shelfs media --help` lists them')
       .strict(),
   handler: () => {},

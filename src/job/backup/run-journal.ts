@@ -11,6 +11,7 @@ import { type PendingEntry, PendingRows } from '../../catalog/pending.ts';
 import type { Run } from '../../catalog/run.ts';
 import type { Snapshot } from '../../catalog/snapshots.ts';
 import type { Attributes } from '../../domain/entry.ts';
+import { tellExpiries } from '../expiry-lines.ts';
 import { locateContent } from './locate.ts';
 
 export type JournalSink = {
@@ -69,6 +70,7 @@ export function closeRun(
   sink.addLine(runLine(own, program));
   addRows(sink, run.entries('unjournaled'), { contents, foreign: foreignHosts(catalog, own) });
   for (const line of formatMedia(mediaOf(catalog))) sink.addLine(line);
+  tellExpiries(sink, catalog);
   sink.addLine(endLine(own, end));
   run.takeForJournal(sink.archiveId);
   return carried;

@@ -37,6 +37,7 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     eraseMedium: notAsked,
     cancelJob: notAsked,
     backup: notAsked,
+    expire: notAsked,
     dryRun: notAsked,
     unfinishedSources: notAsked,
     planRestore: notAsked,
