@@ -204,7 +204,7 @@ describe('blocks that cannot be read', () => {
       .map(({ path }) => join(world.source, path));
     expect(expected).toContain(join(world.source, 'file 4'));
     expect(inside(to)).toBe(true);
-expect(report.damaged.map(({ path }) => path).sort()).toEqual(expected.sort());
+    expect(report.damaged.map(({ path }) => path).sort()).toEqual(expected.sort());
     const unreadable = report.found.find(({ kind }) => kind === 'unreadable');
     expect(unreadable?.blocks).toEqual({ first, count: 2 });
     expect(unreadable?.sentence).toMatch(/^blocks \d+ to \d+ cannot be read: /);

@@ -42,7 +42,10 @@ export async function checkCopy(
   if (read.isRight) return { state: 'right', ranges: [], findings };
   const missing = read.holes.reduce((sum, { count }) => sum + count, 0);
   if (missing > 0 && missing >= (copy.lengthBlocks ?? read.blocks)) {
-    findings.push({ kind: 'unreadable', sentence: `nothing of it can be read: ${read.failure ?? 'the data of the tape end before'}` });
+    findings.push({
+      kind: 'unreadable',
+      sentence: `nothing of it can be read: ${read.failure ?? 'the data of the tape end before'}`,
+    });
     return { state: 'unreadable', ranges: [], findings };
   }
   return new Examination({ copy, read, tools, signal }).run(findings);
