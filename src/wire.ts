@@ -33,7 +33,9 @@ import type { ScrubRequest } from './job/scrub/begin.ts';
 import type { ScrubEvent, ScrubReport } from './job/scrub/report.ts';
 import type { WantedMedium } from './job/wanted.ts';
 import type { Terminal } from './notify/terminal.ts';
+import type { Cleaned } from './storage/health-watch.ts';
 import type { Library } from './storage/library.ts';
+import { healthKeeper, withNotes } from './wire-care.ts';
 import { expectKind, libraryDevices, virtualCapacity } from './wire-library.ts';
 import type { MountOrder } from './wire-mount.ts';
 import type { OpenOperator } from './wire-operator.ts';
@@ -158,6 +160,8 @@ export interface App {
   close(): void;
   init(request: InitRequest, signal: AbortSignal): Promise<InitResult>;
   library(): Promise<Library>;
+  /** Cleans a drive with a cleaning cartridge of the library, and counts it. @param drive default: the only one */
+  cleanDrive(drive: number | undefined, signal: AbortSignal): Promise<Cleaned>;
   doctor(): Promise<Finding[]>;
 }
 
@@ -173,6 +177,20 @@ export function wire(options: WireOptions): App {
   };
   const config = () => loadConfig(options.stateDirectory, options.configPath);
   const catalogs = new Map<CatalogMode, Catalog>();
+  const warn = options.warn ?? (() => {});
+  const writing = async <T>(work: (catalog: Catalog) => T): Promise<T> => {
+    await config();
+    const known = catalogs.get('write');
+    if (known) return work(known);
+    const { Catalog } = await import('./catalog/catalog.ts');
+    const path = join(options.stateDirectory, CATALOG_FILE);
+    const opened = Catalog.open(path, { mode: 'write', clock });
+    try {
+      return work(opened);
+    } finally {
+      opened.close();
+    }
+  };
   const app: App = {
     stateDirectory: options.stateDirectory,
     program: options.program,
@@ -286,7 +304,7 @@ export function wire(options: WireOptions): App {
       ]);
       const { operator, close } = await app.operator({ timeoutMs: wait * 1000 });
       const media = new Media(await app.catalog('read'));
-      const asker = askerOf({ operator, media, library: () => app.library() });
+      const asker = askerOf({ operator, media, clock, library: () => app.library() });
       const opened = await wireRecall(app, { ...asked, asker }).catch(async (error: unknown) => {
         await close();
         throw error;
@@ -301,8 +319,18 @@ export function wire(options: WireOptions): App {
     },
     operator: async (asked = {}) => {
       const { wireOperator } = await import('./wire-operator.ts');
-      const warn = options.warn ?? (() => {});
-      return wireOperator({ ...app, terminal: options.terminal }, { ...asked, warn });
+      const told = withNotes({ writing }, warn);
+      const opened = await wireOperator(
+        { ...app, terminal: options.terminal },
+        { ...asked, warn: told.warn },
+      );
+      return {
+        ...opened,
+        close: async () => {
+          await opened.close();
+          await told.settled();
+        },
+      };
     },
     questions: async () => {
       await config();
@@ -372,7 +400,12 @@ export function wire(options: WireOptions): App {
     },
     library: async () => {
       const { Library } = await import('./storage/library.ts');
-      return new Library(await libraryDevices(await config(), { clock, openDoor, traced }), clock);
+      const devices = await libraryDevices(await config(), { clock, openDoor, traced });
+      return new Library(devices, clock, healthKeeper({ writing }, warn));
+    },
+    cleanDrive: async (drive, signal) => {
+      const { cleanDrive } = await import('./storage/clean.ts');
+      return cleanDrive(await app.library(), drive, { clock, signal });
     },
     doctor: async () => {
       const { checkMachine } = await import('./job/doctor.ts');

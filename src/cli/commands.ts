@@ -170,7 +170,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   answer: {
     usage: 'answer <id> <choice>',
-    describe: 'Answer a question that a job asks: retry, bad, abort or decline',
+    describe: 'Answer a question that a job asks: retry, bad, clean, abort or decline',
     load: async () => {
       const { answer } = await import('./answer.ts');
       return (parser, open) => parser.command(answer(open));

@@ -3,6 +3,7 @@ import { strict as assert } from 'node:assert';
 import { CodedError } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import { Archives } from '../catalog/archives.ts';
+import { fillOfMedia, type MediumFill } from '../catalog/capacity.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { CatalogCopies, type LocatedCopy } from '../catalog/catalog-copies.ts';
 import { holdsArchives } from '../catalog/label-plan.ts';
@@ -10,6 +11,7 @@ import { Media, type Medium, type Move } from '../catalog/media.ts';
 import { setForGood } from '../catalog/medium-state.ts';
 import { type Barcode, type BarcodeFacts, barcodeSeries, parseBarcode } from '../domain/barcode.ts';
 import { type LabelTools, writeLabel } from './label.ts';
+import { healthOfMedium, type MediumHealth } from './media-health.ts';
 
 /** Libraries of this size exist; more is a slip of the keyboard. */
 const COUNT_MAX = 10_000;
@@ -36,6 +38,8 @@ export type MediumDetails = {
   /** Archives on it, whatever became of them. */
   readonly archives: number;
   readonly moves: readonly Move[];
+  readonly fill: MediumFill;
+  readonly health: MediumHealth;
   /** In order of tape. */
   readonly catalogCopies: readonly LocatedCopy[];
 };
@@ -127,7 +131,10 @@ export function showMedium(catalog: Catalog, name: string): MediumDetails {
   const medium = findMedium(catalog, name);
   const archives = new Archives(catalog).onMedium(medium.id).length;
   const catalogCopies = new CatalogCopies(catalog).onMedium(medium.id);
-  return { medium, archives, moves: media.moves(medium.id), catalogCopies };
+  const fill = fillOfMedia(catalog).get(medium.id);
+  assert(fill, 'every medium has one');
+  const health = healthOfMedium(catalog, medium);
+  return { medium, archives, moves: media.moves(medium.id), fill, health, catalogCopies };
 }
 
 /** @param location as people call the place; undefined: nobody knows @throws CodedError USAGE */

@@ -232,7 +232,7 @@ export class MediaSet {
     error: CodedError,
     signal: AbortSignal,
   ): Promise<'retry' | 'bad' | 'abort'> {
-    const { operator, who, onWait } = this.#tools;
+    const { who, onWait } = this.#tools;
     const { barcode } = this.#tools.media.get(mediumId);
     let isAsked = false;
     const onAsked = async () => {
@@ -240,7 +240,7 @@ export class MediaSet {
       onWait(error.message);
       await this.close();
     };
-    const decision = await decideFailure({ barcode, error, who, onAsked }, operator, signal);
+    const decision = await decideFailure({ barcode, error, who, onAsked }, this.#tools, signal);
     if (isAsked) onWait(undefined);
     return decision;
   }

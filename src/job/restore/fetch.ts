@@ -21,7 +21,7 @@ import { attachAsking, barcodesInDrives } from '../../storage/attach.ts';
 import type { MeantMedium } from '../../storage/identity.ts';
 import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
-import { decideFailure } from '../../storage/operator-failure.ts';
+import { decideFailure, isHard } from '../../storage/operator-failure.ts';
 import type { Tape } from '../../storage/tape.ts';
 import { type PieceBytes, readPieces, type WantedPiece } from '../../storage/tape-reader.ts';
 import { Assembly } from './assembly.ts';
@@ -73,6 +73,8 @@ export class Fetcher {
   readonly #idle: ContentHasher[] = [];
   readonly #offline = new Map<string, CodedError>();
   readonly #driveFailures = new Map<string, number>();
+  /** Media that are given up, by a person or because nobody is there. */
+  readonly #decided = new Set<string>();
   /** What would be read next; undefined once it was read, or something else is wanted. */
   #round: Round | undefined;
   /** Grows with all that makes another round worth while. */
@@ -102,7 +104,8 @@ export class Fetcher {
 
   /** Until everything wanted is there or has failed. */
   async run(signal: AbortSignal): Promise<void> {
-    for (let before = -1; this.#wanted.size > 0 && this.#progress > before; ) {
+    for (let before = -1; this.#wanted.size > 0; ) {
+      if (this.#progress === before && !(await this.#askForHelp(signal))) break;
       before = this.#progress;
       const { media } = await this.plan(signal);
       this.#round = undefined;
@@ -135,7 +138,7 @@ export class Fetcher {
         await tape.close();
       }
     } catch (error) {
-      await this.#passOver(barcode, error, signal);
+      this.#passOver(barcode, error);
     }
   }
 
@@ -167,24 +170,43 @@ export class Fetcher {
    * A medium that is not to be had now, or a drive to be asked again; nothing is held meanwhile.
    * @throws what ends the restore
    */
-  async #passOver(barcode: string, error: unknown, signal: AbortSignal): Promise<void> {
+  #passOver(barcode: string, error: unknown): void {
     if (!(error instanceof CodedError)) throw error;
-    const { operator, onWait, warn } = this.#tools;
+    const { warn } = this.#tools;
     const { retry } = error.failure;
     const failures = (this.#driveFailures.get(barcode) ?? 0) + 1;
     if (retry === 'prove-position' && failures <= DRIVE_FAILURES_MAX) {
       this.#driveFailures.set(barcode, failures);
     } else if (retry === 'later' || retry === 'never') throw error;
-    else {
-      const onAsked = () => onWait(error.message);
-      const decision = await decideFailure({ barcode, error, who: WHO, onAsked }, operator, signal);
-      onWait(undefined);
-      if (decision === 'abort') throw error;
-      if (decision === 'retry') this.#driveFailures.delete(barcode);
-      else this.#offline.set(barcode, error);
-    }
+    else this.#offline.set(barcode, error);
     this.#progress += 1;
     warn(error.message);
+  }
+
+  /**
+   * What other copies had is there; what is left lies on media alone whose drive gave up. A person may help.
+   * @returns whether to try again @throws the failure where he wants the restore to end
+   */
+  async #askForHelp(signal: AbortSignal): Promise<boolean> {
+    const { onWait } = this.#tools;
+    let isHelped = false;
+    for (const [barcode, error] of [...this.#offline]) {
+      if (!isHard(error) || this.#decided.has(barcode)) continue;
+      const onAsked = () => onWait(error.message);
+      const decision = await decideFailure(
+        { barcode, error, who: WHO, onAsked },
+        this.#tools,
+        signal,
+      );
+      onWait(undefined);
+      if (decision === 'abort') throw error;
+      if (decision === 'retry') {
+        this.#driveFailures.delete(barcode);
+        this.#offline.delete(barcode);
+        isHelped = true;
+      } else this.#decided.add(barcode);
+    }
+    return isHelped;
   }
 
   async #readExtents(tape: Tape, mediumId: number, signal: AbortSignal): Promise<void> {

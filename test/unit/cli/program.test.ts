@@ -30,11 +30,14 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     random: seededRandom(1),
     host: { name: 'here', system: 'test' },
     config: notAsked,
-    catalog: notAsked,
+    catalog: async () => {
+      throw new CodedError('STATE_MISSING', 'there is none');
+    },
     ownDirectories: notAsked,
     capacityOf: notAsked,
     labelMedia: notAsked,
     eraseMedium: notAsked,
+    cleanDrive: notAsked,
     cancelJob: notAsked,
     backup: notAsked,
     expire: notAsked,
