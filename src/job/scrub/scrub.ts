@@ -213,10 +213,10 @@ class Scrub {
       return 'retry';
     }
     if (retry === 'later' || error.code === 'INTERRUPTED') throw error;
-    const { operator = absentOperator } = this.#tools;
+    const { operator = absentOperator, library, clock } = this.#tools;
     const onAsked = () => this.#onWait(error.message);
     const asked = { barcode, error, who: this.#who, onAsked };
-    const decision = await decideFailure(asked, operator, signal);
+    const decision = await decideFailure(asked, { operator, library, clock }, signal);
     this.#onWait(undefined);
     if (decision === 'abort') throw error;
     return decision === 'retry' ? 'retry' : 'pass';
