@@ -171,6 +171,10 @@ const notifySchema = z.strictObject({
   command: z.array(z.strictObject({ argv: z.tuple([z.string().min(1)], z.string()) })).default([]),
 });
 
+const catalogSchema = z.strictObject({
+  /** Where a copy of the catalog goes after each job; relative to the state directory. */
+  export: z.string().min(1).optional(),
+});
 const spanSchema = z.string().transform((value, context) => {
   const span = parseSpan(value);
   if (span) return span;
@@ -255,6 +259,7 @@ const configSchema = z.strictObject({
   recall: recallSchema.prefault({}),
   operator: operatorSchema.prefault({}),
   notify: notifySchema.prefault({}),
+  catalog: catalogSchema.prefault({}),
   retention: retentionSchema.prefault({}),
 });
 
@@ -265,6 +270,7 @@ export type StageConfig = Readonly<z.infer<typeof stageSchema>>;
 export type RecallConfig = Readonly<z.infer<typeof recallSchema>>;
 /** Durations in ms. */
 export type OperatorConfig = Readonly<z.infer<typeof operatorSchema>>;
+export type CatalogConfig = Readonly<z.infer<typeof catalogSchema>>;
 export type NotifyConfig = Readonly<z.infer<typeof notifySchema>>;
 export type RetentionConfig = Readonly<z.infer<typeof retentionSchema>>;
 
@@ -278,6 +284,7 @@ export type Config = {
   readonly recall: RecallConfig;
   readonly operator: OperatorConfig;
   readonly notify: NotifyConfig;
+  readonly catalog: CatalogConfig;
   readonly retention: RetentionConfig;
 };
 
@@ -320,7 +327,7 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     }
     throw invalid(path, `cannot be read (${errnoOf(cause) ?? 'error'})`, cause);
   }
-  const { library, archive, backup, stage, recall, operator, notify, retention } = parseConfig(
+  const { library, archive, backup, stage, recall, operator, notify, ...more } = parseConfig(
     text,
     path,
   );
@@ -333,7 +340,8 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     recall: Object.freeze(recall),
     operator: Object.freeze(operator),
     notify: Object.freeze(notify),
-    retention: Object.freeze(retention),
+    catalog: Object.freeze(more.catalog),
+    retention: Object.freeze(more.retention),
   });
 }
 

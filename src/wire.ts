@@ -19,6 +19,7 @@ import type { Answer, Question } from './domain/question.ts';
 import type { DryRunReport } from './job/backup/dry-run.ts';
 import type { BackupReport, Listen } from './job/backup/report.ts';
 import type { StartRequest, StartTools } from './job/backup/start.ts';
+import type { ExportedCatalog } from './job/catalog-export.ts';
 import type { Finding } from './job/doctor.ts';
 import type { EraseRequest } from './job/erase.ts';
 import type { ExpireEvent, ExpireReport, ExpireRequest } from './job/expire.ts';
@@ -26,6 +27,7 @@ import type { InitRequest, InitResult } from './job/init.ts';
 import type { LabelTools } from './job/label.ts';
 import type { LabelMediaRequest } from './job/media.ts';
 import type { RecallEvent, RecallReport } from './job/recall.ts';
+import type { RecoverEvent, RecoverReport } from './job/recover/report.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';
 import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
 import type { SourceCheck, SourceCheckEvent } from './job/scrub/against-source.ts';
@@ -40,6 +42,7 @@ import { expectKind, libraryDevices, virtualCapacity } from './wire-library.ts';
 import type { MountOrder } from './wire-mount.ts';
 import type { OpenOperator } from './wire-operator.ts';
 import type { OpenRecall, RecallOptions, RecallOrder } from './wire-recall.ts';
+import type { RecoverOrder } from './wire-recover.ts';
 
 export type { Terminal } from './notify/terminal.ts';
 
@@ -160,6 +163,14 @@ export interface App {
   close(): void;
   init(request: InitRequest, signal: AbortSignal): Promise<InitResult>;
   library(): Promise<Library>;
+  /** Makes the state anew from what lies on cartridges; closed catalogs only. @throws CodedError STATE_EXISTS */
+  recover(
+    order: RecoverOrder,
+    listen: (event: RecoverEvent) => void,
+    signal: AbortSignal,
+  ): Promise<RecoverReport>;
+  /** A copy of the catalog as a file. @param path default: as configured */
+  exportCatalog(path: string | undefined): Promise<ExportedCatalog>;
   /** Cleans a drive with a cleaning cartridge of the library, and counts it. @param drive default: the only one */
   cleanDrive(drive: number | undefined, signal: AbortSignal): Promise<Cleaned>;
   doctor(): Promise<Finding[]>;
@@ -212,13 +223,13 @@ export function wire(options: WireOptions): App {
       const state = options.stateDirectory;
       const below = [stage.directory, backup['staging-directory']];
       const own = [state, ...below.map((directory) => resolve(state, directory))];
-      if (library.kind === 'virtual') own.push(join(state, library.directory));
+      if (library.kind === 'virtual') own.push(resolve(state, library.directory));
       return own.map(rawOf);
     },
     capacityOf: async (barcode) => {
       const { library } = await config();
       return library.kind === 'virtual'
-        ? virtualCapacity(join(options.stateDirectory, library.directory), barcode)
+        ? virtualCapacity(resolve(options.stateDirectory, library.directory), barcode)
         : undefined;
     },
     labelMedia: async (request, signal) => {
@@ -242,6 +253,7 @@ export function wire(options: WireOptions): App {
         );
       } finally {
         await close();
+        await exportAfterJob(app, options.warn);
       }
     },
     expire: async (request, listen, signal) => {
@@ -407,6 +419,17 @@ export function wire(options: WireOptions): App {
       const { cleanDrive } = await import('./storage/clean.ts');
       return cleanDrive(await app.library(), drive, { clock, signal });
     },
+    recover: async (order, listen, signal) => {
+      const { wireRecover } = await import('./wire-recover.ts');
+      const { Library } = await import('./storage/library.ts');
+      const libraryOf = async (path: string) => {
+        const found = await loadConfig(options.stateDirectory, path);
+        return new Library(await libraryDevices(found, { clock, openDoor, traced }), clock);
+      };
+      const lock = (path: string) => lockFile(openDoor(), path);
+      return wireRecover({ ...app, libraryOf, lock }, order, listen, signal);
+    },
+    exportCatalog: async (path) => (await import('./wire-recover.ts')).wireExport(app, path),
     doctor: async () => {
       const { checkMachine } = await import('./job/doctor.ts');
       const found = await config().catch((error: unknown) => {
@@ -417,6 +440,13 @@ export function wire(options: WireOptions): App {
     },
   };
   return app;
+}
+
+/** What a job has changed is kept where the config says; a job that failed may have stored something too. */
+async function exportAfterJob(app: App, warn: WireOptions['warn']): Promise<void> {
+  const { catalog } = await app.config();
+  if (catalog.export === undefined) return;
+  await (await import('./wire-recover.ts')).exportAfterJob(app, warn ?? (() => {}));
 }
 
 async function labelTools(app: App): Promise<LabelTools> {

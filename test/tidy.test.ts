@@ -37,6 +37,7 @@ const FLOORS: Record<string, readonly string[]> = {
     'wire-mount.ts',
     'wire-recall.ts',
     'wire-scrub.ts',
+    'wire-recover.ts',
     'wire-retention.ts',
   ],
   'wire-care.ts': [...PURE, 'config.ts', 'catalog', 'storage', 'job'],
@@ -45,6 +46,7 @@ const FLOORS: Record<string, readonly string[]> = {
   'wire-operator.ts': [...PURE, 'config.ts', 'notify', 'catalog', 'storage', 'job'],
   'wire-recall.ts': [...PURE, 'config.ts', 'hash', 'catalog', 'storage', 'recall', 'job'],
   'wire-scrub.ts': [...PURE, 'catalog', 'storage', 'job', 'wire-recall.ts'],
+  'wire-recover.ts': [...PURE, 'config.ts', 'device', 'storage', 'notify', 'job'],
   'wire-retention.ts': [...PURE, 'config.ts', 'catalog', 'job'],
   'main.ts': ['base', 'cli'],
 };

@@ -200,6 +200,22 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return (parser, open) => parser.command(logs(open));
     },
   },
+  recover: {
+    usage: 'recover <places..>',
+    describe: 'Make the catalog anew from cartridges, when it is lost',
+    load: async () => {
+      const { recover } = await import('./recover.ts');
+      return (parser, open) => parser.command(recover(open));
+    },
+  },
+  catalog: {
+    usage: 'catalog',
+    describe: 'The catalog itself: checked, and copied to where you keep it',
+    load: async () => {
+      const { catalog } = await import('./catalog.ts');
+      return (parser, open) => parser.command(catalog(open));
+    },
+  },
   doctor: {
     usage: 'doctor',
     describe: 'What this machine lacks, what it costs, what mends it',

@@ -197,6 +197,7 @@ describe('loadConfig', () => {
       recall: { attempts: 5, hold: 30, wait: 43_200 },
       operator: { timeout: 43_200_000, attempts: 5, look: 5000 },
       notify: { terminal: true, desktop: false, webhook: [], command: [] },
+      catalog: {},
       retention: { general: undefined, sources: {}, pools: {} },
     });
     for (const part of [config, ...Object.values(config)]) expect(Object.isFrozen(part)).toBe(true);

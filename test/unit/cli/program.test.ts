@@ -62,6 +62,8 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
       return { stateDirectory: '/state', ...files, barcodes: [] };
     },
     library: async () => new Library({ openChanger: undefined, drives: [] }, app.clock),
+    recover: notAsked,
+    exportCatalog: notAsked,
     doctor: async () => [],
     ...change,
   };
