@@ -251,6 +251,16 @@ function policyOf(rules: Rules & { readonly pick: Policy['pick'] }): Policy {
   return { last: rules['keep-last'], within, counts, windows, pick: rules.pick };
 }
 
+/** By pool: what goes to which vault, how often, and how many sets stay there. */
+const rotationSchema = z.record(
+  z.string().min(1),
+  z.strictObject({
+    vault: z.string().min(1),
+    every: durationSchema.refine((ms) => ms >= 3_600_000, 'at least one hour'),
+    sets: z.number().int().min(1).max(1000),
+  }),
+);
+
 const configSchema = z.strictObject({
   library: z.discriminatedUnion('kind', [virtualSchema, hardwareSchema]),
   archive: archiveSchema.prefault({}),
@@ -261,6 +271,7 @@ const configSchema = z.strictObject({
   notify: notifySchema.prefault({}),
   catalog: catalogSchema.prefault({}),
   retention: retentionSchema.prefault({}),
+  rotation: rotationSchema.prefault({}),
 });
 
 export type LibraryConfig = z.infer<typeof configSchema>['library'];
@@ -272,6 +283,7 @@ export type RecallConfig = Readonly<z.infer<typeof recallSchema>>;
 export type OperatorConfig = Readonly<z.infer<typeof operatorSchema>>;
 export type CatalogConfig = Readonly<z.infer<typeof catalogSchema>>;
 export type NotifyConfig = Readonly<z.infer<typeof notifySchema>>;
+export type RotationConfig = Readonly<z.infer<typeof rotationSchema>>;
 export type RetentionConfig = Readonly<z.infer<typeof retentionSchema>>;
 
 export type Config = {
@@ -286,6 +298,7 @@ export type Config = {
   readonly notify: NotifyConfig;
   readonly catalog: CatalogConfig;
   readonly retention: RetentionConfig;
+  readonly rotation: RotationConfig;
 };
 
 export const CONFIG_FILE = 'config.toml';
@@ -342,6 +355,7 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     notify: Object.freeze(notify),
     catalog: Object.freeze(more.catalog),
     retention: Object.freeze(more.retention),
+    rotation: Object.freeze(more.rotation),
   });
 }
 

@@ -199,6 +199,7 @@ describe('loadConfig', () => {
       notify: { terminal: true, desktop: false, webhook: [], command: [] },
       catalog: {},
       retention: { general: undefined, sources: {}, pools: {} },
+      rotation: {},
     });
     for (const part of [config, ...Object.values(config)]) expect(Object.isFrozen(part)).toBe(true);
     expect((await loadConfig(state, join(state, 'other.toml'))).library).toMatchObject({
