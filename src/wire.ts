@@ -31,6 +31,9 @@ import type { RecallEvent, RecallReport } from './job/recall.ts';
 import type { RecoverEvent, RecoverReport } from './job/recover/report.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';
 import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
+import type { SourceCheck, SourceCheckEvent } from './job/scrub/against-source.ts';
+import type { ScrubRequest } from './job/scrub/begin.ts';
+import type { ScrubEvent, ScrubReport } from './job/scrub/report.ts';
 import type { WantedMedium } from './job/wanted.ts';
 import type { Terminal } from './notify/terminal.ts';
 import type { DriveHandover } from './recall/handover.ts';
@@ -126,6 +129,18 @@ export interface App {
     listen: (event: RestoreEvent) => void,
     signal: AbortSignal,
   ): Promise<RestoreReport>;
+  /** Reads media back against what was written. */
+  scrub(
+    request: ScrubRequest,
+    listen: (event: ScrubEvent) => void,
+    signal: AbortSignal,
+  ): Promise<ScrubReport>;
+  /** Compares live files with the newest snapshot. @param names of sources; none: all */
+  checkSources(
+    names: readonly string[],
+    listen: (event: SourceCheckEvent) => void,
+    signal: AbortSignal,
+  ): Promise<SourceCheck>;
   /** Shows the catalog as a filesystem, until it is unmounted or the signal is aborted. */
   mount(
     order: MountOrder,
@@ -295,6 +310,14 @@ export function wire(options: WireOptions): App {
       } finally {
         await close();
       }
+    },
+    scrub: async (request, listen, signal) => {
+      const { wireScrub } = await import('./wire-scrub.ts');
+      return wireScrub(app, request, listen, signal);
+    },
+    checkSources: async (names, listen, signal) => {
+      const { wireSourceCheck } = await import('./wire-scrub.ts');
+      return wireSourceCheck(app, names, listen, signal);
     },
     mount: async (order, tell, signal) => {
       const { wireMount } = await import('./wire-mount.ts');

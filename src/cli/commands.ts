@@ -79,6 +79,15 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return (parser, open) => parser.command(restore(open));
     },
   },
+  scrub: {
+    usage: 'scrub [media..]',
+    describe:
+      'Read cartridges back against what was written, those first that nobody has read for longest',
+    load: async () => {
+      const { scrub } = await import('./scrub.ts');
+      return (parser, open) => parser.command(scrub(open));
+    },
+  },
   recall: {
     usage: 'recall <paths..>',
     describe: 'Bring files from tape into the stage, so that reading them takes no time',

@@ -47,6 +47,8 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     unfinishedSources: notAsked,
     planRestore: notAsked,
     restore: notAsked,
+    scrub: notAsked,
+    checkSources: notAsked,
     mount: notAsked,
     umount: notAsked,
     recall: notAsked,
