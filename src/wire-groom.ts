@@ -1,5 +1,6 @@
 /** Builds what groom works with, from what a backup works with. */
 import type { Catalog } from './catalog/catalog.ts';
+import type { PoolPolicy } from './catalog/copies-policy.ts';
 import type { Config } from './config.ts';
 import type { StartTools } from './job/backup/start.ts';
 import type { GroomRequest, GroomTools } from './job/groom/groom.ts';
@@ -41,6 +42,7 @@ export async function wireGroom(
   const tools: GroomTools = {
     ...(await app.backupTools()),
     groom: config.groom,
+    policies: policiesOf(config),
     copiesOf: (pool) => config.pools[pool]?.copies ?? config.backup.copies,
   };
   const request = await requestOf(order, tools);
@@ -52,6 +54,20 @@ export async function wireGroom(
   } finally {
     await close();
   }
+}
+
+/** Of each pool that the config names, and of the one that backups write to. */
+export function policiesOf({ pools, backup }: Pick<Config, 'pools' | 'backup'>): PoolPolicy[] {
+  const names = [...new Set([backup.pool, ...Object.keys(pools)])];
+  return names.map((pool) => {
+    const policy = pools[pool];
+    return {
+      pool,
+      copies: policy?.copies ?? backup.copies,
+      offsite: policy?.offsite ?? 0,
+      readBackMs: policy?.['read-back'],
+    };
+  });
 }
 
 async function requestOf(
