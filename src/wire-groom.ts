@@ -1,6 +1,5 @@
 /** Builds what groom works with, from what a backup works with. */
 import type { Catalog } from './catalog/catalog.ts';
-import type { PoolPolicy } from './catalog/copies-policy.ts';
 import type { Config } from './config.ts';
 import type { StartTools } from './job/backup/start.ts';
 import type { GroomRequest, GroomTools } from './job/groom/groom.ts';
@@ -37,7 +36,10 @@ export async function wireGroom(
   { order, listen }: { readonly order: GroomOrder; listen(event: GroomEvent): void },
   signal: AbortSignal,
 ): Promise<GroomReport> {
-  const { groom } = await import('./job/groom/groom.ts');
+  const [{ groom }, { policiesOf }] = await Promise.all([
+    import('./job/groom/groom.ts'),
+    import('./job/groom/policies.ts'),
+  ]);
   const config = await app.config();
   const tools: GroomTools = {
     ...(await app.backupTools()),
@@ -54,20 +56,6 @@ export async function wireGroom(
   } finally {
     await close();
   }
-}
-
-/** Of each pool that the config names, and of the one that backups write to. */
-export function policiesOf({ pools, backup }: Pick<Config, 'pools' | 'backup'>): PoolPolicy[] {
-  const names = [...new Set([backup.pool, ...Object.keys(pools)])];
-  return names.map((pool) => {
-    const policy = pools[pool];
-    return {
-      pool,
-      copies: policy?.copies ?? backup.copies,
-      offsite: policy?.offsite ?? 0,
-      readBackMs: policy?.['read-back'],
-    };
-  });
 }
 
 async function requestOf(
