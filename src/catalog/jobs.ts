@@ -55,6 +55,9 @@ type JobRow = [
 const SELECT = `SELECT j.number, j.uuid, j.verb, j.state, j.started_ms, j.ended_ms, j.host, j.os, j.pid,
   j.parameters, j.report, s.id FROM jobs j LEFT JOIN snapshots s ON s.job = j.number AND s.state = 'finished'`;
 
+/** A job lets go of its drives after it has said how it ended. */
+const MOMENT_MS = 600_000;
+
 export class Jobs {
   readonly #catalog: Catalog;
 
@@ -102,6 +105,16 @@ export class Jobs {
       `${SELECT} WHERE j.state IN ('running', 'waiting') AND j.verb = ? ORDER BY j.number`,
     );
     return rows.all(verb).map(toJob);
+  }
+
+  /** Of the job that a process runs, or has ended a moment ago; undefined: none. */
+  numberOf(pid: number): number | undefined {
+    return this.#catalog
+      .prepare<[number]>(
+        `SELECT number FROM jobs WHERE pid = ? AND (ended_ms IS NULL OR ended_ms >= ?)
+         ORDER BY number DESC LIMIT 1`,
+      )
+      .get(pid, Math.floor(this.#catalog.clock.nowMs()) - MOMENT_MS)?.[0];
   }
 
   /** Another process goes on with it, under the same number. */

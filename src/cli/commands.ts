@@ -79,6 +79,15 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return (parser, open) => parser.command(restore(open));
     },
   },
+  scrub: {
+    usage: 'scrub [media..]',
+    describe:
+      'Read cartridges back against what was written, those first that nobody has read for longest',
+    load: async () => {
+      const { scrub } = await import('./scrub.ts');
+      return (parser, open) => parser.command(scrub(open));
+    },
+  },
   recall: {
     usage: 'recall <paths..>',
     describe: 'Bring files from tape into the stage, so that reading them takes no time',
@@ -93,6 +102,14 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     load: async () => {
       const { wanted } = await import('./wanted.ts');
       return (parser, open) => parser.command(wanted(open));
+    },
+  },
+  groom: {
+    usage: 'groom [media..]',
+    describe: 'Move what is still needed off cartridges that hold little else, and free them',
+    load: async () => {
+      const { groom } = await import('./groom.ts');
+      return (parser, open) => parser.command(groom(open));
     },
   },
   snapshots: {
@@ -161,7 +178,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   answer: {
     usage: 'answer <id> <choice>',
-    describe: 'Answer a question that a job asks: retry, bad, abort or decline',
+    describe: 'Answer a question that a job asks: retry, bad, clean, abort or decline',
     load: async () => {
       const { answer } = await import('./answer.ts');
       return (parser, open) => parser.command(answer(open));
@@ -189,6 +206,22 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     load: async () => {
       const { logs } = await import('./jobs.ts');
       return (parser, open) => parser.command(logs(open));
+    },
+  },
+  recover: {
+    usage: 'recover <places..>',
+    describe: 'Make the catalog anew from cartridges, when it is lost',
+    load: async () => {
+      const { recover } = await import('./recover.ts');
+      return (parser, open) => parser.command(recover(open));
+    },
+  },
+  catalog: {
+    usage: 'catalog',
+    describe: 'The catalog itself: checked, and copied to where you keep it',
+    load: async () => {
+      const { catalog } = await import('./catalog.ts');
+      return (parser, open) => parser.command(catalog(open));
     },
   },
   doctor: {
