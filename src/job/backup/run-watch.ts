@@ -31,6 +31,7 @@ const NO_ROWS: RowFacts = {
 export class RunWatch {
   readonly #sources: readonly Source[];
   readonly #seen: ReadonlyMap<string, Seen>;
+  #turn = 0;
   #last: { readonly path: string; readonly seen: Seen } | undefined;
 
   constructor(sources: readonly Source[]) {
@@ -51,11 +52,13 @@ export class RunWatch {
   look(feed: Feed, fragment: Looked): void {
     if (!feed.isFirst && feed.task.kind === 'run') return;
     const { members } = feed;
+    this.#turn += 1;
+    const only = this.#turn % members.length;
     for (let index = 0; index < members.length; index += 1) {
       const planned = members[index];
       const seen = planned && this.#seenAt(planned.piece.item.key.place.source);
       if (!planned || !seen) continue;
-      if (seen.sampled >= LOOKS_AT_ALL && index !== seen.sampled % members.length) continue;
+      if (seen.sampled >= LOOKS_AT_ALL && index !== only) continue;
       this.#lookAt(planned, seen, { ...fragment, index });
     }
   }
