@@ -9,7 +9,7 @@ import { NextDirectory } from './next-directory.ts';
 import { directoryNode, fileNode } from './node-id.ts';
 import { type NotedPlace, Places } from './places.ts';
 import type { FileAttributes } from './protocol/attributes.ts';
-import type { EntryReply } from './protocol/reply.ts';
+import type { EntryReply } from './protocol/entry.ts';
 import type { View } from './views.ts';
 import { IN_USE_SECONDS, NO_NODE } from './virtual.ts';
 

@@ -15,7 +15,7 @@ import type { Live } from './live.ts';
 import { nodeRef, ROOT_NODE } from './node-id.ts';
 import { Probes } from './probes.ts';
 import type { FileAttributes } from './protocol/attributes.ts';
-import type { EntryReply } from './protocol/reply.ts';
+import type { EntryReply } from './protocol/entry.ts';
 import { SnapshotNames } from './snapshots-tree.ts';
 import { VersionsTree } from './versions-tree.ts';
 import { type RootView, VIEW_NUMBER, type View, viewOf } from './views.ts';

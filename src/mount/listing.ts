@@ -2,7 +2,7 @@
 import type { Raw } from '../base/raw.ts';
 import { LISTED, type ListedRow, type ListedRows } from '../catalog/listed-rows.ts';
 import type { TreeView } from '../catalog/nodes.ts';
-import type { EntryReply } from './protocol/reply.ts';
+import type { EntryReply } from './protocol/entry.ts';
 
 export type Listed = {
   readonly name: Raw;

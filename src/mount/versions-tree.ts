@@ -8,7 +8,7 @@ import { attributesOf, FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
 import { numberOfName } from './inode-number.ts';
 import { catalogListing, type Listed, type Listing, listOf } from './listing.ts';
 import { directoryNode, fileNode } from './node-id.ts';
-import type { EntryReply } from './protocol/reply.ts';
+import type { EntryReply } from './protocol/entry.ts';
 import type { View } from './views.ts';
 import {
   IN_USE_SECONDS,
