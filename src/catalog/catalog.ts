@@ -10,6 +10,7 @@ import Database from 'better-sqlite3';
 import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
 import { checkMark, migrate } from './migrate.ts';
+import { loadPacked } from './native.ts';
 import { pause } from './pause.ts';
 import { MIGRATIONS } from './schema.ts';
 import { isBusy, named } from './sqlite-error.ts';
@@ -289,6 +290,7 @@ function connect(path: string, mode: CatalogMode, mustExist: boolean): Database.
       db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
     }
     db.pragma(`cache_size = -${CACHE_KIB}`);
+    loadPacked(db);
     return db;
   } catch (error) {
     db.close();

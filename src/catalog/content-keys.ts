@@ -3,16 +3,14 @@
  * are found in memory. One for a catalog (`Catalog.part`), because all who share its connection must find the same.
  */
 import { strict as assert } from 'node:assert';
-import { Bulk } from './bulk.ts';
 import type { Catalog } from './catalog.ts';
 import { FreshContents } from './fresh-contents.ts';
+import { Packed } from './packed.ts';
 
 export type ContentKey = { readonly sizeBytes: number; readonly hash: Buffer };
 
 /** So many wait at most: 10 MiB. */
 const FRESH_MAX = 262_144;
-/** Asked in one statement. */
-const ASKED = [64, 8, 1] as const;
 /** Written between two looks at the clock. */
 const PORTION = 4096;
 
@@ -23,7 +21,7 @@ export class ContentKeys {
   readonly #asked;
   readonly #findOne;
   readonly #hashOf;
-  readonly #rows: Bulk;
+  readonly #rows: Packed;
   readonly #addRange;
   readonly #version;
   readonly #fresh = new FreshContents();
@@ -39,18 +37,18 @@ export class ContentKeys {
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
-    this.#asked = ASKED.map((count) => ({
-      count,
-      find: catalog.prepare<[number, number]>(
-        `WITH asked(number, size, key) AS (VALUES ${Array.from({ length: count }, () => '(?, ?, ?)').join()})
-         SELECT a.number, k.content FROM asked a, content_keys k WHERE k.size = a.size AND k.key = a.key`,
-      ),
-    }));
+    this.#asked = catalog.prepare<[number, number]>(
+      `SELECT a.n0, k.content FROM packed(?, 3) a
+         CROSS JOIN content_keys k WHERE k.size = a.n1 AND k.key = a.n2`,
+    );
     this.#findOne = catalog.prepare<[number]>(
       'SELECT content FROM content_keys WHERE size = ? AND key = ?',
     );
     this.#hashOf = catalog.prepare<[Buffer | null]>('SELECT hash FROM contents WHERE id = ?');
-    this.#rows = new Bulk(catalog, 'INSERT OR IGNORE INTO content_keys', '(?, ?, ?)');
+    this.#rows = new Packed(catalog, {
+      sql: 'INSERT OR IGNORE INTO content_keys SELECT n0, n1, n2',
+      numbers: 3,
+    });
     this.#addRange = catalog.prepare('INSERT INTO unkeyed VALUES(?, ?)');
     this.#version = catalog.prepare<[number]>('PRAGMA data_version');
     catalog.onRollback(() => this.#forget());
@@ -129,7 +127,7 @@ export class ContentKeys {
 
   /** A content that lies in no range: its key is written at once. Part of the caller's `write`. */
   addAtOnce(contentId: number, { sizeBytes, hash }: ContentKey): void {
-    this.#rows.add(sizeBytes, keyOf(hash), contentId);
+    this.#rows.add([sizeBytes, keyOf(hash), contentId]);
     this.#rows.flush();
     // It may have been asked for, and remembered as absent.
     this.add(contentId, { sizeBytes, hash });
@@ -148,7 +146,7 @@ export class ContentKeys {
         for (const index of portion) {
           const content = this.#fresh.valueOf(index);
           if (content > 0)
-            this.#rows.add(this.#fresh.sizeOf(index), this.#fresh.keyOf(index), content);
+            this.#rows.add([this.#fresh.sizeOf(index), this.#fresh.keyOf(index), content]);
         }
         this.#rows.flush();
       });
@@ -166,17 +164,14 @@ export class ContentKeys {
     keys: readonly number[],
     numbers: readonly number[],
   ): [number, number][] {
-    const hits: [number, number][] = [];
-    let at = 0;
-    for (const { count, find } of this.#asked)
-      for (; numbers.length - at >= count; at += count) {
-        const bound: number[] = [];
-        for (let index = at; index < at + count; index += 1) {
-          const number = numbers[index] ?? 0;
-          bound.push(number, asked[number]?.sizeBytes ?? 0, keys[number] ?? 0);
-        }
-        hits.push(...find.all(bound));
-      }
+    if (numbers.length === 0) return [];
+    const bound = new Float64Array(numbers.length * 3);
+    for (const [index, number] of numbers.entries()) {
+      bound[3 * index] = number;
+      bound[3 * index + 1] = asked[number]?.sizeBytes ?? 0;
+      bound[3 * index + 2] = keys[number] ?? 0;
+    }
+    const hits = this.#asked.all(Buffer.from(bound.buffer));
     if (this.isFull) return hits;
     const known = new Set(hits.map(([number]) => number));
     for (const number of numbers)

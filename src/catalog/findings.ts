@@ -2,11 +2,11 @@
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
 import type { Attributes, SourceInode } from '../domain/entry.ts';
-import { Bulk } from './bulk.ts';
 import type { Catalog } from './catalog.ts';
 import { CHANGES, type Change } from './change.ts';
 import type { Directories } from './directories.ts';
 import type { Inodes } from './inodes.ts';
+import { Packed } from './packed.ts';
 import { EMPTY_CONTENT } from './schema.ts';
 import { portions } from './store.ts';
 
@@ -36,7 +36,7 @@ export class Findings {
   readonly #inodes: Inodes;
   readonly #put;
   /** What was not moved: nearly all. */
-  readonly #puts: Bulk;
+  readonly #puts: Packed;
   readonly #findLink;
   readonly #addLink;
   readonly #setContent;
@@ -57,11 +57,11 @@ export class Findings {
     this.#directories = tables.directories;
     this.#inodes = tables.inodes;
     this.#put = catalog.prepare('INSERT OR REPLACE INTO pending VALUES(?, ?, ?, ?, ?, NULL, ?)');
-    this.#puts = new Bulk(
-      catalog,
-      'INSERT OR REPLACE INTO pending',
-      `(${job}, ?, ?, ?, ?, NULL, NULL)`,
-    );
+    this.#puts = new Packed(catalog, {
+      sql: `INSERT OR REPLACE INTO pending SELECT ${job}, n0, t0, n1, n2, NULL, NULL`,
+      numbers: 3,
+      texts: 1,
+    });
     this.#findLink = catalog.prepare<[number, number | null]>(
       `SELECT l.inode, i.content FROM run_links l JOIN inodes i ON i.id = l.inode
        WHERE l.job = ? AND l.device = ? AND l.inode_number = ? AND i.size = ? AND i.mtime = ? AND i.mtime_ns = ?
@@ -106,7 +106,7 @@ export class Findings {
           this.#goneBelow(directoryId, name);
         const inode = this.#inodeOf(entry);
         const change = CHANGES[entry.change];
-        if (entry.movedFrom === undefined) this.#puts.add(directoryId, name, change, inode);
+        if (entry.movedFrom === undefined) this.#puts.add([directoryId, change, inode], name);
         else {
           // A later row of the same place replaces an earlier one.
           this.#puts.flush();

@@ -3,9 +3,9 @@ import { strict as assert } from 'node:assert';
 import { createHash } from 'node:crypto';
 import { type Raw, rawBytes, toRaw } from '../base/raw.ts';
 import type { Attributes, SourceInode, Xattr } from '../domain/entry.ts';
-import { Bulk } from './bulk.ts';
 import type { Bound, Catalog } from './catalog.ts';
 import { toMode, typeOf } from './mode.ts';
+import { NULL_NUMBER, Packed } from './packed.ts';
 
 /** An inode as the catalog knows it. */
 export type Inode = Attributes & {
@@ -41,7 +41,7 @@ export const inodeColumns = (alias: string) =>
 
 const CACHED = 1000;
 const NO_XATTRS: readonly Xattr[] = [];
-const INSERT = 'INSERT INTO inodes';
+const COLUMNS = 'INSERT INTO inodes SELECT n0, n1, n2, n3, n4, n5, n6, n7, n8, n9';
 
 export class Inodes {
   readonly #catalog: Catalog;
@@ -62,8 +62,13 @@ export class Inodes {
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
-    this.#plain = new Bulk(catalog, INSERT, '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, NULL, NULL)');
-    this.#others = new Bulk(catalog, INSERT, '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
+    this.#plain = new Packed(catalog, { sql: `${COLUMNS}, 1, n10, NULL, NULL`, numbers: 11 });
+    this.#others = new Packed(catalog, {
+      // No target is empty.
+      sql: `${COLUMNS}, n11, n10, nullif(t0, ''), n12`,
+      numbers: 13,
+      texts: 1,
+    });
     this.#get = catalog.prepare<InodeRow>(`SELECT ${inodeColumns('i')} FROM inodes i WHERE id = ?`);
     this.#findOwner = catalog.prepare<[number]>(
       'SELECT id FROM owners WHERE uid = ? AND gid = ? AND user = ? AND group_name = ?',
@@ -88,45 +93,21 @@ export class Inodes {
   /** Part of the caller's `write`, which calls `flush` before it ends. */
   add(attributes: Attributes, source: SourceInode, contentId: number | undefined): number {
     const id = this.#catalog.nextId('inodes');
-    const { mtime, ctime } = attributes;
+    const { mtime, ctime, sizeBytes } = attributes;
+    const { device, inode, links } = source;
     const target = targetOf(attributes);
-    const xattrs = attributes.xattrs.length === 0 ? null : this.#xattrsId(attributes.xattrs);
     const mode = toMode(attributes.type, attributes.mode);
     const owner = this.#ownerId(attributes);
-    const { sizeBytes } = attributes;
-    const { device, inode, links } = source;
-    const content = contentId ?? null;
-    if (links === 1 && target === null && xattrs === null)
-      this.#plain.add(
-        id,
-        mode,
-        owner,
-        sizeBytes,
-        mtime.seconds,
-        mtime.nanoseconds,
-        ctime.seconds,
-        ctime.nanoseconds,
-        device,
-        inode,
-        content,
-      );
-    else
-      this.#others.add(
-        id,
-        mode,
-        owner,
-        sizeBytes,
-        mtime.seconds,
-        mtime.nanoseconds,
-        ctime.seconds,
-        ctime.nanoseconds,
-        device,
-        inode,
-        links,
-        content,
-        target,
-        xattrs,
-      );
+    const [m, mn, c, cn] = [mtime.seconds, mtime.nanoseconds, ctime.seconds, ctime.nanoseconds];
+    const content = contentId ?? NULL_NUMBER;
+    const isPlain = links === 1 && target === null && attributes.xattrs.length === 0;
+    if (isPlain) {
+      this.#plain.add([id, mode, owner, sizeBytes, m, mn, c, cn, device, inode, content]);
+      return id;
+    }
+    const xattrs = attributes.xattrs.length === 0 ? NULL_NUMBER : this.#xattrsId(attributes.xattrs);
+    const more = [device, inode, content, links, xattrs];
+    this.#others.add([id, mode, owner, sizeBytes, m, mn, c, cn, ...more], target ?? '');
     return id;
   }
 

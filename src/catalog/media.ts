@@ -28,6 +28,9 @@ export type MediumLabel = {
   readonly nextFile: number;
   readonly nextBlock: number;
   readonly writeGeneration: number;
+  /** Of the label's stream, padding included; left out where it is not known. */
+  readonly labelBytes?: number | undefined;
+  readonly labelBlake3?: Buffer | undefined;
   /** The whole label, as JSON. */
   readonly label: unknown;
 };
@@ -154,7 +157,8 @@ export class Media {
       assert(!isUsed, `medium ${id} still holds archives`);
       this.#run(
         `UPDATE media SET uuid = ?, set_uuid = ?, set_number = ?, block_bytes = ?, next_file = ?, next_block = ?,
-           write_generation = ?, label = ?, state = 'scratch', written_bytes = 0 WHERE id = ?`,
+           write_generation = ?, label = ?, label_bytes = ?, label_blake3 = ?, state = 'scratch', written_bytes = 0
+         WHERE id = ?`,
         label.uuid,
         label.setUuid,
         label.setNumber,
@@ -163,6 +167,8 @@ export class Media {
         label.nextBlock,
         label.writeGeneration,
         JSON.stringify(label.label),
+        label.labelBytes ?? null,
+        label.labelBlake3 ?? null,
         id,
       );
     });

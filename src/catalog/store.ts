@@ -3,11 +3,11 @@ import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
 import type { Content, Extent } from '../domain/content.ts';
 import type { DataRange } from '../domain/entry.ts';
-import { Bulk } from './bulk.ts';
 import type { Catalog } from './catalog.ts';
 import { CHANGES } from './change.ts';
 import { ContentKeys } from './content-keys.ts';
 import { Contents, encodeRanges } from './contents.ts';
+import { Packed } from './packed.ts';
 import { addMark, markOf } from './partials.ts';
 import { endOfPage, WAITING } from './pending.ts';
 
@@ -50,8 +50,8 @@ export class Store {
   readonly #setContents;
   readonly #clearContent;
   /** Neither in segments nor with holes: nearly all. */
-  readonly #plainContents: Bulk;
-  readonly #plainExtents: Bulk;
+  readonly #plainContents: Packed;
+  readonly #plainExtents: Packed;
   readonly #mark;
   readonly #countRange;
   readonly #markRange;
@@ -81,12 +81,15 @@ export class Store {
       'UPDATE inodes SET content = id + ? WHERE id BETWEEN ? AND ? AND content IS NULL',
     );
     this.#clearContent = catalog.prepare('UPDATE inodes SET content = NULL WHERE id = ?');
-    this.#plainContents = new Bulk(catalog, 'INSERT INTO contents', '(?, ?, ?, NULL, NULL)');
-    this.#plainExtents = new Bulk(
-      catalog,
-      'INSERT OR REPLACE INTO extents',
-      '(?, 0, ?, ?, NULL, NULL, 0)',
-    );
+    this.#plainContents = new Packed(catalog, {
+      sql: 'INSERT INTO contents SELECT n0, n1, b0, NULL, NULL',
+      numbers: 2,
+      hashes: 1,
+    });
+    this.#plainExtents = new Packed(catalog, {
+      sql: 'INSERT OR REPLACE INTO extents SELECT n0, 0, n1, n2, NULL, NULL, 0',
+      numbers: 3,
+    });
     this.#mark = catalog.prepare(
       'UPDATE pending SET archive = ? WHERE job = ? AND dir = ? AND name = ?',
     );
@@ -192,7 +195,7 @@ export class Store {
       const [extent] = extents ?? [];
       assert(id !== undefined && extent);
       if (extent.storedBytes === extent.lengthBytes && extent.form === 'plain')
-        this.#plainExtents.add(id, archiveId, extent.archiveOffset);
+        this.#plainExtents.add([id, archiveId, extent.archiveOffset]);
       else this.#addExtent(id, archiveId, extent, content.sizeBytes);
     }
     this.#plainExtents.flush();
@@ -217,7 +220,7 @@ export class Store {
       if (known !== undefined) return known;
       added.push(content);
       const { sizeBytes, hash, segments } = content;
-      if (!segments && !ranges) this.#plainContents.add(id, sizeBytes, hash);
+      if (!segments && !ranges) this.#plainContents.add([id, sizeBytes], undefined, hash);
       else {
         const holes = ranges ? encodeRanges(ranges) : null;
         this.#insertContent.run(id, sizeBytes, hash, segments ?? null, holes);

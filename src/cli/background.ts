@@ -3,9 +3,9 @@
  * until it says that it is ready, or why it is not.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir, open, rename, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { CodedError, FAILURES } from '../base/errors.ts';
+import { CodedError, errnoOf, FAILURES } from '../base/errors.ts';
 
 export interface Background {
   /** Tells who started this process that it is ready; nothing where nobody did. */
@@ -51,6 +51,8 @@ export type BackgroundProcess = {
 
 const READY = 'ready';
 const SAID_BYTES = 64 * 1024;
+/** A longer log makes way for a new one; the one before it is kept. */
+const LOG_BYTES_MAX = 2 ** 20;
 
 export function backgroundOf(own: BackgroundProcess): Background {
   return {
@@ -77,6 +79,7 @@ export function backgroundOf(own: BackgroundProcess): Background {
       }),
     async start(moreArguments, logPath) {
       await mkdir(dirname(logPath), { recursive: true });
+      await makeWay(logPath);
       const log = await open(logPath, 'a+', 0o600);
       try {
         const { size } = await log.stat();
@@ -106,6 +109,14 @@ export function backgroundOf(own: BackgroundProcess): Background {
       }
     },
   };
+}
+
+async function makeWay(logPath: string): Promise<void> {
+  try {
+    if ((await stat(logPath)).size > LOG_BYTES_MAX) await rename(logPath, `${logPath}.1`);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
 }
 
 /** Undefined once it is ready. */

@@ -4,6 +4,7 @@ import { CodedError } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import type { Waiting } from '../domain/question.ts';
 import { subjectOf } from '../domain/question-words.ts';
+import type { MeantMedium } from './identity.ts';
 import type { Library } from './library.ts';
 import type { Operator } from './operator.ts';
 import { nameOf, type WatchTools, type Wish, watchFor } from './operator-watch.ts';
@@ -79,7 +80,7 @@ export async function askForMedium(
  */
 export async function attachAsking(
   request: Pick<MediumRequest, 'waiting'> & {
-    readonly medium: WantedMedium & { readonly uuid: string };
+    readonly medium: WantedMedium & MeantMedium;
     /** Told why it waits, and undefined when the waiting is over. */
     onWait?(reason: string | undefined): void;
   },
@@ -140,7 +141,7 @@ export async function barcodesInDrives(
 
 /** Others who wait for a cartridge look into the drive too, which takes a rewind. */
 async function attachPatiently(
-  medium: WantedMedium & { readonly uuid: string },
+  medium: WantedMedium & MeantMedium,
   { library, clock }: { readonly library: Library; readonly clock: Clock },
   signal: AbortSignal,
 ): Promise<Tape> {

@@ -1,5 +1,6 @@
 /** Labelling: the only time that something at the start of a tape is written, or written over. */
 import { strict as assert } from 'node:assert';
+import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { buildLabel, type Label } from '../archive/label.ts';
 import { CodedError } from '../base/errors.ts';
 import type { Library } from './library.ts';
@@ -14,6 +15,9 @@ export type Labelled = {
   /** From the memory chip; undefined where there is none. */
   readonly maximumBytes: number | undefined;
   readonly serialNumber: string | undefined;
+  /** What was written, padding included. */
+  readonly labelBytes: number;
+  readonly labelBlake3: Buffer;
 };
 
 /**
@@ -58,6 +62,8 @@ export async function labelTape(
       end,
       maximumBytes: maximumMib === undefined ? undefined : maximumMib * 2 ** 20,
       serialNumber,
+      labelBytes: bytes.length,
+      labelBlake3: new Blake3Hasher().update(bytes).digestBuffer(),
     };
   } finally {
     await close();

@@ -3,7 +3,14 @@
  */
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../base/errors.ts';
-import type { Tape } from './tape.ts';
+import type { Drive } from '../device/drive.ts';
+
+/** What of an attached cartridge reading takes. */
+export type ReadableTape = {
+  readonly barcode: string;
+  readonly blockBytes: number;
+  readonly drive: Pick<Drive, 'position' | 'read' | 'locate'>;
+};
 
 /** A run of bytes of an archive's stream on one cartridge. */
 export type WantedPiece<K> = {
@@ -39,7 +46,7 @@ export function inTapeOrder<K>(pieces: readonly WantedPiece<K>[]): WantedPiece<K
  * that cannot be read fails the pieces that touch it, and no others.
  */
 export function readPieces<K>(
-  tape: Tape,
+  tape: ReadableTape,
   pieces: Iterable<WantedPiece<K>>,
   signal: AbortSignal,
 ): AsyncGenerator<PieceBytes<K> | PieceFailure<K>> {
@@ -48,10 +55,10 @@ export function readPieces<K>(
 
 /** Reads pieces in several goes: the block read last is not read again where the next go begins in it. */
 export class TapeReader {
-  readonly #tape: Tape;
+  readonly #tape: ReadableTape;
   readonly #reader: BlockReader;
 
-  constructor(tape: Tape, signal: AbortSignal) {
+  constructor(tape: ReadableTape, signal: AbortSignal) {
     this.#tape = tape;
     this.#reader = new BlockReader(tape, signal);
   }
@@ -84,13 +91,13 @@ export class TapeReader {
 
 /** One block at a time, each read once while the order is kept. */
 class BlockReader {
-  readonly #tape: Tape;
+  readonly #tape: ReadableTape;
   readonly #signal: AbortSignal;
   readonly #buffer: Buffer;
   #current: number | undefined;
   #lengthBytes = 0;
 
-  constructor(tape: Tape, signal: AbortSignal) {
+  constructor(tape: ReadableTape, signal: AbortSignal) {
     this.#tape = tape;
     this.#signal = signal;
     this.#buffer = Buffer.alloc(tape.blockBytes);
@@ -139,7 +146,7 @@ class BlockReader {
   }
 }
 
-function tooShort(tape: Tape, block: number): CodedError {
+function tooShort(tape: ReadableTape, block: number): CodedError {
   return new CodedError(
     'MEDIUM_UNREADABLE',
     `cartridge ${tape.barcode} has no data at block ${block}, where the catalog knows some`,

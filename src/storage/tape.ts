@@ -10,6 +10,8 @@ import { type Label, parseLabel } from '../archive/label.ts';
 import { recogniseStart, type Start } from '../archive/recognise.ts';
 import { CodedError, type FailureCode } from '../base/errors.ts';
 import type { Drive, EndWarning } from '../device/drive.ts';
+import { HealthWatch } from './health-watch.ts';
+import { blockBytesByArchive, labelOf, type MeantMedium } from './identity.ts';
 import type { HeldDrive, Library } from './library.ts';
 import { closeTornArchive, proven, type TapePoint } from './tape-position.ts';
 import { type CartridgeMemory, readCartridgeMemory, writeGeneration } from './write-generation.ts';
@@ -48,38 +50,52 @@ const LABEL_BYTES_MAX = 2 ** 23;
 export class Tape {
   readonly drive: Drive;
   readonly barcode: string;
-  readonly label: Label;
+  readonly blockBytes: number;
   readonly memory: CartridgeMemory;
+  readonly #label: Label | undefined;
   readonly #held: HeldDrive;
   #end: TapePoint | undefined;
+  #health: HealthWatch | undefined;
   #writeGeneration: number;
 
-  private constructor(held: HeldDrive, barcode: string, label: Label, memory: CartridgeMemory) {
+  private constructor(
+    held: HeldDrive,
+    barcode: string,
+    found: { label: Label | undefined; blockBytes: number; memory: CartridgeMemory },
+  ) {
     this.#held = held;
     this.drive = held.drive;
     this.barcode = barcode;
-    this.label = label;
-    this.memory = memory;
-    this.#writeGeneration = memory.writeGeneration ?? 0;
+    this.#label = found.label;
+    this.blockBytes = found.blockBytes;
+    this.memory = found.memory;
+    this.#writeGeneration = found.memory.writeGeneration ?? 0;
   }
 
   /**
    * Brings the cartridge into a drive and proves that it is the medium the catalog means.
    * @throws CodedError MEDIUM_MISMATCH when the label says otherwise; the library's failures
    */
-  static async attach(
-    library: Library,
-    medium: { readonly barcode: string; readonly uuid: string },
-    signal: AbortSignal,
-  ): Promise<Tape> {
-    if (library.isByHand) return Tape.#attachByHand(library, medium, signal);
-    return Tape.#prove(await library.attach(medium.barcode, signal), medium, signal);
+  static async attach(library: Library, medium: MeantMedium, signal: AbortSignal): Promise<Tape> {
+    const tape = library.isByHand
+      ? await Tape.#attachByHand(library, medium, signal)
+      : await Tape.#prove(await library.attach(medium.barcode, signal), medium, signal);
+    const { keeper } = library;
+    if (!keeper) return tape;
+    try {
+      const { drive, barcode } = tape;
+      tape.#health = await HealthWatch.begin(drive, { barcode, keeper }, signal);
+      return tape;
+    } catch (error) {
+      await tape.close();
+      throw error;
+    }
   }
 
   /** In whichever drive a person has put it. */
   static async #attachByHand(
     library: Library,
-    medium: { readonly barcode: string; readonly uuid: string },
+    medium: MeantMedium,
     signal: AbortSignal,
   ): Promise<Tape> {
     const { barcode } = medium;
@@ -100,40 +116,35 @@ export class Tape {
     });
   }
 
-  static async #prove(
-    held: HeldDrive,
-    medium: { readonly barcode: string; readonly uuid: string },
-    signal: AbortSignal,
-  ): Promise<Tape> {
+  static async #prove(held: HeldDrive, medium: MeantMedium, signal: AbortSignal): Promise<Tape> {
+    const { barcode, purpose } = medium;
     try {
       const memory = await readCartridgeMemory(held.drive.unit, signal);
-      const found = await readBeginning(held.drive, signal);
-      const facts = { volser: medium.barcode.slice(0, 6), device: held.drive.name };
-      if (found.kind !== 'label') {
-        const what = found.kind === 'blank' ? 'is blank' : 'carries no label of shelfs';
-        throw new CodedError(
-          'MEDIUM_MISMATCH',
-          `cartridge ${medium.barcode} in ${held.drive.name} ${what}, although the catalog knows data on it; nothing was written`,
-          facts,
-        );
-      }
-      const { label } = found;
-      if (label.uuid !== medium.uuid || label.barcode !== medium.barcode) {
-        throw new CodedError(
-          'MEDIUM_MISMATCH',
-          `the cartridge in ${held.drive.name} is labelled ${label.barcode} (${label.uuid}), not ${medium.barcode} (${medium.uuid}); nothing was written`,
-          facts,
-        );
-      }
-      return new Tape(held, medium.barcode, label, memory);
+      const look = async () => {
+        const found = await readBeginning(held.drive, signal);
+        return found.kind === 'label' ? found.label : found.kind;
+      };
+      const label = await labelOf(look, medium, held.drive.name);
+      if (!(label instanceof CodedError))
+        return new Tape(held, barcode, { label, blockBytes: label.blockBytes, memory });
+      const blockBytes =
+        purpose === 'read' ? await blockBytesByArchive(held.drive, medium, signal) : undefined;
+      if (blockBytes === undefined) throw label;
+      return new Tape(held, barcode, { label: undefined, blockBytes, memory });
     } catch (error) {
       await held.close();
       throw error;
     }
   }
 
-  get blockBytes(): number {
-    return this.label.blockBytes;
+  /** Undefined where it is damaged: then the cartridge is only read. */
+  get readableLabel(): Label | undefined {
+    return this.#label;
+  }
+
+  get label(): Label {
+    assert(this.#label, 'a cartridge whose label is damaged is only read');
+    return this.#label;
   }
 
   get writeGeneration(): number {
@@ -156,6 +167,7 @@ export class Tape {
     known: KnownEnd,
     signal: AbortSignal,
   ): Promise<{ readonly unknownFiles: number }> {
+    assert(this.#label, 'a cartridge whose label is damaged is only read');
     this.#refuseLaterState(known);
     await this.#setUp(signal);
     let unknownFiles = 0;
@@ -259,8 +271,14 @@ export class Tape {
   }
 
   /** Lets go of the drive; the cartridge stays loaded. May be called twice. */
-  close(): Promise<void> {
-    return this.#held.close();
+  async close(): Promise<void> {
+    const health = this.#health;
+    this.#health = undefined;
+    try {
+      await health?.end();
+    } finally {
+      await this.#held.close();
+    }
   }
 
   /** @returns whether the drive warns so much earlier */

@@ -33,8 +33,8 @@ beforeAll(async () => {
 
 afterAll(() => shelf.close());
 
-test('four processes share a drive', async () => {
-  const mounted = await shelf.mount('mount');
+test('four processes share a drive, and the mount within the source is left out', async () => {
+  const mounted = await shelf.mount('source/mount');
   fill('new');
   const to = shelf.folder('to');
   const readers = Array.from({ length: FILES }, (_, index) => {
@@ -42,11 +42,13 @@ test('four processes share a drive', async () => {
     return startReader(['cmp', join(mounted.at, name), name]);
   });
   const said = await Promise.all([
-    shelf.say('backup'),
+    shelf.say('backup', '--json'),
     shelf.say('restore', join(source, 'restored'), '--to', to),
     shelf.say('recall', join(source, 'recalled')),
   ]);
   for (const { exit, stderr } of said) expect(exit, stderr).toBe(0);
+  const end = JSON.parse(said[0].stdout.trim().split('\n').at(-1) ?? '');
+  expect(end.files).toMatchObject({ new: FILES + 2, excluded: 1, unreadable: 0 });
   for (const { ended } of readers) expect(await ended).toEqual({ exit: 0, signal: null });
   expect(differences(join(source, 'restored'), join(to, source, 'restored'))).toBe('');
   const states = { read: 'online', restored: 'nearline', recalled: 'online', new: 'nearline' };

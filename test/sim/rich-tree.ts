@@ -69,7 +69,11 @@ export function makeRichTree(root: string, random: Random): void {
 }
 
 /** @param runs offset and length of what is written */
-function makeSparse(path: string, sizeBytes: number, runs: readonly (readonly [number, number])[]) {
+export function makeSparse(
+  path: string,
+  sizeBytes: number,
+  runs: readonly (readonly [number, number])[],
+) {
   const file = openSync(path, 'w');
   for (const [offset, lengthBytes] of runs)
     writeSync(file, Buffer.alloc(lengthBytes, 'd'), 0, lengthBytes, offset);

@@ -13,7 +13,7 @@ const NATIVE = join(import.meta.dirname, '..', '..', 'native');
  * @param list the program that runs the checks on the addon it is given, and prints `ok` for each
  */
 export function describeSanitized(
-  door: 'fs' | 'fuse' | 'scsi',
+  door: 'fs' | 'fuse' | 'scsi' | 'sqlite',
   list: { readonly program: string; readonly checks: number },
 ): void {
   const addonPath = join(NATIVE, door, 'build', 'Debug', `${door}.node`);

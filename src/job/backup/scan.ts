@@ -146,6 +146,12 @@ class Scanner {
     for (const { path, failure } of directory.failures) this.#unreadable(path, failure);
     counts.excluded += directory.excluded.length;
     for (const { entry, reason } of directory.excluded) this.#tools.onExcluded(entry, reason);
+    const { self, notEntered } = directory;
+    // What stands there counts as one; of a cache each entry was counted.
+    if (self && notEntered && notEntered.kind !== 'cache-directory') {
+      counts.excluded += 1;
+      this.#tools.onExcluded(self, notEntered);
+    }
     const isUnknown = directory.failures.some(({ path }) => path === directory.path);
     // What could not be listed is not gone.
     if (isUnknown) return;

@@ -1,0 +1,105 @@
+/** A cartridge in memory, as it lies on its virtual tape, with single bytes changed: for what has to be tried a million times. */
+import { Blake3Hasher } from '@napi-rs/blake-hash';
+import { CodedError } from '../../src/base/errors.ts';
+import type { Position, ReadResult } from '../../src/device/drive.ts';
+import type { StreamHasher } from '../../src/job/scrub/stream.ts';
+import type { ReadableTape } from '../../src/storage/tape-reader.ts';
+import type { TapImage } from './check-archives.ts';
+
+type Place = { readonly block: number; readonly at: number };
+
+export class FlippedTape implements ReadableTape {
+  readonly barcode: string;
+  readonly blockBytes: number;
+  readonly #blocks: readonly Buffer[];
+  /** Filemarks before each block. */
+  readonly #files: readonly number[];
+  readonly #unreadable = new Set<number>();
+  #at = 0;
+  /** Blocks that were read by now. */
+  reads = 0;
+
+  constructor(image: TapImage, options: { barcode: string; blockBytes: number }) {
+    this.barcode = options.barcode;
+    this.blockBytes = options.blockBytes;
+    const blocks = Array.from({ length: image.lengthBlocks }, (_, block) => image.block(block));
+    this.#blocks = blocks.map((block) => Buffer.from(block));
+    let files = 0;
+    this.#files = blocks.map((block) => (block.length === 0 ? files++ : files));
+  }
+
+  /** Every byte of every block, in order. */
+  *places(): Generator<Place> {
+    for (const [block, { length }] of this.#blocks.entries())
+      for (let at = 0; at < length; at += 1) yield { block, at };
+  }
+
+  get dataBytes(): number {
+    return this.#blocks.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  /** @param xor 1 to 255; a second time takes it back */
+  flip({ block, at }: Place, xor: number): void {
+    const bytes = this.#blocks[block];
+    if (bytes) bytes[at] = (bytes[at] ?? 0) ^ xor;
+  }
+
+  breakBlock(block: number, isBroken: boolean): void {
+    if (isBroken) this.#unreadable.add(block);
+    else this.#unreadable.delete(block);
+  }
+
+  readonly drive: ReadableTape['drive'] = this.#drive();
+
+  #drive(): ReadableTape['drive'] {
+    const position = (): Position => {
+      const last = this.#files.at(-1) ?? -1;
+      const file = this.#files[this.#at] ?? last + 1;
+      return { proven: true, block: this.#at, file, atEndOfData: false };
+    };
+    return {
+      get position() {
+        return position();
+      },
+      locate: async (block: number): Promise<void> => {
+        if (block > this.#blocks.length) throw unreadable('it lies beyond the data');
+        this.#at = block;
+      },
+      read: (buffer: Uint8Array) => this.#read(buffer),
+    };
+  }
+
+  async #read(buffer: Uint8Array): Promise<ReadResult> {
+    this.reads += 1;
+    if (this.#unreadable.has(this.#at)) throw unreadable(`block ${this.#at}`);
+    const block = this.#blocks[this.#at];
+    if (!block) return { kind: 'end-of-data' };
+    this.#at += 1;
+    if (block.length === 0) return { kind: 'filemark' };
+    buffer.set(block.subarray(0, buffer.length));
+    const kind = block.length > buffer.length ? 'longer-block' : 'block';
+    return { kind, lengthBytes: block.length };
+  }
+}
+
+function unreadable(what: string): CodedError {
+  return new CodedError('MEDIUM_UNREADABLE', `reading: ${what}`);
+}
+
+/** What the digest thread does, without a thread. */
+export class InlineHasher implements StreamHasher {
+  readonly #hasher = new Blake3Hasher();
+
+  begin(): void {
+    this.#hasher.reset();
+  }
+
+  update(bytes: Uint8Array, onDone: () => void): void {
+    this.#hasher.update(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    onDone();
+  }
+
+  async end(): Promise<{ readonly blake3: Buffer }> {
+    return { blake3: this.#hasher.digestBuffer() };
+  }
+}
