@@ -9,6 +9,7 @@ import { type Host, hasSha256Instructions, systemHost, systemMachine } from './b
 import { type Random, systemRandom } from './base/random.ts';
 import { type Raw, rawOf } from './base/raw.ts';
 import { printable } from './base/text.ts';
+import type { Alarm } from './catalog/alarms.ts';
 import type { Catalog, CatalogMode } from './catalog/catalog.ts';
 import type { Medium } from './catalog/media.ts';
 import { CATALOG_FILE, type Config, loadConfig } from './config.ts';
@@ -255,12 +256,14 @@ export function wire(options: WireOptions): App {
     },
     backup: async (request, listen, signal) => {
       const { startBackup } = await import('./job/backup/start.ts');
+      const { warningOf } = await import('./job/alarms.ts');
       const { withHandover } = await import('./wire-recall.ts');
       const tools = await backupTools(app, openDoor);
-      const { operator, close } = await app.operator();
+      const { operator, tell, close } = await app.operator();
+      const onAlarm = (alarm: Alarm) => tell(warningOf(alarm));
       try {
         return await withHandover(app, (handover) =>
-          startBackup(request, { ...tools, operator, handover }, listen, signal),
+          startBackup(request, { ...tools, operator, onAlarm, handover }, listen, signal),
         );
       } finally {
         await close();
