@@ -31,12 +31,15 @@ export const list = (open: OpenContext) =>
           }),
       run: async ({ app, output, isUtf8 }, args) => {
         const { kind, pool, inState: state, location, free: isFree = false } = args;
+        const config = await app.config();
         const catalog = await app.catalog('read');
-        const found = mediaInventory(catalog, { ...{ kind, pool, state, location, isFree } });
-        const below = shortages(catalog, policiesOf(await app.config()));
+        const filter = { kind, pool, state, location, isFree };
+        const found = mediaInventory(catalog, filter, config.groom.below);
+        const below = shortages(catalog, policiesOf(config));
         const signs = isUtf8 ? BLOCKS : ASCII;
         output.result({ ...documentOf(found), belowPolicy: below }, () =>
-          [textOf(found, signs), ...below.map(shortageLine)].join('\n'),
+          [textOf(found, signs), ...below.map(shortageLine)].join('
+'),
         );
       },
     },
