@@ -38,8 +38,7 @@ export const list = (open: OpenContext) =>
         const below = shortages(catalog, policiesOf(config));
         const signs = isUtf8 ? BLOCKS : ASCII;
         output.result({ ...documentOf(found), belowPolicy: below }, () =>
-          [textOf(found, signs), ...below.map(shortageLine)].join('
-'),
+          [textOf(found, signs), ...below.map(shortageLine)].join('\n'),
         );
       },
     },
