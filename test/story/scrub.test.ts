@@ -339,6 +339,19 @@ describe('a part of it', () => {
   });
 });
 
+test('copies that were given up while they were read do not come back', async () => {
+  const world = await twelve(2);
+  const { id } = mediumOf(world, ONE);
+  const lost = "UPDATE archive_copies SET state = 'lost' WHERE medium = ?";
+  await scrubWorld(world, {
+    media: [ONE],
+    listen: ({ event }) => {
+      if (event === 'progress') world.catalog.write(() => world.catalog.prepare(lost).run(id));
+    },
+  });
+  expect(world.catalog.part(ReadBack).copiesOn(id)).toEqual([]);
+});
+
 test('a tape that was cut elsewhere is told, with all that is gone', async () => {
   const world = await twelve(2);
   const { drive, close } = await world.tools.library.attach(ONE, new AbortController().signal);

@@ -92,7 +92,9 @@ export class MediumScrub {
     const { catalog, tally, job } = this.#tools;
     const { archiveId, mediumId, uuid: archive, fileNumber: file } = copy;
     const { state, ranges, findings } = verdict;
+    this.#readBack.forget();
     catalog.write(() => {
+      if (!this.#readBack.isThere(copy)) return;
       this.#damages.replace(copy, ranges);
       if (state === 'right') this.#archives.markCopy(archiveId, mediumId, 'good');
       if (state === 'unreadable') this.#archives.markCopy(archiveId, mediumId, 'bad');
