@@ -58,13 +58,14 @@ export const scrub = (open: OpenContext) =>
           samplePercent: percentOf(args.sample ?? 100),
           isQuick: args.quick ?? false,
         };
-        return readBack(context, request);
+        return runScrub(context, request);
       },
     },
     open,
   );
 
-async function readBack(
+/** Also for a job that is gone on with. */
+export async function runScrub(
   { app, output, signal, setExit }: Context,
   request: Parameters<Context['app']['scrub']>[0],
 ): Promise<void> {
