@@ -104,6 +104,14 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return (parser, open) => parser.command(wanted(open));
     },
   },
+  groom: {
+    usage: 'groom [media..]',
+    describe: 'Move what is still needed off cartridges that hold little else, and free them',
+    load: async () => {
+      const { groom } = await import('./groom.ts');
+      return (parser, open) => parser.command(groom(open));
+    },
+  },
   snapshots: {
     usage: 'snapshots',
     describe: 'Every snapshot: size, files, how much differs from the one before, why it is kept',

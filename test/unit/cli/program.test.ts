@@ -42,6 +42,8 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     backup: notAsked,
     expire: notAsked,
     dryRun: notAsked,
+    planGroom: notAsked,
+    groom: notAsked,
     unfinishedSources: notAsked,
     planRestore: notAsked,
     restore: notAsked,
