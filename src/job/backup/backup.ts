@@ -166,6 +166,10 @@ class BackupJob {
     const digester = new Digester();
     const readAhead = new ReadAhead({ workers: this.#request.workers, slabs: this.#slabs() });
     try {
+      if (this.#run.hasWaiting()) {
+        readAhead.start();
+        digester.start();
+      }
       await media.rooms(signal); // registers what the library holds
       limits(); // sizes that cannot be are refused before anything is moved
       const before = new Archives(catalog).ofJob(this.#job.number).length;
