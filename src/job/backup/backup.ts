@@ -82,8 +82,8 @@ export type BackupTools = {
   readonly handover?: DriveHandover;
 };
 
-/** Slabs take a part of the memory limit; the catalog's cache, heads and the program itself the rest. */
-const SLABS_SHARE = 0.0625;
+/** Slabs, some of which the drives read from, take a part of the memory limit; caches, heads and the program the rest. */
+const SLABS_SHARE = 0.09375;
 
 /** @throws CodedError as the first failure that ends the run; it can be gone on with */
 export async function backup(

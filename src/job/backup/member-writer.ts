@@ -114,7 +114,8 @@ export class MemberWriter {
     let base = this.#stream.lengthBytes;
     await this.#write(fragment, duplicates);
     for (let index = 0; index < members.length; index += 1) {
-      const [planned, result] = [feed.members[index], members[index]];
+      const planned = feed.members[index];
+      const result = members[index];
       assert(planned && result, 'a result a member');
       const entry = planned.piece.item.key;
       if (duplicates.has(index)) {
@@ -130,7 +131,8 @@ export class MemberWriter {
     const indices: number[] = [];
     const contents: ContentKey[] = [];
     for (let index = 0; index < members.length; index += 1) {
-      const [planned, result] = [feed.members[index], members[index]];
+      const planned = feed.members[index];
+      const result = members[index];
       if (result?.outcome !== 'stored' || !result.hash || !planned) continue;
       const { form, inode } = planned.piece.item.key;
       if (form !== 'data') continue;
