@@ -7,6 +7,8 @@ import { parseSize } from './base/bytes.ts';
 import { parseDuration } from './base/duration.ts';
 import { CodedError, errnoOf } from './base/errors.ts';
 import { printable } from './base/text.ts';
+import { PERIODS, type Period, type Policies, type Policy } from './domain/retention.ts';
+import { parseSpan, type Span } from './domain/span.ts';
 
 const virtualSchema = z.strictObject({
   kind: z.literal('virtual'),
@@ -74,6 +76,39 @@ const backupSchema = z.strictObject({
   'staging-size': sizeSchema.default(STAGING_BYTES_DEFAULT),
   /** Scratch cartridges that the library holds are labelled when a backup needs them. */
   label: z.enum(['auto', 'never']).default('auto'),
+});
+
+const MS_A_DAY = 86_400_000;
+/** Of the Gregorian calendar, on the average. */
+const MS_A_YEAR = 365.2425 * MS_A_DAY;
+
+const groomSchema = z.strictObject({
+  /** Media of whose bytes fewer percent are live are groomed, where none are named. */
+  below: z.number().min(0).max(100).default(50),
+  /** What is moved waits on a disk, so much of it at most: with one drive cartridges are changed once for each. */
+  spool: sizeSchema.default(100e9),
+  /** Relative to the state directory. */
+  'spool-directory': z.string().min(1).default('groom'),
+});
+
+/** What of a pool is to be, for each of its contents. */
+const poolSchema = z.strictObject({
+  /** Good copies, each on a medium of its own. Default: as many as a backup writes. */
+  copies: z.number().int().min(1).max(8).optional(),
+  /** Of them, so many at locations that are off site. */
+  offsite: z.number().int().min(0).max(8).default(0),
+  /** A copy counts only where it was written or read back so lately. Default: for ever. */
+  'read-back': z
+    .string()
+    .transform((value, context) => {
+      const months = /^([1-9]\d{0,3}) ?mo$/.exec(value)?.[1];
+      const days = /^([1-9]\d{0,4}) ?d$/.exec(value)?.[1];
+      if (months !== undefined) return (Number(months) * MS_A_YEAR) / 12;
+      if (days !== undefined) return Number(days) * MS_A_DAY;
+      context.addIssue(`"${value}" is no such time; write for instance "18mo" or "90d"`);
+      return z.NEVER;
+    })
+    .optional(),
 });
 
 const stageSchema = z.strictObject({
@@ -169,24 +204,124 @@ const notifySchema = z.strictObject({
   command: z.array(z.strictObject({ argv: z.tuple([z.string().min(1)], z.string()) })).default([]),
 });
 
+const catalogSchema = z.strictObject({
+  /** Where a copy of the catalog goes after each job; relative to the state directory. */
+  export: z.string().min(1).optional(),
+});
+const spanSchema = z.string().transform((value, context) => {
+  const span = parseSpan(value);
+  if (span) return span;
+  context.addIssue(
+    `"${value}" is no span; write for instance "720h", "180d", "8w", "24mo" or "10y"`,
+  );
+  return z.NEVER;
+});
+const countSchema = z.number().int().min(1).max(1_000_000).optional();
+const spanOption = spanSchema.optional();
+
+const RULES = {
+  'keep-last': countSchema,
+  'keep-hourly': countSchema,
+  'keep-daily': countSchema,
+  'keep-weekly': countSchema,
+  'keep-monthly': countSchema,
+  'keep-yearly': countSchema,
+  'keep-within': spanOption,
+  /** The same in other words. */
+  'keep-all-within': spanOption,
+  'keep-hourly-within': spanOption,
+  'keep-daily-within': spanOption,
+  'keep-weekly-within': spanOption,
+  'keep-monthly-within': spanOption,
+  'keep-yearly-within': spanOption,
+};
+type Rules = z.infer<z.ZodObject<typeof RULES>>;
+const pickSchema = z.enum(['latest', 'earliest']).default('latest');
+
+/** A policy that keeps nothing is a slip: it would leave the newest snapshot alone. */
+const policySchema = z
+  .strictObject({ ...RULES, pick: pickSchema })
+  .refine(hasRules, 'say what is kept: keep-last, keep-daily, keep-all-within, ...')
+  .transform(policyOf);
+const policiesSchema = z.record(z.string().min(1), policySchema).default({});
+
+const retentionSchema = z
+  .strictObject({
+    ...RULES,
+    pick: pickSchema,
+    /** The first complete snapshot of each month or year is held, whatever the rules say. */
+    golden: z.enum(['monthly', 'yearly']).optional(),
+    sources: policiesSchema,
+    pools: policiesSchema,
+  })
+  .refine(
+    ({ 'keep-within': within, 'keep-all-within': all }) =>
+      within === undefined || all === undefined,
+    'keep-within and keep-all-within are one: say it once',
+  )
+  .transform(({ golden, sources, pools, ...general }): Policies & { golden?: Golden } => ({
+    general: hasRules(general) ? policyOf(general) : undefined,
+    sources,
+    pools,
+    ...(golden && { golden }),
+  }));
+
+type Golden = 'monthly' | 'yearly';
+
+function hasRules({ pick: _, ...rules }: Rules & { readonly pick: Policy['pick'] }): boolean {
+  return Object.values(rules).some((rule) => rule !== undefined);
+}
+
+function policyOf(rules: Rules & { readonly pick: Policy['pick'] }): Policy {
+  const counts: Partial<Record<Period, number>> = {};
+  const windows: Partial<Record<Period, Span>> = {};
+  for (const period of PERIODS) {
+    const [count, window] = [rules[`keep-${period}`], rules[`keep-${period}-within`]];
+    if (count !== undefined) counts[period] = count;
+    if (window) windows[period] = window;
+  }
+  const within = rules['keep-all-within'] ?? rules['keep-within'];
+  return { last: rules['keep-last'], within, counts, windows, pick: rules.pick };
+}
+
+/** By pool: what goes to which vault, how often, and how many sets stay there. */
+const rotationSchema = z.record(
+  z.string().min(1),
+  z.strictObject({
+    vault: z.string().min(1),
+    every: durationSchema.refine((ms) => ms >= 3_600_000, 'at least one hour'),
+    sets: z.number().int().min(1).max(1000),
+  }),
+);
+
 const configSchema = z.strictObject({
   library: z.discriminatedUnion('kind', [virtualSchema, hardwareSchema]),
   archive: archiveSchema.prefault({}),
   backup: backupSchema.prefault({}),
+  groom: groomSchema.prefault({}),
+  pools: z.record(z.string().min(1).max(32), poolSchema).prefault({}),
   stage: stageSchema.prefault({}),
   recall: recallSchema.prefault({}),
   operator: operatorSchema.prefault({}),
   notify: notifySchema.prefault({}),
+  catalog: catalogSchema.prefault({}),
+  retention: retentionSchema.prefault({}),
+  rotation: rotationSchema.prefault({}),
 });
 
 export type LibraryConfig = z.infer<typeof configSchema>['library'];
 export type ArchiveConfig = Readonly<z.infer<typeof archiveSchema>>;
 export type BackupConfig = Readonly<z.infer<typeof backupSchema>>;
+export type PoolConfig = Readonly<z.infer<typeof poolSchema>>;
+export type GroomConfig = Readonly<z.infer<typeof groomSchema>>;
 export type StageConfig = Readonly<z.infer<typeof stageSchema>>;
 export type RecallConfig = Readonly<z.infer<typeof recallSchema>>;
 /** Durations in ms. */
 export type OperatorConfig = Readonly<z.infer<typeof operatorSchema>>;
+export type CatalogConfig = Readonly<z.infer<typeof catalogSchema>>;
 export type NotifyConfig = Readonly<z.infer<typeof notifySchema>>;
+export type RotationConfig = Readonly<z.infer<typeof rotationSchema>>;
+export type RetentionConfig = Readonly<z.infer<typeof retentionSchema>>;
 
 export type Config = {
   /** Absolute path of the state directory. */
@@ -194,10 +329,16 @@ export type Config = {
   readonly library: Readonly<LibraryConfig>;
   readonly archive: ArchiveConfig;
   readonly backup: BackupConfig;
+  readonly groom: GroomConfig;
+  /** By name. */
+  readonly pools: Readonly<Record<string, PoolConfig>>;
   readonly stage: StageConfig;
   readonly recall: RecallConfig;
   readonly operator: OperatorConfig;
   readonly notify: NotifyConfig;
+  readonly catalog: CatalogConfig;
+  readonly retention: RetentionConfig;
+  readonly rotation: RotationConfig;
 };
 
 export const CONFIG_FILE = 'config.toml';
@@ -239,16 +380,24 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     }
     throw invalid(path, `cannot be read (${errnoOf(cause) ?? 'error'})`, cause);
   }
-  const { library, archive, backup, stage, recall, operator, notify } = parseConfig(text, path);
+  const { library, archive, backup, stage, recall, operator, notify, ...more } = parseConfig(
+    text,
+    path,
+  );
   return Object.freeze({
     stateDirectory: state,
     library: Object.freeze(library),
     archive: Object.freeze(archive),
     backup: Object.freeze(backup),
+    groom: Object.freeze(more.groom),
+    pools: Object.freeze(more.pools),
     stage: Object.freeze(stage),
     recall: Object.freeze(recall),
     operator: Object.freeze(operator),
     notify: Object.freeze(notify),
+    catalog: Object.freeze(more.catalog),
+    retention: Object.freeze(more.retention),
+    rotation: Object.freeze(more.rotation),
   });
 }
 

@@ -1,6 +1,6 @@
 /** The library as this machine has it: the kernel's devices, or the files of a virtual one. */
 import { strict as assert } from 'node:assert';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Clock } from './base/clock.ts';
 import { CodedError } from './base/errors.ts';
 import { systemMachine } from './base/machine.ts';
@@ -34,7 +34,11 @@ export type LibraryTools = {
 
 export async function libraryDevices(config: Config, tools: LibraryTools): Promise<LibraryDevices> {
   return config.library.kind === 'virtual'
-    ? virtualDevices(join(config.stateDirectory, config.library.directory), config.library, tools)
+    ? virtualDevices(
+        resolve(config.stateDirectory, config.library.directory),
+        config.library,
+        tools,
+      )
     : hardwareDevices(config.library, tools);
 }
 

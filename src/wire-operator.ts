@@ -15,6 +15,7 @@ import type { TakeAnswer, Terminal } from './notify/terminal.ts';
 import { askForMedium } from './storage/attach.ts';
 import type { Library } from './storage/library.ts';
 import { askingOperator, type Operator } from './storage/operator.ts';
+import { decideFailure } from './storage/operator-failure.ts';
 
 export type OpenOperator = { readonly operator: Operator; close(): Promise<void> };
 
@@ -89,9 +90,15 @@ export async function wireOperator(
 export function askerOf(tools: {
   readonly operator: Operator;
   readonly media: Media;
+  readonly clock: Clock;
   library(): Promise<Library>;
 }) {
   return {
+    decide: async (failure: { barcode: string; error: CodedError }, signal: AbortSignal) => {
+      const { operator, clock } = tools;
+      const library = await tools.library();
+      return decideFailure({ ...failure, who: 'recall' }, { operator, library, clock }, signal);
+    },
     ask: async (request: RecallRequest, signal: AbortSignal) => {
       const { barcode, location, reason, contents, readers, attempt } = request;
       const medium = { barcode, location, uuid: tools.media.find(barcode)?.uuid };

@@ -19,21 +19,33 @@ import type { Answer, Question } from './domain/question.ts';
 import type { DryRunReport } from './job/backup/dry-run.ts';
 import type { BackupReport, Listen } from './job/backup/report.ts';
 import type { StartRequest, StartTools } from './job/backup/start.ts';
+import type { ExportedCatalog } from './job/catalog-export.ts';
 import type { Finding } from './job/doctor.ts';
 import type { EraseRequest } from './job/erase.ts';
+import type { ExpireEvent, ExpireReport, ExpireRequest } from './job/expire.ts';
+import type { GroomEvent, GroomPlan, GroomReport } from './job/groom/report.ts';
 import type { InitRequest, InitResult } from './job/init.ts';
 import type { LabelTools } from './job/label.ts';
 import type { LabelMediaRequest } from './job/media.ts';
 import type { RecallEvent, RecallReport } from './job/recall.ts';
+import type { RecoverEvent, RecoverReport } from './job/recover/report.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';
 import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
+import type { SourceCheck, SourceCheckEvent } from './job/scrub/against-source.ts';
+import type { ScrubRequest } from './job/scrub/begin.ts';
+import type { ScrubEvent, ScrubReport } from './job/scrub/report.ts';
 import type { WantedMedium } from './job/wanted.ts';
 import type { Terminal } from './notify/terminal.ts';
+import type { DriveHandover } from './recall/handover.ts';
+import type { Cleaned } from './storage/health-watch.ts';
 import type { Library } from './storage/library.ts';
+import { healthKeeper, withNotes } from './wire-care.ts';
+import type { GroomOrder } from './wire-groom.ts';
 import { expectKind, libraryDevices, virtualCapacity } from './wire-library.ts';
 import type { MountOrder } from './wire-mount.ts';
 import type { OpenOperator } from './wire-operator.ts';
 import type { OpenRecall, RecallOptions, RecallOrder } from './wire-recall.ts';
+import type { RecoverOrder } from './wire-recover.ts';
 
 export type { Terminal } from './notify/terminal.ts';
 
@@ -93,8 +105,22 @@ export interface App {
   ): Promise<Medium>;
   /** Backs sources up; goes on with a run of theirs that was cut short. */
   backup(request: StartRequest, listen: Listen, signal: AbortSignal): Promise<BackupReport>;
+  /** Gives up the snapshots that no rule keeps. */
+  expire(
+    request: ExpireRequest,
+    listen: (event: ExpireEvent) => void,
+    signal: AbortSignal,
+  ): Promise<ExpireReport>;
   /** What a backup would do. */
   dryRun(request: StartRequest, signal: AbortSignal): Promise<DryRunReport>;
+  /** What a groom would free. */
+  planGroom(order: GroomOrder, signal: AbortSignal): Promise<GroomPlan>;
+  /** Moves what is still needed off media, and gives them up. */
+  groom(
+    order: GroomOrder,
+    listen: (event: GroomEvent) => void,
+    signal: AbortSignal,
+  ): Promise<GroomReport>;
   /** Names of the sources of an unfinished backup. @throws CodedError USAGE */
   unfinishedSources(jobNumber: number): Promise<readonly string[]>;
   planRestore(request: RestoreOrder, signal: AbortSignal): Promise<RestorePlan>;
@@ -103,6 +129,18 @@ export interface App {
     listen: (event: RestoreEvent) => void,
     signal: AbortSignal,
   ): Promise<RestoreReport>;
+  /** Reads media back against what was written. */
+  scrub(
+    request: ScrubRequest,
+    listen: (event: ScrubEvent) => void,
+    signal: AbortSignal,
+  ): Promise<ScrubReport>;
+  /** Compares live files with the newest snapshot. @param names of sources; none: all */
+  checkSources(
+    names: readonly string[],
+    listen: (event: SourceCheckEvent) => void,
+    signal: AbortSignal,
+  ): Promise<SourceCheck>;
   /** Shows the catalog as a filesystem, until it is unmounted or the signal is aborted. */
   mount(
     order: MountOrder,
@@ -136,6 +174,16 @@ export interface App {
   close(): void;
   init(request: InitRequest, signal: AbortSignal): Promise<InitResult>;
   library(): Promise<Library>;
+  /** Makes the state anew from what lies on cartridges; closed catalogs only. @throws CodedError STATE_EXISTS */
+  recover(
+    order: RecoverOrder,
+    listen: (event: RecoverEvent) => void,
+    signal: AbortSignal,
+  ): Promise<RecoverReport>;
+  /** A copy of the catalog as a file. @param path default: as configured */
+  exportCatalog(path: string | undefined): Promise<ExportedCatalog>;
+  /** Cleans a drive with a cleaning cartridge of the library, and counts it. @param drive default: the only one */
+  cleanDrive(drive: number | undefined, signal: AbortSignal): Promise<Cleaned>;
   doctor(): Promise<Finding[]>;
 }
 
@@ -151,6 +199,20 @@ export function wire(options: WireOptions): App {
   };
   const config = () => loadConfig(options.stateDirectory, options.configPath);
   const catalogs = new Map<CatalogMode, Catalog>();
+  const warn = options.warn ?? (() => {});
+  const writing = async <T>(work: (catalog: Catalog) => T): Promise<T> => {
+    await config();
+    const known = catalogs.get('write');
+    if (known) return work(known);
+    const { Catalog } = await import('./catalog/catalog.ts');
+    const path = join(options.stateDirectory, CATALOG_FILE);
+    const opened = Catalog.open(path, { mode: 'write', clock });
+    try {
+      return work(opened);
+    } finally {
+      opened.close();
+    }
+  };
   const app: App = {
     stateDirectory: options.stateDirectory,
     program: options.program,
@@ -172,13 +234,13 @@ export function wire(options: WireOptions): App {
       const state = options.stateDirectory;
       const below = [stage.directory, backup['staging-directory']];
       const own = [state, ...below.map((directory) => resolve(state, directory))];
-      if (library.kind === 'virtual') own.push(join(state, library.directory));
+      if (library.kind === 'virtual') own.push(resolve(state, library.directory));
       return own.map(rawOf);
     },
     capacityOf: async (barcode) => {
       const { library } = await config();
       return library.kind === 'virtual'
-        ? virtualCapacity(join(options.stateDirectory, library.directory), barcode)
+        ? virtualCapacity(resolve(options.stateDirectory, library.directory), barcode)
         : undefined;
     },
     labelMedia: async (request, signal) => {
@@ -202,11 +264,30 @@ export function wire(options: WireOptions): App {
         );
       } finally {
         await close();
+        await exportAfterJob(app, options.warn);
       }
+    },
+    expire: async (request, listen, signal) => {
+      const { wireExpire } = await import('./wire-retention.ts');
+      return wireExpire(app, request, listen, signal);
     },
     dryRun: async (request, signal) => {
       const { startDryRun } = await import('./job/backup/start.ts');
       return startDryRun(request, await backupTools(app, openDoor), signal);
+    },
+    planGroom: async (order, signal) =>
+      (await import('./wire-groom.ts')).wireGroomPlan(app, order, signal),
+    groom: async (order, listen, signal) => {
+      const [{ wireGroom }, { withHandover }] = await Promise.all([
+        import('./wire-groom.ts'),
+        import('./wire-recall.ts'),
+      ]);
+      const parts = {
+        ...app,
+        backupTools: () => backupTools(app, openDoor),
+        withHandover: <T>(work: (handover: DriveHandover) => Promise<T>) => withHandover(app, work),
+      };
+      return wireGroom(parts, { order, listen }, signal);
     },
     unfinishedSources: async (jobNumber) => {
       const { resumable } = await import('./job/backup/start.ts');
@@ -230,6 +311,14 @@ export function wire(options: WireOptions): App {
         await close();
       }
     },
+    scrub: async (request, listen, signal) => {
+      const { wireScrub } = await import('./wire-scrub.ts');
+      return wireScrub(app, request, listen, signal);
+    },
+    checkSources: async (names, listen, signal) => {
+      const { wireSourceCheck } = await import('./wire-scrub.ts');
+      return wireSourceCheck(app, names, listen, signal);
+    },
     mount: async (order, tell, signal) => {
       const { wireMount } = await import('./wire-mount.ts');
       const user = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
@@ -252,7 +341,7 @@ export function wire(options: WireOptions): App {
       ]);
       const { operator, close } = await app.operator({ timeoutMs: wait * 1000 });
       const media = new Media(await app.catalog('read'));
-      const asker = askerOf({ operator, media, library: () => app.library() });
+      const asker = askerOf({ operator, media, clock, library: () => app.library() });
       const opened = await wireRecall(app, { ...asked, asker }).catch(async (error: unknown) => {
         await close();
         throw error;
@@ -267,8 +356,18 @@ export function wire(options: WireOptions): App {
     },
     operator: async (asked = {}) => {
       const { wireOperator } = await import('./wire-operator.ts');
-      const warn = options.warn ?? (() => {});
-      return wireOperator({ ...app, terminal: options.terminal }, { ...asked, warn });
+      const told = withNotes({ writing }, warn);
+      const opened = await wireOperator(
+        { ...app, terminal: options.terminal },
+        { ...asked, warn: told.warn },
+      );
+      return {
+        ...opened,
+        close: async () => {
+          await opened.close();
+          await told.settled();
+        },
+      };
     },
     questions: async () => {
       await config();
@@ -338,8 +437,24 @@ export function wire(options: WireOptions): App {
     },
     library: async () => {
       const { Library } = await import('./storage/library.ts');
-      return new Library(await libraryDevices(await config(), { clock, openDoor, traced }), clock);
+      const devices = await libraryDevices(await config(), { clock, openDoor, traced });
+      return new Library(devices, clock, healthKeeper({ writing }, warn));
     },
+    cleanDrive: async (drive, signal) => {
+      const { cleanDrive } = await import('./storage/clean.ts');
+      return cleanDrive(await app.library(), drive, { clock, signal });
+    },
+    recover: async (order, listen, signal) => {
+      const { wireRecover } = await import('./wire-recover.ts');
+      const { Library } = await import('./storage/library.ts');
+      const libraryOf = async (path: string) => {
+        const found = await loadConfig(options.stateDirectory, path);
+        return new Library(await libraryDevices(found, { clock, openDoor, traced }), clock);
+      };
+      const lock = (path: string) => lockFile(openDoor(), path);
+      return wireRecover({ ...app, libraryOf, lock }, order, listen, signal);
+    },
+    exportCatalog: async (path) => (await import('./wire-recover.ts')).wireExport(app, path),
     doctor: async () => {
       const { checkMachine } = await import('./job/doctor.ts');
       const found = await config().catch((error: unknown) => {
@@ -350,6 +465,13 @@ export function wire(options: WireOptions): App {
     },
   };
   return app;
+}
+
+/** What a job has changed is kept where the config says; a job that failed may have stored something too. */
+async function exportAfterJob(app: App, warn: WireOptions['warn']): Promise<void> {
+  const { catalog } = await app.config();
+  if (catalog.export === undefined) return;
+  await (await import('./wire-recover.ts')).exportAfterJob(app, warn ?? (() => {}));
 }
 
 async function labelTools(app: App): Promise<LabelTools> {

@@ -26,6 +26,9 @@ export const FAILURES = {
   SOURCE_UNREADABLE: { exit: 3, errno: 'EACCES', retry: 'never' },
   STATE_MISSING: { exit: 10, errno: 'ENOENT', retry: 'never' },
   PATH_UNKNOWN: { exit: 1, errno: 'ENOENT', retry: 'never' }, // the catalog shows no such path at that time
+  SNAPSHOT_EXPIRED: { exit: 1, errno: 'ESTALE', retry: 'never' }, // while somebody was reading what it showed
+  ALARM_OPEN: { exit: 1, errno: 'EPERM', retry: 'operator' }, // a backup looked like damage, and nobody has said it was none
+  CLOCK_DOUBTFUL: { exit: 1, errno: 'EINVAL', retry: 'operator' }, // it went back, or leapt ahead
   CATALOG_NEWER: { exit: 1, errno: 'EIO', retry: 'never' }, // written by a later program than this one
   CATALOG_DAMAGED: { exit: 1, errno: 'EIO', retry: 'never' },
   CATALOG_BUSY: { exit: 11, errno: 'EBUSY', retry: 'later' }, // somebody held the write lock for minutes

@@ -1,5 +1,6 @@
 /** Contents: bytes by their hash, the extents that hold them, and how many good copies there are. */
 import { strict as assert } from 'node:assert';
+import { CodedError } from '../base/errors.ts';
 import type { Content, Extent } from '../domain/content.ts';
 import type { DataRange } from '../domain/entry.ts';
 import type { Catalog } from './catalog.ts';
@@ -115,12 +116,19 @@ export class Contents {
     return this.#inArchive.get(contentId, archiveId) !== undefined;
   }
 
-  /** Undefined while a split file is not complete. `holes`: where its data lie, undefined when there are no holes. */
+  /**
+   * Undefined while a split file is not complete. `holes`: where its data lie, undefined when there are no holes.
+   * @throws CodedError SNAPSHOT_EXPIRED where nothing has it any more
+   */
   get(
     contentId: number,
   ): (Content & { readonly ranges: readonly DataRange[] | undefined }) | undefined {
     const row = this.#get.get(contentId);
-    assert(row, `no content ${contentId}`);
+    if (!row)
+      throw new CodedError(
+        'SNAPSHOT_EXPIRED',
+        'the snapshot that showed this file has expired meanwhile',
+      );
     const [sizeBytes, hash, segments, holes] = row;
     if (!hash) return undefined;
     return {
@@ -201,7 +209,7 @@ export class Contents {
   }
 
   /** As `goodCopies`, of media other than this one. */
-  goodCopiesWithout(contentId: number, mediumId: number): number {
+  goodCopiesWithout(contentId: number, mediumId: number, poolId?: number): number {
     if (contentId === EMPTY_CONTENT) return Number.POSITIVE_INFINITY;
     const size = this.#get.get(contentId)?.[0];
     assert(size !== undefined, `no content ${contentId}`);
@@ -209,7 +217,7 @@ export class Contents {
       ...located,
       copies: located.copies.filter((copy) => copy.mediumId !== mediumId),
     }));
-    return leastCopies(extents, size);
+    return leastCopies(extents, size, poolId);
   }
 
   /** @param contentIds all with the same bytes */

@@ -1,6 +1,7 @@
 /** Jobs: every run of a verb, recorded; and what they said while they ran. */
 import { strict as assert } from 'node:assert';
 import type { Catalog } from './catalog.ts';
+import { noteClock } from './clock.ts';
 
 export type JobState = 'running' | 'waiting' | 'finished' | 'partial' | 'failed' | 'cancelled';
 
@@ -54,6 +55,9 @@ type JobRow = [
 const SELECT = `SELECT j.number, j.uuid, j.verb, j.state, j.started_ms, j.ended_ms, j.host, j.os, j.pid,
   j.parameters, j.report, s.id FROM jobs j LEFT JOIN snapshots s ON s.job = j.number AND s.state = 'finished'`;
 
+/** A job lets go of its drives after it has said how it ended. */
+const MOMENT_MS = 600_000;
+
 export class Jobs {
   readonly #catalog: Catalog;
 
@@ -64,6 +68,7 @@ export class Jobs {
   /** Begins a job; its number is never used again. */
   add(job: NewJob): number {
     return this.#catalog.write(() => {
+      noteClock(this.#catalog);
       const number = this.#catalog
         .prepare<[number]>(
           `INSERT INTO jobs(uuid, verb, state, started_ms, host, os, pid, parameters)
@@ -102,6 +107,16 @@ export class Jobs {
     return rows.all(verb).map(toJob);
   }
 
+  /** Of the job that a process runs, or has ended a moment ago; undefined: none. */
+  numberOf(pid: number): number | undefined {
+    return this.#catalog
+      .prepare<[number]>(
+        `SELECT number FROM jobs WHERE pid = ? AND (ended_ms IS NULL OR ended_ms >= ?)
+         ORDER BY number DESC LIMIT 1`,
+      )
+      .get(pid, Math.floor(this.#catalog.clock.nowMs()) - MOMENT_MS)?.[0];
+  }
+
   /** Another process goes on with it, under the same number. */
   resume(number: number, pid: number): void {
     this.#catalog.write(() =>
@@ -114,11 +129,12 @@ export class Jobs {
   /** Any state but that of a run with a snapshot, which `Run.finish` sets. */
   setState(number: number, state: JobState): void {
     const isEnd = state !== 'running' && state !== 'waiting';
-    this.#catalog.write(() =>
+    this.#catalog.write(() => {
+      noteClock(this.#catalog);
       this.#catalog
         .prepare('UPDATE jobs SET state = ?, ended_ms = ? WHERE number = ?')
-        .run(state, isEnd ? Math.floor(this.#catalog.clock.nowMs()) : null, number),
-    );
+        .run(state, isEnd ? Math.floor(this.#catalog.clock.nowMs()) : null, number);
+    });
   }
 
   setReport(number: number, report: unknown): void {

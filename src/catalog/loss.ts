@@ -1,13 +1,14 @@
 /**
  * What would be lost with a medium: contents that some version needs and no other medium holds, and what its journals tell.
  *
- * All versions count, deleted files too, and the rows of runs that are not finished. It goes through the whole catalog once,
+ * All versions that are held count, deleted files too, and the rows of runs that are not finished. It goes through the whole catalog once,
  * in temporary tables on disk.
  */
 import type { Raw } from '../base/raw.ts';
 import type { Catalog } from './catalog.ts';
 import { BAD_MEDIUM_STATES, Contents } from './contents.ts';
 import { Directories } from './directories.ts';
+import { heldSql } from './held.ts';
 import { Jobs } from './jobs.ts';
 import { isWriting } from './writing.ts';
 
@@ -31,7 +32,8 @@ const HELD = `INSERT INTO temp.held SELECT DISTINCT e.content FROM archive_copie
 /** @param from versions or pending, each with the inode that needs the content */
 const needed = (from: 'versions' | 'pending') =>
   `INSERT OR IGNORE INTO temp.needed SELECT i.content, i.size, v.dir, v.name FROM ${from} v
-     CROSS JOIN inodes i ON i.id = v.inode CROSS JOIN temp.held h ON h.content = i.content`;
+     CROSS JOIN inodes i ON i.id = v.inode CROSS JOIN temp.held h ON h.content = i.content
+     ${from === 'versions' ? `WHERE ${heldSql('v')}` : ''}`;
 
 /** A view of the moment: see `Quiet` for what may have come since. */
 export function lossOf(catalog: Catalog, mediumId: number): Loss {

@@ -7,6 +7,7 @@ import type { Raw } from '../base/raw.ts';
 import type { Xattr } from '../domain/entry.ts';
 import type { Catalog } from './catalog.ts';
 import { PLACE_OF_HOSTS } from './directories.ts';
+import { heldSql } from './held.ts';
 import { decodeXattrs } from './inodes.ts';
 
 /**
@@ -70,7 +71,7 @@ const INODE = `i.id, i.mode, i.owner, i.size, i.mtime, i.mtime_ns, i.ctime, i.ct
 const ROW = `SELECT v.name, ${INODE}, v.since, v.until
   FROM versions v CROSS JOIN inodes i ON i.id = v.inode`;
 const AS_OF = 'v.dir = @dir AND v.since <= @at AND (v.until IS NULL OR v.until > @at)';
-const UP_TO = 'v.dir = @dir AND v.since <= @at';
+const UP_TO = `v.dir = @dir AND v.since <= @at AND ${heldSql('v')}`;
 const ON_MEDIUM = `((i.mode & 61440) = 16384 OR EXISTS(SELECT 1 FROM extents e
   JOIN archive_copies k ON k.archive = e.archive AND k.medium = @medium AND k.state = 'good'
   WHERE e.content = i.content))`;

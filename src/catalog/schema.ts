@@ -140,6 +140,12 @@ CREATE TABLE expiries(
   id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL CHECK(kind IN ('snapshot','medium')),
   uuid TEXT NOT NULL, name TEXT NOT NULL, job INTEGER REFERENCES jobs(number), time_ms INTEGER NOT NULL,
   archive INTEGER REFERENCES archives(id), UNIQUE(kind, uuid)) STRICT;
+CREATE TABLE bygones(
+  snapshot INTEGER NOT NULL, dir INTEGER NOT NULL, name TEXT NOT NULL,
+  PRIMARY KEY(snapshot, dir, name)) WITHOUT ROWID, STRICT;
+CREATE TRIGGER versions_deleted AFTER DELETE ON versions WHEN OLD.until IS NOT NULL
+  AND NOT EXISTS(SELECT 1 FROM versions v WHERE v.dir = OLD.dir AND v.name = OLD.name AND v.since = OLD.until) BEGIN
+  INSERT OR IGNORE INTO bygones VALUES(OLD.until, OLD.dir, OLD.name); END;
 CREATE TABLE told_runs(
   archive INTEGER NOT NULL REFERENCES archives(id), job INTEGER NOT NULL REFERENCES jobs(number),
   PRIMARY KEY(archive, job)) WITHOUT ROWID, STRICT;
@@ -152,7 +158,9 @@ CREATE TABLE health(
   time_ms INTEGER NOT NULL, job INTEGER REFERENCES jobs(number), facts TEXT NOT NULL) STRICT;
 CREATE INDEX health_by_medium ON health(medium);
 CREATE INDEX health_by_drive ON health(drive);
-INSERT INTO counters VALUES('clock_ms', 0);`;
+CREATE INDEX held_snapshots ON snapshots(id) WHERE expired_by IS NULL;
+INSERT INTO counters VALUES('swept', 0);
+INSERT INTO counters SELECT 'clock_ms', coalesce(max(max(started_ms, coalesce(ended_ms, 0))), 0) FROM jobs;`;
 
 /** Migration N, counted from 1, is at index N - 1. One that was released is never changed again. */
 export const MIGRATIONS: readonly string[] = [TREE + JOBS + MEDIA + CONTENTS, COPIES, CARE];

@@ -1,4 +1,7 @@
-/** Snapshots: finished runs. A snapshot shows all sources, those that did not run as of their last. */
+/**
+ * Snapshots: finished runs. A snapshot shows all sources, those that did not run as of their last. Expired ones are passed
+ * over: nobody lists, resolves or shows them.
+ */
 import { CodedError } from '../base/errors.ts';
 import type { Catalog } from './catalog.ts';
 
@@ -13,7 +16,8 @@ export type Snapshot = {
 
 type SnapshotRow = [id: number, seconds: number, job: number, isPartial: number];
 
-const SELECT = "SELECT id, seconds, job, is_partial FROM snapshots WHERE state = 'finished'";
+const SELECT =
+  "SELECT id, seconds, job, is_partial FROM snapshots WHERE state = 'finished' AND expired_by IS NULL";
 
 export class Snapshots {
   readonly #catalog: Catalog;
@@ -42,6 +46,14 @@ export class Snapshots {
     return this.#first(`${SELECT} AND seconds = ?`, seconds);
   }
 
+  /**
+   * The first from this id on: what people are told of a version whose own snapshot has expired. Undefined where only
+   * later ones than the newest are left.
+   */
+  from(id: number): Snapshot | undefined {
+    return this.#first(`${SELECT} AND id >= ? ORDER BY id LIMIT 1`, id);
+  }
+
   /** The one before, undefined for the first. */
   before(id: number): Snapshot | undefined {
     return this.#first(`${SELECT} AND id < ? ORDER BY id DESC LIMIT 1`, id);
@@ -66,7 +78,7 @@ export class Snapshots {
     const id = /^#?(\d{1,9})$/.exec(text)?.[1];
     if (id !== undefined) {
       const snapshot = this.get(Number(id));
-      if (!snapshot) throw usage(`there is no snapshot ${id}; \`shelfs snapshots\` lists them`);
+      if (!snapshot) throw this.#unknown(id);
       return snapshot;
     }
     const seconds = parseTime(text);
@@ -76,6 +88,17 @@ export class Snapshots {
     if (!found)
       throw usage(`there is no snapshot as old as ${text}; \`shelfs snapshots\` lists them`);
     return found;
+  }
+
+  #unknown(id: string): CodedError {
+    const expired = this.#catalog
+      .prepare('SELECT 1 FROM snapshots WHERE id = ? AND expired_by IS NOT NULL')
+      .get(Number(id));
+    return usage(
+      expired
+        ? `snapshot ${id} has expired; \`shelfs snapshots\` lists those that are kept`
+        : `there is no snapshot ${id}; \`shelfs snapshots\` lists them`,
+    );
   }
 
   #first(sql: string, ...parameters: number[]): Snapshot | undefined {

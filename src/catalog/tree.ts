@@ -1,7 +1,9 @@
 /** Reading the tree as of a snapshot. What a snapshot shows never changes, so callers may remember it. */
+import { strict as assert } from 'node:assert';
 import { joinRaw, type Raw } from '../base/raw.ts';
 import type { Catalog } from './catalog.ts';
 import { Directories, PLACE_OF_HOSTS } from './directories.ts';
+import { heldSql } from './held.ts';
 import { type Inode, type InodeRow, Inodes, inodeColumns } from './inodes.ts';
 import { inPathOrder, paged } from './order.ts';
 import { type Snapshot, Snapshots } from './snapshots.ts';
@@ -51,7 +53,7 @@ export class Tree {
       `${SELECT} WHERE v.dir = ? AND v.name = ? AND ${AS_OF}`,
     );
     this.#versions = catalog.prepare<VersionRow>(
-      `${SELECT} WHERE v.dir = ? AND v.name = ? AND v.since <= ? ORDER BY v.since`,
+      `${SELECT} WHERE v.dir = ? AND v.name = ? AND v.since <= ? AND ${heldSql('v')} ORDER BY v.since`,
     );
     this.#children = catalog.prepare<[Raw, number]>(
       'SELECT name, id FROM directories WHERE parent = ? AND name > ? ORDER BY name LIMIT 1000',
@@ -96,7 +98,10 @@ export class Tree {
       yield { ...entry, path: joinRaw(this.directories.path(directoryId), entry.name) };
   }
 
-  /** All versions of a path, oldest first, as far as finished snapshots show them. */
+  /**
+   * All versions of a path, oldest first, as far as finished snapshots that are not expired show them: from the first of
+   * those to the first that does not.
+   */
   versions(hostId: number, path: Raw): TreeEntry[] {
     const place = this.directories.place(hostId, path);
     const live = this.snapshots.live();
@@ -104,7 +109,17 @@ export class Tree {
     return this.#versions
       .all(place.directoryId, place.name, live.id)
       .map((row) => this.#toEntry(place.directoryId, row))
-      .map((entry) => ((entry.until ?? 0) > live.id ? { ...entry, until: undefined } : entry));
+      .map(({ since, until, ...entry }) => {
+        const isLive = until === undefined || until > live.id;
+        const ended = isLive ? undefined : this.#firstHeld(until);
+        return { ...entry, since: this.#firstHeld(since), until: ended };
+      });
+  }
+
+  #firstHeld(id: number): number {
+    const snapshot = this.snapshots.from(id);
+    assert(snapshot, 'the newest is never expired');
+    return snapshot.id;
   }
 
   *#entries(dir: number, snapshotId: number): Generator<TreeEntry> {

@@ -2,11 +2,12 @@
 import type { Catalog } from './catalog.ts';
 import { CHANGES } from './change.ts';
 import { Directories, PLACE_OF_HOSTS } from './directories.ts';
+import { Expiries } from './expiries.ts';
 
 /** Upper bounds. */
 export type Untold = {
   readonly rows: number;
-  /** Characters of paths, old paths, link targets, users and groups. */
+  /** Characters of paths, old paths, link targets, users and groups, and of what has expired. */
   readonly nameBytes: number;
   /** Of extended attributes, names and values. */
   readonly xattrBytes: number;
@@ -15,6 +16,8 @@ export type Untold = {
 };
 
 const PAGE_DIRECTORIES = 1000;
+/** A line of an expiry: words, a UUID of 36, a time of 20 or a barcode. */
+const EXPIRY_BYTES = 128;
 
 /** Of a run and of all finished ones whose rows no journal carries. Goes from directory to directory, not from row to row. */
 export function untold(catalog: Catalog, jobNumber: number): Untold {
@@ -25,7 +28,9 @@ export function untold(catalog: Catalog, jobNumber: number): Untold {
     )
     .all(jobNumber)
     .flat();
-  return jobs.map((job) => untoldOf(catalog, job)).reduce(sum);
+  const nameBytes = new Expiries(catalog).countUntold() * EXPIRY_BYTES;
+  const expiries = { rows: 0, nameBytes, xattrBytes: 0, extents: 0 };
+  return jobs.map((job) => untoldOf(catalog, job)).reduce(sum, expiries);
 }
 
 function untoldOf(catalog: Catalog, job: number): Untold {

@@ -7,7 +7,7 @@ export const answer = (open: OpenContext) =>
   command(
     {
       command: 'answer <id> <choice>',
-      describe: 'Answer a question that a job asks: retry, bad, abort or decline',
+      describe: 'Answer a question that a job asks: retry, bad, clean, abort or decline',
       builder: (yargs) =>
         yargs
           .positional('id', {

@@ -79,6 +79,15 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return (parser, open) => parser.command(restore(open));
     },
   },
+  scrub: {
+    usage: 'scrub [media..]',
+    describe:
+      'Read cartridges back against what was written, those first that nobody has read for longest',
+    load: async () => {
+      const { scrub } = await import('./scrub.ts');
+      return (parser, open) => parser.command(scrub(open));
+    },
+  },
   recall: {
     usage: 'recall <paths..>',
     describe: 'Bring files from tape into the stage, so that reading them takes no time',
@@ -95,12 +104,44 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return (parser, open) => parser.command(wanted(open));
     },
   },
+  groom: {
+    usage: 'groom [media..]',
+    describe: 'Move what is still needed off cartridges that hold little else, and free them',
+    load: async () => {
+      const { groom } = await import('./groom.ts');
+      return (parser, open) => parser.command(groom(open));
+    },
+  },
   snapshots: {
     usage: 'snapshots',
-    describe: 'Every snapshot: size, files, and how much differs from the one before',
+    describe: 'Every snapshot: size, files, how much differs from the one before, why it is kept',
     load: async () => {
       const { snapshots } = await import('./snapshots.ts');
       return (parser, open) => parser.command(snapshots(open));
+    },
+  },
+  snapshot: {
+    usage: 'snapshot',
+    describe: 'One snapshot: tagged, put on hold, released',
+    load: async () => {
+      const { snapshot } = await import('./snapshot.ts');
+      return (parser, open) => parser.command(snapshot(open));
+    },
+  },
+  expire: {
+    usage: 'expire',
+    describe: 'Give up the snapshots that no rule of the config keeps; media are not touched',
+    load: async () => {
+      const { expire } = await import('./expire.ts');
+      return (parser, open) => parser.command(expire(open));
+    },
+  },
+  alarms: {
+    usage: 'alarms [verb] [id]',
+    describe: 'Backups that looked like damage; while one is open nothing is given up',
+    load: async () => {
+      const { alarms } = await import('./alarms.ts');
+      return (parser, open) => parser.command(alarms(open));
     },
   },
   diff: {
@@ -137,7 +178,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   answer: {
     usage: 'answer <id> <choice>',
-    describe: 'Answer a question that a job asks: retry, bad, abort or decline',
+    describe: 'Answer a question that a job asks: retry, bad, clean, abort or decline',
     load: async () => {
       const { answer } = await import('./answer.ts');
       return (parser, open) => parser.command(answer(open));
@@ -165,6 +206,22 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     load: async () => {
       const { logs } = await import('./jobs.ts');
       return (parser, open) => parser.command(logs(open));
+    },
+  },
+  recover: {
+    usage: 'recover <places..>',
+    describe: 'Make the catalog anew from cartridges, when it is lost',
+    load: async () => {
+      const { recover } = await import('./recover.ts');
+      return (parser, open) => parser.command(recover(open));
+    },
+  },
+  catalog: {
+    usage: 'catalog',
+    describe: 'The catalog itself: checked, and copied to where you keep it',
+    load: async () => {
+      const { catalog } = await import('./catalog.ts');
+      return (parser, open) => parser.command(catalog(open));
     },
   },
   doctor: {

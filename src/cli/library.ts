@@ -1,9 +1,14 @@
 /** `shelfs library ...`: the changer, by hand. */
 import type { CommandModule } from 'yargs';
-import { CodedError } from '../base/errors.ts';
+import { CodedError, FAILURES } from '../base/errors.ts';
 import { formatTable, printable } from '../base/text.ts';
+import { healthOfLibrary, type LibraryHealth } from '../job/media-health.ts';
 import type { LibraryStatus, Moved } from '../storage/library.ts';
+import type { App } from '../wire.ts';
 import { command, type GlobalArgs, type OpenContext, placeArgument } from './context.ts';
+
+/** The exit status of failures of drives. */
+const DRIVE_ERROR = FAILURES.DRIVE_FAILED.exit;
 
 export const library = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs> => ({
   command: 'library',
@@ -16,7 +21,8 @@ export const library = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs
       .command(unload(open))
       .command(transfer(open))
       .command(exportCartridge(open))
-      .demandCommand(1, 'say what: status, inventory, load, unload, transfer or export')
+      .command(clean(open))
+      .demandCommand(1, 'say what: status, inventory, load, unload, transfer, export or clean')
       .strict(),
   handler: () => {},
 });
@@ -29,7 +35,10 @@ const status = (open: OpenContext) =>
       builder: (yargs) => yargs,
       run: async ({ app, output, signal }) => {
         const found = await (await app.library()).status(signal);
-        output.result(found, () => formatStatus(found));
+        const health = await healthOf(app);
+        output.result({ ...found, health }, () =>
+          [formatStatus(found), ...formatHealth(health)].join('\n\n'),
+        );
       },
     },
     open,
@@ -149,6 +158,35 @@ const exportCartridge = (open: OpenContext) =>
     open,
   );
 
+const OUTCOMES = {
+  cleaned: 'cleaned',
+  spent: 'not cleaned: the cleaning cartridge is used up; put a new one into the library',
+  refused: 'not cleaned: that is no cleaning cartridge which it takes; put another one in',
+  unknown: 'the cleaning cartridge did not end its work; it was taken out again',
+} as const;
+
+const clean = (open: OpenContext) =>
+  command(
+    {
+      command: 'clean [drive]',
+      describe:
+        'Clean a drive with a cleaning cartridge of the library; what is in it goes to its slot',
+      builder: (yargs) =>
+        yargs.positional('drive', {
+          type: 'string',
+          describe: 'drive0, drive1, ...; default: the only one',
+        }),
+      run: async ({ app, output, signal, setExit }, args) => {
+        const drive = args.drive === undefined ? undefined : driveArgument(args.drive);
+        const done = await app.cleanDrive(drive, signal);
+        const { cartridge, outcome } = done;
+        output.result(done, () => `drive ${done.drive.number}, ${cartridge}: ${OUTCOMES[outcome]}`);
+        if (outcome !== 'cleaned') setExit(DRIVE_ERROR);
+      },
+    },
+    open,
+  );
+
 /** A bare number is a drive here. */
 function driveArgument(text: string): number {
   return numbered('drive', text);
@@ -162,6 +200,24 @@ function numbered(kind: 'drive' | 'port', text: string): number {
   const place = placeArgument(/^\d+$/.test(text.trim()) ? `${kind}${text.trim()}` : text);
   if (place.kind === kind) return place.number;
   throw new CodedError('USAGE', `"${text}" is no ${kind}; say for instance ${kind}1`);
+}
+
+/** The library answers also where the catalog does not. */
+async function healthOf(app: App): Promise<LibraryHealth> {
+  try {
+    return healthOfLibrary(await app.catalog('read'));
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    const sentence = error.message;
+    const warnings = error.code === 'STATE_MISSING' ? [] : [{ about: 'the catalog', sentence }];
+    return { drives: [], cleaners: [], warnings };
+  }
+}
+
+function formatHealth({ warnings, cleaners }: LibraryHealth): string[] {
+  const told = warnings.map(({ about, sentence }) => printable(`${about}: ${sentence}`));
+  const left = cleaners.map(({ barcode, left }) => `${barcode}: good for ${left} more cleanings`);
+  return [...told, ...left].length === 0 ? [] : [[...told, ...left].join('\n')];
 }
 
 function formatMoved({ barcode, from, to }: Moved): string {

@@ -1,6 +1,6 @@
 /** `shelfs media list`: a bar for each medium, and below what the pools hold and how long their room lasts. */
 import { formatSize } from '../base/bytes.ts';
-import { formatTable } from '../base/text.ts';
+import { formatTable, printable } from '../base/text.ts';
 import { MEDIUM_KINDS, MEDIUM_STATES } from '../domain/medium.ts';
 import {
   type ListedMedium,
@@ -41,10 +41,11 @@ export const list = (open: OpenContext) =>
 
 function documentOf({ media, pools }: MediaInventory) {
   return {
-    media: media.map(({ medium, fill, groomFreesBytes }) => ({
+    media: media.map(({ medium, fill, groomFreesBytes, warnings }) => ({
       ...documentMedium(medium),
       ...fill,
       groomFreesBytes: groomFreesBytes ?? null,
+      warnings,
     })),
     pools: pools.map(({ forecast, ...total }) => ({
       ...total,
@@ -73,6 +74,10 @@ function textOf(found: MediaInventory, signs: Signs): string {
       media.map((one) => rowOf(one, signs)),
     ),
   ];
+  const warned = media.flatMap(({ medium, warnings }) =>
+    warnings.map((warning) => printable(`${medium.barcode}: ${warning}`)),
+  );
+  if (warned.length > 0) parts.push(warned.join('\n'));
   if (pools.length > 0) {
     const totals = pools.map((total) => [
       ...[total.pool, total.media, total.scratch],

@@ -6,6 +6,8 @@ import { formatTable, printable } from '../base/text.ts';
 import { addMedia, type MediumDetails, moveMedia, retireMedia, showMedium } from '../job/media.ts';
 import { command, type GlobalArgs, type OpenContext } from './context.ts';
 import { countOf, documentTime, formatTime } from './format.ts';
+import { due } from './media-due.ts';
+import { expire } from './media-expire.ts';
 import { labels } from './media-labels.ts';
 import { list } from './media-list.ts';
 import { found, hold, location, lost, release } from './media-state.ts';
@@ -20,6 +22,7 @@ export const media = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs> 
       .command(add(open))
       .command(show(open))
       .command(label(open))
+      .command(due(open))
       .command(labels(open))
       .command(move(open))
       .command(location(open))
@@ -29,6 +32,7 @@ export const media = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs> 
       .command(found(open))
       .command(retire(open))
       .command(erase(open))
+      .command(expire(open))
       .demandCommand(1, 'say what: list, show, hold, ...; `shelfs media --help` lists them')
       .strict(),
   handler: () => {},
@@ -86,9 +90,15 @@ const show = (open: OpenContext) =>
         }),
       run: async ({ app, output }, args) => {
         const found = showMedium(await app.catalog('read'), args.barcode);
-        const { medium, archives, moves, catalogCopies } = found;
+        const { medium, archives, moves, fill, health, catalogCopies } = found;
         const document = {
           ...documentMedium(medium),
+          ...fill,
+          warnings: health.warnings,
+          health: health.readings.map(({ timeMs, ...reading }) => ({
+            time: documentTime(timeMs),
+            ...reading,
+          })),
           label: medium.label ?? null,
           archives,
           moves: moves.map(({ timeMs, from, to }) => ({
@@ -211,7 +221,8 @@ function poolArgument(pool: string | undefined): string | undefined {
   );
 }
 
-function formatDetails({ medium, archives, moves, catalogCopies }: MediumDetails): string {
+function formatDetails(found: MediumDetails): string {
+  const { medium, archives, moves, fill, health, catalogCopies } = found;
   const { setUuid, setNumber, nextFile, nextBlock, writeGeneration } = medium;
   const facts: [string, string | undefined][] = [
     ['state', medium.state],
@@ -221,14 +232,19 @@ function formatDetails({ medium, archives, moves, catalogCopies }: MediumDetails
     ['uuid', medium.uuid],
     ['generation', medium.generation],
     ['capacity', formatSize(medium.capacityBytes)],
-    ['written', formatSize(medium.writtenBytes)],
+    [
+      'written',
+      `${formatSize(medium.writtenBytes)}: ${formatSize(fill.liveBytes)} live, ${formatSize(fill.staleBytes)} stale`,
+    ],
     ['archives', countOf(archives, 'archive')],
     ['end of data', `file ${nextFile}, block ${nextBlock}, write generation ${writeGeneration}`],
     ['location', medium.location],
     ['registered', formatTime(medium.createdMs)],
+    ...wearOf(health),
   ];
   const rows = facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
   const parts = [formatTable([medium.barcode, ''], rows)];
+  if (health.warnings.length > 0) parts.push(health.warnings.map(printable).join('\n'));
   if (catalogCopies.length > 0) {
     const copies = catalogCopies.map(({ takenMs, fileNumber, startBlock, lengthBytes, isGood }) => [
       formatTime(takenMs),
@@ -243,4 +259,23 @@ function formatDetails({ medium, archives, moves, catalogCopies }: MediumDetails
     parts.push(formatTable(['MOVED', 'FROM', 'TO'], known));
   }
   return parts.join('\n\n');
+}
+
+/** As of its last stay in a drive. */
+function wearOf({ readings }: MediumDetails['health']): [string, string | undefined][] {
+  const last = readings.at(-1);
+  if (!last) return [];
+  const { loads, writtenMib, readMib } = last;
+  const life = (mib: number | undefined) => (mib === undefined ? '?' : formatSize(mib * 2 ** 20));
+  const errors = (of: 'corrected' | 'uncorrected') =>
+    readings.reduce((sum, one) => sum + (one[`${of}Writes`] ?? 0) + (one[`${of}Reads`] ?? 0), 0);
+  return [
+    ['last in a drive', formatTime(last.timeMs)],
+    ['loads', loads === undefined ? undefined : loads.toLocaleString('en-US')],
+    ['in its life', `${life(writtenMib)} written, ${life(readMib)} read`],
+    [
+      'errors',
+      `${errors('corrected')} corrected, ${errors('uncorrected')} not, in ${countOf(readings.length, 'load')} here`,
+    ],
+  ];
 }

@@ -6,7 +6,19 @@ import type { OpenContext } from './context.ts';
 
 /** Options that may be given more than once; positionals and what follows `--` are lists too. */
 const LISTS: ReadonlySet<string> = new Set([
-  ...['_', '--', 'drive', 'exclude', 'preset', 'paths', 'sources', 'barcodes', 'media'],
+  ...[
+    '_',
+    '--',
+    'drive',
+    'exclude',
+    'preset',
+    'paths',
+    'sources',
+    'barcodes',
+    'media',
+    'places',
+    'medium',
+  ],
 ]);
 
 /**

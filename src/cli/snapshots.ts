@@ -1,7 +1,7 @@
 /** `shelfs snapshots` and `diff`. */
 import { formatSize } from '../base/bytes.ts';
 import { rawText } from '../base/raw.ts';
-import { formatTable } from '../base/text.ts';
+import { formatTable, printable } from '../base/text.ts';
 import {
   type Change,
   compareSnapshots,
@@ -11,17 +11,19 @@ import {
 } from '../job/snapshots.ts';
 import { command, type OpenContext } from './context.ts';
 import { documentPath } from './format.ts';
+import { holdOf, keptAs } from './snapshot-row.ts';
 
 export const snapshots = (open: OpenContext) =>
   command(
     {
       command: 'snapshots',
-      describe: 'Every snapshot: size, files, and how much differs from the one before',
+      describe: 'Every snapshot: size, files, how much differs from the one before, why it is kept',
       builder: (yargs) => yargs,
       run: async ({ app, output }) => {
-        const found = listSnapshots(await app.catalog('read'));
-        const document = found.map(({ seconds, ...summary }) => ({
+        const found = listSnapshots(await app.catalog('read'), (await app.config()).retention);
+        const document = found.map(({ seconds, parameters: _, ...summary }) => ({
           ...summary,
+          hold: summary.hold ?? null,
           time: new Date(seconds * 1000).toISOString(),
         }));
         output.result({ snapshots: document }, () => formatSnapshots(found));
@@ -43,9 +45,12 @@ function formatSnapshots(found: readonly SnapshotSummary[]): string {
     snapshot.deleted,
     `${(snapshot.changeRatio * 100).toFixed(1)} %`,
     snapshot.isPartial ? 'partial' : '',
+    keptAs(snapshot),
+    snapshot.tags.map(printable).join(' '),
+    holdOf(snapshot),
   ]);
   const head = ['ID', 'SNAPSHOT', 'JOB', 'FILES', 'SIZE', 'ADDED', 'MODIFIED', 'DELETED', 'CHANGE'];
-  return formatTable([...head, ''], rows);
+  return formatTable([...head, '', 'KEPT AS', 'TAGS', 'HOLD'], rows);
 }
 
 const SIGNS = {

@@ -17,6 +17,8 @@ import { strict as assert } from 'node:assert';
 import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
 import { setMode, type WantedMode } from './drive-mode.ts';
+import { readLogPage } from './health.ts';
+import { LOG_PAGE } from './log.ts';
 import {
   type Answer,
   BUSY_WAITS_MAX,
@@ -32,6 +34,7 @@ import type { ScsiPort } from './port.ts';
 import { parsePosition, READ_POSITION_LONG_BYTES, type ReportedPosition } from './position.ts';
 import { driveFailure, emptyDrive, isEndOfData, isOverwriteRefused } from './refusal.ts';
 import { SENSE_KEY } from './sense.ts';
+import { tapeAlerts } from './tape-alert.ts';
 
 export type Position =
   | { readonly proven: false }
@@ -74,6 +77,8 @@ const READY_TIMEOUT_MS = 3 * 3_600_000;
 export class Drive {
   readonly identity: Identity;
   readonly unit: LogicalUnit;
+  /** Blocks moved so far, and how long the drive took for them. */
+  readonly busy = { writtenBytes: 0, writeMs: 0, readBytes: 0, readMs: 0 };
   #position: Position = UNKNOWN;
   #overwriteAllowedAt: number | undefined;
   #isModeSet = false;
@@ -97,6 +102,11 @@ export class Drive {
 
   get position(): Position {
     return this.#position;
+  }
+
+  /** TapeAlert flags that are set; reading them clears them. */
+  async alerts(signal: AbortSignal): Promise<number[]> {
+    return tapeAlerts(await readLogPage(this.unit, LOG_PAGE.tapeAlert, signal));
   }
 
   /** TEST UNIT READY, past any unit attentions; those make the position unknown. */
@@ -271,7 +281,11 @@ export class Drive {
       buffer.byteLength > 0 && buffer.byteLength < 2 ** 24,
       'a READ asks for 1 byte to 16 MiB',
     );
-    return this.unit.exclusively((send) => this.#read(send, buffer, signal));
+    const startMs = this.unit.clock.monotonicMs();
+    const result = await this.unit.exclusively((send) => this.#read(send, buffer, signal));
+    if (result.kind === 'block') this.busy.readBytes += result.lengthBytes;
+    this.busy.readMs += this.unit.clock.monotonicMs() - startMs;
+    return result;
   }
 
   /**
@@ -284,7 +298,12 @@ export class Drive {
     assert(block.byteLength > 0 && block.byteLength < 2 ** 24, 'a block has 1 byte to 16 MiB');
     const cdb = Buffer.from([0x0a, 0, 0, 0, 0, 0]);
     cdb.writeUIntBE(block.byteLength, 2, 3);
-    return this.#append({ cdb: [...cdb], dataOut: block }, { blocks: 1, files: 0 }, signal);
+    const startMs = this.unit.clock.monotonicMs();
+    const request = { cdb: [...cdb], dataOut: block };
+    const warning = await this.#append(request, { blocks: 1, files: 0 }, signal);
+    this.busy.writtenBytes += block.byteLength;
+    this.busy.writeMs += this.unit.clock.monotonicMs() - startMs;
+    return warning;
   }
 
   /**

@@ -93,6 +93,22 @@ export function slowestStreamingBytes(medium: GenerationName): number {
   return SLOWEST_STREAMING_BYTES[medium];
 }
 
+/** Native MB/s of full-height drives on their own media, from the makers' data sheets; M8 is written by LTO-8 drives. */
+const RATES_MBS: Readonly<Record<GenerationName, number>> = {
+  'LTO-5': 140,
+  'LTO-6': 160,
+  'LTO-7': 300,
+  M8: 300,
+  'LTO-8': 360,
+  'LTO-9': 400,
+  'LTO-10': 400,
+};
+
+/** Bytes a second at which a full-height drive writes such a cartridge, native. */
+export function streamingBytes(medium: GenerationName): number {
+  return RATES_MBS[medium] * 1e6;
+}
+
 export function isDriveGeneration(name: GenerationName): name is DriveGeneration {
   return name !== 'M8';
 }

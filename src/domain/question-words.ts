@@ -85,6 +85,7 @@ export function commandsOf({ id, about, choices }: Question): QuestionWords['com
 const MEANINGS: Readonly<Record<Choice, string>> = {
   retry: 'tries the same cartridge again',
   bad: 'marks it as suspect and takes another',
+  clean: 'cleans the head of the drive with a cleaning cartridge of the library, then tries again',
   abort: 'ends the job; it can be gone on with',
   decline: 'it is not to be had: whoever waits goes without',
 };

@@ -7,7 +7,7 @@
 import { type Barcode, parseBarcode } from './barcode.ts';
 
 /** What a person can say. A question offers some of them. */
-export const CHOICES = ['retry', 'bad', 'abort', 'decline'] as const;
+export const CHOICES = ['retry', 'bad', 'clean', 'abort', 'decline'] as const;
 export type Choice = (typeof CHOICES)[number];
 
 /** A choice; `inserted`: the cartridge is there; a barcode: that of a blank cartridge's sticker. */

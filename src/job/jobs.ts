@@ -84,8 +84,8 @@ const CHANGES = {
 } as const satisfies Record<Change['change'], JobEntry['change']>;
 
 /**
- * What a job found, in order of path: of a finished one how its snapshot differs from the one before, of another one what
- * is recorded by now.
+ * What a job found, in order of path: of a finished one how its snapshot differs from the one before, as far as that has not
+ * expired, of another one what is recorded by now.
  * @throws CodedError USAGE
  */
 export function* entriesOf(catalog: Catalog, number: number): Generator<JobEntry> {
@@ -97,7 +97,10 @@ export function* entriesOf(catalog: Catalog, number: number): Generator<JobEntry
       yield { path, change, movedFrom, sizeBytes: sizeOf(inode) };
     return;
   }
-  const before = new Snapshots(catalog).before(snapshotId)?.id ?? 0;
+  const snapshots = new Snapshots(catalog);
+  if (!snapshots.get(snapshotId))
+    throw usage(`the snapshot of job ${number} has expired: what it found is no longer known`);
+  const before = snapshots.before(snapshotId)?.id ?? 0;
   for (const found of changesBetween(catalog, before, snapshotId)) {
     const { path, movedFrom, after } = found;
     yield { path, change: CHANGES[found.change], movedFrom, sizeBytes: sizeOf(after) };

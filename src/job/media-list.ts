@@ -3,6 +3,7 @@
 import { fillOfMedia, type Intake, intakeOfPools, type MediumFill } from '../catalog/capacity.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { Media, type Medium, type Pool } from '../catalog/media.ts';
+import { mediaWarnings } from './media-health.ts';
 
 export type MediaFilter = {
   readonly kind?: string | undefined;
@@ -18,6 +19,8 @@ export type ListedMedium = {
   readonly fill: MediumFill;
   /** Undefined where it is not worth it. */
   readonly groomFreesBytes: number | undefined;
+  /** Of its health; each says what to do. */
+  readonly warnings: readonly string[];
 };
 
 export type PoolTotal = {
@@ -72,9 +75,11 @@ export function mediaInventory(
   return catalog.read(() => {
     const media = new Media(catalog);
     const fills = fillOfMedia(catalog);
+    const warned = mediaWarnings(catalog);
     const all = media.list().flatMap((medium): ListedMedium[] => {
       const fill = fills.get(medium.id);
-      return fill ? [listed(medium, fill, groomBelowShare)] : [];
+      const warnings = warned.get(medium.id) ?? [];
+      return fill ? [{ ...listed(medium, fill, groomBelowShare), warnings }] : [];
     });
     const shown = all.filter((one) => passes(one, filter));
     const nowMs = catalog.clock.nowMs();
@@ -88,7 +93,11 @@ export function mediaInventory(
   });
 }
 
-function listed(medium: Medium, fill: MediumFill, groomBelowShare: number): ListedMedium {
+function listed(
+  medium: Medium,
+  fill: MediumFill,
+  groomBelowShare: number,
+): Omit<ListedMedium, 'warnings'> {
   const isWorth =
     GROOMED.has(medium.state) &&
     medium.writtenBytes > 0 &&

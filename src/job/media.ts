@@ -3,6 +3,7 @@ import { strict as assert } from 'node:assert';
 import { CodedError } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import { Archives } from '../catalog/archives.ts';
+import { fillOfMedia, type MediumFill } from '../catalog/capacity.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { CatalogCopies, type LocatedCopy } from '../catalog/catalog-copies.ts';
 import { holdsArchives } from '../catalog/label-plan.ts';
@@ -10,6 +11,8 @@ import { Media, type Medium, type Move } from '../catalog/media.ts';
 import { setForGood } from '../catalog/medium-state.ts';
 import { type Barcode, type BarcodeFacts, barcodeSeries, parseBarcode } from '../domain/barcode.ts';
 import { type LabelTools, writeLabel } from './label.ts';
+import { healthOfMedium, type MediumHealth } from './media-health.ts';
+import { relabel } from './relabel.ts';
 
 /** Libraries of this size exist; more is a slip of the keyboard. */
 const COUNT_MAX = 10_000;
@@ -36,6 +39,8 @@ export type MediumDetails = {
   /** Archives on it, whatever became of them. */
   readonly archives: number;
   readonly moves: readonly Move[];
+  readonly fill: MediumFill;
+  readonly health: MediumHealth;
   /** In order of tape. */
   readonly catalogCopies: readonly LocatedCopy[];
 };
@@ -127,7 +132,10 @@ export function showMedium(catalog: Catalog, name: string): MediumDetails {
   const medium = findMedium(catalog, name);
   const archives = new Archives(catalog).onMedium(medium.id).length;
   const catalogCopies = new CatalogCopies(catalog).onMedium(medium.id);
-  return { medium, archives, moves: media.moves(medium.id), catalogCopies };
+  const fill = fillOfMedia(catalog).get(medium.id);
+  assert(fill, 'every medium has one');
+  const health = healthOfMedium(catalog, medium);
+  return { medium, archives, moves: media.moves(medium.id), fill, health, catalogCopies };
 }
 
 /** @param location as people call the place; undefined: nobody knows @throws CodedError USAGE */
@@ -165,8 +173,8 @@ export function retireMedia(catalog: Catalog, names: readonly string[]): Retired
 }
 
 /**
- * Labels a registered cartridge that is blank, for a job that needs one. One that was being labelled when something ended
- * it counts as blank.
+ * Labels a registered cartridge that is blank, for a job that needs one, or one that was given up. One that was being
+ * labelled when something ended it counts as what it was.
  * @throws CodedError MEDIUM_MISMATCH naming what is on it; USAGE where it is not registered or not unlabelled; the
  *   library's failures
  */
@@ -175,7 +183,9 @@ export function labelMedium(
   barcode: string,
   signal: AbortSignal,
 ): Promise<Medium> {
-  return writeLabel(tools, { barcode, overwrite: false }, signal);
+  return (
+    relabel(tools, barcode, signal) ?? writeLabel(tools, { barcode, overwrite: false }, signal)
+  );
 }
 
 /**
@@ -193,7 +203,11 @@ export async function labelMedia(
   const done: Medium[] = [];
   for (const { barcode } of media) {
     signal.throwIfAborted();
-    done.push(await writeLabel(tools, { barcode, pool, overwrite: force }, signal));
+    const isAnew = force && pool === undefined;
+    done.push(
+      await ((isAnew ? relabel(tools, barcode, signal) : undefined) ??
+        writeLabel(tools, { barcode, pool, overwrite: force }, signal)),
+    );
   }
   return done;
 }

@@ -5,8 +5,10 @@ import { type Difference, diff } from '../catalog/diff.ts';
 import type { Inode } from '../catalog/inodes.ts';
 import { type Snapshot, Snapshots, snapshotName } from '../catalog/snapshots.ts';
 import { type SnapshotTotals, snapshotTotals } from '../catalog/totals.ts';
+import type { RetentionConfig } from '../config.ts';
+import { type Retained, retainedSnapshots } from './retention.ts';
 
-export type SnapshotSummary = Snapshot &
+export type SnapshotSummary = Retained &
   SnapshotTotals & {
     readonly name: string;
     /** What was added, modified or deleted, of what is there now or was: 0 to 1. */
@@ -14,10 +16,10 @@ export type SnapshotSummary = Snapshot &
   };
 
 /** Oldest first. */
-export function listSnapshots(catalog: Catalog): SnapshotSummary[] {
+export function listSnapshots(catalog: Catalog, retention: RetentionConfig): SnapshotSummary[] {
   return catalog.read(() => {
     const totals = snapshotTotals(catalog);
-    return new Snapshots(catalog).list().map((snapshot) => {
+    return retainedSnapshots(catalog, retention).map((snapshot) => {
       const own = totals.get(snapshot.id) ?? NOTHING;
       const changed = own.added + own.modified + own.deleted;
       const all = own.files + own.deleted;
@@ -110,6 +112,6 @@ function keyOf({ hostId, path }: Pick<Difference, 'hostId' | 'path'>): string {
 }
 
 /** `2026-11-20T090000Z` */
-export function nameOf(snapshot: Snapshot): string {
+export function nameOf(snapshot: Pick<Snapshot, 'seconds'>): string {
   return snapshotName(snapshot);
 }

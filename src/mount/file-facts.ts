@@ -137,7 +137,7 @@ export class FileFacts {
   /** The first that shows it like this. */
   #snapshot(place: Place, row: NodeRow): string | undefined {
     const version = this.#versionRow(place, row);
-    const snapshot = version && this.#tools.snapshots.get(version[NODE.since]);
+    const snapshot = version && this.#tools.snapshots.from(version[NODE.since]);
     return snapshot && snapshotName(snapshot);
   }
 
@@ -147,7 +147,7 @@ export class FileFacts {
     if (!newest) return undefined;
     const until = newest[NODE.until];
     if (until === null || until > this.#tools.liveSnapshotId()) return 'no';
-    const snapshot = this.#tools.snapshots.get(until);
+    const snapshot = this.#tools.snapshots.from(until);
     return snapshot && snapshotName(snapshot);
   }
 

@@ -95,7 +95,7 @@ export class VersionsTree {
     const { nodes, snapshots } = this.#tools;
     const listed: Listed[] = [];
     for (const row of nodes.versions(view.tree, directoryId, name)) {
-      const snapshot = isDirectoryRow(row) ? undefined : snapshots.get(row[NODE.since]);
+      const snapshot = isDirectoryRow(row) ? undefined : snapshots.from(row[NODE.since]);
       if (!snapshot) continue;
       const nodeId = fileNode(row[NODE.inode], { hasXattrs: row[NODE.xattrs] !== null });
       const attributes = attributesOf(row, nodes.owner(row[NODE.owner]), undefined);

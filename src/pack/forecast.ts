@@ -5,7 +5,7 @@
  * would scatter a directory over all media, so we do not write that way; but it shows what path order costs.
  */
 import { strict as assert } from 'node:assert';
-import type { GenerationName } from '../domain/generation.ts';
+import { type GenerationName, streamingBytes } from '../domain/generation.ts';
 import { storedBytesMax } from './item.ts';
 import type { MediumRoom } from './place.ts';
 import type { PlanStep } from './plan.ts';
@@ -22,21 +22,10 @@ export type TapeTimes = {
   readonly archiveSeconds: number;
 };
 
-/** Native MB/s of full-height drives on their own media, from the makers' data sheets; M8 is written by LTO-8 drives. */
-const RATES_MBS: Readonly<Record<GenerationName, number>> = {
-  'LTO-5': 140,
-  'LTO-6': 160,
-  'LTO-7': 300,
-  M8: 300,
-  'LTO-8': 360,
-  'LTO-9': 400,
-  'LTO-10': 400,
-};
-
 /** Measured on LTO-9: load 16 s, mean locate 65 s, rewind 62 s, unload 56 s; a small library's picker takes 10 s. */
 export function tapeTimes(generation: GenerationName): TapeTimes {
   return {
-    rateBytes: RATES_MBS[generation] * 1e6,
+    rateBytes: streamingBytes(generation),
     loadSeconds: 10 + 16 + 65,
     unloadSeconds: 62 + 56 + 10,
     archiveSeconds: 5,

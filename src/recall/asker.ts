@@ -1,5 +1,6 @@
 /** Asking for a medium that the library does not hold. */
 import type { Clock } from '../base/clock.ts';
+import type { CodedError } from '../base/errors.ts';
 import type { Library } from '../storage/library.ts';
 
 export type MediumRequest = {
@@ -22,6 +23,15 @@ export interface MediumAsker {
    * @throws the signal's reason when nobody waits for it any more
    */
   ask(request: MediumRequest, signal: AbortSignal): Promise<'inserted' | 'declined'>;
+  /**
+   * What is to be done about a medium whose drive gave up on it; left out: it is given up. What other copies can serve does
+   * not wait for it.
+   * @throws the signal's reason
+   */
+  decide?(
+    failure: { readonly barcode: string; readonly error: CodedError },
+    signal: AbortSignal,
+  ): Promise<'retry' | 'bad' | 'abort'>;
 }
 
 /** Nobody to ask. */

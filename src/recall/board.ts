@@ -56,6 +56,8 @@ export class Board {
   #flushing: Promise<void> | undefined;
   /** Barcodes asked for in vain, and why. */
   readonly offline = new Map<string, CodedError>();
+  /** Barcodes of media whose drive gave up, while it is decided what becomes of them: others are read where there are any. */
+  readonly doubted = new Set<string>();
   /** Something has to wait until there is room in the stage again; taken back by who waits. */
   isFull = false;
   /** The medium in the drive. */
@@ -149,7 +151,8 @@ export class Board {
     const item = this.#items.get(contentId);
     if (!item) return;
     const media = {
-      isPresent: (barcode: string) => this.#tools.presence.isPresent(barcode),
+      isPresent: (barcode: string) =>
+        this.#tools.presence.isPresent(barcode) && !this.doubted.has(barcode),
       isOffline: (barcode: string) => this.offline.has(barcode),
     };
     const loaded = this.loaded === undefined ? [] : [this.loaded];

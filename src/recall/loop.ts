@@ -10,6 +10,7 @@ import { CodedError } from '../base/errors.ts';
 import type { Media, Medium } from '../catalog/media.ts';
 import type { RunRoles } from '../catalog/run-roles.ts';
 import type { Library } from '../storage/library.ts';
+import { isHard } from '../storage/operator-failure.ts';
 import { Tape } from '../storage/tape.ts';
 import type { Ahead } from './ahead.ts';
 import type { MediumAsker } from './asker.ts';
@@ -208,7 +209,7 @@ export class Loop {
 
   /** @returns whether something is different now; false where a drive may be free later */
   #passOver(medium: Medium, error: CodedError, signal: AbortSignal): boolean {
-    const { board, roles, clock, settings, warn } = this.#tools;
+    const { board, roles, clock, settings, asker, warn } = this.#tools;
     const { retry } = error.failure;
     const failures = (this.#driveFailures.get(medium.id) ?? 0) + 1;
     if (retry === 'later') {
@@ -219,7 +220,8 @@ export class Loop {
     warn(error.message);
     if (retry === 'prove-position' && failures <= DRIVE_FAILURES_MAX) {
       this.#driveFailures.set(medium.id, failures);
-    } else if (retry === 'operator') this.#ask(medium, error, signal);
+    } else if (isHard(error) && asker.decide) this.#decide(medium, error, signal);
+    else if (retry === 'operator') this.#ask(medium, error, signal);
     else board.offline.set(medium.barcode, error);
     return true;
   }
@@ -255,6 +257,30 @@ export class Loop {
       bell.ring();
     };
     void asked();
+  }
+
+  /** A drive gave up on it: a person says whether it is tried again. What other copies have goes on meanwhile. */
+  #decide({ id, barcode }: Medium, error: CodedError, signal: AbortSignal): void {
+    const { board, asker, bell } = this.#tools;
+    const stop = new AbortController();
+    this.#asking.set(id, stop);
+    board.doubted.add(barcode);
+    if (board.loaded === id) board.loaded = undefined;
+    const decided = async () => {
+      try {
+        const either = AbortSignal.any([signal, stop.signal]);
+        const answer = await asker.decide?.({ barcode, error }, either);
+        if (answer === 'retry') this.#driveFailures.delete(id);
+        else board.offline.set(barcode, error);
+      } catch (failure) {
+        if (!stop.signal.aborted && !signal.aborted) this.#failure ??= failure;
+      }
+      board.doubted.delete(barcode);
+      this.#asking.delete(id);
+      this.#isChanged = true;
+      bell.ring();
+    };
+    void decided();
   }
 
   /** Nobody wants them any more. */

@@ -16,6 +16,7 @@ import type { ScsiPort } from '../device/port.ts';
 import type { DriveStatistics } from '../device/virtual/state.ts';
 import { parseBarcode } from '../domain/barcode.ts';
 import { formatPlace, type Place } from '../domain/place.ts';
+import type { HealthKeeper } from './health-watch.ts';
 
 /** Where the devices come from: the kernel's, or a virtual library's. */
 export interface LibraryDevices {
@@ -109,10 +110,13 @@ const BUSY_TIMEOUT_MS = 3000;
 export class Library {
   readonly #devices: LibraryDevices;
   readonly #clock: Clock;
+  /** Told of the health of cartridges and drives that are used. */
+  readonly keeper: HealthKeeper | undefined;
 
-  constructor(devices: LibraryDevices, clock: Clock) {
+  constructor(devices: LibraryDevices, clock: Clock, keeper?: HealthKeeper) {
     this.#devices = devices;
     this.#clock = clock;
+    this.keeper = keeper;
   }
 
   /** Looks at everything; nothing moves. Drives in use by another process are named, not asked. */
@@ -494,6 +498,29 @@ export class Library {
       const heldBy = error.facts.pid ?? null;
       const problem = error.message;
       return { ...known, model: null, state, heldBy, problem, statistics: await statistics() };
+    }
+  }
+
+  /** Keeps a drive for a moment, whatever is in it. @throws CodedError USAGE, DRIVE_BUSY */
+  async useDrive<T>(
+    number: number,
+    use: (drive: Drive) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const device = await this.#withChanger(async (changer) => {
+      const elements = await changer.elements(signal);
+      const { address } = find(placesOf(elements), { kind: 'drive', number });
+      return this.#deviceOf(
+        elements.find((element) => element.address === address),
+        number,
+      );
+    }, signal);
+    if (!device) throw usage(`no device is configured for drive ${number}`);
+    const hold = await this.#holdPatiently(device, signal);
+    try {
+      return await use(await Drive.open(hold.port, this.#clock, signal));
+    } finally {
+      await hold.close();
     }
   }
 

@@ -1,5 +1,8 @@
 /** A drive that gave up on a cartridge: what is to be done is asked, where there is anybody to ask. */
-import type { CodedError, FailureCode } from '../base/errors.ts';
+import type { Clock } from '../base/clock.ts';
+import { CodedError, type FailureCode } from '../base/errors.ts';
+import { cleanable, cleanDrive } from './clean.ts';
+import type { Library } from './library.ts';
 import type { Operator } from './operator.ts';
 
 export type FailureRequest = {
@@ -9,6 +12,12 @@ export type FailureRequest = {
   readonly who: string;
   /** It waits for an answer now. */
   onAsked?(): void | Promise<void>;
+};
+
+export type FailureTools = {
+  readonly operator: Operator;
+  readonly library: Library;
+  readonly clock: Clock;
 };
 
 /** Failures of drive, cartridge or changer that another try may mend and nobody's mistake explains. */
@@ -23,27 +32,59 @@ const HARD: ReadonlySet<FailureCode> = new Set([
   'CHANGER_FAILED',
 ]);
 
+/** Whether a person is asked about it. */
+export function isHard(error: CodedError): boolean {
+  return HARD.has(error.code);
+}
+
 /**
- * Call it with nothing held: it may take hours.
+ * Call it with nothing held: it may take hours. Where the library has a cleaning cartridge, the drive may be cleaned.
  * @returns `bad`: take another medium, the default where nobody is there and for what is no such failure
  */
 export async function decideFailure(
-  { barcode, error, who, onAsked }: FailureRequest,
-  operator: Operator,
+  request: FailureRequest,
+  { operator, library, clock }: FailureTools,
   signal: AbortSignal,
 ): Promise<'retry' | 'bad' | 'abort'> {
-  if (!HARD.has(error.code)) return 'bad';
-  const answer = await operator.ask(
-    {
-      about: { kind: 'failure', barcode },
-      reason: error.message,
-      waiting: { who, contents: undefined, readers: undefined },
-      choices: ['retry', 'bad', 'abort'],
-      byDefault: 'bad',
-      ...(onAsked && { onAsked }),
-    },
-    signal,
-  );
-  if (answer === 'retry') return 'retry';
-  return answer === 'abort' ? 'abort' : 'bad';
+  const { barcode, error, who, onAsked } = request;
+  if (!isHard(error)) return 'bad';
+  let reason = error.message;
+  for (;;) {
+    const drive = await cleanableOrNone(library, request, signal);
+    const answer = await operator.ask(
+      {
+        about: { kind: 'failure', barcode },
+        reason,
+        waiting: { who, contents: undefined, readers: undefined },
+        choices: ['retry', 'bad', ...(drive === undefined ? [] : (['clean'] as const)), 'abort'],
+        byDefault: 'bad',
+        ...(onAsked && { onAsked }),
+      },
+      signal,
+    );
+    if (answer === 'retry') return 'retry';
+    if (answer !== 'clean') return answer === 'abort' ? 'abort' : 'bad';
+    try {
+      const { outcome, cartridge } = await cleanDrive(library, drive, { clock, signal });
+      if (outcome === 'cleaned') return 'retry';
+      reason = `${cartridge} did not clean the drive (${outcome}); ${error.message}`;
+    } catch (failure) {
+      if (!(failure instanceof CodedError) || signal.aborted) throw failure;
+      reason = `cleaning failed: ${failure.message}; ${error.message}`;
+    }
+  }
+}
+
+/** A library that cannot be asked just now cannot clean either. */
+async function cleanableOrNone(
+  library: Library,
+  { barcode, error }: FailureRequest,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  try {
+    return await cleanable(library, { barcode, device: error.facts.device }, signal);
+  } catch (failure) {
+    if (!(failure instanceof CodedError) || signal.aborted) throw failure;
+    return undefined;
+  }
 }

@@ -10,6 +10,7 @@ import { type Label, parseLabel } from '../archive/label.ts';
 import { recogniseStart, type Start } from '../archive/recognise.ts';
 import { CodedError, type FailureCode } from '../base/errors.ts';
 import type { Drive, EndWarning } from '../device/drive.ts';
+import { HealthWatch } from './health-watch.ts';
 import { blockBytesByArchive, labelOf, type MeantMedium } from './identity.ts';
 import type { HeldDrive, Library } from './library.ts';
 import { closeTornArchive, proven, type TapePoint } from './tape-position.ts';
@@ -54,6 +55,7 @@ export class Tape {
   readonly #label: Label | undefined;
   readonly #held: HeldDrive;
   #end: TapePoint | undefined;
+  #health: HealthWatch | undefined;
   #writeGeneration: number;
 
   private constructor(
@@ -75,8 +77,19 @@ export class Tape {
    * @throws CodedError MEDIUM_MISMATCH when the label says otherwise; the library's failures
    */
   static async attach(library: Library, medium: MeantMedium, signal: AbortSignal): Promise<Tape> {
-    if (library.isByHand) return Tape.#attachByHand(library, medium, signal);
-    return Tape.#prove(await library.attach(medium.barcode, signal), medium, signal);
+    const tape = library.isByHand
+      ? await Tape.#attachByHand(library, medium, signal)
+      : await Tape.#prove(await library.attach(medium.barcode, signal), medium, signal);
+    const { keeper } = library;
+    if (!keeper) return tape;
+    try {
+      const { drive, barcode } = tape;
+      tape.#health = await HealthWatch.begin(drive, { barcode, keeper }, signal);
+      return tape;
+    } catch (error) {
+      await tape.close();
+      throw error;
+    }
   }
 
   /** In whichever drive a person has put it. */
@@ -258,8 +271,14 @@ export class Tape {
   }
 
   /** Lets go of the drive; the cartridge stays loaded. May be called twice. */
-  close(): Promise<void> {
-    return this.#held.close();
+  async close(): Promise<void> {
+    const health = this.#health;
+    this.#health = undefined;
+    try {
+      await health?.end();
+    } finally {
+      await this.#held.close();
+    }
   }
 
   /** @returns whether the drive warns so much earlier */

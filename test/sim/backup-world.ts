@@ -19,6 +19,7 @@ import type { RestoreEvent, RestoreReport } from '../../src/job/restore/report.t
 import { restore } from '../../src/job/restore/restore.ts';
 
 import type { DriveHandover } from '../../src/recall/handover.ts';
+import type { HealthKeeper } from '../../src/storage/health-watch.ts';
 import type { Operator } from '../../src/storage/operator.ts';
 
 import { libraryOf } from './library-of.ts';
@@ -39,6 +40,8 @@ export type BackupWorldOptions = {
   readonly isByHand?: boolean;
   /** Cartridges that the catalog knows from the beginning; default: all. */
   readonly registered?: number;
+  /** Who keeps the health of media and drives; default: nobody. */
+  readonly keeper?: (catalog: Catalog) => HealthKeeper;
   /** Lines of the config below [library]. */
   readonly config?: string;
 };
@@ -107,7 +110,9 @@ export class BackupWorld {
         capacityBytes: options.claimedBytes ?? capacityBytes,
       })),
     );
-    const library = await (options.isByHand ? libraryByHand(sim) : libraryOf(sim));
+    const library = await (options.isByHand
+      ? libraryByHand(sim)
+      : libraryOf(sim, options.keeper?.(catalog)));
     const config = parseConfig(`[library]\nkind = "virtual"\n${options.config ?? ''}`, 'config');
     const tools: BackupTools = {
       catalog,

@@ -1,8 +1,9 @@
 /** The library as storage sees it, over a simulated world. */
+import type { HealthKeeper } from '../../src/storage/health-watch.ts';
 import { Library } from '../../src/storage/library.ts';
 import type { SimWorld } from './world.ts';
 
-export async function libraryOf(world: SimWorld): Promise<Library> {
+export async function libraryOf(world: SimWorld, keeper?: HealthKeeper): Promise<Library> {
   const serials = await world.library.driveSerials();
   return new Library(
     {
@@ -22,5 +23,6 @@ export async function libraryOf(world: SimWorld): Promise<Library> {
       })),
     },
     world.clock,
+    keeper,
   );
 }

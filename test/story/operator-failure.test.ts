@@ -1,9 +1,12 @@
 /** Drives that give up while somebody is there: he says what is to be done. */
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { seededRandom } from '../../src/base/random.ts';
 import { Media } from '../../src/catalog/media.ts';
+import { createCartridge } from '../../src/device/virtual/library.ts';
+import type { Barcode } from '../../src/domain/barcode.ts';
 import type { Choice } from '../../src/domain/question.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { desk } from '../sim/operator-world.ts';
@@ -11,8 +14,6 @@ import { desk } from '../sim/operator-world.ts';
 const go = new AbortController().signal;
 /** 3h 0Ch/02h: write error, auto reallocation failed (SPC-4). */
 const WRITE_ERROR = { kind: 'sense', key: 3, code: 0x0c02 } as const;
-/** 3h 11h/00h: unrecovered read error. */
-const READ_ERROR = { kind: 'sense', key: 3, code: 0x1100 } as const;
 /** 4h 44h/00h: internal target failure. */
 const HARDWARE_ERROR = { kind: 'sense', key: 4, code: 0x4400 } as const;
 
@@ -30,13 +31,22 @@ async function decide(
 ) {
   const { id, about, choices } = await next();
   expect(about).toEqual({ kind: 'failure', barcode: 'BKP001L8' });
-  expect(choices).toEqual(['retry', 'bad', 'abort']);
+  const clean = choice === 'clean' ? [choice] : [];
+  expect(choices).toEqual(['retry', 'bad', ...clean, 'abort']);
   for (;;) {
     const { drives } = await world.tools.library.status(go);
     if (drives.every(({ state }) => state !== 'held')) break;
     await world.sim.clock.sleepMs(100, go);
   }
   questions.answer(id, choice, 0);
+}
+
+/** The drive is asked three times before anybody is. */
+function breakRewinds({ sim }: BackupWorld, where: { cartridge?: string } = {}) {
+  for (let atCount = 1; atCount <= 4; atCount += 1) {
+    const note = `broken ${atCount}`;
+    sim.faults.add({ note, on: 'rewind', atCount, ...where, effect: HARDWARE_ERROR });
+  }
 }
 
 /** Behind the label: the third block that a backup writes. */
@@ -87,14 +97,7 @@ test.each([
 ] as const)('a restore: %s', async (choice, failures) => {
   const world = await worldWithFile();
   await world.backup();
-  // The drive is asked three times before anybody is.
-  for (let atCount = 1; atCount <= 4; atCount += 1)
-    world.sim.faults.add({
-      note: `broken ${atCount}`,
-      on: 'rewind',
-      atCount,
-      effect: HARDWARE_ERROR,
-    });
+  breakRewinds(world);
   const at = desk(world.sim, { state: world.state });
   const deciding = decide(world, at, choice);
   const { report } = await world.restore({ operator: at.operator });
@@ -105,12 +108,51 @@ test.each([
 test('a restore: abort ends it with the failure', async () => {
   const world = await worldWithFile();
   await world.backup();
-  world.sim.faults.add({ note: 'label', on: 'read', effect: READ_ERROR });
+  breakRewinds(world);
   const at = desk(world.sim, { state: world.state });
   const deciding = decide(world, at, 'abort');
   const error = await world.restore({ operator: at.operator }).catch((reason: unknown) => reason);
   await deciding;
-  expect(error).toMatchObject({ code: 'MEDIUM_UNREADABLE' });
+  expect(error).toMatchObject({ code: 'DRIVE_FAILED' });
+});
+
+test('a restore asks nobody where another cartridge has it all', async () => {
+  const world = await BackupWorld.make({ drives: 2 });
+  writeFileSync(join(world.source, 'a'), randomBytes(5 * 2 ** 20));
+  await world.backup({ copies: 2 });
+  // The drive is asked three times more; the copy on the other cartridge serves meanwhile or then.
+  breakRewinds(world, { cartridge: 'BKP001L8' });
+  const at = desk(world.sim, { state: world.state });
+  const { report } = await world.restore({ operator: at.operator });
+  expect([report.failures, at.told]).toEqual([0, []]);
+});
+
+/** With a cleaning cartridge in the library, which the catalog does not know. */
+async function worldWithCleaner(): Promise<BackupWorld> {
+  const world = await worldWithFile();
+  const clean = { generation: 'LTO-8' } as const;
+  await createCartridge(world.sim.directory, 'CLN001L8' as Barcode, clean, seededRandom(3));
+  const changer = await world.sim.openChanger();
+  const elements = await changer.elements(go);
+  const slot = elements.findLast(({ type, full }) => type === 'slot' && !full);
+  const port = elements.find(({ type }) => type === 'port');
+  await world.sim.library.insertByHand('CLN001L8', port?.address ?? -1);
+  await changer.move(port?.address ?? -1, slot?.address ?? -1, go);
+  return world;
+}
+
+test('a backup: clean cleans the head of the drive and tries again', async () => {
+  const world = await worldWithCleaner();
+  failWrite(world);
+  const at = desk(world.sim, { state: world.state });
+  const deciding = decide(world, at, 'clean');
+  const report = await world.backup({ operator: at.operator });
+  await deciding;
+  expect(report).toMatchObject({ state: 'finished', media: ['BKP001L8'] });
+  const { loads } = JSON.parse(readFileSync(join(world.sim.directory, 'CLN001L8.json'), 'utf8'));
+  expect(loads).toBe(1);
+  const { cartridges } = await world.tools.library.status(go);
+  expect(cartridges.find(({ kind }) => kind === 'cleaning')?.place).toMatch(/^slot/);
 });
 
 test('what was planned before the room ran out is stored', async () => {

@@ -267,3 +267,56 @@ test('a drive that is reset in the middle is asked again', async () => {
   await read(mount, file);
   expect(mount.warnings.length).toBeGreaterThan(0);
 });
+
+/** 4h 44h/00h: internal target failure. */
+const HARDWARE_ERROR = { kind: 'sense', key: 4, code: 0x4400 } as const;
+
+function breakRewinds(world: RecallWorld, times: number) {
+  for (let atCount = 1; atCount <= times; atCount += 1)
+    world.backup.sim.faults.add({
+      ...{ note: `broken ${atCount}`, on: 'rewind', atCount, cartridge: 'BKP001L8' },
+      effect: HARDWARE_ERROR,
+    });
+}
+
+test.each(['retry', 'bad', 'abort'] as const)(
+  'a drive that gave up, and a person says %s',
+  async (answer) => {
+    const world = await RecallWorld.make({ drives: 1 });
+    const [[file] = []] = await filesOnMedia(world, 1);
+    if (!file) return expect.fail('a file');
+    // It is asked three times more before a person is.
+    breakRewinds(world, 4);
+    const asked: string[] = [];
+    const asker: MediumAsker = {
+      ask: () => expect.fail('it is there'),
+      decide: async ({ barcode, error }) => {
+        asked.push(`${barcode} ${error.code}`);
+        return answer;
+      },
+    };
+    const reading = read(world.start({ asker }), file);
+    if (answer === 'retry') await reading;
+    else await expect(reading).rejects.toMatchObject({ code: 'DRIVE_FAILED' });
+    expect(asked).toEqual(['BKP001L8 DRIVE_FAILED']);
+  },
+);
+
+test('nobody decides about a drive that gave up before others are served; another copy needs no decision', async () => {
+  const world = await RecallWorld.make({ drives: 1 });
+  const [[lone] = [], [other] = []] = await filesOnMedia(world, 2);
+  if (!lone || !other) return expect.fail('two files');
+  breakRewinds(world, 4);
+  const order: string[] = [];
+  const asker: MediumAsker = {
+    ask: () => expect.fail('it is there'),
+    decide: async () => {
+      while (!order.includes('other')) await world.backup.sim.clock.sleepMs(1000, go);
+      return 'retry';
+    },
+  };
+  const mount = world.start({ asker });
+  const first = read(mount, lone).then(() => order.push('lone'));
+  await Promise.all([first, read(mount, other).then(() => order.push('other'))]);
+  expect(order).toEqual(['other', 'lone']);
+});

@@ -52,7 +52,7 @@ function shown(catalog: Catalog, source: string) {
   const step = Math.ceil(paths.length / PATHS_SHOWN);
   const some = paths.filter((path, index) => index % step === 0 || path.endsWith('/large'));
   return {
-    snapshots: listSnapshots(catalog),
+    snapshots: listSnapshots(catalog, { general: undefined, sources: {}, pools: {} }),
     root: entry,
     paths,
     some: some.map((path) => ({

@@ -68,6 +68,8 @@ const HOST_GONE = 0x01;
 const HOST_TIMEOUT = 0x03;
 /** A universal cleaning cartridge is good for 50 cleanings. */
 const CLEANINGS_MAX = 50;
+/** Then it is ejected; a real drive takes some minutes. */
+const CLEANING_MS = 1000;
 /** The TapeAlert flag by which a drive asks for it. */
 const CLEAN_NOW = 20;
 
@@ -85,6 +87,8 @@ export class VirtualDrive implements ScsiPort {
   #alerts = new Set<number>();
   /** Until a cleaning cartridge has been at work; reading the flag does not clean the drive. */
   #needsCleaning = false;
+  /** Since when a cleaning cartridge is at work, or this process knows of it. */
+  #cleaningSinceMs: number | undefined;
   #session = { bytesWritten: 0, bytesRead: 0, uncorrectedWrites: 0, uncorrectedReads: 0 };
   #idleSinceMs: number;
   #tail: Promise<unknown> = Promise.resolve();
@@ -204,6 +208,7 @@ export class VirtualDrive implements ScsiPort {
       const arrival = await this.#bay.notice();
       this.#greet(arrival);
       if (arrival === 'loaded') this.#attentions = [0x2800];
+      await this.#endCleaning();
     }
     const attention = this.#attentions.shift();
     if (attention !== undefined) return check({ key: SENSE_KEY.unitAttention, code: attention });
@@ -395,10 +400,20 @@ export class VirtualDrive implements ScsiPort {
   /** A cleaning cartridge goes to work as soon as it is loaded. */
   #greet(arrival: Arrival): void {
     const record = this.#bay.deck?.cartridge.record;
+    if (arrival !== 'none' && record?.kind === 'cleaning')
+      this.#cleaningSinceMs = this.#options.clock.monotonicMs();
     if (arrival !== 'loaded' || record?.kind !== 'cleaning') return;
     this.#alerts.add(record.loads > CLEANINGS_MAX ? 22 : 11);
     this.#alerts.delete(CLEAN_NOW);
     this.#needsCleaning = false;
+  }
+
+  /** A drive ejects a cleaning cartridge by itself, a spent one too. */
+  async #endCleaning(): Promise<void> {
+    const sinceMs = this.#cleaningSinceMs;
+    if (sinceMs === undefined || this.#options.clock.monotonicMs() - sinceMs < CLEANING_MS) return;
+    this.#cleaningSinceMs = undefined;
+    if (this.#bay.deck?.cartridge.record.kind === 'cleaning') await this.#bay.unload();
   }
 
   async #suffer(effect: FaultEffect, timeoutMs: number): Promise<Answer | number | undefined> {

@@ -46,7 +46,7 @@ export function beginDryRun(request: JobRequest, tools: JobTools): Job {
 }
 
 /** Names of the sources that a job is of. */
-export function sourcesOf({ parameters }: Job): readonly string[] {
+export function sourcesOf({ parameters }: Pick<Job, 'parameters'>): readonly string[] {
   const isObject = typeof parameters === 'object' && parameters !== null;
   const sources = isObject && 'sources' in parameters ? parameters.sources : [];
   return Array.isArray(sources) ? sources.map(String) : [];

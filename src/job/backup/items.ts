@@ -31,7 +31,12 @@ export function formOf(row: PendingEntry, inode: Inode, isFurtherName: boolean):
   return inode.type === 'file' && inode.sizeBytes > 0 ? 'line' : 'head';
 }
 
-export function planItem(entry: OutgoingEntry, copies: number): PlanItem<OutgoingEntry> {
+/** What of an entry decides how much it takes. */
+export type SizedEntry = Pick<OutgoingEntry, 'inode' | 'form' | 'host' | 'ranges'> & {
+  readonly row: Pick<PendingEntry, 'path' | 'movedFrom'>;
+};
+
+export function planItem<Entry extends SizedEntry>(entry: Entry, copies: number): PlanItem<Entry> {
   const { inode, form, ranges } = entry;
   const mapBytes = ranges === undefined ? 0 : padded((ranges.length + 2) * MAP_LINE_BYTES);
   const headerBytesMax = (form === 'line' ? 0 : headerMax(entry)) + mapBytes;
@@ -53,7 +58,7 @@ const NO_RANGES: readonly DataRange[] = [];
 /** `.shelfs/hosts/HOST`, and the host in the line. */
 const HOST_PREFIX_BYTES = 14;
 
-function headerMax({ row, inode, host }: OutgoingEntry): number {
+function headerMax({ row, inode, host }: SizedEntry): number {
   const pathBytes = row.path.length + hostBytes(host);
   const xattrBytes = inode.xattrs.reduce(
     (sum, { name, value }) => sum + name.length + value.length,
@@ -74,7 +79,7 @@ export function hostBytes(host: string | undefined): number {
 }
 
 /** What its line as a stored file may have more. */
-function lineMoreMax({ inode, ranges = NO_RANGES }: OutgoingEntry): number {
+function lineMoreMax({ inode, ranges = NO_RANGES }: SizedEntry): number {
   const xattrs = inode.xattrs.reduce(
     (sum, { name, value }) => sum + name.length * ESCAPED + value.length * 1.5 + 32,
     0,
@@ -85,7 +90,7 @@ function lineMoreMax({ inode, ranges = NO_RANGES }: OutgoingEntry): number {
 }
 
 /** Of the line that tells that it is still to be stored; without attributes of its own, so never more than is reserved. */
-function untoldMax({ row, inode, host }: OutgoingEntry, copies: number): number {
+function untoldMax({ row, inode, host }: SizedEntry, copies: number): number {
   const names =
     hostBytes(host) +
     row.path.length +

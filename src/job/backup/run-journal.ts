@@ -11,6 +11,7 @@ import { type PendingEntry, PendingRows } from '../../catalog/pending.ts';
 import type { Run } from '../../catalog/run.ts';
 import type { Snapshot } from '../../catalog/snapshots.ts';
 import type { Attributes } from '../../domain/entry.ts';
+import { tellExpiries } from '../expiry-lines.ts';
 import { locateContent } from './locate.ts';
 
 export type JournalSink = {
@@ -69,6 +70,7 @@ export function closeRun(
   sink.addLine(runLine(own, program));
   addRows(sink, run.entries('unjournaled'), { contents, foreign: foreignHosts(catalog, own) });
   for (const line of formatMedia(mediaOf(catalog))) sink.addLine(line);
+  tellExpiries(sink, catalog);
   sink.addLine(endLine(own, end));
   run.takeForJournal(sink.archiveId);
   return carried;
@@ -110,17 +112,17 @@ export function mediaOf(catalog: Catalog): Raw[] {
     .map(({ barcode }) => rawOf(barcode));
 }
 
-function endOf({ isPartial, seconds }: Snapshot): Omit<RunEnd, 'counts'> {
+export function endOf({ isPartial, seconds }: Snapshot): Omit<RunEnd, 'counts'> {
   return { state: isPartial ? 'partial' : 'finished', seconds };
 }
 
-function endLine(job: Job, { state, seconds, counts }: RunEnd): string {
+export function endLine(job: Job, { state, seconds, counts }: RunEnd): string {
   const snapshot = new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
   return formatEnd({ job: job.number, uuid: job.uuid, state, snapshot, counts });
 }
 
 /** Names of hosts other than the run's own. */
-function foreignHosts(catalog: Catalog, job: Job): ReadonlyMap<number, Raw> {
+export function foreignHosts(catalog: Catalog, job: Job): ReadonlyMap<number, Raw> {
   const others = new Directories(catalog).hosts().filter(({ name }) => name !== job.host);
   return new Map(others.map(({ id, name }) => [id, rawOf(name)]));
 }
@@ -163,7 +165,7 @@ export function lineChange(row: PendingEntry): Exclude<PendingEntry['change'], '
 }
 
 /** Nothing is known of what is gone but that it is. */
-const GONE: Attributes = {
+export const GONE: Attributes = {
   type: 'file',
   mode: 0,
   uid: 0,

@@ -5,68 +5,14 @@ import { SimClock } from '../../../src/base/clock.ts';
 import { type Random, seededRandom } from '../../../src/base/random.ts';
 import type { Raw } from '../../../src/base/raw.ts';
 import { Catalog } from '../../../src/catalog/catalog.ts';
-import { Contents } from '../../../src/catalog/contents.ts';
 import { diff } from '../../../src/catalog/diff.ts';
 import { sweepRuns } from '../../../src/catalog/finish.ts';
 import { Jobs } from '../../../src/catalog/jobs.ts';
 import { Run } from '../../../src/catalog/run.ts';
 import { Snapshots } from '../../../src/catalog/snapshots.ts';
-import { Tree } from '../../../src/catalog/tree.ts';
-import { backUp, hashOf, ModelTree, type Shown } from './model.ts';
+import { backUp, ModelTree, type Shown } from './model.ts';
 import { JOB, world } from './scratch.ts';
-
-class Crash extends Error {}
-
-/** The n-th transaction, or call within one, does not happen, and nothing after it until the result is called. */
-function crashAt(catalog: Catalog, call: number): () => void {
-  let left = call;
-  const write = catalog.write.bind(catalog);
-  catalog.write = (work) => {
-    left -= 1;
-    if (left <= 0) throw new Crash();
-    return write(work);
-  };
-  return () => {
-    catalog.write = write;
-  };
-}
-
-function shownBy(catalog: Catalog, hostId: number, snapshotId: number): Map<Raw, Shown> {
-  const tree = new Tree(catalog);
-  const contents = new Contents(catalog);
-  const shown = new Map<Raw, Shown>();
-  for (const { path, inode } of tree.walk(hostId, '/' as Raw, snapshotId)) {
-    const { type, mode, contentId } = inode;
-    let text: string = inode.target ?? '';
-    if (type === 'file') {
-      if (contentId === undefined) throw new Error(`${path} has no content`);
-      expect(contents.goodCopies(contentId)).toBeGreaterThan(0);
-      text = contents.get(contentId)?.hash.toString('hex') ?? '';
-    }
-    shown.set(path, { type, mode, text, group: inode.sourceInode.inode });
-  }
-  return shown;
-}
-
-const expected = (model: ModelTree) =>
-  new Map(
-    [...model.shown()].map(([path, entry]) => [
-      path,
-      { ...entry, text: entry.type === 'file' ? hashOf(entry.text).toString('hex') : entry.text },
-    ]),
-  );
-
-function inPathOrder(paths: Raw[]): Raw[] {
-  return paths.toSorted((a, b) => {
-    const [left, right] = [a.split('/'), b.split('/')];
-    for (const [index, name] of left.entries()) {
-      const other = right[index];
-      if (other === undefined) return 1;
-      if (name !== other) return name < other ? -1 : 1;
-    }
-    return -1;
-  });
-}
+import { Crash, crashAt, expected, inPathOrder, shownBy } from './shown.ts';
 
 type Story = { seed: number; runs: number; crashes: boolean };
 

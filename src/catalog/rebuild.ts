@@ -1,0 +1,186 @@
+/**
+ * Rebuilds a catalog from what journals tell: into an empty one, or into a copy that is older than they are.
+ *
+ * Lines come in as journals are read, in order of their time. Contents, extents and inodes are written at once; which entry
+ * stood at which path in which run is kept in a temporary table, sorted once, and becomes versions path by path. Memory does
+ * not grow with the number of entries. Ids are new; runs that the catalog has finished already keep theirs, and of what is
+ * told of them again only the places of bytes are taken.
+ */
+import { strict as assert } from 'node:assert';
+import type { Raw } from '../base/raw.ts';
+import { type Attributes, compareMoments, type SourceInode } from '../domain/entry.ts';
+import type { Catalog } from './catalog.ts';
+import { Directories } from './directories.ts';
+import { Inodes } from './inodes.ts';
+import { RebuiltExtents, type Teller, type ToldPlace } from './rebuild-extents.ts';
+import { RebuiltRuns, type ToldRun } from './rebuild-runs.ts';
+import { buildVersions } from './rebuild-versions.ts';
+import { EMPTY_CONTENT } from './schema.ts';
+
+export type ToldEntry = {
+  /** `planned`: it was still to be stored, or only parts of it are. */
+  readonly kind: 'stored' | 'gone' | 'planned';
+  readonly host: string;
+  readonly path: Raw;
+  readonly attributes: Attributes;
+  readonly inode: SourceInode | undefined;
+  readonly group: number | undefined;
+  readonly hash: Buffer | undefined;
+  /** Each whole, without gaps. */
+  readonly copies: readonly (readonly ToldPlace[])[];
+};
+
+/** How a path is told of in `temp.told`. */
+export const TOLD_KINDS = { stored: 1, gone: 2, planned: 3 } as const;
+
+const NO_INODE: SourceInode = { device: 0, inode: 0, links: 1 };
+
+export class Rebuild {
+  readonly runs: RebuiltRuns;
+  readonly extents: RebuiltExtents;
+  readonly #catalog: Catalog;
+  readonly #directories: Directories;
+  readonly #inodes: Inodes;
+  readonly #tell;
+  readonly #findGroup;
+  readonly #addGroup;
+  readonly #hasInode;
+  readonly #firstInode: number;
+  #sequence = 0;
+  #last: { readonly hash: Buffer; readonly content: number } | undefined;
+
+  constructor(catalog: Catalog) {
+    this.#catalog = catalog;
+    this.#directories = new Directories(catalog);
+    this.#inodes = new Inodes(catalog);
+    catalog.prepare('CREATE TEMP TABLE told(dir, name, run, sequence, kind, inode)').run();
+    catalog
+      .prepare(
+        'CREATE TEMP TABLE groups(run, number, inode, PRIMARY KEY(run, number)) WITHOUT ROWID',
+      )
+      .run();
+    this.#tell = catalog.prepare('INSERT INTO temp.told VALUES(?, ?, ?, ?, ?, ?)');
+    this.#findGroup = catalog.prepare<[number]>(
+      'SELECT inode FROM temp.groups WHERE run = ? AND number = ?',
+    );
+    this.#hasInode = catalog.prepare('SELECT 1 FROM inodes WHERE id = ?');
+    this.#addGroup = catalog.prepare('INSERT OR REPLACE INTO temp.groups VALUES(?, ?, ?)');
+    const next = catalog
+      .prepare<[number]>("SELECT next FROM counters WHERE name = 'inodes'")
+      .get()?.[0];
+    assert(next !== undefined);
+    this.#firstInode = next;
+    this.runs = new RebuiltRuns(catalog);
+    this.extents = new RebuiltExtents(catalog);
+  }
+
+  /** Entries of one run, in order. One transaction: a few thousand at a time. */
+  add(run: ToldRun, teller: Teller, entries: Iterable<ToldEntry>): void {
+    this.#catalog.write(() => {
+      for (const entry of entries) this.#add(run, teller, entry);
+      this.#inodes.flush();
+    });
+    this.extents.flushIfFull();
+  }
+
+  /** Hashes of segments of the content that was told last. */
+  addSegments(hash: Buffer, first: number, segments: Buffer): void {
+    const last = this.#last;
+    if (!last?.hash.equals(hash)) return;
+    this.#catalog.write(() => this.extents.addSegments(last.content, first, segments));
+  }
+
+  #add(run: ToldRun, teller: Teller, entry: ToldEntry): void {
+    const { kind, attributes, hash, copies } = entry;
+    const isOfBytes = attributes.type === 'file' && attributes.sizeBytes > 0;
+    let content: number | null = attributes.type === 'file' && !isOfBytes ? EMPTY_CONTENT : null;
+    if (kind === 'stored' && isOfBytes) {
+      assert(hash, 'a file that is stored has a hash');
+      content = this.extents.content(attributes.sizeBytes, hash);
+      this.#last = { hash, content };
+      for (const places of copies)
+        for (const place of places) this.extents.add(content, place, teller);
+    } else for (const place of copies.flat()) this.extents.addPart(place, teller);
+    if (run.isKnown) return;
+    const host = this.#directories.ensureHost(entry.host);
+    const { directoryId, name } = this.#place(host.id, entry.path);
+    const inode = kind === 'gone' ? null : this.#inode(run, entry, content);
+    this.#sequence += 1;
+    this.#tell.run(directoryId, name, run.index, this.#sequence, TOLD_KINDS[kind], inode);
+  }
+
+  #place(hostId: number, path: Raw): { readonly directoryId: number; readonly name: Raw } {
+    if (path !== '/') {
+      const slash = path.lastIndexOf('/');
+      const above = slash === 0 ? '/' : path.slice(0, slash);
+      const directoryId = this.#directories.ensure(hostId, above as Raw);
+      return { directoryId, name: path.slice(slash + 1) as Raw };
+    }
+    const place = this.#directories.place(hostId, path);
+    assert(place);
+    return place;
+  }
+
+  /** Names of one inode share it, in one run. */
+  #inode(run: ToldRun, entry: ToldEntry, content: number | null): number {
+    const { attributes, group, kind } = entry;
+    const shared = kind === 'stored' ? group : undefined;
+    if (shared !== undefined) {
+      const known = this.#findGroup.get(run.index, shared)?.[0] ?? this.#ownInode(shared);
+      if (known !== undefined && this.#isSame(known, entry, content)) return known;
+    }
+    const source = entry.inode ?? NO_INODE;
+    const id = this.#inodes.add(attributes, source, content ?? undefined);
+    if (shared !== undefined) this.#addGroup.run(run.index, shared, id);
+    return id;
+  }
+
+  /** The number is the inode's in the catalog that wrote the journal: this one, where it is a copy of that. */
+  #ownInode(group: number): number | undefined {
+    return group < this.#firstInode && this.#hasInode.get(group) ? group : undefined;
+  }
+
+  #isSame(inodeId: number, entry: ToldEntry, content: number | null): boolean {
+    this.#inodes.flush();
+    const { attributes } = entry;
+    const source = entry.inode ?? NO_INODE;
+    const inode = this.#inodes.get(inodeId);
+    return (
+      (inode.contentId ?? null) === content &&
+      inode.type === attributes.type &&
+      inode.sizeBytes === attributes.sizeBytes &&
+      inode.sourceInode.device === source.device &&
+      inode.sourceInode.inode === source.inode &&
+      compareMoments(inode.mtime, attributes.mtime) === 0 &&
+      compareMoments(inode.ctime, attributes.ctime) === 0
+    );
+  }
+
+  /**
+   * When all journals are told: places are settled, runs become snapshots in order of time, entries versions.
+   * @param job of the recovery itself
+   */
+  finish(job: number): { readonly refused: number; readonly missing: readonly string[] } {
+    this.extents.flush();
+    const settled = this.extents.settle();
+    this.runs.takePending();
+    this.runs.order();
+    buildVersions(this.#catalog);
+    this.#catalog.write(() => {
+      this.#catalog
+        .prepare('DELETE FROM inodes WHERE id >= ? AND id NOT IN (SELECT inode FROM versions)')
+        .run(this.#firstInode);
+      // Those of a run that the copy found in progress, where a journal told better.
+      this.#catalog
+        .prepare(
+          `DELETE FROM inodes WHERE id IN (SELECT inode FROM temp.told WHERE sequence = 0)
+             AND id NOT IN (SELECT inode FROM versions)`,
+        )
+        .run();
+    });
+    this.runs.expire(job);
+    for (const table of ['told', 'groups', 'rebuilt_runs'])
+      this.#catalog.prepare(`DROP TABLE temp.${table}`).run();
+    return settled;
+  }
+}

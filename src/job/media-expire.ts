@@ -1,0 +1,97 @@
+/**
+ * Giving up what lies on a medium, by a person's word: its copies count no more, and the next journal says so. The medium is not
+ * touched; `media erase` makes it scratch, if that is wanted.
+ *
+ * Guards, each by itself enough to refuse: the barcode typed once more beside --yes; a hold; an open alarm; a job that runs and may
+ * count on it; and the catalog, where it is the last copy of something a snapshot shows: then a word of its own is asked for.
+ */
+import { formatSize } from '../base/bytes.ts';
+import { CodedError } from '../base/errors.ts';
+import { type Raw, rawText } from '../base/raw.ts';
+import { Alarms } from '../catalog/alarms.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import { Expiries } from '../catalog/expiries.ts';
+import { disown, type Loss, lossOf } from '../catalog/loss.ts';
+import { Media, type Medium } from '../catalog/media.ts';
+import { OtherJobs } from '../catalog/other-jobs.ts';
+import { findMedium } from './media.ts';
+
+export type MediaExpireRequest = {
+  readonly name: string;
+  /** `--yes` was said. */
+  readonly isMeant: boolean;
+  /** Its barcode once more, as the person typed it. */
+  readonly confirm: string | undefined;
+  /** Also what no other medium holds. */
+  readonly losesLast: boolean;
+};
+
+export type MediaExpired = {
+  readonly medium: Medium;
+  /** What was lost, and what has a copy less. */
+  readonly loss: Loss;
+};
+
+/** @throws CodedError USAGE, MEDIUM_MISMATCH naming what would be lost, ALARM_OPEN, SOURCE_BUSY; nothing is changed then */
+export function expireMedium(catalog: Catalog, request: MediaExpireRequest): MediaExpired {
+  const medium = findMedium(catalog, request.name);
+  const { id, barcode, state, uuid } = medium;
+  if (state === 'hold')
+    throw usage(`${barcode} is on hold; \`shelfs media release ${barcode}\` ends that`);
+  if (uuid === undefined || state === 'scratch' || state === 'unlabelled')
+    throw usage(`${barcode} is ${state}: nothing lies on it`);
+  new Alarms(catalog).refuseOpen();
+  const others = new OtherJobs(catalog, 0);
+  const stamp = others.stamp();
+  const loss = lossOf(catalog, id);
+  if (!request.isMeant || request.confirm?.trim().toUpperCase() !== barcode)
+    throw usage(
+      `${tellLoss(medium, loss)}; \`--yes --confirm ${barcode}\` says that you mean it, nothing was changed`,
+    );
+  if (loss.lost.contents > 0 && !request.losesLast)
+    throw new CodedError(
+      'MEDIUM_MISMATCH',
+      `${tellLoss(medium, loss)}; --lose-last-copies gives them up as well, nothing was changed`,
+      { volser: barcode.slice(0, 6) },
+    );
+  return catalog.write(() => {
+    const job = others.writing() ?? (others.stamp() === stamp ? undefined : others.newest());
+    if (job !== undefined)
+      throw new CodedError(
+        'SOURCE_BUSY',
+        `job ${job} runs, or has run meanwhile; it may need what is on ${barcode}: try again when it has ended`,
+      );
+    new Alarms(catalog).refuseOpen();
+    disown(catalog, id);
+    // What would be appended would be given up with the rest: whoever reads its journals alone cannot tell them apart.
+    const media = new Media(catalog);
+    if (state === 'filling') media.setState(id, 'full');
+    new Expiries(catalog).add(undefined, { kind: 'medium', uuid, name: barcode });
+    return { medium: media.get(id), loss };
+  });
+}
+
+/** In a sentence, for people. */
+export function tellLoss(
+  { barcode }: Medium,
+  { lost, reduced, paths, isOnlyRecord }: Loss,
+): string {
+  const parts: string[] = [];
+  if (lost.contents > 0)
+    parts.push(
+      `it alone holds ${formatSize(lost.bytes)} in ${lost.contents} contents that snapshots show: ${some(paths, lost.contents)}`,
+    );
+  if (reduced.contents > 0)
+    parts.push(`${reduced.contents} contents (${formatSize(reduced.bytes)}) have a copy less then`);
+  if (isOnlyRecord) parts.push('its journals tell what no other medium does');
+  const [first = 'nothing that a snapshot shows would be missed', ...more] = parts;
+  return `${barcode}: ${[first, ...more].join('; ')}`;
+}
+
+function some(paths: readonly Raw[], count: number): string {
+  return `${paths.map(rawText).join(', ')}${count > paths.length ? ' and others' : ''}`;
+}
+
+function usage(sentence: string): CodedError {
+  return new CodedError('USAGE', sentence);
+}

@@ -1,0 +1,263 @@
+/** From what was found on the cartridges to a catalog: the newest copy, where there is one, and all journals since. */
+import type { Clock } from '../../base/clock.ts';
+import { CodedError } from '../../base/errors.ts';
+import type { Host } from '../../base/machine.ts';
+import { printable } from '../../base/text.ts';
+import { sumDeadBytes } from '../../catalog/capacity.ts';
+import { Catalog } from '../../catalog/catalog.ts';
+import { Jobs, type LogLine } from '../../catalog/jobs.ts';
+import { Rebuild } from '../../catalog/rebuild.ts';
+import { lostContents, touchClock } from '../../catalog/rebuild-facts.ts';
+import { Shelf, type ShelfArchive, type ShelfMedium } from '../../catalog/rebuild-shelf.ts';
+import { GENERATIONS, isDriveGeneration, parseGeneration } from '../../domain/generation.ts';
+import type { HeldDrive } from '../../storage/library.ts';
+import { findHoles } from './holes.ts';
+import type { FoundFile, FoundMedium, Spool } from './spool.ts';
+import { tellJournal } from './tell.ts';
+
+export type BuildTools = {
+  readonly clock: Clock;
+  readonly host: Host;
+  readonly pid: number;
+  readonly spool: Spool;
+  readonly jobUuid: string;
+  readonly parameters: unknown;
+  /** Brings a cartridge that was read before into a drive. */
+  readonly hold: (barcode: string) => Promise<HeldDrive>;
+  warn(message: string): void;
+  onEntries(entries: number): void;
+};
+
+export type Built = {
+  readonly job: number;
+  readonly archives: number;
+  readonly journals: number;
+  readonly entries: number;
+  readonly snapshots: number;
+  readonly missing: readonly string[];
+  readonly lost: { readonly contents: number; readonly bytes: number };
+};
+
+/** An archive as it stands on one cartridge. */
+type Standing = FoundFile & {
+  readonly opening: NonNullable<FoundFile['opening']>;
+  readonly mediumId: number;
+  readonly archiveId: number;
+};
+
+/** @param path of the catalog, which is made where there is no copy */
+export async function buildCatalog(
+  path: string,
+  found: { readonly media: readonly FoundMedium[]; readonly hasBase: boolean },
+  tools: BuildTools,
+  signal: AbortSignal,
+): Promise<Built> {
+  const { clock } = tools;
+  const catalog = found.hasBase
+    ? Catalog.open(path, { mode: 'write', clock })
+    : Catalog.create(path, clock);
+  try {
+    return await new Builder(catalog, tools).build(found.media, signal);
+  } finally {
+    catalog.close();
+  }
+}
+
+class Builder {
+  readonly #catalog: Catalog;
+  readonly #tools: BuildTools;
+  readonly #shelf: Shelf;
+  readonly #warnings: string[] = [];
+  #entries = 0;
+  #journals = 0;
+
+  constructor(catalog: Catalog, tools: BuildTools) {
+    this.#catalog = catalog;
+    this.#tools = tools;
+    this.#shelf = new Shelf(catalog);
+  }
+
+  async build(media: readonly FoundMedium[], signal: AbortSignal): Promise<Built> {
+    const rebuild = new Rebuild(this.#catalog);
+    const known = this.#shelf.goodArchives();
+    const standing = this.#shelve(media);
+    rebuild.extents.readShelf();
+    await this.#tell(
+      rebuild,
+      standing.filter(({ opening }) => !known.has(opening.uuid)),
+      signal,
+    );
+    const job = new Jobs(this.#catalog).add({
+      uuid: this.#tools.jobUuid,
+      verb: 'recover',
+      host: this.#tools.host.name,
+      os: this.#tools.host.system,
+      pid: this.#tools.pid,
+      parameters: this.#tools.parameters,
+    });
+    const { refused, missing } = rebuild.finish(job);
+    if (refused > 0)
+      this.#warn(
+        `${refused} places of contents are told by journals, but not by those of the archives they name: they do not count`,
+      );
+    const warn = (message: string) => this.#warn(message);
+    await findHoles(this.#catalog, { hold: this.#tools.hold, warn }, signal);
+    sumDeadBytes(this.#catalog);
+    touchClock(this.#catalog, newestOf(media));
+    return this.#end(job, missing);
+  }
+
+  #end(job: number, missing: readonly string[]): Built {
+    const lost = lostContents(this.#catalog);
+    const count = (table: string) =>
+      this.#catalog.prepare<[number]>(`SELECT count(*) FROM ${table}`).get()?.[0] ?? 0;
+    const built = {
+      job,
+      missing,
+      lost,
+      entries: this.#entries,
+      journals: this.#journals,
+      archives: count('archives'),
+      snapshots: count('snapshots WHERE expired_by IS NULL'),
+    };
+    const jobs = new Jobs(this.#catalog);
+    const timeMs = this.#tools.clock.nowMs();
+    const lines = this.#warnings.map((message): LogLine => {
+      return { jobNumber: job, timeMs, level: 'warning', message };
+    });
+    jobs.log(lines);
+    jobs.setReport(job, built);
+    jobs.setState(job, 'finished');
+    return built;
+  }
+
+  /** Media and archives as they are; what the catalog believed to be there besides is lost. */
+  #shelve(media: readonly FoundMedium[]): Standing[] {
+    const shelf = this.#shelf;
+    const standing: Standing[] = [];
+    for (const medium of media) {
+      const mediumId = shelf.addMedium(shelfMedium(medium));
+      const here: Standing[] = [];
+      for (const file of medium.files) {
+        const { opening } = file;
+        if (!opening) continue;
+        const archiveId = shelf.addArchive(shelfArchive(file, opening, { medium, mediumId }));
+        here.push({ ...file, opening, mediumId, archiveId });
+      }
+      // Where a tape file's beginning cannot be read nobody knows that it is another.
+      const isWhole = medium.files.every(({ opening }) => opening !== undefined);
+      const ids = new Set(here.map(({ archiveId }) => archiveId));
+      if (isWhole && medium.files.length + 1 >= medium.endFile) shelf.loseOthers(mediumId, ids);
+      standing.push(...here);
+    }
+    for (const { opening, archiveId, digest } of standing) {
+      const { completes } = opening;
+      if (completes && digest) shelf.complete(completes.uuid, archiveId, completes.wholeBytes);
+    }
+    shelf.tearUnfinished();
+    return standing;
+  }
+
+  /** In order of time; of two copies of an archive the journal that can be read. */
+  async #tell(rebuild: Rebuild, standing: readonly Standing[], signal: AbortSignal) {
+    const tellers = standing
+      .filter(({ journal }) => journal !== undefined)
+      .toSorted((a, b) => createdMs(a) - createdMs(b) || a.opening.sequence - b.opening.sequence);
+    const byUuid = new Map(standing.map((one) => [one.opening.uuid, one.archiveId]));
+    for (const { archiveId, opening } of tellers) {
+      rebuild.extents.speaks(archiveId);
+      const torn = opening.completes && byUuid.get(opening.completes.uuid);
+      if (torn !== undefined) rebuild.extents.speaks(torn);
+    }
+    const done = new Set<number>();
+    for (const one of tellers) {
+      if (done.has(one.archiveId)) continue;
+      if (await this.#tellOne(rebuild, one, { byUuid, signal })) done.add(one.archiveId);
+    }
+  }
+
+  /** @returns false where it broke off */
+  async #tellOne(
+    rebuild: Rebuild,
+    { archiveId, opening, journal }: Standing,
+    { byUuid, signal }: { byUuid: ReadonlyMap<string, number>; signal: AbortSignal },
+  ): Promise<boolean> {
+    if (!journal) return false;
+    const torn = opening.completes && byUuid.get(opening.completes.uuid);
+    const own = new Set(torn === undefined ? [archiveId] : [archiveId, torn]);
+    const teller = { own, createdMs: Date.parse(opening.created), blockBytes: opening.blockBytes };
+    const lines = this.#tools.spool.journal(journal.name);
+    const warn = (message: string) => this.#warn(message);
+    const onEntries = (count: number) => {
+      this.#entries += count;
+      this.#tools.onEntries(this.#entries);
+    };
+    try {
+      const telling = { archiveId, teller, lines };
+      await tellJournal(telling, { rebuild, shelf: this.#shelf, warn, onEntries }, signal);
+      this.#journals += 1;
+      return true;
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code !== 'ARCHIVE_INVALID') throw error;
+      this.#warn(`the journal of archive ${opening.uuid} breaks off: ${printable(error.message)}`);
+      return false;
+    }
+  }
+
+  #warn(message: string): void {
+    this.#warnings.push(message);
+    this.#tools.warn(message);
+  }
+}
+
+const createdMs = ({ opening }: Standing) => Date.parse(opening.created);
+
+function newestOf(media: readonly FoundMedium[]): number {
+  const times = media.flatMap(({ label, files }) => [
+    Date.parse(label.created),
+    ...files.flatMap(({ opening }) => (opening ? [Date.parse(opening.created)] : [])),
+  ]);
+  return Math.max(0, ...times.filter((time) => !Number.isNaN(time)));
+}
+
+function shelfMedium({ label, files, ...found }: FoundMedium): ShelfMedium {
+  const { uuid, barcode, pool, set, generation, blockBytes } = label;
+  const parsed = parseGeneration(generation)?.name;
+  const native = parsed && isDriveGeneration(parsed) ? GENERATIONS[parsed].nativeBytes : 0;
+  return {
+    ...{ uuid, barcode, pool, generation, blockBytes },
+    setUuid: set.uuid,
+    setNumber: set.number,
+    createdMs: Date.parse(label.created),
+    writeGeneration: found.writeGeneration,
+    capacityBytes: found.maximumMib === undefined ? native : found.maximumMib * 2 ** 20,
+    nextFile: found.endFile,
+    nextBlock: found.endBlock,
+    archives: files.length,
+    label: { ...label, ...(found.serialNumber && { serialNumber: found.serialNumber }) },
+  };
+}
+
+function shelfArchive(
+  { digest, journal, ...file }: FoundFile,
+  { uuid, job, host, sequence, created }: NonNullable<FoundFile['opening']>,
+  on: { readonly medium: FoundMedium; readonly mediumId: number },
+): ShelfArchive {
+  return {
+    ...{ uuid, sequence },
+    job: { ...job, host },
+    blockBytes: on.medium.label.blockBytes,
+    createdMs: Date.parse(created),
+    lengthBlocks: file.lengthBlocks,
+    digest: digest && {
+      blake3: Buffer.from(digest.blake3, 'hex'),
+      sha256: digest.sha256 === undefined ? undefined : Buffer.from(digest.sha256, 'hex'),
+      lengthBytes: digest.lengthBytes,
+    },
+    journalBytes: journal?.lengthBytes,
+    copies: (journal?.copies ?? []).map(({ position, lengthBytes, taken }) => {
+      return { position, lengthBytes, takenMs: Date.parse(taken) };
+    }),
+    place: { mediumId: on.mediumId, fileNumber: file.file, startBlock: file.startBlock },
+  };
+}

@@ -1,0 +1,126 @@
+/** Looks through all cartridges that there are, one after the other: what a changer holds, or what stands in the drives. */
+import { CodedError, type FailureCode } from '../../base/errors.ts';
+import { printable } from '../../base/text.ts';
+import type { HeldDrive, Library } from '../../storage/library.ts';
+import { type InventoryTools, inventoryTape } from './inventory.ts';
+import type { FoundMedium } from './spool.ts';
+
+export type SurveyTools = InventoryTools & {
+  readonly library: Library;
+  /** What is known of a cartridge by its barcode, from before the recovery was cut. */
+  onMedium(barcode: string, drive: string): void;
+};
+
+/** What one cartridge, or its way into the drive, may fail with while the others are read. */
+const OF_CARTRIDGE: ReadonlySet<FailureCode> = new Set([
+  'MEDIUM_OFFLINE',
+  'MEDIUM_MISMATCH',
+  'MEDIUM_UNREADABLE',
+  'ARCHIVE_INVALID',
+  'FORMAT_UNSUPPORTED',
+  'CHANGER_SOURCE_EMPTY',
+]);
+
+export type Surveyed = {
+  readonly media: readonly FoundMedium[];
+  /** Barcodes of cartridges that could not be read, or carry nothing of ours. */
+  readonly leftOut: readonly string[];
+};
+
+/**
+ * @param wanted barcodes; empty: all
+ * @throws CodedError MEDIUM_OFFLINE where a wanted one is not there; the drives' own failures
+ */
+export async function survey(
+  tools: SurveyTools,
+  wanted: readonly string[],
+  signal: AbortSignal,
+): Promise<Surveyed> {
+  const found = new Found(tools);
+  if (tools.library.isByHand) await inDrives(tools, found, { wanted, signal });
+  else await inChanger(tools, found, { wanted, signal });
+  return { media: found.media, leftOut: found.leftOut };
+}
+
+type Asked = { readonly wanted: readonly string[]; readonly signal: AbortSignal };
+
+async function inChanger(tools: SurveyTools, found: Found, { wanted, signal }: Asked) {
+  const { cartridges } = await tools.library.status(signal);
+  const barcodes = cartridges.flatMap(({ barcode, kind }) =>
+    barcode === null || kind === 'cleaning' ? [] : [barcode],
+  );
+  for (const barcode of wanted)
+    if (!barcodes.includes(barcode))
+      throw new CodedError('MEDIUM_OFFLINE', `${printable(barcode)} is not in the library`);
+  const nameless = cartridges.filter(({ barcode }) => barcode === null).length;
+  if (nameless > 0 && wanted.length === 0)
+    tools.warn(`${nameless} cartridges have no barcode that can be read: they are left out`);
+  const asked = wanted.length > 0 ? wanted : barcodes;
+  for (const barcode of [...new Set(asked)].toSorted())
+    await found.look(barcode, () => tools.library.attach(barcode, signal), signal);
+}
+
+async function inDrives(tools: SurveyTools, found: Found, { wanted, signal }: Asked) {
+  for (const [number, name] of tools.library.driveNames.entries())
+    await found.look(name, () => tools.library.attachDrive(number, signal), signal);
+  const barcodes = found.media.map(({ label }) => label.barcode);
+  for (const barcode of wanted)
+    if (!barcodes.includes(barcode))
+      throw new CodedError('MEDIUM_OFFLINE', `put cartridge ${printable(barcode)} into the drive`);
+}
+
+class Found {
+  readonly media: FoundMedium[] = [];
+  readonly leftOut: string[] = [];
+  readonly #tools: SurveyTools;
+
+  constructor(tools: SurveyTools) {
+    this.#tools = tools;
+  }
+
+  /** @param name barcode of the cartridge, or the drive it is in */
+  async look(
+    name: string,
+    hold: () => Promise<HeldDrive | undefined>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    try {
+      const held = await hold();
+      if (!held) return;
+      try {
+        this.#tools.onMedium(name, held.drive.name);
+        this.#add(name, await inventoryTape(held.drive, this.#tools, signal));
+      } finally {
+        await held.close();
+      }
+    } catch (error) {
+      if (!(error instanceof CodedError) || !OF_CARTRIDGE.has(error.code)) throw error;
+      this.#leaveOut(name, `cannot be read: ${error.message}`);
+    }
+  }
+
+  #add(name: string, found: Awaited<ReturnType<typeof inventoryTape>>): void {
+    if (found.kind === 'other') {
+      // A blank one waits for its first label.
+      if (found.what !== 'is blank') this.#leaveOut(name, found.what);
+      return;
+    }
+    const { label } = found.medium;
+    const isSticker = this.#tools.library.isByHand || label.barcode === name;
+    if (!isSticker) {
+      this.#leaveOut(name, `is labelled ${label.barcode}, which is not its barcode`);
+      return;
+    }
+    const twin = this.media.find(
+      (other) => other.label.uuid === label.uuid || other.label.barcode === label.barcode,
+    );
+    if (twin) this.#leaveOut(name, `says it is ${twin.label.barcode}, which was read already`);
+    else this.media.push(found.medium);
+  }
+
+  #leaveOut(name: string, why: string): void {
+    this.leftOut.push(name);
+    this.#tools.warn(`${printable(name)} is left out: it ${printable(why)}`);
+  }
+}

@@ -1,0 +1,93 @@
+/** What the care of media takes of the application: the book of their health. */
+
+import { CodedError } from './base/errors.ts';
+import type { Catalog } from './catalog/catalog.ts';
+import type { HealthBook } from './catalog/health.ts';
+import type { HealthKeeper } from './storage/health-watch.ts';
+
+/** What of the application it needs. */
+export type CareSurroundings = {
+  /** The connection that this process writes with, else one for a moment. */
+  writing<T>(work: (catalog: Catalog) => T): Promise<T>;
+};
+
+/** Keeps what is seen of cartridges and drives; a catalog that cannot be written ends no job. */
+export function healthKeeper(
+  app: Pick<CareSurroundings, 'writing'>,
+  warn: (message: string) => void,
+): HealthKeeper {
+  const record = async (about: string, work: (catalog: Catalog, book: HealthBook) => void) => {
+    const { HealthBook } = await import('./catalog/health.ts');
+    try {
+      await app.writing((catalog) => work(catalog, new HealthBook(catalog)));
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      warn(`the health of ${about} was not recorded: ${error.message}`);
+    }
+  };
+  return {
+    warn,
+    keep: async ({ barcode, drive, reading }) => {
+      const [{ Media }, { Jobs }] = await Promise.all([
+        import('./catalog/media.ts'),
+        import('./catalog/jobs.ts'),
+      ]);
+      await record(barcode, (catalog, book) =>
+        book.add(seen(drive), reading, {
+          mediumId: new Media(catalog).find(barcode)?.id,
+          jobNumber: new Jobs(catalog).numberOf(process.pid),
+        }),
+      );
+    },
+    keepCleaning: ({ cartridge, drive, outcome }) =>
+      record(drive.name, (_, book) => {
+        const none = { mediumId: undefined, jobNumber: undefined };
+        book.add(seen(drive), { cleanedBy: cartridge, outcome }, none);
+      }),
+    spent: async () => {
+      const { healthOfCleaners } = await import('./job/media-health.ts');
+      return app.writing((catalog) => {
+        const spent = healthOfCleaners(catalog).filter(({ left }) => left === 0);
+        return new Set(spent.map(({ barcode }) => barcode));
+      });
+    },
+  };
+}
+
+function seen({ serial, name: path, model }: { serial: string; name: string; model: string }) {
+  return { serial, path, model };
+}
+
+/** What goes wrong beside the work is the job's too: whoever looks at it later reads why nobody came. */
+export async function noteInJob(
+  app: Pick<CareSurroundings, 'writing'>,
+  message: string,
+): Promise<void> {
+  const { Jobs } = await import('./catalog/jobs.ts');
+  await app.writing((catalog) => {
+    const jobs = new Jobs(catalog);
+    const jobNumber = jobs.numberOf(process.pid);
+    if (jobNumber === undefined) return;
+    jobs.log([{ jobNumber, timeMs: catalog.clock.nowMs(), level: 'warning', message }]);
+  });
+}
+
+/** Warnings that are told and noted in the job's log. That one cannot be noted is told too. */
+export function withNotes(
+  app: Pick<CareSurroundings, 'writing'>,
+  warn: (message: string) => void,
+): { warn(message: string): void; settled(): Promise<void> } {
+  let noting = Promise.resolve();
+  return {
+    warn: (message) => {
+      warn(message);
+      noting = noting
+        .then(() => noteInJob(app, message))
+        .catch((error: unknown) => {
+          if (!(error instanceof CodedError)) throw error;
+          warn(`that was not noted in the job's log: ${error.message}`);
+        });
+    },
+    settled: () => noting,
+  };
+}

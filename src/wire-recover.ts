@@ -1,0 +1,139 @@
+/** A recovery takes a library that no config names yet; an export of the catalog goes where the config says. */
+import { readFile } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import type { Clock } from './base/clock.ts';
+import { CodedError } from './base/errors.ts';
+import { type Host, systemMachine } from './base/machine.ts';
+import type { Random } from './base/random.ts';
+import { printable } from './base/text.ts';
+import { CATALOG_FILE, type Config, type LibraryConfig } from './config.ts';
+import { resolveDevice } from './device/node.ts';
+import type { ExportedCatalog } from './job/catalog-export.ts';
+import type { RecoverEvent, RecoverReport } from './job/recover/report.ts';
+import type { Library } from './storage/library.ts';
+
+export type RecoverOrder = {
+  /** Devices, or a directory of virtual cartridges. */
+  readonly from: readonly string[];
+  /** Barcodes; empty: all. */
+  readonly media: readonly string[];
+};
+
+/** What of the application it needs. */
+export type RecoverSurroundings = {
+  readonly stateDirectory: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly host: Host;
+  /** The library of the config at this path. */
+  libraryOf(config: string): Promise<Library>;
+  lock(path: string): Promise<{ close(): Promise<void> }>;
+};
+
+export async function wireRecover(
+  app: RecoverSurroundings,
+  order: RecoverOrder,
+  listen: (event: RecoverEvent) => void,
+  signal: AbortSignal,
+): Promise<RecoverReport> {
+  const { recover } = await import('./job/recover/recover.ts');
+  const from = await libraryConfig(app.stateDirectory, order.from);
+  const { stateDirectory, clock, random, host } = app;
+  return recover(
+    { from, media: order.media },
+    {
+      ...{ stateDirectory, clock, random, host },
+      pid: process.pid,
+      openLibrary: (config) => app.libraryOf(config),
+      lock: (path) => app.lock(path),
+    },
+    listen,
+    signal,
+  );
+}
+
+/** The library that what a person named makes up. @throws CodedError USAGE, DEVICE_MISSING, DEVICE_UNSUITABLE */
+export async function libraryConfig(
+  stateDirectory: string,
+  from: readonly string[],
+): Promise<LibraryConfig> {
+  const paths = [...new Set(from.map((path) => resolve(path)))];
+  const [first] = paths;
+  if (first === undefined)
+    throw new CodedError('USAGE', 'say where the cartridges are: devices, or a directory');
+  if (await systemMachine.exists(resolve(first, VIRTUAL_LIBRARY))) {
+    if (paths.length > 1)
+      throw new CodedError('USAGE', 'one directory of virtual cartridges at a time');
+    const inside = `${resolve(stateDirectory)}/`;
+    const directory = first.startsWith(inside) ? first.slice(inside.length) : first;
+    return { kind: 'virtual', directory, speed: 'model' };
+  }
+  if (paths.some((path) => !path.startsWith('/dev/')))
+    throw new CodedError(
+      'USAGE',
+      `${printable(first)} is neither a device nor a directory of virtual cartridges`,
+    );
+  const nodes = await Promise.all(paths.map((path) => resolveDevice(path)));
+  const changers = paths.filter((_, index) => nodes[index]?.kind === 'changer');
+  const drives = paths.filter((_, index) => nodes[index]?.kind === 'tape');
+  const [changer] = changers;
+  if (changers.length > 1) throw new CodedError('USAGE', 'one changer at a time');
+  if (drives.length === 0)
+    throw new CodedError('USAGE', 'a changer needs a drive: name its devices too');
+  return { kind: 'hardware', drives, ...(changer !== undefined && { changer }) };
+}
+
+/** What makes a directory a virtual library (device/virtual/state.ts). */
+const VIRTUAL_LIBRARY = 'library.json';
+
+export type ExportSurroundings = {
+  readonly stateDirectory: string;
+  readonly program: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly host: Host;
+  config(): Promise<Config>;
+};
+
+/** @param path default: as configured @throws CodedError USAGE where there is none; FAILED where it cannot be written */
+export async function wireExport(
+  app: ExportSurroundings,
+  path: string | undefined,
+): Promise<ExportedCatalog> {
+  const { catalog } = await app.config();
+  const to = path ?? catalog.export;
+  if (to === undefined)
+    throw new CodedError('USAGE', 'say where to; [catalog] export in the config is the default');
+  const { exportCatalog } = await import('./job/catalog-export.ts');
+  const { stateDirectory, program, clock, random } = app;
+  return exportCatalog(resolve(path === undefined ? stateDirectory : '.', to), {
+    program,
+    catalogPath: resolve(stateDirectory, CATALOG_FILE),
+    stateDirectory,
+    clock,
+    random,
+  });
+}
+
+/** After a job that changed the catalog. It never fails the job: what went wrong is told. */
+export async function exportAfterJob(
+  app: ExportSurroundings,
+  warn: (message: string) => void,
+): Promise<void> {
+  try {
+    const { catalog, notify } = await app.config();
+    if (catalog.export === undefined) return;
+    const exported = await wireExport(app, undefined);
+    if (!notify.mail || exported.lengthBytes > MAIL_BYTES_MAX) return;
+    const { mailFile } = await import('./notify/mail.ts');
+    const [host, name] = [printable(app.host.name), basename(exported.path)];
+    const content = await readFile(exported.path);
+    await mailFile(notify.mail, { subject: `[shelfs ${host}] the catalog`, name, content });
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    warn(`the catalog was not exported: ${error.message}`);
+  }
+}
+
+/** A message of 20 MB: the file and a third of it more, in base64. */
+const MAIL_BYTES_MAX = 15_000_000;

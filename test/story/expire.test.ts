@@ -1,0 +1,151 @@
+/** Snapshots expire in a whole product: what is held is restored as ever, journals tell what is not, nothing on tape is touched. */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { systemRandom } from '../../src/base/random.ts';
+import { rawOf } from '../../src/base/raw.ts';
+import { Media } from '../../src/catalog/media.ts';
+import { parseConfig } from '../../src/config.ts';
+import { versionsOf } from '../../src/job/browse.ts';
+import { expire } from '../../src/job/expire.ts';
+import { expireMedium } from '../../src/job/media-expire.ts';
+import { BackupWorld, HOST } from '../sim/backup-world.ts';
+import { checkArchives, TapImage } from '../sim/check-archives.ts';
+import { journalOf, streamsOn } from '../sim/media-streams.ts';
+import { differences } from '../sim/rich-tree.ts';
+
+const go = new AbortController().signal;
+const ONE = 'BKP001L8';
+const TWO = 'BKP002L8';
+
+function expireAll({ catalog, tools }: BackupWorld) {
+  const text = '[library]\nkind = "virtual"\n[retention]\nkeep-last = 1';
+  const { retention } = parseConfig(text, 'config');
+  const { clock, host, pid } = tools;
+  const own = { catalog, retention, clock, random: systemRandom, host, pid };
+  return expire({ clockIsRight: false }, own, () => {}, go);
+}
+
+async function expiredLines(world: BackupWorld, barcode = ONE): Promise<string[]> {
+  const journals = await Promise.all(streamsOn(world.sim.directory, barcode).map(journalOf));
+  return journals.flatMap((lines, index) =>
+    lines.flatMap((line) =>
+      line.kind === 'expired' ? [`${index}: ${line.what} ${line.name}`] : [],
+    ),
+  );
+}
+
+test('the next journal tells it, once; what is held is restored; not a byte on tape has changed', async () => {
+  const world = await BackupWorld.make();
+  mkdirSync(join(world.source, 'below'));
+  writeFileSync(join(world.source, 'below', 'stays'), 'as it is');
+  writeFileSync(join(world.source, 'changing'), 'first');
+  const first = await world.backup();
+  rmSync(join(world.source, 'changing'));
+  await world.backup();
+  writeFileSync(join(world.source, 'changing'), 'third, again longer');
+  const third = await world.backup();
+  const before = TapImage.read(world.sim.directory, ONE);
+  const report = await expireAll(world);
+  expect(report.expired).toHaveLength(2);
+  expect(report.expired[0]).toBe(first.snapshot);
+  expect(report.freed).toMatchObject({
+    contents: 1,
+    bytes: 5,
+    media: [{ barcode: ONE, bytes: 5 }],
+  });
+  expect(report.swept.contents).toBe(1);
+  expect(TapImage.read(world.sim.directory, ONE)).toEqual(before);
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+  await expect(world.restore({ at: '1' })).rejects.toThrow(/snapshot 1 has expired/);
+  const path = rawOf(join(world.source, 'changing'));
+  const versions = versionsOf(world.catalog, { hostName: HOST, path });
+  expect(versions.map(({ since }) => since.id)).toEqual([3]);
+
+  expect(await expiredLines(world)).toEqual([]);
+  // Nothing to be stored, no archive: the line waits.
+  await world.backup();
+  expect(await expiredLines(world)).toEqual([]);
+  writeFileSync(join(world.source, 'fourth'), 'new');
+  await world.backup();
+  const told = await expiredLines(world);
+  expect(told.map((line) => line.replace(/^\d+: /, ''))).toEqual(
+    report.expired.map((name) => `snapshot ${asIso(name)}`),
+  );
+  writeFileSync(join(world.source, 'fifth'), 'newer');
+  await world.backup();
+  expect(await expiredLines(world)).toEqual(told);
+  expect(checkArchives(world.catalog, world.sim.directory)).toBeGreaterThan(0);
+  expect(third.snapshot).not.toBeNull();
+});
+
+/** `2026-11-20T090000Z` to `2026-11-20T09:00:00Z` */
+const asIso = (name: string) => name.replace(/T(\d\d)(\d\d)(\d\d)Z/, 'T$1:$2:$3Z');
+
+test('a backup beside it: contents go only when it has ended, and what it found stored is there', async () => {
+  const world = await BackupWorld.make();
+  mkdirSync(join(world.source, 'kept'));
+  writeFileSync(join(world.source, 'comes-back'), 'x'.repeat(100_000));
+  await world.backup();
+  rmSync(join(world.source, 'comes-back'));
+  writeFileSync(join(world.source, 'other'), 'other');
+  await world.backup();
+  writeFileSync(join(world.source, 'back-again'), 'x'.repeat(100_000));
+  writeFileSync(join(world.source, 'new'), 'y'.repeat(1000));
+  const reports: Awaited<ReturnType<typeof expireAll>>[] = [];
+  const running: Promise<unknown>[] = [];
+  const report = await world.backup({
+    listen: ({ event }) => {
+      if (event === 'medium')
+        running.push(expireAll(world).then((expired) => reports.push(expired)));
+    },
+  });
+  await Promise.all(running);
+  expect(report.bytes.deduplicated).toBe(100_000);
+  expect(reports[0]).toMatchObject({ waitsFor: report.job, swept: { contents: 0 } });
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+  await expireAll(world);
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+});
+
+test('a medium is given up by hand: told, confirmed, and the last copies only by a word of their own', async () => {
+  const world = await BackupWorld.make();
+  writeFileSync(join(world.source, 'both'), 'on two');
+  await world.backup({ copies: 2 });
+  const ask = (changed: Partial<Parameters<typeof expireMedium>[1]> = {}) =>
+    expireMedium(world.catalog, {
+      name: ONE,
+      isMeant: true,
+      confirm: ONE,
+      losesLast: false,
+      ...changed,
+    });
+  const state = () => new Media(world.catalog).find(ONE)?.state;
+  const copies = () =>
+    world.catalog
+      .prepare<[string]>(
+        "SELECT k.state FROM archive_copies k JOIN media m ON m.id = k.medium WHERE m.barcode = 'BKP001L8'",
+      )
+      .all()
+      .flat();
+  const refused = (changed: Parameters<typeof ask>[0], sentence: RegExp) => {
+    expect(() => ask(changed)).toThrow(sentence);
+    expect([state(), copies()]).toEqual(['filling', ['good']]);
+  };
+  refused({ isMeant: false }, /1 contents \(6 B\) have a copy less.*--yes --confirm BKP001L8/);
+  refused({ confirm: TWO }, /--yes --confirm/);
+  refused({ name: 'BKP004L8' }, /is unlabelled: nothing lies on it/);
+  new Media(world.catalog).setState(new Media(world.catalog).find(TWO)?.id ?? 0, 'suspect');
+  refused({}, /it alone holds 6 B in 1 contents that snapshots show: .*both.*--lose-last-copies/);
+  expect(ask({ losesLast: true }).medium.state).toBe('full');
+  expect(copies()).toEqual(['lost']);
+  new Media(world.catalog).setState(new Media(world.catalog).find(TWO)?.id ?? 0, 'filling');
+  // Its copy is lost: what is to have two is stored once more, elsewhere, and the journal there tells of it.
+  const again = await world.backup({ copies: 2 });
+  expect(again.media).not.toContain(ONE);
+  for (const barcode of again.media)
+    expect(await expiredLines(world, barcode)).toContainEqual(
+      expect.stringMatching(/: medium BKP001L8$/),
+    );
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+});
