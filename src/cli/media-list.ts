@@ -30,9 +30,9 @@ export const list = (open: OpenContext) =>
           }),
       run: async ({ app, output, isUtf8 }, args) => {
         const { kind, pool, inState: state, location, free: isFree = false } = args;
-        const found = mediaInventory(await app.catalog('read'), {
-          ...{ kind, pool, state, location, isFree },
-        });
+        const { groom } = await app.config();
+        const filter = { kind, pool, state, location, isFree };
+        const found = mediaInventory(await app.catalog('read'), filter, groom.below);
         output.result(documentOf(found), () => textOf(found, isUtf8 ? BLOCKS : ASCII));
       },
     },
