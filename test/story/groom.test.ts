@@ -10,8 +10,8 @@ import { Media } from '../../src/catalog/media.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { restoreByScript } from '../sim/by-script.ts';
 import { changeTree, makeBytes } from '../sim/changed-tree.ts';
-import { checkArchives, TapImage } from '../sim/check-archives.ts';
-import { groomMedia, mediumOf } from '../sim/groom-world.ts';
+import { checkArchives } from '../sim/check-archives.ts';
+import { flipBlock, groomMedia, mediumOf } from '../sim/groom-world.ts';
 import { differences, makeRichTree, randomBytes } from '../sim/rich-tree.ts';
 
 const go = new AbortController().signal;
@@ -189,12 +189,3 @@ test('what two cartridges hold that are both groomed; a second name, a deleted f
   expect(shortageOf(world.catalog, policy).contents).toBe(0);
   checkArchives(world.catalog, world.sim.directory);
 });
-
-/** One byte of a block becomes another. */
-function flipBlock({ sim }: BackupWorld, barcode: string, block: number): void {
-  const path = join(sim.directory, `${barcode}.tap`);
-  const bytes = readFileSync(path);
-  const at = TapImage.read(sim.directory, barcode).before(block).length + 4 + 1000;
-  bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
-  writeFileSync(path, bytes);
-}
