@@ -2,6 +2,7 @@
  * Names, attributes and listings of everything in the mount: by a node's bits it finds the tree that knows it. Nothing here
  * waits, neither for media nor for anybody else.
  */
+import { CodedError } from '../base/errors.ts';
 import type { Raw } from '../base/raw.ts';
 import type { TreePlace } from '../catalog/below.ts';
 import { PLACE_OF_HOSTS } from '../catalog/directories.ts';
@@ -85,7 +86,9 @@ export class Filesystem {
     }
     const view = this.#lookedAt(parent, ref);
     const tree = view.isVersions ? this.#versions : this.tree;
-    return tree.lookup(view, ref.directoryId, name);
+    const entry = tree.lookup(view, ref.directoryId, name);
+    if (!entry) this.#refuseExpired(view);
+    return entry;
   }
 
   /** How long the kernel may believe that a name is not in a directory. */
@@ -123,7 +126,20 @@ export class Filesystem {
     }
     const view = this.#lookedAt(nodeId, ref);
     const tree = view.isVersions ? this.#versions : this.tree;
-    return { listing: tree.list(view, ref.directoryId), isFixed: view.isFixed };
+    const listing = tree.list(view, ref.directoryId);
+    if (!view.isFixed) return { listing, isFixed: false };
+    const at = (index: number) => {
+      const listed = listing.at(index);
+      if (!listed) this.#refuseExpired(view);
+      return listed;
+    };
+    return { listing: { at }, isFixed: true };
+  }
+
+  /** What is missing in a snapshot that has expired meanwhile is no answer: who copies it would take it for all there was. */
+  #refuseExpired({ isFixed, tree }: View): void {
+    if (!isFixed || this.#tools.snapshots.get(tree.snapshotId)) return;
+    throw new CodedError('SNAPSHOT_EXPIRED', 'the snapshot has expired meanwhile');
   }
 
   /** A directory's listing was read to its end. */
