@@ -183,17 +183,28 @@ export class Contents {
    */
   weakness(policy: CopyPolicy): (contentId: number) => boolean {
     const pool = policy.poolId ?? null;
-    const isAnyWeak = this.#catalog
-      .prepare(
-        `SELECT 1 FROM archives a WHERE a.state = 'good' AND (
-           SELECT count(*) FROM archive_copies k JOIN media m ON m.id = k.medium
-           WHERE k.archive = a.id AND k.state = 'good' AND m.state NOT IN ${BAD_MEDIUM_STATES}
-             AND (@pool IS NULL OR m.pool = @pool)) < @copies
-         UNION ALL SELECT 1 FROM damages LIMIT 1`,
-      )
-      .get({ pool, copies: policy.copies });
-    if (!isAnyWeak) return () => false;
-    return (contentId) => this.goodCopies(contentId, policy.poolId) < policy.copies;
+    const weak = new Set(
+      this.#catalog
+        .prepare<[number]>(
+          `SELECT a.id FROM archives a WHERE a.state = 'good' AND (
+             SELECT count(*) FROM archive_copies k JOIN media m ON m.id = k.medium
+             WHERE k.archive = a.id AND k.state = 'good' AND m.state NOT IN ${BAD_MEDIUM_STATES}
+               AND (@pool IS NULL OR m.pool = @pool)) < @copies
+           UNION SELECT archive FROM damages`,
+        )
+        .all({ pool, copies: policy.copies })
+        .flat(),
+    );
+    if (weak.size === 0) return () => false;
+    // Media that were given up leave archives without a copy behind: few contents have anything to do with those.
+    const archives = this.#catalog.prepare<[number]>(
+      'SELECT archive FROM extents WHERE content = ?',
+    );
+    return (contentId) => {
+      const own = archives.all(contentId);
+      const isWell = own.length > 0 && own.every(([archive]) => !weak.has(archive));
+      return !isWell && this.goodCopies(contentId, policy.poolId) < policy.copies;
+    };
   }
 
   /** Of several contents with the same bytes the first, with the copies of all. */
