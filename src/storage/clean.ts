@@ -109,3 +109,38 @@ function driveOf({ drives }: LibraryStatus, wanted: number | undefined): DriveSt
     throw new CodedError('USAGE', 'there are several drives; say which, for instance drive0');
   return drive;
 }
+
+/**
+ * Cleans the drives that asked for it, where the keeper of their health is to: between two archives, or when a job has ended.
+ * That it cannot be done ends no job.
+ */
+export async function cleanAsked(
+  library: Library,
+  tools: { readonly clock: Clock; readonly signal: AbortSignal; warn(message: string): void },
+): Promise<void> {
+  const { keeper } = library;
+  if (!keeper?.cleans) return;
+  for (const device of await keeper.asked()) {
+    try {
+      const number = await cleanable(library, { device, barcode: '' }, tools.signal);
+      if (number === undefined) {
+        tools.warn(
+          `${device} asks to be cleaned, and the library has no cleaning cartridge for it`,
+        );
+        continue;
+      }
+      const { cartridge, outcome } = await cleanDrive(library, number, tools);
+      tools.warn(`${device} asked to be cleaned: ${cartridge} ${OUTCOMES[outcome]}`);
+    } catch (error) {
+      if (!(error instanceof CodedError) || tools.signal.aborted) throw error;
+      tools.warn(`${device} asks to be cleaned, which failed: ${error.message}`);
+    }
+  }
+}
+
+const OUTCOMES: Readonly<Record<Cleaned['outcome'], string>> = {
+  cleaned: 'did it',
+  spent: 'is used up; put a new one into the library',
+  refused: 'is not one that it takes; put another one into the library',
+  unknown: 'did not end its work, and was taken out again',
+};

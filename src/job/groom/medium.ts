@@ -77,43 +77,27 @@ export class MediumGroom {
   #lost = 0;
 
   constructor(medium: Medium, tools: MediumGroomTools) {
-    const { catalog, set, archive, job } = tools;
+    const { catalog } = tools;
     this.#medium = medium;
     this.#tools = tools;
     this.#contents = new Contents(catalog);
     this.#archives = new Archives(catalog);
     this.#spooled = new Spooled(catalog);
     this.#policy = { copies: tools.copies, poolId: new Media(catalog).ensurePool(tools.pool).id };
-    const extents = new MovedExtents(catalog);
-    const { program } = tools;
-    this.#lines = new RunLines(catalog, {
-      contents: this.#contents,
-      extents,
-      program,
-      host: job.host,
-      givenUp: new Set([medium.id]),
-    });
-    const { totalBytes } = this.#size();
-    this.#writer = new MovedWriter({
-      ...tools,
-      media: set,
-      contents: this.#contents,
-      archives: this.#archives,
+    const { liveBytes: bytesTotal = 0 } = fillOfMedia(catalog).get(medium.id) ?? {};
+    const { barcode } = medium;
+    const { writer, lines } = moverOf(tools, {
       spooled: this.#spooled,
-      extents,
-      spoolDirectory: tools.stateDirectory,
-      lines: this.#lines,
-      archiveMsMax: archive.minutes * 60_000,
-      limits: () => limitsOf(set, { catalog, archive, jobNumber: job.number, copies: 1 }),
-      onArchive: (written) => tools.listen({ event: 'archive', ...written }),
+      givenUp: new Set([medium.id]),
       onMoved: (_contentId, sizeBytes) => {
         this.#movedContents += 1;
         this.#movedBytes += sizeBytes;
-        const { barcode } = medium;
         const [contents, bytes] = [this.#movedContents, this.#movedBytes];
-        tools.listen({ event: 'progress', barcode, contents, bytes, bytesTotal: totalBytes });
+        tools.listen({ event: 'progress', barcode, contents, bytes, bytesTotal });
       },
     });
+    this.#writer = writer;
+    this.#lines = lines;
   }
 
   async run(signal: AbortSignal): Promise<GroomedMedium> {
@@ -131,7 +115,7 @@ export class MediumGroom {
     if (this.#lost > 0)
       return this.#kept(`${this.#lost} of its contents cannot be had from any medium`);
     const archiveId = await tellAnew(
-      { mediumId: id, lines: this.#lines, writer: this.#writer, set },
+      { mediumId: id, lines: this.#lines, writer: this.#writer },
       this.#tools,
       signal,
     );
@@ -244,8 +228,35 @@ export class MediumGroom {
     const { barcode } = this.#medium;
     return { barcode, contents: this.#movedContents, bytes: this.#movedBytes };
   }
+}
 
-  #size(): { readonly totalBytes: number } {
-    return { totalBytes: fillOfMedia(this.#tools.catalog).get(this.#medium.id)?.liveBytes ?? 0 };
-  }
+/** Who writes, and who tells of it. */
+export function moverOf(
+  tools: Omit<MediumGroomTools, 'copies' | 'onLost'>,
+  options: {
+    readonly spooled: Spooled;
+    readonly givenUp: ReadonlySet<number>;
+    onMoved(contentId: number, sizeBytes: number): void;
+  },
+): { readonly writer: MovedWriter; readonly lines: RunLines } {
+  const { catalog, set, archive, job, program } = tools;
+  const { spooled, givenUp, onMoved } = options;
+  const contents = new Contents(catalog);
+  const extents = new MovedExtents(catalog);
+  const lines = new RunLines(catalog, { contents, extents, program, host: job.host, givenUp });
+  const writer = new MovedWriter({
+    ...tools,
+    media: set,
+    contents,
+    archives: new Archives(catalog),
+    spooled,
+    extents,
+    spoolDirectory: tools.stateDirectory,
+    lines,
+    archiveMsMax: archive.minutes * 60_000,
+    limits: () => limitsOf(set, { catalog, archive, jobNumber: job.number, copies: 1 }),
+    onArchive: (written) => tools.listen({ event: 'archive', ...written }),
+    onMoved,
+  });
+  return { writer, lines };
 }
