@@ -2,13 +2,12 @@
  * Names, attributes and listings of everything in the mount: by a node's bits it finds the tree that knows it. Nothing here
  * waits, neither for media nor for anybody else.
  */
-import { CodedError } from '../base/errors.ts';
 import type { Raw } from '../base/raw.ts';
 import type { TreePlace } from '../catalog/below.ts';
 import { PLACE_OF_HOSTS } from '../catalog/directories.ts';
 import type { ListedRows } from '../catalog/listed-rows.ts';
 import { NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
-import type { Snapshots } from '../catalog/snapshots.ts';
+import { expiredMeanwhile, type Snapshots } from '../catalog/snapshots.ts';
 import { CatalogTree, emptyAttributesOf, FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
 import { type ControlFacts, ControlTree } from './control-tree.ts';
 import { type Listing, listOf } from './listing.ts';
@@ -141,7 +140,7 @@ export class Filesystem {
   /** What is missing in a snapshot that has expired meanwhile is no answer: who copies it would take it for all there was. */
   #refuseExpired({ isFixed, tree }: View): void {
     if (!isFixed || this.#tools.snapshots.get(tree.snapshotId)) return;
-    throw new CodedError('SNAPSHOT_EXPIRED', 'the snapshot has expired meanwhile');
+    throw expiredMeanwhile();
   }
 
   /** A directory's listing was read to its end. */
