@@ -2,6 +2,7 @@
  * One medium being groomed: what is needed of it is read into the spool and written from there, as often as the spool is
  * filled; then its journals are told anew, and it is given up.
  */
+import { strict as assert } from 'node:assert';
 import type { Clock } from '../../base/clock.ts';
 import type { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
@@ -25,6 +26,7 @@ import type { Digester } from '../backup/digester.ts';
 import type { MediaSet } from '../backup/media-set.ts';
 import { limitsOf } from '../backup/run-media.ts';
 import { Fetcher } from '../restore/fetch.ts';
+import { readBackEarlier } from './read-back.ts';
 import type { GroomEvent, GroomedMedium, LostFile } from './report.ts';
 import { RunLines } from './run-lines.ts';
 import { type Spool, type SpooledFile, tooLarge } from './spool.ts';
@@ -75,6 +77,8 @@ export class MediumGroom {
   #movedContents = 0;
   #movedBytes = 0;
   #lost = 0;
+  /** What only a run has that is not finished: it has no name yet under which it could be told. */
+  #pending = 0;
 
   constructor(medium: Medium, tools: MediumGroomTools) {
     const { catalog } = tools;
@@ -114,6 +118,11 @@ export class MediumGroom {
     await this.#move(signal);
     if (this.#lost > 0)
       return this.#kept(`${this.#lost} of its contents cannot be had from any medium`);
+    if (this.#pending > 0)
+      return this.#kept(
+        `a run that is not finished needs ${this.#pending} of its contents: groom it again then`,
+      );
+    await readBackEarlier(catalog, { givenUp: id, set }, signal);
     const archiveId = await tellAnew(
       { mediumId: id, lines: this.#lines, writer: this.#writer },
       this.#tools,
@@ -139,6 +148,10 @@ export class MediumGroom {
       let bytes = 0;
       let count = 0;
       for (; !next.done && count < CONTENTS_MAX; next = contents.next()) {
+        if (next.value.isPending) {
+          this.#pending += 1;
+          continue;
+        }
         const size = this.#dataBytes(next.value);
         if (size > this.#tools.spool.bytesMax) {
           const { path } = next.value.entry;
@@ -174,7 +187,7 @@ export class MediumGroom {
       onWait,
       onWhole: (entry, file) => {
         const { contentId } = entry.inode;
-        if (contentId === undefined) return;
+        assert(contentId !== undefined, 'what was wanted has a content');
         const heldBy = this.#tools.copies > 1 ? live.holdersOf(contentId) : [];
         this.#spooled.add({ contentId, entry, base: file.base }, heldBy);
       },
