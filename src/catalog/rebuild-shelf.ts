@@ -59,10 +59,10 @@ export class Shelf {
     this.#media = new Media(catalog);
   }
 
-  /** Archives that the catalog holds for good: what their journals tell it knows. */
-  goodArchives(): ReadonlySet<string> {
-    const rows = this.#catalog.prepare<[string]>("SELECT uuid FROM archives WHERE state = 'good'");
-    return new Set(rows.all().flat());
+  /** Archives that the catalog holds for good: what their journals tell it knows; or those it knows to be torn. */
+  archivesIn(state: 'good' | 'torn'): ReadonlySet<string> {
+    const rows = this.#catalog.prepare<[string]>('SELECT uuid FROM archives WHERE state = ?');
+    return new Set(rows.all(state).flat());
   }
 
   /** @returns the medium's id. One that the catalog did not know is kept from being erased: it is on hold. */
@@ -152,6 +152,40 @@ export class Shelf {
       );
       return torn;
     });
+  }
+
+  /** Whole members of an archive without an end of its own were read: it counts so far. */
+  salvage(
+    archiveId: number,
+    found: { readonly mediumId: number; readonly wholeBytes: number; readonly blake3: Buffer },
+  ): void {
+    this.#catalog.write(() => {
+      const { changes } = this.#catalog
+        .prepare(
+          `UPDATE archives SET state = 'good', length_bytes = ?, blake3 = ?, committed_ms = created_ms
+           WHERE id = ? AND state <> 'good'`,
+        )
+        .run(found.wholeBytes, found.blake3, archiveId);
+      if (changes === 0) return;
+      this.#run(
+        "UPDATE archive_copies SET state = 'good' WHERE archive = ? AND medium = ?",
+        archiveId,
+        found.mediumId,
+      );
+    });
+  }
+
+  /** Bytes that a good archive's hash is to cover, where it has none yet. */
+  unproven(archiveId: number): number | undefined {
+    return this.#catalog
+      .prepare<[number]>(
+        `SELECT length_bytes FROM archives WHERE id = ? AND state = 'good' AND blake3 IS NULL AND length_bytes IS NOT NULL`,
+      )
+      .get(archiveId)?.[0];
+  }
+
+  prove(archiveId: number, blake3: Buffer): void {
+    this.#run('UPDATE archives SET blake3 = ? WHERE id = ?', blake3, archiveId);
   }
 
   /** What the catalog believed to be on a cartridge that was looked through, and is not. */
