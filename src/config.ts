@@ -78,6 +78,39 @@ const backupSchema = z.strictObject({
   label: z.enum(['auto', 'never']).default('auto'),
 });
 
+const MS_A_DAY = 86_400_000;
+/** Of the Gregorian calendar, on the average. */
+const MS_A_YEAR = 365.2425 * MS_A_DAY;
+
+const groomSchema = z.strictObject({
+  /** Media of whose bytes fewer percent are live are groomed, where none are named. */
+  below: z.number().min(0).max(100).default(50),
+  /** What is moved waits on a disk, so much of it at most: with one drive cartridges are changed once for each. */
+  spool: sizeSchema.default(100e9),
+  /** Relative to the state directory. */
+  'spool-directory': z.string().min(1).default('groom'),
+});
+
+/** What of a pool is to be, for each of its contents. */
+const poolSchema = z.strictObject({
+  /** Good copies, each on a medium of its own. Default: as many as a backup writes. */
+  copies: z.number().int().min(1).max(8).optional(),
+  /** Of them, so many at locations that are off site. */
+  offsite: z.number().int().min(0).max(8).default(0),
+  /** A copy counts only where it was written or read back so lately. Default: for ever. */
+  'read-back': z
+    .string()
+    .transform((value, context) => {
+      const months = /^([1-9]\d{0,3}) ?mo$/.exec(value)?.[1];
+      const days = /^([1-9]\d{0,4}) ?d$/.exec(value)?.[1];
+      if (months !== undefined) return (Number(months) * MS_A_YEAR) / 12;
+      if (days !== undefined) return Number(days) * MS_A_DAY;
+      context.addIssue(`"${value}" is no such time; write for instance "18mo" or "90d"`);
+      return z.NEVER;
+    })
+    .optional(),
+});
+
 const stageSchema = z.strictObject({
   /** Relative to the state directory. */
   directory: z.string().min(1).default('stage'),
@@ -251,27 +284,43 @@ function policyOf(rules: Rules & { readonly pick: Policy['pick'] }): Policy {
   return { last: rules['keep-last'], within, counts, windows, pick: rules.pick };
 }
 
+/** By pool: what goes to which vault, how often, and how many sets stay there. */
+const rotationSchema = z.record(
+  z.string().min(1),
+  z.strictObject({
+    vault: z.string().min(1),
+    every: durationSchema.refine((ms) => ms >= 3_600_000, 'at least one hour'),
+    sets: z.number().int().min(1).max(1000),
+  }),
+);
+
 const configSchema = z.strictObject({
   library: z.discriminatedUnion('kind', [virtualSchema, hardwareSchema]),
   archive: archiveSchema.prefault({}),
   backup: backupSchema.prefault({}),
+  groom: groomSchema.prefault({}),
+  pools: z.record(z.string().min(1).max(32), poolSchema).prefault({}),
   stage: stageSchema.prefault({}),
   recall: recallSchema.prefault({}),
   operator: operatorSchema.prefault({}),
   notify: notifySchema.prefault({}),
   catalog: catalogSchema.prefault({}),
   retention: retentionSchema.prefault({}),
+  rotation: rotationSchema.prefault({}),
 });
 
 export type LibraryConfig = z.infer<typeof configSchema>['library'];
 export type ArchiveConfig = Readonly<z.infer<typeof archiveSchema>>;
 export type BackupConfig = Readonly<z.infer<typeof backupSchema>>;
+export type PoolConfig = Readonly<z.infer<typeof poolSchema>>;
+export type GroomConfig = Readonly<z.infer<typeof groomSchema>>;
 export type StageConfig = Readonly<z.infer<typeof stageSchema>>;
 export type RecallConfig = Readonly<z.infer<typeof recallSchema>>;
 /** Durations in ms. */
 export type OperatorConfig = Readonly<z.infer<typeof operatorSchema>>;
 export type CatalogConfig = Readonly<z.infer<typeof catalogSchema>>;
 export type NotifyConfig = Readonly<z.infer<typeof notifySchema>>;
+export type RotationConfig = Readonly<z.infer<typeof rotationSchema>>;
 export type RetentionConfig = Readonly<z.infer<typeof retentionSchema>>;
 
 export type Config = {
@@ -280,12 +329,16 @@ export type Config = {
   readonly library: Readonly<LibraryConfig>;
   readonly archive: ArchiveConfig;
   readonly backup: BackupConfig;
+  readonly groom: GroomConfig;
+  /** By name. */
+  readonly pools: Readonly<Record<string, PoolConfig>>;
   readonly stage: StageConfig;
   readonly recall: RecallConfig;
   readonly operator: OperatorConfig;
   readonly notify: NotifyConfig;
   readonly catalog: CatalogConfig;
   readonly retention: RetentionConfig;
+  readonly rotation: RotationConfig;
 };
 
 export const CONFIG_FILE = 'config.toml';
@@ -336,12 +389,15 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     library: Object.freeze(library),
     archive: Object.freeze(archive),
     backup: Object.freeze(backup),
+    groom: Object.freeze(more.groom),
+    pools: Object.freeze(more.pools),
     stage: Object.freeze(stage),
     recall: Object.freeze(recall),
     operator: Object.freeze(operator),
     notify: Object.freeze(notify),
     catalog: Object.freeze(more.catalog),
     retention: Object.freeze(more.retention),
+    rotation: Object.freeze(more.rotation),
   });
 }
 

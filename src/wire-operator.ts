@@ -8,6 +8,7 @@ import type { Media } from './catalog/media.ts';
 import { Questions } from './catalog/questions.ts';
 import { RunDb, systemProcesses } from './catalog/run-db.ts';
 import { type Config, type NotifyConfig, RUN_DB_FILE } from './config.ts';
+import type { Warning } from './domain/question.ts';
 import { answerQuestion } from './job/questions.ts';
 import type { Channel } from './notify/channel.ts';
 import { Notifier } from './notify/notifier.ts';
@@ -17,7 +18,12 @@ import type { Library } from './storage/library.ts';
 import { askingOperator, type Operator } from './storage/operator.ts';
 import { decideFailure } from './storage/operator-failure.ts';
 
-export type OpenOperator = { readonly operator: Operator; close(): Promise<void> };
+export type OpenOperator = {
+  readonly operator: Operator;
+  /** Tells people what no answer is waited for; on all channels. */
+  tell(warning: Warning): void;
+  close(): Promise<void>;
+};
 
 /** A medium that a recall wants, and for whom. */
 export type RecallRequest = {
@@ -78,6 +84,7 @@ export async function wireOperator(
   });
   return {
     operator,
+    tell: (warning) => notifier.tell({ kind: 'warned', warning }),
     async close() {
       await notifier.close();
       stop();

@@ -9,6 +9,7 @@ import { type Host, hasSha256Instructions, systemHost, systemMachine } from './b
 import { type Random, systemRandom } from './base/random.ts';
 import { type Raw, rawOf } from './base/raw.ts';
 import { printable } from './base/text.ts';
+import type { Alarm } from './catalog/alarms.ts';
 import type { Catalog, CatalogMode } from './catalog/catalog.ts';
 import type { Medium } from './catalog/media.ts';
 import { CATALOG_FILE, type Config, loadConfig } from './config.ts';
@@ -23,6 +24,7 @@ import type { ExportedCatalog } from './job/catalog-export.ts';
 import type { Finding } from './job/doctor.ts';
 import type { EraseRequest } from './job/erase.ts';
 import type { ExpireEvent, ExpireReport, ExpireRequest } from './job/expire.ts';
+import type { GroomEvent, GroomPlan, GroomReport } from './job/groom/report.ts';
 import type { InitRequest, InitResult } from './job/init.ts';
 import type { LabelTools } from './job/label.ts';
 import type { LabelMediaRequest } from './job/media.ts';
@@ -30,11 +32,16 @@ import type { RecallEvent, RecallReport } from './job/recall.ts';
 import type { RecoverEvent, RecoverReport } from './job/recover/report.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';
 import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
+import type { SourceCheck, SourceCheckEvent } from './job/scrub/against-source.ts';
+import type { ScrubRequest } from './job/scrub/begin.ts';
+import type { ScrubEvent, ScrubReport } from './job/scrub/report.ts';
 import type { WantedMedium } from './job/wanted.ts';
 import type { Terminal } from './notify/terminal.ts';
+import type { DriveHandover } from './recall/handover.ts';
 import type { Cleaned } from './storage/health-watch.ts';
 import type { Library } from './storage/library.ts';
 import { healthKeeper, withNotes } from './wire-care.ts';
+import type { GroomOrder } from './wire-groom.ts';
 import { expectKind, libraryDevices, virtualCapacity } from './wire-library.ts';
 import type { MountOrder } from './wire-mount.ts';
 import type { OpenOperator } from './wire-operator.ts';
@@ -107,6 +114,14 @@ export interface App {
   ): Promise<ExpireReport>;
   /** What a backup would do. */
   dryRun(request: StartRequest, signal: AbortSignal): Promise<DryRunReport>;
+  /** What a groom would free. */
+  planGroom(order: GroomOrder, signal: AbortSignal): Promise<GroomPlan>;
+  /** Moves what is still needed off media, and gives them up. */
+  groom(
+    order: GroomOrder,
+    listen: (event: GroomEvent) => void,
+    signal: AbortSignal,
+  ): Promise<GroomReport>;
   /** Names of the sources of an unfinished backup. @throws CodedError USAGE */
   unfinishedSources(jobNumber: number): Promise<readonly string[]>;
   planRestore(request: RestoreOrder, signal: AbortSignal): Promise<RestorePlan>;
@@ -115,6 +130,18 @@ export interface App {
     listen: (event: RestoreEvent) => void,
     signal: AbortSignal,
   ): Promise<RestoreReport>;
+  /** Reads media back against what was written. */
+  scrub(
+    request: ScrubRequest,
+    listen: (event: ScrubEvent) => void,
+    signal: AbortSignal,
+  ): Promise<ScrubReport>;
+  /** Compares live files with the newest snapshot. @param names of sources; none: all */
+  checkSources(
+    names: readonly string[],
+    listen: (event: SourceCheckEvent) => void,
+    signal: AbortSignal,
+  ): Promise<SourceCheck>;
   /** Shows the catalog as a filesystem, until it is unmounted or the signal is aborted. */
   mount(
     order: MountOrder,
@@ -229,12 +256,14 @@ export function wire(options: WireOptions): App {
     },
     backup: async (request, listen, signal) => {
       const { startBackup } = await import('./job/backup/start.ts');
+      const { warningOf } = await import('./job/alarms.ts');
       const { withHandover } = await import('./wire-recall.ts');
       const tools = await backupTools(app, openDoor);
-      const { operator, close } = await app.operator();
+      const { operator, tell, close } = await app.operator();
+      const onAlarm = (alarm: Alarm) => tell(warningOf(alarm));
       try {
         return await withHandover(app, (handover) =>
-          startBackup(request, { ...tools, operator, handover }, listen, signal),
+          startBackup(request, { ...tools, operator, onAlarm, handover }, listen, signal),
         );
       } finally {
         await close();
@@ -248,6 +277,20 @@ export function wire(options: WireOptions): App {
     dryRun: async (request, signal) => {
       const { startDryRun } = await import('./job/backup/start.ts');
       return startDryRun(request, await backupTools(app, openDoor), signal);
+    },
+    planGroom: async (order, signal) =>
+      (await import('./wire-groom.ts')).wireGroomPlan(app, order, signal),
+    groom: async (order, listen, signal) => {
+      const [{ wireGroom }, { withHandover }] = await Promise.all([
+        import('./wire-groom.ts'),
+        import('./wire-recall.ts'),
+      ]);
+      const parts = {
+        ...app,
+        backupTools: () => backupTools(app, openDoor),
+        withHandover: <T>(work: (handover: DriveHandover) => Promise<T>) => withHandover(app, work),
+      };
+      return wireGroom(parts, { order, listen }, signal);
     },
     unfinishedSources: async (jobNumber) => {
       const { resumable } = await import('./job/backup/start.ts');
@@ -270,6 +313,14 @@ export function wire(options: WireOptions): App {
       } finally {
         await close();
       }
+    },
+    scrub: async (request, listen, signal) => {
+      const { wireScrub } = await import('./wire-scrub.ts');
+      return wireScrub(app, request, listen, signal);
+    },
+    checkSources: async (names, listen, signal) => {
+      const { wireSourceCheck } = await import('./wire-scrub.ts');
+      return wireSourceCheck(app, names, listen, signal);
     },
     mount: async (order, tell, signal) => {
       const { wireMount } = await import('./wire-mount.ts');

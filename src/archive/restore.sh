@@ -283,27 +283,47 @@ arrange -k2,2 -k3,3 -k4,4 "$work/lines" | awk -F'\t' -v OFS='\t' -v labels="$wor
     }
   }' >"$work/members"
 
-# What the files that are wanted need of which cartridge; the first copy whose cartridges are all there.
-awk -F'\t' -v OFS='\t' -v files="$work/files" -v failed="$work/failed" -v labels="$work/labels" "$member_of"'
+# Bytes that have moved to other cartridges since: places that other lines name for the same hash.
+copy_at='
   BEGIN { read_labels(labels); while ((getline line < files) > 0) { split(line, f, " "); have[f[1] ":" f[2]] = 1 } }
+  function is_there(copy, created, count, i, key, part) {
+    count = split(copy, extent, ";")
+    for (i = 1; i <= count; i++) {
+      key = key_of(extent[i]); split(key, part, ":")
+      if (!((part[1] ":" part[2]) in have) || (created != "" && is_void(key, created))) return 0
+    }
+    return count
+  }
+  function first_there(where, created, copies, c) {
+    copies = split(where, copy, ",")
+    for (c = 1; c <= copies; c++) if (is_there(copy[c], created)) return copy[c]
+    return ""
+  }'
+awk -F'\t' -v files="$work/files" -v labels="$work/labels" "$member_of$copy_at"'
+  $7 == "f" && $13 != "-" && $14 != "-" && first_there($14, $3) == "" { print $13 }' "$work/live" >"$work/moved"
+: >"$work/elsewhere"
+[ ! -s "$work/moved" ] || awk -F'\t' -v OFS='\t' -v files="$work/files" -v labels="$work/labels" -v moved="$work/moved" "$member_of$copy_at"'
+  BEGIN { while ((getline line < moved) > 0) wanted[line] = 1 }
+  $7 == "f" && $14 != "-" && ($13 in wanted) {
+    there = first_there($14, $3)
+    if (there != "") { print $13, there; delete wanted[$13] }
+  }' "$work/lines" >"$work/elsewhere"
+
+# What the files that are wanted need of which cartridge; the first copy whose cartridges are all there.
+awk -F'\t' -v OFS='\t' -v files="$work/files" -v failed="$work/failed" -v labels="$work/labels" -v elsewhere="$work/elsewhere" "$member_of$copy_at"'
+  BEGIN { while ((getline line < elsewhere) > 0) { split(line, e, "\t"); other[e[1]] = e[2] } }
   function group(text, pairs, n, i) {
     n = split(text, pairs, ";")
     for (i = 1; i <= n; i++) if (substr(pairs[i], 1, 6) == "group=") return substr(pairs[i], 7)
     return "-"
   }
   $7 == "f" && $14 != "-" {
-    copies = split($14, copy, ",")
-    for (c = 1; c <= 2 * copies; c++) {
-      count = split(copy[c > copies ? c - copies : c], extent, ";"); good = 1
-      for (i = 1; i <= count; i++) {
-        key = key_of(extent[i]); split(key, part, ":")
-        if (!((part[1] ":" part[2]) in have) || (c <= copies && is_void(key, $3))) good = 0
-      }
-      if (!good) continue
-      for (i = 1; i <= count; i++) print key_of(extent[i]), 1, i, count, $1, $8, group($15), substr($1, 2)
-      next
-    }
-    print $1, "its cartridge is not there: " $14 >> failed
+    there = first_there($14, $3)
+    if (there == "" && $13 in other) there = other[$13]
+    if (there == "") there = first_there($14, "")
+    count = split(there, extent, ";")
+    for (i = 1; i <= count; i++) print key_of(extent[i]), 1, i, count, $1, $8, group($15), substr($1, 2)
+    if (count == 0) print $1, "its cartridge is not there: " $14 >> failed
   }' "$work/live" >"$work/needs"
 
 # Each stretch with its member and those who need it. Tasks: cartridge, file, block, skip, direct or stage, member.

@@ -1,4 +1,5 @@
 /** Runs that looked like damage. While one of them is not settled by a person, nothing expires and nothing is groomed. */
+import { strict as assert } from 'node:assert';
 import { CodedError } from '../base/errors.ts';
 import type { Catalog } from './catalog.ts';
 
@@ -24,14 +25,18 @@ export class Alarms {
     this.#catalog = catalog;
   }
 
+  /** One a job: a run that goes on after a crash is judged again. */
   add(jobNumber: number, signals: readonly string[]): Alarm {
-    const timeMs = Math.floor(this.#catalog.clock.nowMs());
-    const id = this.#catalog.write(() =>
-      this.#catalog
-        .prepare<[number]>('INSERT INTO alarms(job, time_ms, signals) VALUES(?, ?, ?) RETURNING id')
-        .get(jobNumber, timeMs, JSON.stringify(signals)),
-    )?.[0];
-    return { id: id ?? 0, jobNumber, timeMs, signals, settledMs: undefined };
+    const ofJob = this.#catalog.prepare<AlarmRow>(`${SELECT} WHERE job = ? ORDER BY id`);
+    return this.#catalog.write(() => {
+      if (!ofJob.get(jobNumber))
+        this.#catalog
+          .prepare('INSERT INTO alarms(job, time_ms, signals) VALUES(?, ?, ?)')
+          .run(jobNumber, Math.floor(this.#catalog.clock.nowMs()), JSON.stringify(signals));
+      const row = ofJob.get(jobNumber);
+      assert(row);
+      return toAlarm(row);
+    });
   }
 
   /** Oldest first. */

@@ -32,6 +32,8 @@ export type FinishedArchive = {
   readonly completedBy?: number | undefined;
   /** Snapshots of earlier runs whose end its journal carries. */
   readonly carriedSnapshots?: readonly number[] | undefined;
+  /** Snapshots of runs that its journal tells anew, whole. */
+  readonly retoldSnapshots?: readonly number[] | undefined;
   readonly journalBytes?: number | undefined;
   /** Of the catalog, among its members. */
   readonly catalogCopy?: CopyOfCatalog | undefined;
@@ -149,6 +151,7 @@ export class Archives {
         carried.run(id);
         told.run(archiveId, id);
       }
+      for (const id of finished.retoldSnapshots ?? []) told.run(archiveId, id);
       if (finished.catalogCopy)
         new CatalogCopies(this.#catalog).add(archiveId, finished.catalogCopy);
       const mark = this.#catalog.prepare(

@@ -209,7 +209,7 @@ export class Contents {
   }
 
   /** As `goodCopies`, of media other than this one. */
-  goodCopiesWithout(contentId: number, mediumId: number): number {
+  goodCopiesWithout(contentId: number, mediumId: number, poolId?: number): number {
     if (contentId === EMPTY_CONTENT) return Number.POSITIVE_INFINITY;
     const size = this.#get.get(contentId)?.[0];
     assert(size !== undefined, `no content ${contentId}`);
@@ -217,7 +217,7 @@ export class Contents {
       ...located,
       copies: located.copies.filter((copy) => copy.mediumId !== mediumId),
     }));
-    return leastCopies(extents, size);
+    return leastCopies(extents, size, poolId);
   }
 
   /** @param contentIds all with the same bytes */

@@ -4,7 +4,10 @@
  */
 import { strict as assert } from 'node:assert';
 import type { Catalog } from './catalog.ts';
-import { Media } from './media.ts';
+import { Media, type Medium } from './media.ts';
+
+/** Tape file 0 is the label (archive/FORMAT.md section 2). */
+const FILES_OF_LABEL = 1;
 
 export type LabelPlan = {
   readonly uuid: string;
@@ -51,6 +54,11 @@ export function planLabel(
     assert(changes === 1, `medium ${mediumId} still holds archives`);
     return plan;
   });
+}
+
+/** Nobody needs what is behind its label: a new one goes over it before it is written. */
+export function isGivenUp({ state, nextFile }: Pick<Medium, 'state' | 'nextFile'>): boolean {
+  return state === 'scratch' && nextFile > FILES_OF_LABEL;
 }
 
 /** Whether an archive of the catalog lies on it, good or not; such a medium is never labelled again. */

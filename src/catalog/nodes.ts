@@ -70,7 +70,8 @@ const INODE = `i.id, i.mode, i.owner, i.size, i.mtime, i.mtime_ns, i.ctime, i.ct
     WHERE c.id = i.content AND c.holes IS NOT NULL)`;
 const ROW = `SELECT v.name, ${INODE}, v.since, v.until
   FROM versions v CROSS JOIN inodes i ON i.id = v.inode`;
-const AS_OF = 'v.dir = @dir AND v.since <= @at AND (v.until IS NULL OR v.until > @at)';
+/** Versions of a directory at one time: parameters `dir` and `at`. */
+export const AS_OF = 'v.dir = @dir AND v.since <= @at AND (v.until IS NULL OR v.until > @at)';
 const UP_TO = `v.dir = @dir AND v.since <= @at AND ${heldSql('v')}`;
 const ON_MEDIUM = `((i.mode & 61440) = 16384 OR EXISTS(SELECT 1 FROM extents e
   JOIN archive_copies k ON k.archive = e.archive AND k.medium = @medium AND k.state = 'good'

@@ -140,6 +140,12 @@ CREATE TABLE expiries(
   id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL CHECK(kind IN ('snapshot','medium')),
   uuid TEXT NOT NULL, name TEXT NOT NULL, job INTEGER REFERENCES jobs(number), time_ms INTEGER NOT NULL,
   archive INTEGER REFERENCES archives(id), UNIQUE(kind, uuid)) STRICT;
+CREATE TABLE bygones(
+  snapshot INTEGER NOT NULL, dir INTEGER NOT NULL, name TEXT NOT NULL,
+  PRIMARY KEY(snapshot, dir, name)) WITHOUT ROWID, STRICT;
+CREATE TRIGGER versions_deleted AFTER DELETE ON versions WHEN OLD.until IS NOT NULL
+  AND NOT EXISTS(SELECT 1 FROM versions v WHERE v.dir = OLD.dir AND v.name = OLD.name AND v.since = OLD.until) BEGIN
+  INSERT OR IGNORE INTO bygones VALUES(OLD.until, OLD.dir, OLD.name); END;
 CREATE TABLE told_runs(
   archive INTEGER NOT NULL REFERENCES archives(id), job INTEGER NOT NULL REFERENCES jobs(number),
   PRIMARY KEY(archive, job)) WITHOUT ROWID, STRICT;

@@ -79,6 +79,15 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return (parser, open) => parser.command(restore(open));
     },
   },
+  scrub: {
+    usage: 'scrub [media..]',
+    describe:
+      'Read cartridges back against what was written, those first that nobody has read for longest',
+    load: async () => {
+      const { scrub } = await import('./scrub.ts');
+      return (parser, open) => parser.command(scrub(open));
+    },
+  },
   recall: {
     usage: 'recall <paths..>',
     describe: 'Bring files from tape into the stage, so that reading them takes no time',
@@ -93,6 +102,14 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     load: async () => {
       const { wanted } = await import('./wanted.ts');
       return (parser, open) => parser.command(wanted(open));
+    },
+  },
+  groom: {
+    usage: 'groom [media..]',
+    describe: 'Move what is still needed off cartridges that hold little else, and free them',
+    load: async () => {
+      const { groom } = await import('./groom.ts');
+      return (parser, open) => parser.command(groom(open));
     },
   },
   snapshots: {

@@ -6,6 +6,7 @@ import { formatTable, printable } from '../base/text.ts';
 import { addMedia, type MediumDetails, moveMedia, retireMedia, showMedium } from '../job/media.ts';
 import { command, type GlobalArgs, type OpenContext } from './context.ts';
 import { countOf, documentTime, formatTime } from './format.ts';
+import { due } from './media-due.ts';
 import { expire } from './media-expire.ts';
 import { labels } from './media-labels.ts';
 import { list } from './media-list.ts';
@@ -21,6 +22,7 @@ export const media = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs> 
       .command(add(open))
       .command(show(open))
       .command(label(open))
+      .command(due(open))
       .command(labels(open))
       .command(move(open))
       .command(location(open))

@@ -14,6 +14,10 @@ export type QuestionWords = {
 };
 
 export function wordsOf(notice: Notice): QuestionWords {
+  if (notice.kind === 'warned') {
+    const { subject, sentences, commands } = notice.warning;
+    return { subject: line(subject), lines: sentences.map(line), commands };
+  }
   const { question } = notice;
   const subject = subjectOf(question);
   if (notice.kind === 'asked') {

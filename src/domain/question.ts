@@ -67,7 +67,17 @@ export type Notice =
   | { readonly kind: 'asked'; readonly question: Question }
   | { readonly kind: 'answered'; readonly question: Question; readonly answer: Answer }
   /** Something about a question that is still open: the wrong cartridge was put in. */
-  | { readonly kind: 'told'; readonly question: Question; readonly sentence: string };
+  | { readonly kind: 'told'; readonly question: Question; readonly sentence: string }
+  /** Nobody waits for an answer. */
+  | { readonly kind: 'warned'; readonly warning: Warning };
+
+/** What a person should know, and what may be typed about it. */
+export type Warning = {
+  /** One line. */
+  readonly subject: string;
+  readonly sentences: readonly string[];
+  readonly commands: readonly { readonly command: string; readonly does: string }[];
+};
 
 /** An answer that was written down; undefined where it is none. */
 export function readAnswer(text: string): Answer | undefined {

@@ -92,7 +92,7 @@ async function giveUp(
 }
 
 /** What a cut run of ours has left behind the end is no obstacle; archives that nobody knows are. */
-async function proveEnd(
+export async function proveEnd(
   { catalog }: LabelTools,
   { medium, tape }: { readonly medium: Medium; readonly tape: Tape },
   signal: AbortSignal,

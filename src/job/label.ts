@@ -166,10 +166,15 @@ function permit(
     );
   const medium = found.kind === 'label' ? new Media(catalog).findUuid(found.label.uuid) : undefined;
   const isLive = medium !== undefined && holdsArchives(catalog, medium.id);
-  if (overwrite && !isLive) return;
+  const facts = parseBarcode(barcode);
+  const isWorm = facts.kind === 'data' && facts.worm;
+  if (overwrite && !isLive && !isWorm) return;
+  const over = isWorm
+    ? 'it can be written once only'
+    : `--force with --confirm ${barcode} writes over it`;
   const advice = isLive
     ? `the catalog knows archives on it as ${medium.barcode}: it is never labelled over`
-    : `--force with --confirm ${barcode} writes over it`;
+    : over;
   throw new CodedError(
     'MEDIUM_MISMATCH',
     `${barcode} is not blank: it ${describeFound(found)}; nothing was written; ${advice}`,

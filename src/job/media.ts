@@ -12,6 +12,7 @@ import { setForGood } from '../catalog/medium-state.ts';
 import { type Barcode, type BarcodeFacts, barcodeSeries, parseBarcode } from '../domain/barcode.ts';
 import { type LabelTools, writeLabel } from './label.ts';
 import { healthOfMedium, type MediumHealth } from './media-health.ts';
+import { relabel } from './relabel.ts';
 
 /** Libraries of this size exist; more is a slip of the keyboard. */
 const COUNT_MAX = 10_000;
@@ -172,8 +173,8 @@ export function retireMedia(catalog: Catalog, names: readonly string[]): Retired
 }
 
 /**
- * Labels a registered cartridge that is blank, for a job that needs one. One that was being labelled when something ended
- * it counts as blank.
+ * Labels a registered cartridge that is blank, for a job that needs one, or one that was given up. One that was being
+ * labelled when something ended it counts as what it was.
  * @throws CodedError MEDIUM_MISMATCH naming what is on it; USAGE where it is not registered or not unlabelled; the
  *   library's failures
  */
@@ -182,7 +183,9 @@ export function labelMedium(
   barcode: string,
   signal: AbortSignal,
 ): Promise<Medium> {
-  return writeLabel(tools, { barcode, overwrite: false }, signal);
+  return (
+    relabel(tools, barcode, signal) ?? writeLabel(tools, { barcode, overwrite: false }, signal)
+  );
 }
 
 /**
@@ -200,7 +203,11 @@ export async function labelMedia(
   const done: Medium[] = [];
   for (const { barcode } of media) {
     signal.throwIfAborted();
-    done.push(await writeLabel(tools, { barcode, pool, overwrite: force }, signal));
+    const isAnew = force && pool === undefined;
+    done.push(
+      await ((isAnew ? relabel(tools, barcode, signal) : undefined) ??
+        writeLabel(tools, { barcode, pool, overwrite: force }, signal)),
+    );
   }
   return done;
 }

@@ -1,5 +1,7 @@
 /** Directories and files of the catalog as the kernel sees them, in any view. Never waits on media. */
+import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
+import { LISTED, type ListedRow, type ListedRows, plainOf } from '../catalog/listed-rows.ts';
 import { isDirectoryRow, NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
 import { highOfDirectory, highOfFile, lowOfDirectory, lowOfFile } from './inode-number.ts';
 import { catalogListing, FIRST_PAGE_ROWS, type Listing } from './listing.ts';
@@ -7,7 +9,7 @@ import { NextDirectory } from './next-directory.ts';
 import { directoryNode, fileNode } from './node-id.ts';
 import { type NotedPlace, Places } from './places.ts';
 import type { FileAttributes } from './protocol/attributes.ts';
-import type { EntryReply } from './protocol/reply.ts';
+import type { EntryReply } from './protocol/entry.ts';
 import type { View } from './views.ts';
 import { IN_USE_SECONDS, NO_NODE } from './virtual.ts';
 
@@ -24,8 +26,17 @@ export type EmptyDirectories = {
   node(view: View, place: Place, row: NodeRow): number;
 };
 
+export type CatalogTreeTools = {
+  readonly nodes: Nodes;
+  readonly rows: ListedRows;
+  readonly empty: EmptyDirectories;
+};
+
 const SECTOR_BYTES = 512;
 const RANGE_BYTES = 16;
+/** stat(2) */
+const TYPE_BITS = 0o170000;
+const DIRECTORY = 0o040000;
 
 export class CatalogTree {
   readonly #nodes: Nodes;
@@ -33,9 +44,9 @@ export class CatalogTree {
   readonly #places = new Places();
   readonly #ahead: NextDirectory;
 
-  constructor(nodes: Nodes, empty: EmptyDirectories) {
+  constructor({ nodes, rows, empty }: CatalogTreeTools) {
     this.#nodes = nodes;
-    this.#ahead = new NextDirectory(nodes);
+    this.#ahead = new NextDirectory(nodes, rows);
     this.#empty = empty;
   }
 
@@ -50,10 +61,10 @@ export class CatalogTree {
 
   list(view: View, directoryId: number): Listing {
     return catalogListing({
-      nodes: this.#ahead,
+      rows: this.#ahead,
       tree: view.tree,
       directoryId,
-      toEntry: (row) => this.#toEntry({ view, directoryId, name: row[NODE.name] }, row),
+      toEntry: (row) => this.#listed(view, directoryId, row),
     });
   }
 
@@ -79,6 +90,42 @@ export class CatalogTree {
   /** Where a file was met last, for what belongs to a path; undefined when it was long ago. */
   placeOf(inodeId: number): NotedPlace | undefined {
     return this.#places.of(inodeId);
+  }
+
+  /** Nearly all rows of a walk: files that say no more than a ListedRow holds. */
+  #listed(view: View, directoryId: number, row: ListedRow): EntryReply {
+    const { [LISTED.plain]: packed, [LISTED.inode]: inodeId } = row;
+    const plain = packed === null ? undefined : plainOf(packed);
+    if (!plain || (plain.mode & TYPE_BITS) === DIRECTORY) {
+      const whole = row[LISTED.whole] ?? this.#nodes.inode(inodeId);
+      assert(whole, `no inode ${inodeId}`);
+      return this.#toEntry({ view, directoryId, name: row[LISTED.name] }, whole);
+    }
+    this.#places.note(inodeId, { viewNumber: view.number, directoryId });
+    const [uid, gid] = this.#nodes.owner(plain.ownerId);
+    const sizeBytes = row[LISTED.size];
+    const attributes = {
+      inoHigh: highOfFile(row[LISTED.content]),
+      inoLow: lowOfFile(inodeId),
+      sizeBytes,
+      blocks: Math.ceil(sizeBytes / SECTOR_BYTES),
+      mtime: row[LISTED.mtime],
+      mtimeNs: row[LISTED.mtimeNs],
+      ctime: row[LISTED.ctime],
+      ctimeNs: row[LISTED.ctimeNs],
+      mode: plain.mode,
+      links: plain.links,
+      uid,
+      gid,
+      deviceMajor: 0,
+      deviceMinor: 0,
+    };
+    return {
+      nodeId: fileNode(inodeId, plain),
+      attributes,
+      entrySeconds: view.isFixed ? FOREVER_SECONDS : LIVE_SECONDS,
+      attributeSeconds: FOREVER_SECONDS,
+    };
   }
 
   /** As it is listed: an empty directory has no node yet. */

@@ -11,7 +11,7 @@ import { FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
 import { numberOfName } from './inode-number.ts';
 import { type Listed, type Listing, listOf } from './listing.ts';
 import { directoryNode, ROOT_NODE, virtualNode } from './node-id.ts';
-import type { EntryReply } from './protocol/reply.ts';
+import type { EntryReply } from './protocol/entry.ts';
 import { PERIODS, type Period, type SnapshotNames } from './snapshots-tree.ts';
 import { mediumViewNumber, snapshotViewNumber, VIEW_NUMBER, type View } from './views.ts';
 import {

@@ -61,6 +61,9 @@ export type DoorHandle = {
   serve(handle: number, file: number): Answer;
   /** Resolves when no thread reads the file any more; ENOENT where the handle is not served. */
   stopServing(handle: number): Promise<Answer> | Answer;
+  /** Answers a READDIR or READDIRPLUS when it comes, if it takes so many bytes; `requests` is told of it, its opcode's highest bit set. */
+  answerAhead(opcode: number, handle: number, offset: number, body: Uint8Array): Answer;
+  dropAhead(handle: number): Answer;
   openBacking(file: number): Answer;
   closeBacking(backingId: number): Answer;
   forgetName(parent: number, name: Uint8Array): Answer;

@@ -5,6 +5,7 @@
 import type { Raw } from '../base/raw.ts';
 import type { TreePlace } from '../catalog/below.ts';
 import { PLACE_OF_HOSTS } from '../catalog/directories.ts';
+import type { ListedRows } from '../catalog/listed-rows.ts';
 import { NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
 import type { Snapshots } from '../catalog/snapshots.ts';
 import { CatalogTree, emptyAttributesOf, FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
@@ -14,7 +15,7 @@ import type { Live } from './live.ts';
 import { nodeRef, ROOT_NODE } from './node-id.ts';
 import { Probes } from './probes.ts';
 import type { FileAttributes } from './protocol/attributes.ts';
-import type { EntryReply } from './protocol/reply.ts';
+import type { EntryReply } from './protocol/entry.ts';
 import { SnapshotNames } from './snapshots-tree.ts';
 import { VersionsTree } from './versions-tree.ts';
 import { type RootView, VIEW_NUMBER, type View, viewOf } from './views.ts';
@@ -22,6 +23,7 @@ import { VirtualNodes, virtualAttributes } from './virtual.ts';
 
 export type FilesystemTools = {
   readonly nodes: Nodes;
+  readonly rows: ListedRows;
   readonly snapshots: Snapshots;
   readonly facts: ControlFacts;
   readonly root: RootView;
@@ -46,16 +48,16 @@ export class Filesystem {
   readonly #probes = new Probes();
 
   constructor(tools: FilesystemTools) {
-    const { nodes, snapshots, facts } = tools;
+    const { nodes, rows, snapshots, facts } = tools;
     this.#tools = tools;
     const empty = {
       node: (view: View, { directoryId, name }: { directoryId: number; name: Raw }, row: NodeRow) =>
         // With other attributes it is another inode, and so another node.
         this.#emptyDirectory(`empty:${view.number}:${directoryId}:${row[NODE.inode]}:${name}`, row),
     };
-    this.tree = new CatalogTree(nodes, empty);
+    this.tree = new CatalogTree({ nodes, rows, empty });
     const { owner } = facts;
-    this.#versions = new VersionsTree({ nodes, snapshots, virtual: this.#virtual, owner });
+    this.#versions = new VersionsTree({ nodes, rows, snapshots, virtual: this.#virtual, owner });
     new ControlTree({
       nodes: this.#virtual,
       tree: this.tree,

@@ -1,8 +1,8 @@
 /** What OPENDIR opens: entries by their place, which stays the same however the catalog changes meanwhile. */
 import type { Raw } from '../base/raw.ts';
-import type { NodeRow, Nodes, TreeView } from '../catalog/nodes.ts';
-import { NODE } from '../catalog/nodes.ts';
-import type { EntryReply } from './protocol/reply.ts';
+import { LISTED, type ListedRow, type ListedRows } from '../catalog/listed-rows.ts';
+import type { TreeView } from '../catalog/nodes.ts';
+import type { EntryReply } from './protocol/entry.ts';
 
 export type Listed = {
   readonly name: Raw;
@@ -29,24 +29,24 @@ const PAGE_ROWS = 2000;
 
 /** A directory of the catalog, in tape order. */
 export type RowSource = {
-  readonly nodes: Pick<Nodes, 'page'>;
+  readonly rows: Pick<ListedRows, 'page'>;
   readonly tree: TreeView;
   readonly directoryId: number;
   /** Made when the kernel asks for it. */
-  toEntry(row: NodeRow): EntryReply;
+  toEntry(row: ListedRow): EntryReply;
 };
 
 export function catalogListing(source: RowSource): Listing {
-  const { nodes, tree, directoryId } = source;
+  const { tree, directoryId } = source;
   const from = { after: '' as Raw, limit: FIRST_PAGE_ROWS };
-  const rows = nodes.page(tree, directoryId, from);
+  const rows = source.rows.page(tree, directoryId, from);
   if (rows.length > SORTED_ROWS_MAX) return new PagedListing(source);
   // Contents are numbered as they lie on tape; what has none comes first, and names are in order already.
-  rows.sort((a, b) => (a[NODE.content] ?? 0) - (b[NODE.content] ?? 0));
+  rows.sort((a, b) => (a[LISTED.content] ?? 0) - (b[LISTED.content] ?? 0));
   return {
     at: (index) => {
       const row = rows[index];
-      return row && { name: row[NODE.name], entry: source.toEntry(row) };
+      return row && { name: row[LISTED.name], entry: source.toEntry(row) };
     },
   };
 }
@@ -58,7 +58,7 @@ class PagedListing implements Listing {
   readonly #source: RowSource;
   readonly #pages: Page[] = [{ first: 0, after: '' as Raw }];
   #loaded = -1;
-  #rows: readonly NodeRow[] = [];
+  #rows: readonly ListedRow[] = [];
 
   constructor(source: RowSource) {
     this.#source = source;
@@ -69,7 +69,7 @@ class PagedListing implements Listing {
       const page = this.#pageOf(index);
       const rows = this.#load(page);
       const row = rows[index - (this.#pages[page]?.first ?? 0)];
-      if (row) return { name: row[NODE.name], entry: this.#source.toEntry(row) };
+      if (row) return { name: row[LISTED.name], entry: this.#source.toEntry(row) };
       // Where reading the page has shown that another follows, it may be there.
       if (this.#pageOf(index) === page) return undefined;
     }
@@ -82,16 +82,16 @@ class PagedListing implements Listing {
     return page;
   }
 
-  #load(page: number): readonly NodeRow[] {
+  #load(page: number): readonly ListedRow[] {
     const start = this.#pages[page];
     if (page === this.#loaded || !start) return this.#rows;
-    const { nodes, tree, directoryId } = this.#source;
-    this.#rows = nodes.page(tree, directoryId, { after: start.after, limit: PAGE_ROWS });
+    const { rows, tree, directoryId } = this.#source;
+    this.#rows = rows.page(tree, directoryId, { after: start.after, limit: PAGE_ROWS });
     this.#loaded = page;
     const last = this.#rows.at(-1);
     const isEnd = !last || this.#rows.length < PAGE_ROWS;
     if (!isEnd && page === this.#pages.length - 1)
-      this.#pages.push({ first: start.first + this.#rows.length, after: last[NODE.name] });
+      this.#pages.push({ first: start.first + this.#rows.length, after: last[LISTED.name] });
     return this.#rows;
   }
 }

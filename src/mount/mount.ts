@@ -4,6 +4,7 @@ import { CodedError, errnoOf } from '../base/errors.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { Directories, type Host } from '../catalog/directories.ts';
 import { Facts } from '../catalog/facts.ts';
+import { ListedRows } from '../catalog/listed-rows.ts';
 import { Media } from '../catalog/media.ts';
 import { Nodes } from '../catalog/nodes.ts';
 import { roomOf } from '../catalog/room.ts';
@@ -88,6 +89,7 @@ function assemble(tools: MountTools, { nodes, snapshots, live }: Parts) {
   const hosts = (): Host[] => directories.hosts();
   const filesystem = new Filesystem({
     nodes,
+    rows: new ListedRows(catalog, nodes),
     snapshots,
     live,
     root: tools.root,

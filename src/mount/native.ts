@@ -135,6 +135,17 @@ class NativePort implements FusePort {
     check(await this.#started.stopServing(handle));
   }
 
+  answerAhead(
+    { opcode, handle, offset }: Parameters<FusePort['answerAhead']>[0],
+    body: Uint8Array,
+  ): void {
+    check(this.#started.answerAhead(opcode, handle, offset, body));
+  }
+
+  dropAhead(handle: number): void {
+    check(this.#started.dropAhead(handle));
+  }
+
   openBacking(file: number): number {
     return this.#started.openBacking(file);
   }

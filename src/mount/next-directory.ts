@@ -3,25 +3,28 @@
  * sibling are fetched, so that whoever walks the tree waits for half of what it takes.
  */
 import type { Raw } from '../base/raw.ts';
-import type { NodeRow, Nodes, TreeView } from '../catalog/nodes.ts';
+import type { From, ListedRow, ListedRows } from '../catalog/listed-rows.ts';
+import type { Nodes, TreeView } from '../catalog/nodes.ts';
 
-type Ahead = { readonly key: string; readonly rows: NodeRow[] };
+type Ahead = { readonly key: string; readonly rows: ListedRow[] };
 
 export class NextDirectory {
   readonly #nodes: Nodes;
+  readonly #rows: ListedRows;
   #ahead: Ahead | undefined;
   /** The sibling that a walk would open next. */
   #expected: string | undefined;
 
-  constructor(nodes: Nodes) {
+  constructor(nodes: Nodes, rows: ListedRows) {
     this.#nodes = nodes;
+    this.#rows = rows;
   }
 
-  /** What `Nodes.page` would give from the start; taken once. */
-  page(tree: TreeView, directoryId: number, from: { after: Raw; limit: number }): NodeRow[] {
+  /** What `ListedRows.page` would give; from the start it may be there already, once. */
+  page(tree: TreeView, directoryId: number, from: From): ListedRow[] {
     const key = keyOf(tree, directoryId);
     const ahead = from.after === '' && this.#ahead?.key === key ? this.#ahead : undefined;
-    if (!ahead) return this.#nodes.page(tree, directoryId, from);
+    if (!ahead) return this.#rows.page(tree, directoryId, from);
     this.#ahead = undefined;
     return ahead.rows;
   }
@@ -32,7 +35,7 @@ export class NextDirectory {
     const nextId = this.#nodes.siblingAfter(directoryId);
     this.#expected = nextId === undefined ? undefined : keyOf(tree, nextId);
     if (!isWalk || nextId === undefined || this.#ahead?.key === this.#expected) return;
-    const rows = this.#nodes.page(tree, nextId, { after: '' as Raw, limit });
+    const rows = this.#rows.page(tree, nextId, { after: '' as Raw, limit });
     this.#ahead = { key: keyOf(tree, nextId), rows };
   }
 }

@@ -44,6 +44,16 @@ export interface FusePort {
   serve(handle: number, file: number): void;
   /** Resolves once no thread reads the file for this handle any more: only then may it be closed. */
   stopServing(handle: number): Promise<void>;
+  /**
+   * Answers a listing's request that has not come yet, once, where it asks for so many bytes; `onRequests` is then told of it as
+   * ANSWERED. An answer to another one of the same handle takes its place.
+   */
+  answerAhead(
+    request: { readonly opcode: number; readonly handle: number; readonly offset: number },
+    body: Uint8Array,
+  ): void;
+  /** The handle was released. */
+  dropAhead(handle: number): void;
   /** Registers a file for passthrough. @returns its backing id for OPEN's reply, or an errno below zero */
   openBacking(file: number): number;
   closeBacking(backingId: number): void;

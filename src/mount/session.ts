@@ -4,18 +4,16 @@
  * A failure that has a name becomes its errno; an error without one is a bug and ends the mount. Each request is answered
  * exactly once: a read by its bytes, its failure, or the interrupt that ended it.
  */
-import { strict as assert } from 'node:assert';
 import { CodedError } from '../base/errors.ts';
-import type { Raw } from '../base/raw.ts';
 import { NODE } from '../catalog/nodes.ts';
 import type { Caller, ContentReader } from './content.ts';
+import { OpenDirectories } from './directories.ts';
 import { Files } from './files.ts';
 import type { Filesystem } from './filesystem.ts';
-import type { Listing } from './listing.ts';
 import { isNonBlocking } from './non-blocking.ts';
 import type { FuseEnd, FusePort } from './port.ts';
 import type { FileAttributes } from './protocol/attributes.ts';
-import { OPCODE, OPEN_FLAGS } from './protocol/opcodes.ts';
+import { ANSWERED, OPCODE, OPEN_FLAGS } from './protocol/opcodes.ts';
 import { ReplyBatch, type StatfsReply } from './protocol/reply.ts';
 import { RequestReader } from './protocol/request.ts';
 import { seekRanges } from './seek.ts';
@@ -55,29 +53,19 @@ const NOTHING: FileAttributes = {
   deviceMajor: 0,
   deviceMinor: 0,
 };
-/** What the kernel is not told of by number: `.` and `..`. */
-const DOT_MODE = 0o040000;
 /** Failures remembered as told; one that is told again and again would fill the log. */
 const TOLD_MAX = 1000;
 /** Tells the one interrupt from all other failures. */
 const INTERRUPTED = new CodedError('INTERRUPTED', 'the reader was interrupted or is gone');
 
-type OpenDirectory = {
-  readonly nodeId: number;
-  readonly listing: Listing;
-  readonly self: FileAttributes;
-  isFinished: boolean;
-};
-
 export class Session {
   readonly #tools: SessionTools;
   readonly #files: Files;
   readonly #replies: ReplyBatch;
-  readonly #directories = new Map<number, OpenDirectory>();
+  readonly #directories: OpenDirectories;
   readonly #reads = new Map<number, AbortController>();
   readonly #told = new Set<string>();
   readonly #ended = Promise.withResolvers<FuseEnd>();
-  #nextDirectory = 1;
   #isOver = false;
 
   readonly #handlers: ReadonlyMap<number, (request: RequestReader) => void>;
@@ -87,6 +75,11 @@ export class Session {
     this.#handlers = this.#handlersByOpcode();
     this.#files = new Files(tools.port, tools.contents);
     this.#replies = new ReplyBatch((replies) => tools.port.reply(replies));
+    this.#directories = new OpenDirectories({
+      port: tools.port,
+      replies: this.#replies,
+      onEnd: (nodeId) => this.#finished(nodeId),
+    });
   }
 
   /** Resolves when the mount is over; rejects with a bug's error, and then the caller unmounts. */
@@ -99,6 +92,7 @@ export class Session {
       const request = new RequestReader(batch);
       while (request.next()) this.#answer(request);
       this.#replies.flush();
+      this.#ahead(() => this.#directories.makeAhead());
     } catch (error) {
       this.#ended.reject(error);
     }
@@ -136,7 +130,7 @@ export class Session {
 
   #handlersByOpcode(): ReadonlyMap<number, (request: RequestReader) => void> {
     const attributes = (request: RequestReader) => this.#attributes(request);
-    const readDirectory = (request: RequestReader) => this.#readDirectory(request);
+    const readDirectory = (request: RequestReader) => this.#directories.read(request);
     const xattr = (request: RequestReader) => this.#xattr(request);
     // Permissions are the kernel's own work (default_permissions).
     const fine = ({ unique }: RequestReader) => this.#replies.empty(unique);
@@ -151,6 +145,7 @@ export class Session {
       [OPCODE.OPENDIR, (request) => this.#openDirectory(request)],
       [OPCODE.READDIR, readDirectory],
       [OPCODE.READDIRPLUS, readDirectory],
+      [OPCODE.READDIRPLUS + ANSWERED, (request) => this.#directories.answered(request)],
       [OPCODE.RELEASEDIR, (request) => this.#releaseDirectory(request)],
       [OPCODE.GETXATTR, xattr],
       [OPCODE.LISTXATTR, xattr],
@@ -171,7 +166,7 @@ export class Session {
   }
 
   #releaseDirectory(request: RequestReader): void {
-    this.#directories.delete(request.u64(0));
+    this.#directories.release(request.u64(0));
     this.#replies.empty(request.unique);
   }
 
@@ -293,52 +288,26 @@ export class Session {
     }
     const place = filesystem.directoryPlace(nodeId);
     if (place) contents.listed(callerOf(request), place);
-    const handle = this.#nextDirectory;
-    this.#nextDirectory += 1;
     const { listing } = found;
-    this.#directories.set(handle, { nodeId, listing, self: self.file, isFinished: false });
+    const handle = this.#directories.open({ nodeId, listing, self: self.file });
     const flags = found.isFixed ? OPEN_FLAGS.KEEP_CACHE | OPEN_FLAGS.CACHE_DIR : 0;
     this.#replies.open(unique, { handle, flags, backingId: 0 });
   }
 
-  /** Offsets: 0 is `.`, 1 is `..`, then the entries by their places. */
-  #readDirectory(request: RequestReader): void {
-    const { filesystem } = this.#tools;
-    const directory = this.#directories.get(request.u64(0));
-    assert(directory, 'a directory is opened before it is read');
-    const isPlus = request.opcode === OPCODE.READDIRPLUS;
-    const replies = this.#replies;
-    replies.beginDirectory(request.unique, request.u32(16));
-    for (let index = request.u64(8); ; index += 1) {
-      const listed = index < 2 ? dots(directory.self, index) : directory.listing.at(index - 2);
-      if (!listed) {
-        this.#finished(directory);
-        break;
-      }
-      if ('isHidden' in listed && listed.isHidden) continue;
-      const { name, entry } = listed;
-      const isAdded = isPlus
-        ? replies.directoryEntryPlus(name, index + 1, entry)
-        : replies.directoryEntry(name, index + 1, entry);
-      if (!isAdded) break;
-      if (isPlus) filesystem.refer(entry.nodeId);
-    }
-    replies.endDirectory();
+  /** When the answer is on its way: the kernel has work, and so have we. */
+  #finished(nodeId: number): void {
+    setImmediate(() => {
+      if (!this.#isOver) this.#ahead(() => this.#tools.filesystem.finished(nodeId));
+    });
   }
 
-  /** When the answer is on its way: the kernel has work, and so have we. */
-  #finished(directory: OpenDirectory): void {
-    if (directory.isFinished) return;
-    directory.isFinished = true;
-    setImmediate(() => {
-      if (this.#isOver) return;
-      try {
-        this.#tools.filesystem.finished(directory.nodeId);
-      } catch (thrown) {
-        // Nobody has asked for it yet; who does is told.
-        if (!(this.#tools.nameError(thrown) instanceof CodedError)) this.#ended.reject(thrown);
-      }
-    });
+  /** What nobody has asked for yet: who does is told why it fails. */
+  #ahead(work: () => void): void {
+    try {
+      work();
+    } catch (thrown) {
+      if (!(this.#tools.nameError(thrown) instanceof CodedError)) this.#ended.reject(thrown);
+    }
   }
 
   #xattr(request: RequestReader): void {
@@ -374,10 +343,3 @@ export class Session {
 }
 
 const callerOf = ({ pid, uid }: RequestReader): Caller => ({ pid, uid });
-
-function dots(self: FileAttributes, index: number) {
-  const name = (index === 0 ? '.' : '..') as Raw;
-  // The kernel fills in `..` by itself; it only wants a number that is not 0.
-  const attributes = { ...self, mode: DOT_MODE };
-  return { name, entry: { nodeId: 0, attributes, entrySeconds: 0, attributeSeconds: 0 } };
-}

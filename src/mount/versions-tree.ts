@@ -1,12 +1,14 @@
 /** `.shelfs/versions`: the tree of all names that ever were, where each file is a directory of its versions by snapshot. */
+import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
+import { LISTED, type ListedRows } from '../catalog/listed-rows.ts';
 import { isDirectoryRow, NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
 import { type Snapshots, snapshotName } from '../catalog/snapshots.ts';
 import { attributesOf, FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
 import { numberOfName } from './inode-number.ts';
 import { catalogListing, type Listed, type Listing, listOf } from './listing.ts';
 import { directoryNode, fileNode } from './node-id.ts';
-import type { EntryReply } from './protocol/reply.ts';
+import type { EntryReply } from './protocol/entry.ts';
 import type { View } from './views.ts';
 import {
   IN_USE_SECONDS,
@@ -18,6 +20,7 @@ import {
 
 export type VersionsTools = {
   readonly nodes: Nodes;
+  readonly rows: ListedRows;
   readonly snapshots: Snapshots;
   readonly virtual: VirtualNodes;
   readonly owner: VirtualOwner;
@@ -45,10 +48,14 @@ export class VersionsTree {
   list(view: View, directoryId: number): Listing {
     const own = this.#versionsOf(view, directoryId);
     const names = catalogListing({
-      nodes: this.#tools.nodes,
+      rows: this.#tools.rows,
       tree: view.tree,
       directoryId,
-      toEntry: (row) => this.#toEntry(view, directoryId, row),
+      toEntry: (listed) => {
+        const row = listed[LISTED.whole];
+        assert(row, 'all versions are rows of their own');
+        return this.#toEntry(view, directoryId, row);
+      },
     });
     return { at: (index) => own[index] ?? names.at(index - own.length) };
   }

@@ -6,7 +6,7 @@ import { type InodeNumber, numberOfNode } from './inode-number.ts';
 import type { Listing } from './listing.ts';
 import { ROOT_NODE, virtualNode } from './node-id.ts';
 import type { FileAttributes } from './protocol/attributes.ts';
-import type { EntryReply } from './protocol/reply.ts';
+import type { EntryReply } from './protocol/entry.ts';
 
 export type VirtualNode =
   | {

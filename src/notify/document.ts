@@ -7,15 +7,16 @@ import type { Message } from './channel.ts';
 /** `type`, `timestamp` and `data`, as Standard Webhooks wants a body. */
 export function documentOf({ timeMs, host, notice }: Message) {
   const { subject, lines, commands } = wordsOf(notice);
+  const head = { type: `operator.${notice.kind}`, timestamp: new Date(timeMs).toISOString() };
+  const words = { host: printable(host), subject, text: lines.join('\n') };
+  const typed = commands.map(({ command }) => command);
+  if (notice.kind === 'warned') return { ...head, data: { ...words, commands: typed } };
   const { id, about, reason, waiting, choices, attempt, byDefault, deadlineMs } = notice.question;
   return {
-    type: `operator.${notice.kind}`,
-    timestamp: new Date(timeMs).toISOString(),
+    ...head,
     data: {
-      host: printable(host),
+      ...words,
       question: id,
-      subject,
-      text: lines.join('\n'),
       about: printableOf(about),
       reason: printable(reason),
       waiting: { ...waiting, who: printable(waiting.who) },
@@ -23,7 +24,7 @@ export function documentOf({ timeMs, host, notice }: Message) {
       choices,
       default: byDefault,
       deadline: new Date(deadlineMs).toISOString(),
-      commands: commands.map(({ command }) => command),
+      commands: typed,
       ...(notice.kind === 'answered' && { answer: notice.answer }),
     },
   };

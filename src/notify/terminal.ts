@@ -35,8 +35,13 @@ export function terminalChannel(
   return {
     name: 'terminal',
     async send({ notice }) {
-      const { id } = notice.question;
       const { subject, lines, commands } = wordsOf(notice);
+      if (notice.kind === 'warned') {
+        const typed = commands.map(({ command, does }) => `  ${command}   ${does}`);
+        say([`${BELL}${subject}`, ...lines.map((text) => `  ${text}`), ...typed]);
+        return;
+      }
+      const { id } = notice.question;
       if (notice.kind === 'answered') {
         open.delete(id);
         if (open.size === 0) stop();

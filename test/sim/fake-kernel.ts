@@ -4,7 +4,7 @@ import { fstatSync, readSync } from 'node:fs';
 import { constants } from 'node:os';
 import { type Raw, rawBytes, toRaw } from '../../src/base/raw.ts';
 import type { FuseAgreement, FuseListener, FusePort } from '../../src/mount/port.ts';
-import { OPCODE } from '../../src/mount/protocol/opcodes.ts';
+import { ANSWERED, OPCODE } from '../../src/mount/protocol/opcodes.ts';
 
 export type Answer = { readonly errno: string | undefined; readonly body: Buffer };
 
@@ -32,7 +32,10 @@ export class FakeKernel implements FusePort {
   readonly agreement: FuseAgreement;
   readonly served = new Map<number, number>();
   readonly backings: number[] = [];
+  /** Answers made ahead, by handle. */
+  readonly ahead = new Map<number, { opcode: number; offset: number; body: Buffer }>();
   readonly forgotten: string[] = [];
+  sentAhead = 0;
   listener: FuseListener | undefined;
   /** Lets the mount look at the catalog, which it does every second. */
   tick: () => Promise<void> = async () => {};
@@ -78,6 +81,17 @@ export class FakeKernel implements FusePort {
     assert(this.served.delete(handle), 'only what is served can stop');
   }
 
+  answerAhead(
+    { opcode, handle, offset }: Parameters<FusePort['answerAhead']>[0],
+    body: Uint8Array,
+  ): void {
+    this.ahead.set(handle, { opcode, offset, body: Buffer.from(body) });
+  }
+
+  dropAhead(handle: number): void {
+    this.ahead.delete(handle);
+  }
+
   openBacking(file: number): number {
     this.backings.push(file);
     return this.backings.length;
@@ -109,6 +123,19 @@ export class FakeKernel implements FusePort {
     this.#unique += 2;
     const { promise, resolve } = Promise.withResolvers<Answer>();
     this.#waiting.set(unique, resolve);
+    // As the door does it.
+    const handle = body.length === 40 ? Number(body.readBigUInt64LE(0)) : 0;
+    const ahead = this.ahead.get(handle);
+    if (
+      ahead?.opcode === opcode &&
+      ahead.offset === Number(body.readBigUInt64LE(8)) &&
+      ahead.body.length <= body.readUInt32LE(16)
+    ) {
+      this.ahead.delete(handle);
+      this.sentAhead += 1;
+      this.#settle(unique, { errno: undefined, body: ahead.body });
+      opcode += ANSWERED;
+    }
     this.listener?.onRequests(requestBytes({ opcode, unique, nodeId, body, pid }));
     return { unique, answer: promise };
   }

@@ -53,6 +53,10 @@ export function desk(sim: Pick<SimWorld, 'clock'>, options: DeskOptions): Desk {
   const writesDown: Channel = {
     name: 'paper',
     send: async ({ notice }) => {
+      if (notice.kind === 'warned') {
+        told.push(`warned: ${notice.warning.subject}`);
+        return;
+      }
       const about = notice.kind === 'told' ? notice.sentence : subjectOf(notice.question);
       const answer = notice.kind === 'answered' ? ` (${notice.answer})` : '';
       told.push(`${notice.kind} ${notice.question.id}: ${about}${answer}`);

@@ -193,12 +193,15 @@ describe('loadConfig', () => {
         ...{ pool: 'main', copies: 1, memory: 2 ** 28, label: 'auto' },
         ...{ staging: 'auto', 'staging-directory': 'staging', 'staging-size': 8e9 },
       },
+      pools: {},
+      groom: { below: 50, spool: 100e9, 'spool-directory': 'groom' },
       stage: { directory: 'stage' },
       recall: { attempts: 5, hold: 30, wait: 43_200 },
       operator: { timeout: 43_200_000, attempts: 5, look: 5000 },
       notify: { terminal: true, desktop: false, webhook: [], command: [] },
       catalog: {},
       retention: { general: undefined, sources: {}, pools: {} },
+      rotation: {},
     });
     for (const part of [config, ...Object.values(config)]) expect(Object.isFrozen(part)).toBe(true);
     expect((await loadConfig(state, join(state, 'other.toml'))).library).toMatchObject({

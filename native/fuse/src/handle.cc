@@ -37,6 +37,7 @@ Napi::Function Handle::define(Napi::Env env) {
       env, "FuseHandle",
       {InstanceMethod<&Handle::reply>("reply"), InstanceMethod<&Handle::reply_from_file>("replyFromFile"),
        InstanceMethod<&Handle::serve>("serve"), InstanceMethod<&Handle::stop_serving>("stopServing"),
+       InstanceMethod<&Handle::answer_ahead>("answerAhead"), InstanceMethod<&Handle::drop_ahead>("dropAhead"),
        InstanceMethod<&Handle::open_backing>("openBacking"), InstanceMethod<&Handle::close_backing>("closeBacking"),
        InstanceMethod<&Handle::forget_name>("forgetName"), InstanceMethod<&Handle::forget_node>("forgetNode"),
        InstanceMethod<&Handle::drain>("drain"), InstanceMethod<&Handle::guard>("guard"),
@@ -163,6 +164,23 @@ Napi::Value Handle::stop_serving(const Napi::CallbackInfo& info) {
   const auto handle = safe_integer(info[0]);
   if (!session_ || !handle) return refused(info, EINVAL);
   return Door::of(info.Env()).ask(info.Env(), [&](Ticket ticket) { session_->stop_serving(*handle, ticket); });
+}
+
+Napi::Value Handle::answer_ahead(const Napi::CallbackInfo& info) {
+  const auto opcode = whole(info[0], UINT32_MAX);
+  const auto handle = safe_integer(info[1]);
+  const auto offset = safe_integer(info[2]);
+  const auto body = bytes_of(info[3]);
+  if (!session_ || !opcode || !handle || !offset || !body) return refused(info, EINVAL);
+  session_->answer_ahead(*handle, {static_cast<uint32_t>(*opcode), *offset, std::string(body->data, body->length)});
+  return refused(info, 0);
+}
+
+Napi::Value Handle::drop_ahead(const Napi::CallbackInfo& info) {
+  const auto handle = safe_integer(info[0]);
+  if (!session_ || !handle) return refused(info, EINVAL);
+  session_->drop_ahead(*handle);
+  return refused(info, 0);
 }
 
 Napi::Value Handle::open_backing(const Napi::CallbackInfo& info) {

@@ -29,6 +29,8 @@ class Handle final : public Napi::ObjectWrap<Handle> {
   Napi::Value reply_from_file(const Napi::CallbackInfo& info);
   Napi::Value serve(const Napi::CallbackInfo& info);
   Napi::Value stop_serving(const Napi::CallbackInfo& info);
+  Napi::Value answer_ahead(const Napi::CallbackInfo& info);
+  Napi::Value drop_ahead(const Napi::CallbackInfo& info);
   Napi::Value open_backing(const Napi::CallbackInfo& info);
   Napi::Value close_backing(const Napi::CallbackInfo& info);
   Napi::Value forget_name(const Napi::CallbackInfo& info);

@@ -126,6 +126,9 @@ constexpr unsigned long kBackingOpen = _IOW(229, 1, BackingMap);
 constexpr unsigned long kBackingClose = _IOW(229, 2, uint32_t);
 static_assert(kBackingOpen == 0x4010e501 && kBackingClose == 0x4004e502);
 
+/** Set in the opcode of a request that JavaScript is only told of. */
+constexpr uint32_t kAnswered = 1u << 31;
+
 enum class Opcode : uint32_t {
   kLookup = 1,
   kForget = 2,

@@ -145,6 +145,16 @@ void Session::stop_serving(uint64_t handle, Ticket let_go) {
   }
 }
 
+void Session::answer_ahead(uint64_t handle, Ahead ahead) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ahead_[handle] = std::move(ahead);
+}
+
+void Session::drop_ahead(uint64_t handle) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ahead_.erase(handle);
+}
+
 int Session::open_backing(int file) {
   if (is_closed_) return -ENODEV;
   BackingMap map = {file, 0, 0};
@@ -212,6 +222,7 @@ void Session::refuse() {
     }
     queue_.clear();
     line_.clear();
+    ahead_.clear();
     notifications_.clear();
   }
   for (const uint64_t unique : left) send(unique, EIO);

@@ -63,6 +63,13 @@ struct Agreement {
   bool may_back;  // the kernel takes files to read by itself
 };
 
+/** An answer to a request that has not come yet. */
+struct Ahead {
+  uint32_t opcode;
+  uint64_t offset;
+  std::string body;
+};
+
 class Session {
  public:
   /** @param offer what is wanted; the kernel gets what it knows of it. Null when there can be no threads (EAGAIN). */
@@ -81,6 +88,9 @@ class Session {
   int serve(uint64_t handle, int file);
   /** Answers the ticket once nobody reads the file any more. */
   void stop_serving(uint64_t handle, Ticket let_go);
+  /** Answers a listing's request that will come, if it takes so much; JavaScript is told of it. */
+  void answer_ahead(uint64_t handle, Ahead ahead);
+  void drop_ahead(uint64_t handle);
   /** The backing id, or an errno below zero. */
   int open_backing(int file);
   int close_backing(uint32_t id);
@@ -130,6 +140,8 @@ class Session {
   void read(const char* request, size_t length, std::vector<char>& buffer);
   void forget(const char* request, size_t length);
   void interrupt(const char* request, size_t length);
+  /** What was made ahead for the request, if anything; JavaScript is told of it then. With the lock held. */
+  std::optional<std::string> take_ahead(const char* request, size_t length);
   /** With the lock held. */
   void enqueue(const char* request, size_t length, bool is_urgent);
   void begin_job(Job job, Place from);
@@ -153,6 +165,7 @@ class Session {
   RequestQueue queue_;
   std::unordered_map<uint64_t, Place> places_;
   std::unordered_map<uint64_t, std::shared_ptr<Served>> served_;
+  std::unordered_map<uint64_t, Ahead> ahead_;
   std::deque<Job> line_;
   std::deque<std::string> notifications_;
   std::optional<Agreement> agreement_;

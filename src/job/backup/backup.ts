@@ -6,6 +6,7 @@ import { resolve } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
 import type { Raw } from '../../base/raw.ts';
+import type { Alarm } from '../../catalog/alarms.ts';
 import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
@@ -34,6 +35,7 @@ import { ReadAhead } from './read-ahead.ts';
 import type { BackupReport, Listen } from './report.ts';
 import type { RunEnd } from './run-journal.ts';
 import { limitsOf, mediaSetOf } from './run-media.ts';
+import { RunWatch } from './run-watch.ts';
 import { scan } from './scan.ts';
 import { Tally } from './tally.ts';
 import { Writer, type WrittenArchive } from './write.ts';
@@ -78,6 +80,8 @@ export type BackupTools = {
   label(barcode: string, pool: string, signal: AbortSignal): Promise<Medium>;
   /** Who brings cartridges and decides about failures; left out: nobody is there. */
   readonly operator?: Operator | undefined;
+  /** Tells people that a run looked like damage. */
+  onAlarm?(alarm: Alarm): void;
   /** Lets recalls have the drives between archives; left out, nobody has them before the end. */
   readonly handover?: DriveHandover;
 };
@@ -123,6 +127,7 @@ class BackupJob {
   readonly #tally: Tally;
   readonly #startUsage;
   readonly #passes: Passes;
+  readonly #watch: RunWatch;
   /** A copy did not read back. */
   #isDamaged = false;
 
@@ -133,6 +138,7 @@ class BackupJob {
     this.#listen = listen;
     this.#jobs = new Jobs(tools.catalog);
     this.#run = new Run(tools.catalog, job.number);
+    this.#watch = new RunWatch(request.sources);
     const { clock } = tools;
     this.#tally = new Tally({ jobs: this.#jobs, jobNumber: job.number, clock, listen });
     this.#startUsage = tools.usage();
@@ -189,6 +195,7 @@ class BackupJob {
           archiveMsMax: this.#tools.archive.minutes * 60_000,
           outgoing: (row) => this.#passes.outgoing(row),
           onEntry: (outcome) => this.#passes.onEntry(outcome),
+          onFragment: (feed, fragment) => this.#watch.look(feed, fragment),
           onProgress: (feed) => this.#tally.progress(feed, media.fill()),
           onArchive: (archive) => this.#onArchive(archive, media),
           warn: (message) => this.#tally.warn(message),
@@ -252,7 +259,10 @@ class BackupJob {
         {
           run: this.#run,
           counts: this.#tally.files,
-          onScanned: (entries, bytes) => this.#tally.scanned(source.name, entries, bytes),
+          onScanned: (entries, bytes) => {
+            this.#watch.scanned(source.name, entries, bytes);
+            this.#tally.scanned(source.name, entries, bytes);
+          },
           onExcluded: (entry, reason) => this.#tally.leftOut(entry, reason),
           onUnreadable: (damage) => this.#tally.damage(damage),
         },
@@ -293,6 +303,7 @@ class BackupJob {
       await writer.writeEnd(this.#end(), signal);
     }
     await media.verify(signal);
+    this.#judge();
     const end = writer.journaledEnd;
     const hasChanges = this.#run.base === undefined || this.#hasRows();
     const snapshot = hasChanges
@@ -317,6 +328,17 @@ class BackupJob {
     this.#jobs.setReport(this.#job.number, report);
     this.#listen({ event: 'end', ...report });
     return report;
+  }
+
+  /** Damage to the sources is told and stops expiry; never the backup. */
+  #judge(): void {
+    const alarm = this.#watch.judge(this.#tools.catalog, this.#run);
+    if (!alarm) return;
+    const { id, signals } = alarm;
+    this.#tally.warn(
+      `this looks like damage to the sources: ${signals.join('; ')}. Nothing expires and nothing is groomed before \`shelfs alarms settle ${id}\``,
+    );
+    this.#tools.onAlarm?.(alarm);
   }
 
   #hasRows(): boolean {

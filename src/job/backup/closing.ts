@@ -66,43 +66,59 @@ export class Closing {
   }
 
   async #addCopy(writer: ArchiveWriter, roomBytes: number): Promise<void> {
-    const { clock, warn } = this.#tools;
-    const takenMs = clock.nowMs();
-    const copy = await this.#make(writer, takenMs);
-    if (!copy) return;
-    try {
-      if (copy.lengthBytes + OVERHEAD_BYTES > roomBytes) {
-        warn('there was no room on a medium for a copy of the catalog; the next has one');
-        return;
-      }
-      const [database, text] = copy.files;
-      const position = await writer.addOwn(database);
-      await writer.addOwn(text);
-      const { databaseBytes } = copy;
-      const taken = new Date(takenMs).toISOString();
-      writer.addLine(formatCatalogCopy({ position, lengthBytes: database.lengthBytes, taken }));
-      writer.holdsCopy({ position, lengthBytes: database.lengthBytes, databaseBytes, takenMs });
-    } finally {
-      copy.close();
-    }
+    const { warn } = this.#tools;
+    const added = await addCatalogCopy(writer, this.#tools, roomBytes);
+    if (added === 'no-room')
+      warn('there was no room on a medium for a copy of the catalog; the next has one');
   }
+}
 
-  /** Undefined where it cannot be made: what the run stores is worth more, and its journals tell the same. */
-  async #make({ identity }: ArchiveWriter, takenMs: number): Promise<CatalogCopy | undefined> {
-    const { catalog, spoolDirectory, program, warn } = this.#tools;
-    const { uuid } = identity;
-    try {
-      return await CatalogCopy.make({
-        catalogPath: catalog.path,
-        directory: spoolDirectory,
-        name: uuid,
-        head: [uuid, new Date(takenMs).toISOString(), program],
-      });
-    } catch (error) {
-      if (!(error instanceof CodedError)) throw error;
-      warn(`no copy of the catalog could be made: ${error.message}`);
-      return undefined;
-    }
+/** An archive that a copy of the catalog may go into. */
+export type CopyHolder = Pick<ArchiveWriter, 'identity' | 'addOwn' | 'addLine' | 'holdsCopy'>;
+
+/** As it is now. `failed`: it could not be made; why was told. */
+export async function addCatalogCopy(
+  writer: CopyHolder,
+  tools: Pick<ClosingTools, 'catalog' | 'clock' | 'program' | 'spoolDirectory' | 'warn'>,
+  roomBytes: number,
+): Promise<'added' | 'no-room' | 'failed'> {
+  const takenMs = tools.clock.nowMs();
+  const copy = await makeCopy(writer, tools, takenMs);
+  if (!copy) return 'failed';
+  try {
+    if (copy.lengthBytes + OVERHEAD_BYTES > roomBytes) return 'no-room';
+    const [database, text] = copy.files;
+    const position = await writer.addOwn(database);
+    await writer.addOwn(text);
+    const { databaseBytes } = copy;
+    const taken = new Date(takenMs).toISOString();
+    writer.addLine(formatCatalogCopy({ position, lengthBytes: database.lengthBytes, taken }));
+    writer.holdsCopy({ position, lengthBytes: database.lengthBytes, databaseBytes, takenMs });
+    return 'added';
+  } finally {
+    copy.close();
+  }
+}
+
+/** Undefined where it cannot be made: what a run stores is worth more, and its journals tell the same. */
+async function makeCopy(
+  { identity }: CopyHolder,
+  tools: Pick<ClosingTools, 'catalog' | 'program' | 'spoolDirectory' | 'warn'>,
+  takenMs: number,
+): Promise<CatalogCopy | undefined> {
+  const { catalog, spoolDirectory, program, warn } = tools;
+  const { uuid } = identity;
+  try {
+    return await CatalogCopy.make({
+      catalogPath: catalog.path,
+      directory: spoolDirectory,
+      name: uuid,
+      head: [uuid, new Date(takenMs).toISOString(), program],
+    });
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    warn(`no copy of the catalog could be made: ${error.message}`);
+    return undefined;
   }
 }
 

@@ -31,7 +31,12 @@ export function formOf(row: PendingEntry, inode: Inode, isFurtherName: boolean):
   return inode.type === 'file' && inode.sizeBytes > 0 ? 'line' : 'head';
 }
 
-export function planItem(entry: OutgoingEntry, copies: number): PlanItem<OutgoingEntry> {
+/** What of an entry decides how much it takes. */
+export type SizedEntry = Pick<OutgoingEntry, 'inode' | 'form' | 'host' | 'ranges'> & {
+  readonly row: Pick<PendingEntry, 'path' | 'movedFrom'>;
+};
+
+export function planItem<Entry extends SizedEntry>(entry: Entry, copies: number): PlanItem<Entry> {
   const { inode, form, ranges } = entry;
   const headerBytesMax = form === 'line' ? 0 : headerMax(entry);
   const dataBytes = form === 'data' ? storedData(inode.sizeBytes, ranges) : 0;
@@ -50,7 +55,7 @@ export function planItem(entry: OutgoingEntry, copies: number): PlanItem<Outgoin
 /** `.shelfs/hosts/HOST`, and the host in the line. */
 const HOST_PREFIX_BYTES = 14;
 
-function headerMax({ row, inode, host }: OutgoingEntry): number {
+function headerMax({ row, inode, host }: SizedEntry): number {
   const pathBytes = row.path.length + hostBytes(host);
   const xattrBytes = inode.xattrs.reduce(
     (sum, { name, value }) => sum + name.length + value.length,
@@ -70,7 +75,7 @@ export function hostBytes(host: string | undefined): number {
   return host === undefined ? 0 : HOST_PREFIX_BYTES + rawOf(host).length;
 }
 
-function lineMax(entry: OutgoingEntry, copies: number): number {
+function lineMax(entry: SizedEntry, copies: number): number {
   const { inode, ranges = [] } = entry;
   const xattrs = inode.xattrs.reduce(
     (sum, { name, value }) => sum + name.length * ESCAPED + value.length * 1.5 + 32,
@@ -82,7 +87,7 @@ function lineMax(entry: OutgoingEntry, copies: number): number {
 }
 
 /** Of the line that tells that it is still to be stored; without attributes of its own, so never more than is reserved. */
-function untoldMax({ row, inode, host }: OutgoingEntry, copies: number): number {
+function untoldMax({ row, inode, host }: SizedEntry, copies: number): number {
   const names =
     hostBytes(host) +
     row.path.length +

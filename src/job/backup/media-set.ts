@@ -7,6 +7,7 @@ import { strict as assert } from 'node:assert';
 import type { Clock } from '../../base/clock.ts';
 import { CodedError, type FailureCode } from '../../base/errors.ts';
 import type { Archives } from '../../catalog/archives.ts';
+import { isGivenUp } from '../../catalog/label-plan.ts';
 import type { Media, Medium } from '../../catalog/media.ts';
 import { GENERATIONS, type GenerationName } from '../../domain/generation.ts';
 import type { MediumRoom } from '../../pack/place.ts';
@@ -270,6 +271,10 @@ export class MediaSet {
     await this.#detach(barcode);
   }
 
+  barcodeOf(mediumId: number): string {
+    return this.#tools.media.get(mediumId).barcode;
+  }
+
   /** The drive has met the end of it before the plan did. */
   setFull(mediumId: number): void {
     this.#tools.media.setState(mediumId, 'full');
@@ -313,7 +318,8 @@ export class MediaSet {
     let medium = media.find(barcode);
     assert(medium, `no medium ${barcode}`);
     try {
-      if (medium.state === 'unlabelled') medium = await this.#tools.label(barcode, signal);
+      if (medium.state === 'unlabelled' || isGivenUp(medium))
+        medium = await this.#tools.label(barcode, signal);
       const tape = await this.#attachTape(medium, signal);
       if (!tape) return undefined;
       try {

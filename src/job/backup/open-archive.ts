@@ -34,7 +34,8 @@ export type ArchiveIdentity = {
 };
 
 export type OpeningTools = {
-  readonly run: Run;
+  /** Where archives are announced. */
+  readonly run: Pick<Run, 'beginArchive' | 'tearArchive'>;
   readonly digester: Digester;
   readonly sha256: boolean;
   readonly staging: StagingArea;
@@ -71,7 +72,7 @@ export class OpenArchive {
   readonly copies: readonly ArchiveCopy[];
   readonly stream: ArchiveStream;
   readonly blockBytes: number;
-  readonly #run: Run;
+  readonly #run: OpeningTools['run'];
   /** Copies with a filemark behind them. */
   #closed: readonly ArchiveCopy[] = [];
 

@@ -112,17 +112,17 @@ export function mediaOf(catalog: Catalog): Raw[] {
     .map(({ barcode }) => rawOf(barcode));
 }
 
-function endOf({ isPartial, seconds }: Snapshot): Omit<RunEnd, 'counts'> {
+export function endOf({ isPartial, seconds }: Snapshot): Omit<RunEnd, 'counts'> {
   return { state: isPartial ? 'partial' : 'finished', seconds };
 }
 
-function endLine(job: Job, { state, seconds, counts }: RunEnd): string {
+export function endLine(job: Job, { state, seconds, counts }: RunEnd): string {
   const snapshot = new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
   return formatEnd({ job: job.number, uuid: job.uuid, state, snapshot, counts });
 }
 
 /** Names of hosts other than the run's own. */
-function foreignHosts(catalog: Catalog, job: Job): ReadonlyMap<number, Raw> {
+export function foreignHosts(catalog: Catalog, job: Job): ReadonlyMap<number, Raw> {
   const others = new Directories(catalog).hosts().filter(({ name }) => name !== job.host);
   return new Map(others.map(({ id, name }) => [id, rawOf(name)]));
 }
@@ -165,7 +165,7 @@ export function lineChange(row: PendingEntry): Exclude<PendingEntry['change'], '
 }
 
 /** Nothing is known of what is gone but that it is. */
-const GONE: Attributes = {
+export const GONE: Attributes = {
   type: 'file',
   mode: 0,
   uid: 0,

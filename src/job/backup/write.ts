@@ -23,7 +23,7 @@ import type { MediaSet } from './media-set.ts';
 import { counts, type EntryOutcome } from './member-writer.ts';
 import type { ArchiveIdentity, CopyTarget } from './open-archive.ts';
 import { allSteps, nextOf, nextOrFull, PieceSource, type Steps } from './plan-steps.ts';
-import type { ReadAhead } from './read-ahead.ts';
+import type { Fragment, ReadAhead } from './read-ahead.ts';
 import { closeRun, type RunEnd, runLine } from './run-journal.ts';
 import { Setbacks } from './setbacks.ts';
 import { SplitFiles } from './split-files.ts';
@@ -51,6 +51,8 @@ export type WriteTools = {
   /** What an archive has of a row; undefined where it is passed over. */
   outgoing(row: PendingEntry): OutgoingEntry | undefined;
   onEntry(outcome: EntryOutcome): void;
+  /** A fragment is about to be put into the archive: its bytes are at hand during the call. */
+  onFragment(feed: Feed, fragment: Fragment): void;
   /** A fragment is in the archive. */
   onProgress(feed: Feed): void;
   onArchive(archive: WrittenArchive): void;
@@ -261,6 +263,7 @@ export class Writer {
     const fragments = readAhead.fragments(this.#feeder.tasks(pieces.take()));
     let added = 0;
     for await (const { item, fragment } of fragments) {
+      this.#tools.onFragment(item, fragment);
       await writer.add(item, fragment);
       this.#split.note(item, (inodeId) => this.#failed.has(inodeId));
       this.#tools.onProgress(item);

@@ -11,10 +11,20 @@ import { type Content, type Extent, HASH_BYTES, SEGMENT_BYTES } from '../../doma
 import type { DataRange } from '../../domain/entry.ts';
 import type { ContentHasher } from '../../hash/content-hasher.ts';
 import { hashInto } from '../../hash/small.ts';
-import type { TargetFile } from '../../source/target-file.ts';
 
 const MAP_BLOCK_BYTES = 512;
 const READ_BYTES = 2 ** 20;
+
+/** Where the bytes of a content gather. Not written bytes below the size are holes. */
+export interface Gathering {
+  /** @throws CodedError TARGET_FULL, TARGET_FAILED */
+  write(bytes: Uint8Array, offset: number): void;
+  /** @returns bytes read: fewer where it ends */
+  read(bytes: Uint8Array, offset: number): number;
+  setSize(sizeBytes: number): void;
+  /** Nobody wants it any more. */
+  abandon(): void;
+}
 
 /** Where an extent's next bytes go. */
 type Incoming = {
@@ -29,11 +39,11 @@ type Incoming = {
   rangeTaken: number;
 };
 
-export class Assembly {
+export class Assembly<File extends Gathering> {
   readonly content: Content;
   /** The name it is put together under. */
   readonly first: WantedName;
-  readonly file: TargetFile;
+  readonly file: File;
   /** May be used for another one after `isRight`. */
   readonly hasher: ContentHasher;
   readonly #incoming = new Map<number, Incoming>();
@@ -48,7 +58,7 @@ export class Assembly {
 
   constructor(
     of: { readonly content: Content; readonly first: WantedName },
-    file: TargetFile,
+    file: File,
     hasher: ContentHasher,
   ) {
     this.content = of.content;

@@ -15,8 +15,6 @@ import type { Media, Medium } from '../../catalog/media.ts';
 import type { ChosenExtent, NamedInode, Wanted, WantedExtent } from '../../catalog/wanted.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import { ContentHasher } from '../../hash/content-hasher.ts';
-import type { TargetTree } from '../../source/target.ts';
-import type { TargetFile } from '../../source/target-file.ts';
 import { attachAsking, barcodesInDrives } from '../../storage/attach.ts';
 import type { MeantMedium } from '../../storage/identity.ts';
 import type { Library } from '../../storage/library.ts';
@@ -24,10 +22,13 @@ import type { Operator } from '../../storage/operator.ts';
 import { decideFailure, isHard } from '../../storage/operator-failure.ts';
 import type { Tape } from '../../storage/tape.ts';
 import { type PieceBytes, readPieces, type WantedPiece } from '../../storage/tape-reader.ts';
-import { Assembly } from './assembly.ts';
+import { Assembly, type Gathering } from './assembly.ts';
 import { chooseRound, type MediumShare, type Round } from './round.ts';
 
-export type FetchTools = {
+/** @typeParam File what `target` makes */
+export type FetchTools<File extends Gathering> = {
+  /** In failures and questions: `restore`. */
+  readonly who: string;
   readonly wanted: Wanted;
   readonly contents: Contents;
   readonly archives: Archives;
@@ -36,12 +37,14 @@ export type FetchTools = {
   readonly clock: Clock;
   /** Who brings cartridges. */
   readonly operator: Operator;
-  readonly target: TargetTree;
+  readonly target: { createFile(path: Raw, sizeBytes: number): File };
+  /** Media that are read first where there is a choice. */
+  readonly preferred?: readonly number[];
   onMedium(barcode: string): void;
   /** Others have all drives, or a person is waited for: why, and undefined when the waiting for a person is over. */
   onWait(reason: string | undefined): void;
   /** A file that has all its bytes, proven: it is to get its attributes and its name. Takes the file over. */
-  onWhole(entry: NamedInode, file: TargetFile): void;
+  onWhole(entry: NamedInode, file: File): void;
   /** Its bytes are not to be had; told of each name that wants them. */
   onLost(entry: NamedInode, error: CodedError): void;
   /** This name will not be there. */
@@ -50,7 +53,6 @@ export type FetchTools = {
 };
 
 const COPY_BYTES = 2 ** 20;
-const WHO = 'restore';
 /** So often a drive is asked again for the same medium after it was reset or lost its place. */
 const DRIVE_FAILURES_MAX = 3;
 /** Contents that are there are told to the table in one go. */
@@ -61,11 +63,11 @@ const BUSY: ReadonlySet<string> = new Set(['DRIVE_BUSY', 'LIBRARY_BUSY']);
 /** How often drives are asked for that others have. */
 const BUSY_POLL_MS = 2000;
 
-export class Fetcher {
-  readonly #tools: FetchTools;
+export class Fetcher<File extends Gathering> {
+  readonly #tools: FetchTools<File>;
   readonly #wanted: Wanted;
   /** Contents of which some bytes are here. */
-  readonly #open = new Map<number, Assembly>();
+  readonly #open = new Map<number, Assembly<File>>();
   /** Contents of several parts of which the rest is of no use in this round. */
   readonly #skipped = new Set<number>();
   /** Contents that are there, or that nobody wants any more, and are still in the table. */
@@ -80,7 +82,7 @@ export class Fetcher {
   /** Grows with all that makes another round worth while. */
   #progress = 0;
 
-  constructor(tools: FetchTools) {
+  constructor(tools: FetchTools<File>) {
     this.#tools = tools;
     this.#wanted = tools.wanted;
   }
@@ -97,6 +99,7 @@ export class Fetcher {
     const media = {
       isPresent: (barcode: string) => present.has(barcode),
       isOffline: (barcode: string) => this.#offline.has(barcode),
+      preferred: this.#tools.preferred ?? [],
     };
     this.#round = await chooseRound(this.#wanted, media, signal);
     return this.#round;
@@ -147,8 +150,8 @@ export class Fetcher {
     medium: Medium & MeantMedium,
     signal: AbortSignal,
   ): Promise<Tape> {
-    const { library, operator, clock, onWait } = this.#tools;
-    const waiting = { who: WHO, contents, readers: undefined };
+    const { library, operator, clock, onWait, who } = this.#tools;
+    const waiting = { who, contents, readers: undefined };
     return attachAsking({ medium, waiting, onWait }, { library, operator, clock }, signal);
   }
 
@@ -194,7 +197,7 @@ export class Fetcher {
       if (!isHard(error) || this.#decided.has(barcode)) continue;
       const onAsked = () => onWait(error.message);
       const decision = await decideFailure(
-        { barcode, error, who: WHO, onAsked },
+        { barcode, error, who: this.#tools.who, onAsked },
         this.#tools,
         signal,
       );
@@ -253,11 +256,11 @@ export class Fetcher {
     return false;
   }
 
-  #assembly(key: WantedExtent): Assembly {
+  #assembly(key: WantedExtent): Assembly<File> {
     const known = this.#open.get(key.contentId);
     if (known) return known;
     const { contentId, sizeBytes, hash, first, isPlain } = key;
-    const file = this.#tools.target.createFile(below(first.entry.path));
+    const file = this.#tools.target.createFile(below(first.entry.path), sizeBytes);
     const segments = isPlain ? undefined : this.#tools.contents.get(contentId)?.segments;
     const content = { sizeBytes, hash, segments };
     const assembly = new Assembly(
@@ -270,7 +273,7 @@ export class Fetcher {
   }
 
   /** All bytes are here and proven. */
-  #complete({ contentId, names, isPlain }: WantedExtent, assembly: Assembly): void {
+  #complete({ contentId, names, isPlain }: WantedExtent, assembly: Assembly<File>): void {
     const { first, file, content } = assembly;
     if (names > 1) {
       const ranges = isPlain ? undefined : this.#tools.contents.get(contentId)?.ranges;
@@ -294,7 +297,7 @@ export class Fetcher {
   }
 
   /** The bytes are not those that were stored: copies of the segments that are wrong are marked. */
-  #refuse(key: WantedExtent, assembly: Assembly): void {
+  #refuse(key: WantedExtent, assembly: Assembly<File>): void {
     const wrong = assembly.wrongRanges();
     for (const chosen of key.parts > 1 ? this.#wanted.chosenOf(key.contentId) : [key]) {
       const { contentOffset, lengthBytes } = chosen.extent;
@@ -310,11 +313,11 @@ export class Fetcher {
 
   /** A further file of the same bytes; its holes are holes too. */
   #copy(
-    from: { readonly file: TargetFile; readonly ranges: readonly DataRange[] },
+    from: { readonly file: File; readonly ranges: readonly DataRange[] },
     entry: NamedInode,
     sizeBytes: number,
   ): void {
-    const file = this.#tools.target.createFile(below(entry.path));
+    const file = this.#tools.target.createFile(below(entry.path), sizeBytes);
     try {
       const buffer = Buffer.allocUnsafe(COPY_BYTES);
       for (const { offset, lengthBytes } of from.ranges) {

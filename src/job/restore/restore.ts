@@ -93,7 +93,7 @@ class RestoreJob {
   readonly #contents: Contents;
   readonly #media: Media;
   readonly #target: TargetTree;
-  readonly #fetcher: Fetcher;
+  readonly #fetcher: Fetcher<TargetFile>;
   readonly #directories: RestoredDirectories;
   readonly #links: RestoredLinks;
   readonly #whole: WholeFiles;
@@ -117,6 +117,7 @@ class RestoreJob {
     this.#directories = new RestoredDirectories(catalog);
     this.#links = new RestoredLinks(catalog);
     this.#fetcher = new Fetcher({
+      who: 'restore',
       wanted: new Wanted(catalog),
       contents: this.#contents,
       archives: new Archives(catalog),

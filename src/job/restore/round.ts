@@ -37,10 +37,10 @@ type Share = MediumShare & { contents: number; bytes: number; readonly archives:
 /** Replaces what an earlier round has chosen. @throws the signal's reason when aborted */
 export async function chooseRound(
   wanted: Wanted,
-  media: MediaAtHand,
+  media: MediaAtHand & { readonly preferred: readonly number[] },
   signal: AbortSignal,
 ): Promise<Round> {
-  const chooser = new CopyChooser(media);
+  const chooser = new CopyChooser(media, media.preferred);
   const shares = new Map<number, Share>();
   const lost: string[] = [];
   let [contents, names, bytes, lostNames] = [0, 0, 0, 0];

@@ -42,7 +42,10 @@ export async function checkCopy(
   if (read.isRight) return { state: 'right', ranges: [], findings };
   const missing = read.holes.reduce((sum, { count }) => sum + count, 0);
   if (missing > 0 && missing >= (copy.lengthBlocks ?? read.blocks)) {
-    findings.push({ kind: 'unreadable', sentence: `nothing of it can be read: ${read.failure}` });
+    findings.push({
+      kind: 'unreadable',
+      sentence: `nothing of it can be read: ${read.failure ?? 'the data of the tape end before'}`,
+    });
     return { state: 'unreadable', ranges: [], findings };
   }
   return new Examination({ copy, read, tools, signal }).run(findings);
@@ -142,17 +145,19 @@ class Examination {
     return read.holes.map(({ index, count }) => {
       const first = copy.startBlock + index;
       const which = count === 1 ? `block ${first}` : `blocks ${first} to ${first + count - 1}`;
-      const sentence = `${which} cannot be read: ${read.failure}`;
+      const why = read.failure ?? 'the tape file ends before';
+      const sentence = `${which} cannot be read: ${why}`;
       return { kind: 'unreadable', sentence, blocks: { first, count } };
     });
   }
 
   #filesFinding(wrong: readonly DamagedRange[]): Finding {
-    const outOfHoles = wrong.filter((range) => !touchesAny(range, this.#holes)).length;
-    const sentence =
-      outOfHoles === 0
-        ? `${wrong.length} pieces of files lie in what cannot be read`
-        : `${wrong.length} pieces of files are not what was written`;
+    const isOfHoles = wrong.every((range) => touchesAny(range, this.#holes));
+    const count = wrong.length;
+    const pieces = count === 1 ? '1 piece of a file' : `${count} pieces of files`;
+    const sentence = isOfHoles
+      ? `${pieces} cannot be read`
+      : `${pieces} read otherwise than was written`;
     return { kind: 'files', sentence, blocks: this.#blockAt(wrong[0]?.position ?? 0) };
   }
 

@@ -23,6 +23,9 @@ export const OPCODE = {
   STATX: 52,
 } as const;
 
+/** Added to the opcode of a request that the door has answered with what was made ahead; the kernel has no such opcodes. */
+export const ANSWERED = 2 ** 31;
+
 /** Answers to OPEN and OPENDIR (FOPEN_*). */
 export const OPEN_FLAGS = {
   DIRECT_IO: 1,

@@ -13,16 +13,8 @@ import {
   putU64,
   STATX_BYTES,
 } from './attributes.ts';
-import { DIRENT_BYTES, ENTRY_BYTES, REPLY_HEADER_BYTES } from './opcodes.ts';
-
-/** A file by its node, and for how many seconds the kernel may believe it without asking. */
-export type EntryReply = {
-  /** 0: no such name, to be remembered as long as `entrySeconds` say. */
-  readonly nodeId: number;
-  readonly attributes: FileAttributes;
-  readonly entrySeconds: number;
-  readonly attributeSeconds: number;
-};
+import { type EntryReply, putEntry } from './entry.ts';
+import { ENTRY_BYTES, REPLY_HEADER_BYTES } from './opcodes.ts';
 
 /** struct fuse_kstatfs, of blocks of `blockBytes`. */
 export type StatfsReply = {
@@ -71,7 +63,8 @@ export class ReplyBatch {
 
   entry(unique: number, entry: EntryReply): void {
     this.#begin(unique, ENTRY_BYTES);
-    this.#putEntry(entry);
+    putEntry(this.#view, this.#at, entry);
+    this.#at += ENTRY_BYTES;
     this.#finish();
   }
 
@@ -146,32 +139,6 @@ export class ReplyBatch {
     this.#finish();
   }
 
-  /** Begins the answer to READDIR or READDIRPLUS; then entries are added until one says no, then `endDirectory`. */
-  beginDirectory(unique: number, sizeBytesMax: number): void {
-    this.#begin(unique, sizeBytesMax);
-    this.#limit = this.#at + sizeBytesMax;
-  }
-  #limit = 0;
-
-  /** @param offset where reading goes on behind it. @returns false where it does not fit any more */
-  directoryEntry(name: Raw, offset: number, entry: EntryReply): boolean {
-    if (this.#at + direntBytes(name) > this.#limit) return false;
-    this.#putDirent(name, offset, entry.attributes);
-    return true;
-  }
-
-  /** With all its attributes. `.` and `..` have node 0: the kernel knows them. */
-  directoryEntryPlus(name: Raw, offset: number, entry: EntryReply): boolean {
-    if (this.#at + ENTRY_BYTES + direntBytes(name) > this.#limit) return false;
-    this.#putEntry(entry);
-    this.#putDirent(name, offset, entry.attributes);
-    return true;
-  }
-
-  endDirectory(): void {
-    this.#finish();
-  }
-
   #begin(unique: number, bodyBytesMax: number): void {
     const needed = REPLY_HEADER_BYTES + bodyBytesMax;
     if (this.#end + needed > this.#bytes.length) {
@@ -190,42 +157,10 @@ export class ReplyBatch {
     this.#view.setUint32(this.#end, this.#at - this.#end, true);
     this.#end = this.#at;
   }
-
-  /** struct fuse_entry_out. Ids are never used again, so all are of one generation. */
-  #putEntry(entry: EntryReply): void {
-    const view = this.#view;
-    const at = this.#at;
-    putU64(view, at, entry.nodeId);
-    putU64(view, at + 8, 0);
-    putU64(view, at + 16, entry.entrySeconds);
-    putU64(view, at + 24, entry.attributeSeconds);
-    putU64(view, at + 32, 0);
-    putAttributes(view, at + 40, entry.attributes);
-    this.#at = at + ENTRY_BYTES;
-  }
-
-  /** struct fuse_dirent, padded to 8 bytes. */
-  #putDirent(name: Raw, offset: number, { inoLow, inoHigh, mode }: FileAttributes): void {
-    const view = this.#view;
-    const at = this.#at;
-    view.setUint32(at, inoLow, true);
-    view.setUint32(at + 4, inoHigh, true);
-    putU64(view, at + 8, offset);
-    view.setUint32(at + 16, name.length, true);
-    view.setUint32(at + 20, (mode >>> 12) & 0xf, true);
-    const start = at + DIRENT_BYTES;
-    const end = at + direntBytes(name);
-    this.#bytes.write(name, start, 'latin1');
-    for (let pad = start + name.length; pad < end; pad += 1) view.setUint8(pad, 0);
-    this.#at = end;
-  }
 }
 
 const viewOf = (bytes: Buffer): DataView =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-
-/** What a name takes in a listing without attributes. */
-const direntBytes = (name: Raw): number => (DIRENT_BYTES + name.length + 7) & ~7;
 
 /** Of asm-generic/errno.h, as on x86-64 and arm64; Node does not name it. */
 const MORE_ERRNOS: Readonly<Record<string, number>> = { ENOMEDIUM: 123 };

@@ -54,6 +54,8 @@ const HANDLE_CALLS: readonly (readonly [string, readonly unknown[]])[] = [
   ['replyFromFile', [2, 0, 0, 1]],
   ['serve', [1, 2 ** 31 - 1]],
   ['stopServing', [1]],
+  ['answerAhead', [44, 1, 0, Buffer.alloc(8)]],
+  ['dropAhead', [1]],
   ['openBacking', [2 ** 31 - 1]],
   ['closeBacking', [1]],
   ['forgetName', [1, Buffer.from('name')]],

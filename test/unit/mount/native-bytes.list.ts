@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { seededRandom } from '../../../src/base/random.ts';
+import { ANSWERED } from '../../../src/mount/protocol/opcodes.ts';
 import type { Check } from './native.check.ts';
 import { connected, type Kernel, type Message } from './native.kernel.ts';
 import { EAGAIN, EINTR, ENODATA, ENOSYS, OPCODE, Tree } from './native.tree.ts';
@@ -108,6 +109,59 @@ check('what needs one comes whole, in its order', async (world) => {
     }
   });
 });
+
+check(
+  'an answer made ahead is sent once, to what it was made for, and JavaScript hears of it',
+  async (world) => {
+    const tree = silent();
+    await connected(world, tree, async ({ kernel, port }) => {
+      const opcode = OPCODE.READDIRPLUS;
+      const listing = (offset: number, lengthBytes: number, handle = 7) => ({
+        opcode,
+        body: readBody(handle, offset, lengthBytes),
+      });
+      const made = Buffer.from('what was made ahead');
+      // Another offset, another handle, too little room, another opcode: not what it was made for.
+      port.answerAhead({ opcode, handle: 7, offset: 3 }, made);
+      const others: Message[] = [
+        listing(2, 4096),
+        listing(3, 4096, 8),
+        listing(3, made.length - 1),
+        { ...listing(3, 4096), opcode: OPCODE.READDIR },
+      ];
+      for (const [index, message] of others.entries()) {
+        kernel.send(message);
+        await tree.until(() => tree.seen.length > index);
+        assert.equal(tree.seen[index]?.opcode, message.opcode);
+      }
+      const unique = kernel.send(listing(3, made.length));
+      assert.deepEqual(kernel.take(), { unique, errno: 0, body: made });
+      await tree.until(() => tree.seen.length === 5);
+      assert.deepEqual(tree.seen[4], {
+        opcode: opcode + ANSWERED,
+        unique,
+        node: 1,
+        body: listing(3, made.length).body,
+      });
+      // Once; a later one takes the place of an earlier; none is left when it is dropped. An empty one is one.
+      kernel.send(listing(3, 4096));
+      await tree.until(() => tree.seen.length === 6);
+      assert.equal(tree.seen[5]?.opcode, opcode);
+      port.answerAhead({ opcode, handle: 7, offset: 3 }, made);
+      port.answerAhead({ opcode, handle: 7, offset: 4 }, Buffer.alloc(0));
+      kernel.send(listing(3, 4096));
+      await tree.until(() => tree.seen.length === 7);
+      assert.equal(kernel.errnoOf(listing(4, 4096)), 0);
+      port.answerAhead({ opcode, handle: 7, offset: 5 }, made);
+      port.dropAhead(7);
+      kernel.send(listing(5, 4096));
+      await tree.until(() => tree.seen.length === 9);
+      assert.equal(tree.seen[8]?.opcode, opcode);
+      // Nobody outside can say that something was answered.
+      assert.equal(kernel.errnoOf({ ...listing(5, 4096), opcode: opcode + ANSWERED }), ENOSYS);
+    });
+  },
+);
 
 check('a malformed request is refused, and the next is answered', async (world) => {
   const tree = silent();

@@ -5,6 +5,7 @@ import { lstatSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } fro
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { seededRandom } from '../../../src/base/random.ts';
+import { OPCODE } from '../../../src/mount/protocol/opcodes.ts';
 import { BackupWorld } from '../../sim/backup-world.ts';
 import type { FakeKernel } from '../../sim/fake-kernel.ts';
 import { mountInMemory } from '../../sim/mount-world.ts';
@@ -93,6 +94,36 @@ test('a small answer at a time loses no entry and repeats none', async () => {
   const { nodeId } = await kernel.walk(world.source);
   const listed = (await kernel.list(nodeId, 4096)).map(({ name }) => name);
   expect(listed.toSorted()).toEqual(names.toSorted());
+});
+
+test('a directory read from any place, again and again, is the same; answers made ahead are sent', async () => {
+  const world = await BackupWorld.make();
+  const names = Array.from({ length: 300 }, (_, index) => `name ${index}`);
+  for (const name of names) writeFileSync(join(world.source, name), name);
+  await world.backup();
+  const kernel = await mountInMemory(world);
+  const { nodeId } = await kernel.walk(world.source);
+  const whole = await kernel.list(nodeId, 4096);
+  expect(kernel.sentAhead).toBeGreaterThan(10);
+  const opened = await kernel.ask(OPCODE.OPENDIR, nodeId, Buffer.alloc(8));
+  const handle = opened.body.readBigUInt64LE(0);
+  for (const [offset, sizeBytes] of [
+    [0, 4096],
+    [200, 4096],
+    [20, 8192],
+    [20, 4096],
+    [302, 4096],
+    [302, 4096],
+    [150, 4096],
+    [0, 131_072],
+    [100, 131_072],
+  ] as const) {
+    const found = await kernel.readDirectory(nodeId, { handle, offset, sizeBytes });
+    const listed = found.filter(({ name }) => name !== '.' && name !== '..');
+    const start = Math.max(0, offset - 2);
+    expect(listed).toEqual(whole.slice(start, start + listed.length));
+    expect(listed.length > 0 || offset === 302).toBe(true);
+  }
 });
 
 test('numbers and listings follow the tape', async () => {

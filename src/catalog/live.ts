@@ -1,0 +1,126 @@
+/**
+ * What of a medium is still needed: contents of versions and of runs under way, in the order of its tape, each with the name
+ * it is stored under when it is moved.
+ *
+ * It goes through extents and versions once, into temporary tables on disk; memory does not grow with their number. Nothing
+ * of it outlives the connection. Each content's copies are looked at when it is asked for, so what came meanwhile counts.
+ */
+import type { Raw } from '../base/raw.ts';
+import type { Catalog } from './catalog.ts';
+import { Contents } from './contents.ts';
+import { Directories } from './directories.ts';
+import { heldSql } from './held.ts';
+import { type InodeRow, Inodes, inodeColumns } from './inodes.ts';
+import type { NamedInode } from './wanted.ts';
+
+/** Copies that contents of a pool are to have. */
+export type PoolCopies = { readonly copies: number; readonly poolId: number | undefined };
+
+export type LiveContent = {
+  readonly contentId: number;
+  /** The newest version that has it; of several names of one snapshot the first. */
+  readonly entry: NamedInode;
+};
+
+const TABLES = [
+  'live_archives(archive INTEGER PRIMARY KEY, file INTEGER)',
+  'live_places(content INTEGER PRIMARY KEY, file INTEGER, position INTEGER)',
+  `live_names(content INTEGER PRIMARY KEY, is_now INTEGER, since INTEGER, dir INTEGER, name TEXT,
+    inode INTEGER)`,
+];
+
+/** Of archives that count; a copy that went bad may be the last there is. */
+const ARCHIVES = `INSERT INTO temp.live_archives SELECT k.archive, k.file_number
+  FROM archive_copies k CROSS JOIN archives a ON a.id = k.archive
+  WHERE k.medium = ? AND k.state IN ('good', 'bad') AND a.state = 'good'`;
+
+const PLACES = `INSERT OR IGNORE INTO temp.live_places SELECT e.content, l.file, e.position
+  FROM extents e CROSS JOIN temp.live_archives l ON l.archive = e.archive`;
+
+const NAMES = `INSERT INTO temp.live_names
+  SELECT i.content, v.until IS NULL, v.since, v.dir, v.name, v.inode
+  FROM versions v CROSS JOIN inodes i ON i.id = v.inode CROSS JOIN temp.live_places p ON p.content = i.content
+  WHERE ${heldSql('v')} ON CONFLICT(content) DO UPDATE SET is_now = excluded.is_now, since = excluded.since,
+    dir = excluded.dir, name = excluded.name, inode = excluded.inode
+  WHERE (excluded.is_now, excluded.since) > (live_names.is_now, live_names.since)`;
+
+const PENDING = `INSERT OR IGNORE INTO temp.live_names SELECT i.content, 0, 0, r.dir, r.name, r.inode
+  FROM pending r CROSS JOIN inodes i ON i.id = r.inode CROSS JOIN temp.live_places p ON p.content = i.content`;
+
+const PAGE_ROWS = 256;
+
+const PAGE = `SELECT ${inodeColumns('i')}, p.content, n.dir, n.name, p.file, p.position
+  FROM temp.live_places p INDEXED BY live_in_order CROSS JOIN temp.live_names n ON n.content = p.content
+    CROSS JOIN inodes i ON i.id = n.inode
+  WHERE (p.file, p.position, p.content) > (?, ?, ?) ORDER BY p.file, p.position, p.content LIMIT ${PAGE_ROWS}`;
+
+type PageRow = [
+  ...InodeRow,
+  content: number,
+  dir: number,
+  name: Raw,
+  file: number,
+  position: number,
+];
+
+export class LiveContents {
+  readonly #catalog: Catalog;
+  readonly #contents: Contents;
+  readonly #directories: Directories;
+  readonly #inodes: Inodes;
+  #mediumId: number;
+
+  /** Looks the medium over. */
+  constructor(catalog: Catalog, mediumId: number) {
+    this.#catalog = catalog;
+    this.#contents = new Contents(catalog);
+    this.#directories = new Directories(catalog);
+    this.#inodes = new Inodes(catalog);
+    this.#mediumId = mediumId;
+    catalog.read(() => {
+      for (const table of TABLES) {
+        catalog.prepare(`CREATE TEMP TABLE IF NOT EXISTS ${table}`).run();
+        catalog.prepare(`DELETE FROM temp.${table.slice(0, table.indexOf('('))}`).run();
+      }
+      catalog
+        .prepare(
+          'CREATE INDEX IF NOT EXISTS temp.live_in_order ON live_places(file, position, content)',
+        )
+        .run();
+      catalog.prepare(ARCHIVES).run(mediumId);
+      for (const fill of [PLACES, NAMES, PENDING]) catalog.prepare(fill).run();
+    });
+  }
+
+  /** Those that would have fewer copies than they are to have if the medium were not there; in order of tape. */
+  *needing({ copies, poolId }: PoolCopies): Generator<LiveContent> {
+    for (const content of this.#all())
+      if (this.#contents.goodCopiesWithout(content.contentId, this.#mediumId, poolId) < copies)
+        yield content;
+  }
+
+  /** Media that hold a good copy of some of it, other than the medium. */
+  holdersOf(contentId: number): number[] {
+    const media = this.#contents
+      .extentsOf(contentId)
+      .flatMap(({ copies }) => copies.filter(({ isGood }) => isGood))
+      .map(({ mediumId }) => mediumId);
+    return [...new Set(media)].filter((id) => id !== this.#mediumId).toSorted((a, b) => a - b);
+  }
+
+  *#all(): Generator<LiveContent> {
+    const page = this.#catalog.prepare<PageRow>(PAGE);
+    for (let at: [number, number, number] = [-1, -1, -1]; ; ) {
+      const rows = page.all(...at);
+      for (const row of rows) {
+        const [contentId, directoryId, name] = [row[14], row[15], row[16]];
+        const path = this.#directories.entryPath(directoryId, name);
+        const inode = this.#inodes.fromRow(row);
+        yield { contentId, entry: { directoryId, name, path, inode } };
+      }
+      const last = rows.at(-1);
+      if (!last || rows.length < PAGE_ROWS) return;
+      at = [last[17], last[18], last[14]];
+    }
+  }
+}

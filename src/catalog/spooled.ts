@@ -1,0 +1,93 @@
+/** Contents that were read and wait to be written to another medium, in the order of their names; in a temporary table. */
+import type { Raw } from '../base/raw.ts';
+import type { Catalog } from './catalog.ts';
+import { Directories, PLACE_OF_HOSTS } from './directories.ts';
+import { type InodeRow, Inodes, inodeColumns } from './inodes.ts';
+import { TemporaryTable } from './temporary.ts';
+import type { NamedInode } from './wanted.ts';
+
+export type SpooledContent = {
+  readonly contentId: number;
+  readonly entry: NamedInode;
+  readonly hostId: number;
+  /** Where its bytes are, as whoever read them counts. */
+  readonly base: number;
+};
+
+const TABLE = `(held_by TEXT, dir INTEGER, name TEXT, content INTEGER, inode INTEGER, base INTEGER,
+  PRIMARY KEY(held_by, dir, name, content)) WITHOUT ROWID`;
+const PAGE_ROWS = 256;
+const PAGE = `SELECT ${inodeColumns('i')}, t.dir, t.name, t.content, t.base
+  FROM temp.spooled t CROSS JOIN inodes i ON i.id = t.inode
+  WHERE t.held_by = ? AND (t.dir, t.name, t.content) > (?, ?, ?)
+  ORDER BY t.dir, t.name, t.content LIMIT ${PAGE_ROWS}`;
+
+type PageRow = [...InodeRow, dir: number, name: Raw, content: number, base: number];
+
+export class Spooled {
+  readonly #catalog: Catalog;
+  readonly #table: TemporaryTable;
+  readonly #directories: Directories;
+  readonly #inodes: Inodes;
+  readonly #page;
+  readonly #remove;
+
+  /** Begins empty. */
+  constructor(catalog: Catalog) {
+    this.#catalog = catalog;
+    this.#table = new TemporaryTable(catalog, 'spooled', TABLE);
+    this.#directories = new Directories(catalog);
+    this.#inodes = new Inodes(catalog);
+    this.#page = catalog.prepare<PageRow>(PAGE);
+    this.#remove = catalog.prepare('DELETE FROM temp.spooled WHERE content = ?');
+    catalog.prepare('CREATE INDEX IF NOT EXISTS temp.spooled_contents ON spooled(content)').run();
+  }
+
+  /** @param heldBy ids of media that have a good copy already: it is not to be written there */
+  add({ contentId, entry, base }: Omit<SpooledContent, 'hostId'>, heldBy: readonly number[]): void {
+    const { directoryId, name, inode } = entry;
+    this.#table.add(heldBy.join(), directoryId, name, contentId, inode.inodeId, base);
+  }
+
+  /** The sets of media that hold some of them already. */
+  groups(): (readonly number[])[] {
+    this.#table.flush();
+    return this.#catalog
+      .prepare<[string]>('SELECT DISTINCT held_by FROM temp.spooled ORDER BY held_by')
+      .all()
+      .map(([heldBy]) => (heldBy === '' ? [] : heldBy.split(',').map(Number)));
+  }
+
+  /** In order of directory and name; read a page ahead of what is removed meanwhile. */
+  *of(heldBy: readonly number[]): Generator<SpooledContent> {
+    const hosts = new Map(
+      this.#directories.hosts().map(({ id, directoryId }) => [directoryId, id]),
+    );
+    for (let at: [number, Raw, number] = [-1, '' as Raw, -1]; ; ) {
+      const rows = this.#page.all(heldBy.join(), ...at);
+      for (const row of rows) {
+        const [directoryId, name, contentId, base] = [row[14], row[15], row[16], row[17]];
+        const path = this.#directories.entryPath(directoryId, name);
+        const entry = { directoryId, name, path, inode: this.#inodes.fromRow(row) };
+        const root =
+          directoryId === PLACE_OF_HOSTS ? directoryId : this.#directories.root(directoryId);
+        yield { contentId, entry, base, hostId: hosts.get(root) ?? -1 };
+      }
+      const last = rows.at(-1);
+      if (!last || rows.length < PAGE_ROWS) return;
+      at = [last[14], last[15], last[16]];
+    }
+  }
+
+  /** These are written. */
+  remove(contentIds: readonly number[]): void {
+    this.#table.flush();
+    this.#catalog.read(() => {
+      for (const id of contentIds) this.#remove.run(id);
+    });
+  }
+
+  clear(): void {
+    this.#table.clear();
+  }
+}

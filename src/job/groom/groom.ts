@@ -1,0 +1,320 @@
+/**
+ * Groom: what is still needed of cartridges that hold little else is moved to others, so that they may be written anew.
+ *
+ * A cartridge is given up last of all: when its contents are committed and read back elsewhere, its journals are told there,
+ * and a copy of the catalog that knows all of it is (catalog/scratch.ts proves it once more). Until then nothing is taken
+ * from it, so a groom that is cut anywhere has lost nothing, and the next one moves only what is not there yet.
+ */
+import { strict as assert } from 'node:assert';
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Clock } from '../../base/clock.ts';
+import { CodedError } from '../../base/errors.ts';
+import type { Random } from '../../base/random.ts';
+import { Alarms } from '../../catalog/alarms.ts';
+import { Archives } from '../../catalog/archives.ts';
+import type { Catalog } from '../../catalog/catalog.ts';
+import { sweepCopies } from '../../catalog/copy.ts';
+import { type Job, Jobs } from '../../catalog/jobs.ts';
+import { Media, type Medium } from '../../catalog/media.ts';
+import type { ArchiveConfig, BackupConfig, GroomConfig } from '../../config.ts';
+import type { DriveHandover } from '../../recall/handover.ts';
+import type { Library } from '../../storage/library.ts';
+import { absentOperator, type Operator } from '../../storage/operator.ts';
+import { Digester } from '../backup/digester.ts';
+import { MediaSet } from '../backup/media-set.ts';
+import { chooseMedia, planOf } from './choose.ts';
+import { MediumGroom } from './medium.ts';
+import type { GroomEvent, GroomedMedium, GroomPlan, GroomReport, LostFile } from './report.ts';
+import { Spool } from './spool.ts';
+
+export type GroomRequest = {
+  /** Named by a person; none: those with too little live on them. */
+  readonly media: readonly Medium[];
+  /** Default: as configured. */
+  readonly belowPercent: number | undefined;
+  /** Wait for drives, and for a run that is under way when a cartridge is to be given up. */
+  readonly wait: boolean;
+};
+
+export type GroomTools = {
+  /** Open for writing. */
+  readonly catalog: Catalog;
+  readonly library: Library;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly archive: ArchiveConfig;
+  readonly backup: BackupConfig;
+  readonly groom: GroomConfig;
+  readonly stateDirectory: string;
+  readonly program: string;
+  readonly host: { readonly name: string; readonly system: string };
+  readonly pid: number;
+  /** Whether the processor has instructions for SHA-256. */
+  hasSha256(): boolean;
+  /** Good copies that contents of a pool are to have. */
+  copiesOf(pool: string): number;
+  label(barcode: string, pool: string, signal: AbortSignal): Promise<Medium>;
+  /** Takes a lock that ends with the process. @throws CodedError DRIVE_BUSY naming the holder's pid */
+  lock(path: string): Promise<{ close(): Promise<void> }>;
+  /** Who brings cartridges and decides about failures; left out: nobody is there. */
+  readonly operator?: Operator | undefined;
+  readonly handover?: DriveHandover;
+};
+
+export type Listen = (event: GroomEvent) => void;
+
+const LOST_TOLD_MAX = 1000;
+
+/** What would be groomed. Nothing is read or written. */
+export async function planGroom(
+  request: GroomRequest,
+  tools: Pick<GroomTools, 'catalog' | 'library' | 'groom'>,
+  signal: AbortSignal,
+): Promise<GroomPlan> {
+  const { drives } = await tools.library.status(signal);
+  const media = chosen(request, tools);
+  return planOf(tools.catalog, media, { drives: drives.length, spoolBytes: tools.groom.spool });
+}
+
+function chosen(request: GroomRequest, tools: Pick<GroomTools, 'catalog' | 'groom'>): Medium[] {
+  const belowPercent = request.belowPercent ?? tools.groom.below;
+  return chooseMedia(tools.catalog, { named: request.media, belowPercent });
+}
+
+/**
+ * @throws CodedError ALARM_OPEN while an alarm is not settled; SOURCE_BUSY naming a process that grooms; MEDIUM_FULL where no
+ *   medium has room; the library's failures. What was moved by then counts
+ */
+export async function groom(
+  request: GroomRequest,
+  tools: GroomTools,
+  listen: Listen,
+  signal: AbortSignal,
+): Promise<GroomReport> {
+  const lock = await lockGroom(tools);
+  try {
+    new Alarms(tools.catalog).refuseOpen();
+    const media = chosen(request, tools);
+    return await new GroomJob(request, tools, listen).run(media, signal);
+  } finally {
+    await lock.close();
+  }
+}
+
+async function lockGroom({ stateDirectory, lock }: GroomTools) {
+  const directory = join(stateDirectory, 'locks');
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  try {
+    return await lock(join(directory, 'groom.lock'));
+  } catch (cause) {
+    if (!(cause instanceof CodedError) || cause.code !== 'DRIVE_BUSY') throw cause;
+    const { pid } = cause.facts;
+    const who = pid === undefined ? 'another process' : `process ${pid}`;
+    throw new CodedError('SOURCE_BUSY', `${who} grooms just now`, {
+      cause,
+      ...(pid !== undefined && { pid }),
+    });
+  }
+}
+
+class GroomJob {
+  readonly #request: GroomRequest;
+  readonly #tools: GroomTools;
+  readonly #listen: Listen;
+  readonly #jobs: Jobs;
+  readonly #startMs: number;
+  #job: Job | undefined;
+  readonly #lost: LostFile[] = [];
+  #lostMore = 0;
+
+  constructor(request: GroomRequest, tools: GroomTools, listen: Listen) {
+    this.#request = request;
+    this.#tools = tools;
+    this.#listen = listen;
+    this.#jobs = new Jobs(tools.catalog);
+    this.#startMs = tools.clock.monotonicMs();
+  }
+
+  async run(media: readonly Medium[], signal: AbortSignal): Promise<GroomReport> {
+    const job = this.#begin(media);
+    this.#job = job;
+    this.#listen({
+      event: 'begin',
+      job: job.number,
+      media: media.map(({ barcode }) => barcode),
+    });
+    try {
+      const done = await this.#groomAll(job, media, signal);
+      return this.#end(job, done);
+    } catch (error) {
+      const isInterrupted = error instanceof CodedError && error.code === 'INTERRUPTED';
+      this.#jobs.setState(job.number, isInterrupted || signal.aborted ? 'cancelled' : 'failed');
+      if (error instanceof CodedError) this.#log('error', error.message);
+      throw error;
+    }
+  }
+
+  /** What a groom has left that ended badly counts for nothing; what it moved is in archives that are good. */
+  #begin(media: readonly Medium[]): Job {
+    const { catalog, random, host, pid } = this.#tools;
+    const archives = new Archives(catalog);
+    for (const { number } of this.#jobs.unfinished('groom')) {
+      for (const { archiveId, state } of archives.ofJob(number))
+        if (state === 'writing') archives.tear(archiveId);
+      this.#jobs.setState(number, 'failed');
+    }
+    const number = this.#jobs.add({
+      uuid: random.uuid(),
+      verb: 'groom',
+      host: host.name,
+      os: host.system,
+      pid,
+      parameters: { media: media.map(({ barcode }) => barcode) },
+    });
+    const job = this.#jobs.get(number);
+    assert(job, 'added a moment ago');
+    return job;
+  }
+
+  async #groomAll(
+    job: Job,
+    media: readonly Medium[],
+    signal: AbortSignal,
+  ): Promise<GroomedMedium[]> {
+    const { stateDirectory, groom: config, random } = this.#tools;
+    if (media.length === 0) return [];
+    await sweepCopies(stateDirectory);
+    const digester = new Digester();
+    const spool = Spool.open({
+      directory: resolve(stateDirectory, config['spool-directory']),
+      name: `spool-${random.uuid()}`,
+      bytesMax: config.spool,
+    });
+    const done: GroomedMedium[] = [];
+    try {
+      const { drives } = await this.#tools.library.status(signal);
+      for (const medium of media) {
+        const one = await this.#groomOne(
+          { job, medium, media },
+          {
+            digester,
+            spool,
+            isSwapped: drives.length < 2,
+          },
+          signal,
+        );
+        done.push(one);
+        this.#listen({ event: 'done', ...one });
+      }
+      return done;
+    } finally {
+      spool.close();
+      await digester.close();
+    }
+  }
+
+  async #groomOne(
+    order: { readonly job: Job; readonly medium: Medium; readonly media: readonly Medium[] },
+    shared: { readonly digester: Digester; readonly spool: Spool; readonly isSwapped: boolean },
+    signal: AbortSignal,
+  ): Promise<GroomedMedium> {
+    const { job, medium } = order;
+    const { catalog } = this.#tools;
+    const pool = medium.pool ?? this.#tools.backup.pool;
+    const set = this.#mediaSet(job, { pool, media: order.media });
+    try {
+      return await new MediumGroom(medium, {
+        ...this.#tools,
+        ...shared,
+        catalog,
+        job,
+        set,
+        pool,
+        copies: this.#tools.copiesOf(pool),
+        isPatient: this.#request.wait,
+        sha256: this.#wantsSha256(),
+        operator: this.#tools.operator ?? absentOperator,
+        listen: this.#listen,
+        warn: (message) => this.#warn(message),
+        onWait: (reason) => this.#onWait(reason),
+        onLost: (file) => this.#loseFile(file),
+      }).run(signal);
+    } finally {
+      await set.close();
+    }
+  }
+
+  #mediaSet(
+    job: Job,
+    { pool, media }: { readonly pool: string; readonly media: readonly Medium[] },
+  ): MediaSet {
+    const { catalog, library, clock, archive, backup, operator, handover } = this.#tools;
+    return new MediaSet({
+      library,
+      clock,
+      media: new Media(catalog),
+      archives: new Archives(catalog),
+      pool,
+      // What is to be given up is not filled again.
+      avoid: new Set(media.map(({ barcode }) => barcode)),
+      blockBytes: archive.block,
+      autoLabel: backup.label === 'auto',
+      verify: true,
+      handover,
+      isPatient: this.#request.wait,
+      operator: operator ?? absentOperator,
+      who: `groom (job ${job.number})`,
+      ordinal: () => ({ number: 1, expected: undefined }),
+      onWait: (reason) => this.#onWait(reason),
+      onDamage: () => {},
+      label: (barcode, signal) => this.#tools.label(barcode, pool, signal),
+      onAttach: (barcode, drive) => this.#listen({ event: 'medium', barcode, drive }),
+      warn: (message) => this.#warn(message),
+    });
+  }
+
+  #end(job: Job, media: readonly GroomedMedium[]): GroomReport {
+    const isWhole = media.every(({ state }) => state !== 'kept');
+    const report: GroomReport = {
+      job: job.number,
+      state: isWhole ? 'finished' : 'partial',
+      media,
+      lost: this.#lost,
+      lostMore: this.#lostMore,
+      seconds: (this.#tools.clock.monotonicMs() - this.#startMs) / 1000,
+    };
+    this.#jobs.setReport(job.number, report);
+    this.#jobs.setState(job.number, report.state);
+    this.#listen({ event: 'end', ...report });
+    return report;
+  }
+
+  #loseFile(file: LostFile): void {
+    if (this.#lost.length < LOST_TOLD_MAX) this.#lost.push(file);
+    else this.#lostMore += 1;
+    this.#log('error', `${file.barcode}: ${file.reason}`, file.path);
+  }
+
+  #warn(message: string): void {
+    this.#log('warning', message);
+    this.#listen({ event: 'warning', message });
+  }
+
+  #onWait(reason: string | undefined): void {
+    assert(this.#job);
+    this.#jobs.setState(this.#job.number, reason === undefined ? 'running' : 'waiting');
+    if (reason !== undefined) this.#listen({ event: 'waiting', reason });
+  }
+
+  #log(level: 'warning' | 'error', message: string, path?: string): void {
+    assert(this.#job);
+    const timeMs = this.#tools.clock.nowMs();
+    this.#jobs.log([{ jobNumber: this.#job.number, timeMs, level, message, path }]);
+  }
+
+  #wantsSha256(): boolean {
+    const { sha256 } = this.#tools.archive;
+    return sha256 === 'always' || (sha256 === 'auto' && this.#tools.hasSha256());
+  }
+}

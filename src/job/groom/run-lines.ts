@@ -1,0 +1,121 @@
+/** Runs of old, as journals tell them a second time: with the places their bytes have now. */
+import { strict as assert } from 'node:assert';
+import { formatSegments } from '../../archive/journal.ts';
+import type { Raw } from '../../base/raw.ts';
+import type { Catalog } from '../../catalog/catalog.ts';
+import type { Contents } from '../../catalog/contents.ts';
+import { Directories } from '../../catalog/directories.ts';
+import type { Inode } from '../../catalog/inodes.ts';
+import { type Job, Jobs } from '../../catalog/jobs.ts';
+import type { MovedExtents } from '../../catalog/moved.ts';
+import { type RetoldEntry, sinceOf } from '../../catalog/retell.ts';
+import { type Snapshot, Snapshots } from '../../catalog/snapshots.ts';
+import { copiesOf } from '../backup/locate.ts';
+import { endLine, endOf, foreignHosts, GONE, runLine } from '../backup/run-journal.ts';
+import type { MovedArchive } from './moved-archive.ts';
+
+export type ToldRun = {
+  readonly snapshot: Snapshot;
+  readonly job: Job;
+  /** Opens its entries. */
+  readonly line: string;
+  readonly end: string;
+  readonly foreign: ReadonlyMap<number, Raw>;
+};
+
+export class RunLines {
+  readonly #catalog: Catalog;
+  readonly #contents: Contents;
+  readonly #extents: MovedExtents;
+  readonly #program: string;
+  readonly #runs = new Map<number, ToldRun>();
+  /** Names of hosts other than the one that writes. */
+  readonly foreign: ReadonlyMap<number, string>;
+  /** Media that are given up: places there are told no more. */
+  readonly #givenUp: ReadonlySet<number>;
+
+  constructor(
+    catalog: Catalog,
+    tools: {
+      readonly contents: Contents;
+      readonly extents: MovedExtents;
+      readonly program: string;
+      readonly host: string;
+      readonly givenUp: ReadonlySet<number>;
+    },
+  ) {
+    this.#catalog = catalog;
+    this.#contents = tools.contents;
+    this.#extents = tools.extents;
+    this.#program = tools.program;
+    this.#givenUp = tools.givenUp;
+    const others = new Directories(catalog).hosts().filter(({ name }) => name !== tools.host);
+    this.foreign = new Map(others.map(({ id, name }) => [id, name]));
+  }
+
+  run(snapshotId: number): ToldRun {
+    const known = this.#runs.get(snapshotId);
+    if (known) return known;
+    const snapshot = new Snapshots(this.#catalog).get(snapshotId);
+    assert(snapshot, `no snapshot ${snapshotId}`);
+    const job = new Jobs(this.#catalog).get(snapshot.jobNumber);
+    assert(job, `no job ${snapshot.jobNumber}`);
+    const run = {
+      snapshot,
+      job,
+      line: runLine(job, this.#program),
+      end: endLine(job, { ...endOf(snapshot), counts: {} }),
+      foreign: foreignHosts(this.#catalog, job),
+    };
+    this.#runs.set(snapshotId, run);
+    return run;
+  }
+
+  /** The run that made the newest version of a name; undefined where no finished one did. */
+  runOf(entry: { readonly directoryId: number; readonly name: Raw; readonly inode: Inode }) {
+    const snapshotId = sinceOf(this.#catalog, entry);
+    return snapshotId === undefined ? undefined : this.run(snapshotId);
+  }
+
+  /** The line of an entry of the run, and those of its segments. */
+  addEntry(archive: MovedArchive, entry: RetoldEntry, { foreign }: ToldRun): void {
+    const { path, hostId, inode } = entry;
+    const host = foreign.get(hostId);
+    if (!inode) {
+      archive.addEntry({ change: 'gone', path, attributes: GONE, copies: [], host });
+      return;
+    }
+    const located = this.#locate(inode);
+    archive.addEntry({
+      change: this.#changeOf(entry, inode),
+      path,
+      attributes: inode,
+      hash: inode.type === 'file' ? located?.hash : undefined,
+      copies: located?.copies ?? [],
+      inode: inode.sourceInode,
+      group: inode.sourceInode.links > 1 ? inode.inodeId : undefined,
+      host,
+    });
+    if (located?.segments)
+      for (const line of formatSegments(located.hash, located.segments)) archive.addLine(line);
+  }
+
+  #locate({ contentId }: Inode) {
+    if (contentId === undefined) return undefined;
+    const content = this.#contents.get(contentId);
+    if (!content) return undefined;
+    const extents = this.#contents.extentsOf(contentId).map((located) => ({
+      ...located,
+      copies: located.copies.filter(({ mediumId }) => !this.#givenUp.has(mediumId)),
+    }));
+    const { hash, segments, sizeBytes } = content;
+    return { hash, segments, copies: sizeBytes === 0 ? [] : copiesOf(extents, sizeBytes) };
+  }
+
+  #changeOf(entry: RetoldEntry, inode: Inode): 'new' | 'duplicate' | 'attributes' {
+    const { contentId } = inode;
+    if (inode.type !== 'file' || inode.sizeBytes === 0 || contentId === undefined)
+      return 'attributes';
+    return this.#extents.isMember(contentId, entry) ? 'new' : 'duplicate';
+  }
+}

@@ -1,0 +1,63 @@
+/** Builds what groom works with, from what a backup works with. */
+import type { Catalog } from './catalog/catalog.ts';
+import type { Config } from './config.ts';
+import type { StartTools } from './job/backup/start.ts';
+import type { GroomRequest, GroomTools } from './job/groom/groom.ts';
+import type { GroomEvent, GroomPlan, GroomReport } from './job/groom/report.ts';
+import type { DriveHandover } from './recall/handover.ts';
+import type { Library } from './storage/library.ts';
+import type { OpenOperator } from './wire-operator.ts';
+
+/** As the command says it: media by name. */
+export type GroomOrder = Omit<GroomRequest, 'media'> & { readonly names: readonly string[] };
+
+export async function wireGroomPlan(
+  app: {
+    config(): Promise<Config>;
+    catalog(mode: 'read'): Promise<Catalog>;
+    library(): Promise<Library>;
+  },
+  order: GroomOrder,
+  signal: AbortSignal,
+): Promise<GroomPlan> {
+  const { planGroom } = await import('./job/groom/groom.ts');
+  const { groom } = await app.config();
+  const tools = { catalog: await app.catalog('read'), library: await app.library(), groom };
+  return planGroom(await requestOf(order, tools), tools, signal);
+}
+
+export async function wireGroom(
+  app: {
+    config(): Promise<Config>;
+    operator(): Promise<OpenOperator>;
+    backupTools(): Promise<StartTools>;
+    withHandover<T>(work: (handover: DriveHandover) => Promise<T>): Promise<T>;
+  },
+  { order, listen }: { readonly order: GroomOrder; listen(event: GroomEvent): void },
+  signal: AbortSignal,
+): Promise<GroomReport> {
+  const { groom } = await import('./job/groom/groom.ts');
+  const config = await app.config();
+  const tools: GroomTools = {
+    ...(await app.backupTools()),
+    groom: config.groom,
+    copiesOf: (pool) => config.pools[pool]?.copies ?? config.backup.copies,
+  };
+  const request = await requestOf(order, tools);
+  const { operator, close } = await app.operator();
+  try {
+    return await app.withHandover((handover) =>
+      groom(request, { ...tools, operator, handover }, listen, signal),
+    );
+  } finally {
+    await close();
+  }
+}
+
+async function requestOf(
+  { names, ...rest }: GroomOrder,
+  { catalog }: Pick<GroomTools, 'catalog'>,
+): Promise<GroomRequest> {
+  const { findMedium } = await import('./job/media.ts');
+  return { ...rest, media: names.map((name) => findMedium(catalog, name)) };
+}

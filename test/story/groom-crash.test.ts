@@ -1,0 +1,148 @@
+/** A groom that is killed, at any commit of the catalog and at any filemark: nothing is lost, and the next one completes it. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { seededRandom } from '../../src/base/random.ts';
+import { Drive } from '../../src/device/drive.ts';
+import { BackupWorld } from '../sim/backup-world.ts';
+import { checkArchives } from '../sim/check-archives.ts';
+import { groomMedia, mediumOf } from '../sim/groom-world.ts';
+import { differences, randomBytes } from '../sim/rich-tree.ts';
+import { seedCount } from '../sim/seeds.ts';
+
+const ONE = 'BKP001L8';
+
+class Killed extends Error {}
+
+/** Ends what a process does at its n-th step: whatever it still tries, nothing more reaches catalog or tape. */
+class Kill {
+  steps = 0;
+  readonly #at: number;
+  #isDead = false;
+  #depth = 0;
+
+  /** @param at counted from 1; 0: never */
+  constructor(world: BackupWorld, at: number) {
+    this.#at = at;
+    const { catalog } = world;
+    const write = catalog.write.bind(catalog);
+    catalog.write = (work) => {
+      if (this.#isDead) throw new Killed();
+      this.#depth += 1;
+      try {
+        return write(() => {
+          const result = work();
+          // Before the commit, at every second step.
+          if (this.#depth === 1 && this.steps % 2 === 0) this.#step();
+          return result;
+        });
+      } finally {
+        this.#depth -= 1;
+        if (this.#depth === 0 && this.steps % 2 === 1) this.#step();
+      }
+    };
+    this.#spyOnDrives();
+  }
+
+  #spyOnDrives(): void {
+    const { write, writeFilemarks } = Drive.prototype;
+    const check = () => {
+      if (this.#isDead) throw new Killed();
+    };
+    const step = () => this.#step();
+    vi.spyOn(Drive.prototype, 'write').mockImplementation(async function (this: Drive, ...given) {
+      check();
+      return write.apply(this, given);
+    });
+    vi.spyOn(Drive.prototype, 'writeFilemarks').mockImplementation(async function (
+      this: Drive,
+      ...given
+    ) {
+      check();
+      step();
+      const warning = await writeFilemarks.apply(this, given);
+      step();
+      return warning;
+    });
+  }
+
+  #step(): void {
+    this.steps += 1;
+    if (this.steps !== this.#at) return;
+    this.#isDead = true;
+    throw new Killed();
+  }
+
+  /** Another process. */
+  static over(world: BackupWorld): void {
+    vi.restoreAllMocks();
+    Reflect.deleteProperty(world.catalog, 'write');
+  }
+}
+
+async function makeWorld(): Promise<BackupWorld> {
+  const world = await BackupWorld.make({
+    drives: 1,
+    cartridges: 4,
+    capacityBytes: 24 * 2 ** 20,
+    config: '[archive]\nblock = "64KiB"\nsize = "400kB"\n',
+  });
+  const random = seededRandom(7);
+  for (let index = 0; index < 12; index += 1)
+    writeFileSync(join(world.source, `file ${index}`), randomBytes(random, 60_000 + index * 7001));
+  await world.backup();
+  return world;
+}
+
+const options = { spoolBytes: 700_000 };
+
+afterEach(() => vi.restoreAllMocks());
+
+/** How many steps a groom has that nobody kills. */
+async function countSteps(): Promise<number> {
+  const world = await makeWorld();
+  const kill = new Kill(world, 0);
+  expect(await groomMedia(world, [ONE], options)).toMatchObject({ media: [{ state: 'scratch' }] });
+  Kill.over(world);
+  return kill.steps;
+}
+
+describe('killed at a step', () => {
+  const points = seedCount({ usual: 5, soak: 1000 });
+
+  test('of all its commits and filemarks', { timeout: 3_600_000 }, async () => {
+    const steps = await countSteps();
+    expect(steps).toBeGreaterThan(40);
+    const stride = Math.max(1, steps / points);
+    for (let at = 1; at <= steps; at += stride) {
+      const step = Math.floor(at);
+      const world = await makeWorld();
+      new Kill(world, step);
+      await expect(groomMedia(world, [ONE], options), `step ${step}`).rejects.toThrow(Killed);
+      Kill.over(world);
+      const { state } = mediumOf(world, ONE);
+      // Given up by its last step alone; everything is there in any case.
+      checkArchives(world.catalog, world.sim.directory);
+      expect(differences(world.source, (await world.restore()).tree), `step ${step}`).toBe('');
+      if (state !== 'scratch') {
+        const report = await groomMedia(world, [ONE], options);
+        expect(report, `step ${step}`).toMatchObject({ lost: [], media: [{ state: 'scratch' }] });
+      }
+      expect(differences(world.source, (await world.restore()).tree), `step ${step}`).toBe('');
+      checkArchives(world.catalog, world.sim.directory);
+      expect(twice(world), `step ${step}`).toBe(0);
+    }
+  });
+});
+
+/** Contents that are in more archives than one now: what an archive held that counted is never written again. */
+function twice({ catalog }: BackupWorld): number {
+  const row = catalog
+    .prepare<[number]>(
+      `SELECT count(*) FROM (SELECT e.content FROM extents e CROSS JOIN archive_copies k ON k.archive = e.archive
+         CROSS JOIN archives a ON a.id = e.archive WHERE k.state = 'good' AND a.state = 'good'
+         GROUP BY e.content HAVING count(*) > 1)`,
+    )
+    .get();
+  return row?.[0] ?? 0;
+}
