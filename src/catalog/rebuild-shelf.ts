@@ -53,16 +53,27 @@ export type ShelfArchive = {
 export class Shelf {
   readonly #catalog: Catalog;
   readonly #media: Media;
+  readonly #knows;
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
     this.#media = new Media(catalog);
+    this.#knows = catalog.prepare('SELECT 1 FROM archives WHERE uuid = ?');
   }
 
   /** Archives that the catalog holds for good: what their journals tell it knows; or those it knows to be torn. */
   archivesIn(state: 'good' | 'torn'): ReadonlySet<string> {
     const rows = this.#catalog.prepare<[string]>('SELECT uuid FROM archives WHERE state = ?');
     return new Set(rows.all(state).flat());
+  }
+
+  /** Whether the catalog has given up what lies under this label: it will be written over. */
+  isGivenUp(uuid: string): boolean {
+    return this.#media.findUuid(uuid)?.state === 'scratch';
+  }
+
+  knows(archiveUuid: string): boolean {
+    return this.#knows.get(archiveUuid) !== undefined;
   }
 
   /** @returns the medium's id. One that the catalog did not know is kept from being erased: it is on hold. */
@@ -225,6 +236,14 @@ export class Shelf {
     }
     this.#run(
       "UPDATE archive_copies SET state = 'bad' WHERE state = 'writing' AND archive IN (SELECT id FROM archives WHERE state <> 'writing')",
+    );
+  }
+
+  /** An archive's journal tells of a run of another job. */
+  toldRun(archiveId: number, jobNumber: number): void {
+    this.#run(
+      'INSERT OR IGNORE INTO told_runs SELECT id, @job FROM archives WHERE id = @archive AND job IS NOT @job',
+      { archive: archiveId, job: jobNumber },
     );
   }
 

@@ -16,8 +16,8 @@ export type Snapshot = {
 
 type SnapshotRow = [id: number, seconds: number, job: number, isPartial: number];
 
-const SELECT =
-  "SELECT id, seconds, job, is_partial FROM snapshots WHERE state = 'finished' AND expired_by IS NULL";
+const RECORDED = "SELECT id, seconds, job, is_partial FROM snapshots WHERE state = 'finished'";
+const SELECT = `${RECORDED} AND expired_by IS NULL`;
 
 export class Snapshots {
   readonly #catalog: Catalog;
@@ -35,6 +35,11 @@ export class Snapshots {
 
   get(id: number): Snapshot | undefined {
     return this.#first(`${SELECT} AND id = ?`, id);
+  }
+
+  /** Also one that has expired: its run is still told of. */
+  recorded(id: number): Snapshot | undefined {
+    return this.#first(`${RECORDED} AND id = ?`, id);
   }
 
   ofJob(jobNumber: number): Snapshot | undefined {

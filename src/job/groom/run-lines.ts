@@ -56,7 +56,7 @@ export class RunLines {
   run(snapshotId: number): ToldRun {
     const known = this.#runs.get(snapshotId);
     if (known) return known;
-    const snapshot = new Snapshots(this.#catalog).get(snapshotId);
+    const snapshot = new Snapshots(this.#catalog).recorded(snapshotId);
     assert(snapshot, `no snapshot ${snapshotId}`);
     const job = new Jobs(this.#catalog).get(snapshot.jobNumber);
     assert(job, `no job ${snapshot.jobNumber}`);

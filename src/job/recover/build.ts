@@ -142,6 +142,9 @@ class Builder {
     const shelf = this.#shelf;
     const standing: Standing[] = [];
     for (const medium of media) {
+      const { label, files } = medium;
+      const isOld = ({ opening }: FoundFile) => opening !== undefined && shelf.knows(opening.uuid);
+      if (shelf.isGivenUp(label.uuid) && files.every(isOld)) continue;
       const mediumId = shelf.addMedium(shelfMedium(medium));
       const here: Standing[] = [];
       for (const file of medium.files) {

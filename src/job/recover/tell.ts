@@ -61,6 +61,7 @@ class JournalTeller {
         const { uuid, job, started } = line;
         const startedMs = Date.parse(started);
         const number = shelf.ensureJob({ number: job, uuid, host, startedMs, verb: 'backup' });
+        shelf.toldRun(this.#telling.archiveId, number);
         this.#run = { ...rebuild.runs.tell({ uuid, number }, createdMs), host, uuid };
         return;
       }
