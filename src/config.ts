@@ -294,6 +294,11 @@ const rotationSchema = z.record(
   }),
 );
 
+const drivesSchema = z.strictObject({
+  /** A drive that asks for it is cleaned by a cleaning cartridge of the library: at once, or when the job has ended. */
+  cleaning: z.enum(['auto', 'never']).default('auto'),
+});
+
 const configSchema = z.strictObject({
   library: z.discriminatedUnion('kind', [virtualSchema, hardwareSchema]),
   archive: archiveSchema.prefault({}),
@@ -307,6 +312,7 @@ const configSchema = z.strictObject({
   catalog: catalogSchema.prefault({}),
   retention: retentionSchema.prefault({}),
   rotation: rotationSchema.prefault({}),
+  drives: drivesSchema.prefault({}),
 });
 
 export type LibraryConfig = z.infer<typeof configSchema>['library'];
@@ -339,6 +345,7 @@ export type Config = {
   readonly catalog: CatalogConfig;
   readonly retention: RetentionConfig;
   readonly rotation: RotationConfig;
+  readonly drives: Readonly<z.infer<typeof drivesSchema>>;
 };
 
 export const CONFIG_FILE = 'config.toml';
@@ -398,6 +405,7 @@ export async function loadConfig(state: string, named?: string): Promise<Config>
     catalog: Object.freeze(more.catalog),
     retention: Object.freeze(more.retention),
     rotation: Object.freeze(more.rotation),
+    drives: Object.freeze(more.drives),
   });
 }
 

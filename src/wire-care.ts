@@ -14,7 +14,7 @@ export type CareSurroundings = {
 /** Keeps what is seen of cartridges and drives; a catalog that cannot be written ends no job. */
 export function healthKeeper(
   app: Pick<CareSurroundings, 'writing'>,
-  warn: (message: string) => void,
+  { cleans, warn }: { readonly cleans: boolean; warn(message: string): void },
 ): HealthKeeper {
   const record = async (about: string, work: (catalog: Catalog, book: HealthBook) => void) => {
     const { HealthBook } = await import('./catalog/health.ts');
@@ -27,6 +27,11 @@ export function healthKeeper(
   };
   return {
     warn,
+    cleans,
+    asked: async () => {
+      const { drivesAsking } = await import('./job/media-health.ts');
+      return app.writing(drivesAsking);
+    },
     keep: async ({ barcode, drive, reading }) => {
       const [{ Media }, { Jobs }] = await Promise.all([
         import('./catalog/media.ts'),

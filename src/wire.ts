@@ -38,7 +38,7 @@ import type { ScrubEvent, ScrubReport } from './job/scrub/report.ts';
 import type { WantedMedium } from './job/wanted.ts';
 import type { Terminal } from './notify/terminal.ts';
 import type { DriveHandover } from './recall/handover.ts';
-import type { Cleaned } from './storage/health-watch.ts';
+import type { Cleaned, HealthKeeper } from './storage/health-watch.ts';
 import type { Library } from './storage/library.ts';
 import { healthKeeper, withNotes } from './wire-care.ts';
 import type { GroomOrder } from './wire-groom.ts';
@@ -201,6 +201,13 @@ export function wire(options: WireOptions): App {
   const config = () => loadConfig(options.stateDirectory, options.configPath);
   const catalogs = new Map<CatalogMode, Catalog>();
   const warn = options.warn ?? (() => {});
+  let keeper: HealthKeeper | undefined;
+  /** When a job has ended its drives are idle. */
+  const cleanIdle = async (signal: AbortSignal) => {
+    if (!keeper?.cleans) return;
+    const { cleanAsked } = await import('./storage/clean.ts');
+    await cleanAsked(await app.library(), { clock, signal, warn });
+  };
   const writing = async <T>(work: (catalog: Catalog) => T): Promise<T> => {
     await config();
     const known = catalogs.get('write');
@@ -262,9 +269,11 @@ export function wire(options: WireOptions): App {
       const { operator, tell, close } = await app.operator();
       const onAlarm = (alarm: Alarm) => tell(warningOf(alarm));
       try {
-        return await withHandover(app, (handover) =>
+        const report = await withHandover(app, (handover) =>
           startBackup(request, { ...tools, operator, onAlarm, handover }, listen, signal),
         );
+        await cleanIdle(signal);
+        return report;
       } finally {
         await close();
         await exportAfterJob(app, options.warn);
@@ -307,9 +316,11 @@ export function wire(options: WireOptions): App {
       const { operator, close } = await app.operator();
       try {
         // It hands nothing over, but recalls know that somebody waits.
-        return await withHandover(app, () =>
+        const report = await withHandover(app, () =>
           restore(order, { ...tools, operator }, listen, signal),
         );
+        await cleanIdle(signal);
+        return report;
       } finally {
         await close();
       }
@@ -397,7 +408,9 @@ export function wire(options: WireOptions): App {
     },
     recallPaths: async (order, listen, signal) => {
       const { wireRecallPaths } = await import('./wire-recall.ts');
-      return wireRecallPaths(app, order, listen, signal);
+      const report = await wireRecallPaths(app, order, listen, signal);
+      await cleanIdle(signal);
+      return report;
     },
     wanted: async (signal) => {
       const { wireWanted } = await import('./wire-recall.ts');
@@ -441,7 +454,9 @@ export function wire(options: WireOptions): App {
     library: async () => {
       const { Library } = await import('./storage/library.ts');
       const devices = await libraryDevices(await config(), { clock, openDoor, traced });
-      return new Library(devices, clock, healthKeeper({ writing }, warn));
+      const { cleaning } = (await config()).drives;
+      keeper ??= healthKeeper({ writing }, { cleans: cleaning === 'auto', warn });
+      return new Library(devices, clock, keeper);
     },
     cleanDrive: async (drive, signal) => {
       const { cleanDrive } = await import('./storage/clean.ts');

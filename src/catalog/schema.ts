@@ -130,8 +130,8 @@ ALTER TABLE media ADD COLUMN held_from TEXT;
 ALTER TABLE locations ADD COLUMN is_offsite INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE archives ADD COLUMN dead_bytes INTEGER NOT NULL DEFAULT 0;
 CREATE TRIGGER extents_deleted AFTER DELETE ON extents BEGIN
-  UPDATE archives SET dead_bytes = dead_bytes + 1536 + 512 * ((511 + coalesce(OLD.stored, OLD.length,
-    (SELECT size FROM contents WHERE id = OLD.content) - OLD.content_offset, 0)) / 512)
+  UPDATE archives SET dead_bytes = min(coalesce(length_bytes, 9000000000000000), dead_bytes + 1536 + 512 * ((511 + coalesce(
+    OLD.stored, OLD.length, (SELECT size FROM contents WHERE id = OLD.content) - OLD.content_offset, 0)) / 512))
   WHERE id = OLD.archive; END;
 CREATE TABLE snapshot_tags(
   snapshot INTEGER NOT NULL REFERENCES snapshots(id), tag TEXT NOT NULL,

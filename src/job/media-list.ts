@@ -3,6 +3,7 @@
 import { fillOfMedia, type Intake, intakeOfPools, type MediumFill } from '../catalog/capacity.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { Media, type Medium, type Pool } from '../catalog/media.ts';
+import { chooseMedia } from './groom/choose.ts';
 import { mediaWarnings } from './media-health.ts';
 
 export type MediaFilter = {
@@ -51,8 +52,6 @@ export type MediaInventory = {
   readonly pools: readonly PoolTotal[];
 };
 
-/** Written but for this share of use: reading so little and writing it again costs less than the room it frees. */
-const GROOM_BELOW_SHARE = 0.5;
 /** Up to where a medium is filled, of what its makers promise: FACTS of LTO-9 (16.7 to 17.8 of 18 TB). */
 const TARGET_FILL_SHARE = 0.95;
 const DAY_MS = 86_400_000;
@@ -63,23 +62,27 @@ const WRITABLE: ReadonlySet<string> = new Set(['unlabelled', 'scratch', 'filling
 const FRESH: ReadonlySet<string> = new Set(['unlabelled', 'scratch']);
 /** Not to be had, or not to be used again. */
 const GONE: ReadonlySet<string> = new Set(['retired', 'lost']);
-/** Grooming takes none of these without being told to. */
-const GROOMED: ReadonlySet<string> = new Set(['full', 'suspect']);
 
 /** In order of barcode. Some milliseconds, however many files the media hold. */
 export function mediaInventory(
   catalog: Catalog,
   filter: MediaFilter,
-  groomBelowShare = GROOM_BELOW_SHARE,
+  /** Media of which less is live are worth grooming. */
+  groomBelowPercent: number,
 ): MediaInventory {
   return catalog.read(() => {
     const media = new Media(catalog);
     const fills = fillOfMedia(catalog);
     const warned = mediaWarnings(catalog);
+    const groomed = new Set(
+      chooseMedia(catalog, { named: [], belowPercent: groomBelowPercent }).map(({ id }) => id),
+    );
     const all = media.list().flatMap((medium): ListedMedium[] => {
       const fill = fills.get(medium.id);
-      const warnings = warned.get(medium.id) ?? [];
-      return fill ? [{ ...listed(medium, fill, groomBelowShare), warnings }] : [];
+      if (!fill) return [];
+      const isWorth = groomed.has(medium.id) && fill.staleBytes > 0;
+      const groomFreesBytes = isWorth ? fill.staleBytes : undefined;
+      return [{ medium, fill, groomFreesBytes, warnings: warned.get(medium.id) ?? [] }];
     });
     const shown = all.filter((one) => passes(one, filter));
     const nowMs = catalog.clock.nowMs();
@@ -91,18 +94,6 @@ export function mediaInventory(
       .map((pool) => totalOf(pool, all, { intakes, nowMs }));
     return { media: shown, pools };
   });
-}
-
-function listed(
-  medium: Medium,
-  fill: MediumFill,
-  groomBelowShare: number,
-): Omit<ListedMedium, 'warnings'> {
-  const isWorth =
-    GROOMED.has(medium.state) &&
-    medium.writtenBytes > 0 &&
-    fill.liveBytes < medium.writtenBytes * groomBelowShare;
-  return { medium, fill, groomFreesBytes: isWorth ? fill.staleBytes : undefined };
 }
 
 function passes(one: ListedMedium, { kind, pool, state, location, isFree }: MediaFilter): boolean {

@@ -43,23 +43,19 @@ export async function cleanDrive(
       'the library holds no cleaning cartridge that is not used up; put one, CLN... on its sticker, into a slot',
     );
   const drive = driveOf(status, wanted);
-  const at = { kind: 'drive', number: drive.number } as const;
-  if (drive.barcode !== null) await library.unload(at, undefined, signal);
-  await library.transfer(found.from, at, signal);
   const { number, serial, device, model } = drive;
   const name = device ?? `drive ${number}`;
-  try {
-    const outcome = await library.useDrive(number, (held) => work(held, clock, signal), signal);
-    const cleaned: Cleaned = {
-      ...{ cartridge: found.barcode, outcome },
-      drive: { number, name, serial: serial ?? name, model: model ?? '' },
-    };
-    await library.keeper?.keepCleaning(cleaned);
-    return cleaned;
-  } finally {
-    // Also when it was stopped: it would be in the way of everything else.
-    await library.unload(at, found.from, new AbortController().signal);
-  }
+  const outcome = await library.visit(
+    { what: found.from, drive: number },
+    (held) => work(held, clock, signal),
+    signal,
+  );
+  const cleaned: Cleaned = {
+    ...{ cartridge: found.barcode, outcome },
+    drive: { number, name, serial: serial ?? name, model: model ?? '' },
+  };
+  await library.keeper?.keepCleaning(cleaned);
+  return cleaned;
 }
 
 async function work(drive: Drive, clock: Clock, signal: AbortSignal): Promise<Cleaned['outcome']> {
@@ -109,3 +105,38 @@ function driveOf({ drives }: LibraryStatus, wanted: number | undefined): DriveSt
     throw new CodedError('USAGE', 'there are several drives; say which, for instance drive0');
   return drive;
 }
+
+/**
+ * Cleans the drives that asked for it, where the keeper of their health is to: between two archives, or when a job has ended.
+ * That it cannot be done ends no job.
+ */
+export async function cleanAsked(
+  library: Library,
+  tools: { readonly clock: Clock; readonly signal: AbortSignal; warn(message: string): void },
+): Promise<void> {
+  const { keeper } = library;
+  if (!keeper?.cleans) return;
+  for (const device of await keeper.asked()) {
+    try {
+      const number = await cleanable(library, { device, barcode: '' }, tools.signal);
+      if (number === undefined) {
+        tools.warn(
+          `${device} asks to be cleaned, and the library has no cleaning cartridge for it`,
+        );
+        continue;
+      }
+      const { cartridge, outcome } = await cleanDrive(library, number, tools);
+      tools.warn(`${device} asked to be cleaned: ${cartridge} ${OUTCOMES[outcome]}`);
+    } catch (error) {
+      if (!(error instanceof CodedError) || tools.signal.aborted) throw error;
+      tools.warn(`${device} asks to be cleaned, which failed: ${error.message}`);
+    }
+  }
+}
+
+const OUTCOMES: Readonly<Record<Cleaned['outcome'], string>> = {
+  cleaned: 'did it',
+  spent: 'is used up; put a new one into the library',
+  refused: 'is not one that it takes; put another one into the library',
+  unknown: 'did not end its work, and was taken out again',
+};

@@ -37,11 +37,18 @@ export interface HealthKeeper {
   keep(report: HealthReport): Promise<void>;
   /** A cleaning cartridge was in a drive. Never rejects but for a bug. */
   keepCleaning(cleaned: Cleaned): Promise<void>;
+  /** Drives that ask for it are cleaned without a word from anybody. */
+  readonly cleans: boolean;
+  /** Names of drives that asked for it, in whichever process, and were not cleaned since. */
+  asked(): Promise<readonly string[]>;
   /** Barcodes of cleaning cartridges that no drive takes any more. */
   spent(): Promise<ReadonlySet<string>>;
   /** Nothing could be read; the job goes on. */
   warn(message: string): void;
 }
+
+/** TapeAlert: clean now. */
+const CLEAN_NOW = 20;
 
 /** A log page takes a drive a moment, whatever it does: nobody waits longer for its health than for that. */
 export class HealthWatch {
@@ -49,12 +56,15 @@ export class HealthWatch {
   readonly #barcode: string;
   readonly #keeper: HealthKeeper;
   readonly #before: Health;
+  /** That were set until now. */
+  readonly #alerts: Set<number>;
 
   private constructor(drive: Drive, at: { barcode: string; keeper: HealthKeeper; before: Health }) {
     this.#drive = drive;
     this.#barcode = at.barcode;
     this.#keeper = at.keeper;
     this.#before = at.before;
+    this.#alerts = new Set(at.before.alerts);
   }
 
   /** @returns undefined where the drive says nothing of its health */
@@ -65,6 +75,13 @@ export class HealthWatch {
   ): Promise<HealthWatch | undefined> {
     const before = await tolerant(keeper, () => readHealth(drive.unit, signal));
     return before && new HealthWatch(drive, { barcode, keeper, before });
+  }
+
+  /** Whether the drive asks to be cleaned now, which cannot wait until it is idle. */
+  async asksForCleaning(signal: AbortSignal): Promise<boolean> {
+    const alerts = await tolerant(this.#keeper, () => this.#drive.alerts(signal));
+    for (const flag of alerts ?? []) this.#alerts.add(flag);
+    return alerts?.includes(CLEAN_NOW) ?? false;
   }
 
   /** Before the drive is let go of. Never rejects but for a bug. */
@@ -85,7 +102,7 @@ export class HealthWatch {
       barcode: this.#barcode,
       drive: { serial: serial ?? drive.name, name: drive.name, model: `${vendor} ${product}` },
       reading: {
-        alerts: [...new Set([...before.alerts, ...after.alerts])].sort((a, b) => a - b),
+        alerts: [...new Set([...this.#alerts, ...after.alerts])].sort((a, b) => a - b),
         needsCleaning: after.cleaningRequired ?? false,
         loads: (chip && attributeCount(chip, MAM.loadCount)) ?? after.cartridge.loads,
         writtenMib: chip && attributeCount(chip, MAM.lifetimeMibWritten),

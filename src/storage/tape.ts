@@ -270,6 +270,11 @@ export class Tape {
     }
   }
 
+  /** Whether its drive asks to be cleaned at once; where nobody keeps its health, it is not asked. */
+  async asksForCleaning(signal: AbortSignal): Promise<boolean> {
+    return (await this.#health?.asksForCleaning(signal)) ?? false;
+  }
+
   /** Lets go of the drive; the cartridge stays loaded. May be called twice. */
   async close(): Promise<void> {
     const health = this.#health;

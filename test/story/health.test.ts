@@ -7,23 +7,34 @@ import { CodedError } from '../../src/base/errors.ts';
 import { HealthBook } from '../../src/catalog/health.ts';
 import { Jobs } from '../../src/catalog/jobs.ts';
 import { Media } from '../../src/catalog/media.ts';
-import { careWarnings, healthOfCleaners, healthOfDrives } from '../../src/job/media-health.ts';
+import type { BackupEvent } from '../../src/job/backup/report.ts';
+import {
+  careWarnings,
+  drivesAsking,
+  healthOfCleaners,
+  healthOfDrives,
+} from '../../src/job/media-health.ts';
 import { cleanDrive } from '../../src/storage/clean.ts';
 import type { HealthKeeper } from '../../src/storage/health-watch.ts';
 import type { Library } from '../../src/storage/library.ts';
 import { healthKeeper, withNotes } from '../../src/wire-care.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
+import { addCleaner, cleanings } from '../sim/cleaner.ts';
 import { CommandLine } from '../sim/command-line.ts';
 import { libraryOf } from '../sim/library-of.ts';
 import { SimWorld } from '../sim/world.ts';
 
 const go = new AbortController().signal;
 
-async function watched(): Promise<BackupWorld> {
+async function watched(config = ''): Promise<BackupWorld> {
   const world = await BackupWorld.make({
     drives: 1,
+    config,
     keeper: (catalog) =>
-      healthKeeper({ writing: async (work) => work(catalog) }, (message) => expect.fail(message)),
+      healthKeeper(
+        { writing: async (work) => work(catalog) },
+        { cleans: true, warn: (message) => expect.fail(message) },
+      ),
   });
   writeFileSync(join(world.source, 'a'), randomBytes(5 * 2 ** 20));
   return world;
@@ -51,11 +62,46 @@ test('a backup and a restore record what chip and drive said', async () => {
   expect(healthOfDrives(catalog)).toHaveLength(1);
 });
 
+test('a drive that asks to be cleaned now is cleaned after the archive, and the backup goes on', async () => {
+  const world = await watched('[archive]\nsize = "4MB"');
+  for (let number = 0; number < 4; number += 1)
+    writeFileSync(join(world.source, `${number}`), randomBytes(3 * 2 ** 20));
+  await addCleaner(world.sim);
+  const effect = { kind: 'tape-alert', flag: 20 } as const;
+  world.sim.faults.add({ note: 'dirty', on: 'write', atCount: 6, effect });
+  const report = await world.backup();
+  expect(report).toMatchObject({ state: 'finished', media: ['BKP001L8'] });
+  expect(report.warnings).toEqual([expect.stringMatching(/asked to be cleaned: CLN001L8 did it/)]);
+  expect(cleanings(world.sim)).toBe(1);
+  expect(new HealthBook(world.catalog).cleanings()).toMatchObject([{ outcome: 'cleaned' }]);
+  expect(careWarnings(world.catalog)).toEqual([]);
+  expect((await world.restore()).report.failures).toBe(0);
+});
+
+test('without a cleaning cartridge it is said once, and the backup goes on', async () => {
+  const world = await watched('[archive]\nsize = "4MB"');
+  for (let number = 0; number < 4; number += 1)
+    writeFileSync(join(world.source, `${number}`), randomBytes(3 * 2 ** 20));
+  const effect = { kind: 'tape-alert', flag: 20 } as const;
+  world.sim.faults.add({ note: 'dirty', on: 'write', atCount: 6, effect });
+  const told: string[] = [];
+  const listen = (event: BackupEvent) => {
+    if (event.event === 'warning') told.push(event.message);
+  };
+  expect((await world.backup({ listen })).state).toBe('finished');
+  expect(told).toEqual([expect.stringMatching(/asks to be cleaned, and the library has no/)]);
+  expect(drivesAsking(world.catalog)).toEqual(['virtual drive 0']);
+  expect(careWarnings(world.catalog)).toEqual([
+    { about: expect.stringMatching(/^drive /), sentence: expect.stringMatching(/cleaned now/) },
+  ]);
+});
+
 test('a catalog that cannot be written for it ends no job', async () => {
   const warnings: string[] = [];
   const busy = () => Promise.reject(new CodedError('CATALOG_BUSY', 'somebody has it'));
   const world = await BackupWorld.make({
-    keeper: () => healthKeeper({ writing: busy }, (message) => warnings.push(message)),
+    keeper: () =>
+      healthKeeper({ writing: busy }, { cleans: false, warn: (one) => void warnings.push(one) }),
   });
   writeFileSync(join(world.source, 'a'), 'a');
   expect((await world.backup()).state).toBe('finished');
@@ -67,6 +113,8 @@ const NOBODY: HealthKeeper = {
   keepCleaning: async () => {},
   spent: async () => new Set(),
   warn: () => {},
+  cleans: false,
+  asked: async () => [],
 };
 
 async function cleaningWorld(

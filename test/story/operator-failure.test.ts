@@ -1,14 +1,12 @@
 /** Drives that give up while somebody is there: he says what is to be done. */
 import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { seededRandom } from '../../src/base/random.ts';
 import { Media } from '../../src/catalog/media.ts';
-import { createCartridge } from '../../src/device/virtual/library.ts';
-import type { Barcode } from '../../src/domain/barcode.ts';
 import type { Choice } from '../../src/domain/question.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
+import { addCleaner, cleanings } from '../sim/cleaner.ts';
 import { desk } from '../sim/operator-world.ts';
 
 const go = new AbortController().signal;
@@ -127,30 +125,16 @@ test('a restore asks nobody where another cartridge has it all', async () => {
   expect([report.failures, at.told]).toEqual([0, []]);
 });
 
-/** With a cleaning cartridge in the library, which the catalog does not know. */
-async function worldWithCleaner(): Promise<BackupWorld> {
-  const world = await worldWithFile();
-  const clean = { generation: 'LTO-8' } as const;
-  await createCartridge(world.sim.directory, 'CLN001L8' as Barcode, clean, seededRandom(3));
-  const changer = await world.sim.openChanger();
-  const elements = await changer.elements(go);
-  const slot = elements.findLast(({ type, full }) => type === 'slot' && !full);
-  const port = elements.find(({ type }) => type === 'port');
-  await world.sim.library.insertByHand('CLN001L8', port?.address ?? -1);
-  await changer.move(port?.address ?? -1, slot?.address ?? -1, go);
-  return world;
-}
-
 test('a backup: clean cleans the head of the drive and tries again', async () => {
-  const world = await worldWithCleaner();
+  const world = await worldWithFile();
+  await addCleaner(world.sim);
   failWrite(world);
   const at = desk(world.sim, { state: world.state });
   const deciding = decide(world, at, 'clean');
   const report = await world.backup({ operator: at.operator });
   await deciding;
   expect(report).toMatchObject({ state: 'finished', media: ['BKP001L8'] });
-  const { loads } = JSON.parse(readFileSync(join(world.sim.directory, 'CLN001L8.json'), 'utf8'));
-  expect(loads).toBe(1);
+  expect(cleanings(world.sim)).toBe(1);
   const { cartridges } = await world.tools.library.status(go);
   expect(cartridges.find(({ kind }) => kind === 'cleaning')?.place).toMatch(/^slot/);
 });

@@ -202,6 +202,7 @@ describe('loadConfig', () => {
       catalog: {},
       retention: { general: undefined, sources: {}, pools: {} },
       rotation: {},
+      drives: { cleaning: 'auto' },
     });
     for (const part of [config, ...Object.values(config)]) expect(Object.isFrozen(part)).toBe(true);
     expect((await loadConfig(state, join(state, 'other.toml'))).library).toMatchObject({

@@ -12,6 +12,7 @@ import type { Media, Medium } from '../../catalog/media.ts';
 import { GENERATIONS, type GenerationName } from '../../domain/generation.ts';
 import type { MediumRoom } from '../../pack/place.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
+import { cleanAsked } from '../../storage/clean.ts';
 import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { decideFailure } from '../../storage/operator-failure.ts';
@@ -250,11 +251,25 @@ export class MediaSet {
   async handOver(signal: AbortSignal): Promise<void> {
     const { handover, onWait } = this.#tools;
     if (this.#attached.size === 0) return;
+    await this.#cleanAtOnce(signal);
     const letGo = async () => {
       await this.verify(signal);
       await this.close();
     };
     await handover?.between({ hasChanger: this.#hasChanger, letGo, onWait }, signal);
+  }
+
+  /** A drive that asks for it now writes badly until it is cleaned; its cartridge is loaded again for the next archive. */
+  async #cleanAtOnce(signal: AbortSignal): Promise<void> {
+    const { library, clock, warn } = this.#tools;
+    if (!library.keeper?.cleans) return;
+    const asking = await Promise.all(
+      [...this.#attached.values()].map(({ tape }) => tape.asksForCleaning(signal)),
+    );
+    if (!asking.includes(true)) return;
+    await this.verify(signal);
+    await this.close();
+    await cleanAsked(library, { clock, signal, warn });
   }
 
   /** After a failure the medium is not written again in this run; a bad one is marked. */
