@@ -53,12 +53,15 @@ export type ShelfArchive = {
 export class Shelf {
   readonly #catalog: Catalog;
   readonly #media: Media;
-  readonly #knows;
+  readonly #isLost;
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
     this.#media = new Media(catalog);
-    this.#knows = catalog.prepare('SELECT 1 FROM archives WHERE uuid = ?');
+    this.#isLost = catalog.prepare(
+      `SELECT 1 FROM archive_copies k JOIN archives a ON a.id = k.archive
+       WHERE k.medium = ? AND a.uuid = ? AND k.state = 'lost'`,
+    );
   }
 
   /** Archives that the catalog holds for good: what their journals tell it knows; or those it knows to be torn. */
@@ -67,13 +70,11 @@ export class Shelf {
     return new Set(rows.all(state).flat());
   }
 
-  /** Whether the catalog has given up what lies under this label: it will be written over. */
-  isGivenUp(uuid: string): boolean {
-    return this.#media.findUuid(uuid)?.state === 'scratch';
-  }
-
-  knows(archiveUuid: string): boolean {
-    return this.#knows.get(archiveUuid) !== undefined;
+  /** Whether the catalog has given up all of these archives under this label: it will be written over. */
+  isGivenUp(mediumUuid: string, archives: readonly (string | undefined)[]): boolean {
+    const medium = this.#media.findUuid(mediumUuid);
+    if (medium?.state !== 'scratch' || archives.length === 0) return false;
+    return archives.every((uuid) => this.#isLost.get(medium.id, uuid ?? '') !== undefined);
   }
 
   /** @returns the medium's id. One that the catalog did not know is kept from being erased: it is on hold. */

@@ -143,8 +143,8 @@ class Builder {
     const standing: Standing[] = [];
     for (const medium of media) {
       const { label, files } = medium;
-      const isOld = ({ opening }: FoundFile) => opening !== undefined && shelf.knows(opening.uuid);
-      if (shelf.isGivenUp(label.uuid) && files.every(isOld)) continue;
+      const archives = files.map(({ opening }) => opening?.uuid);
+      if (shelf.isGivenUp(label.uuid, archives)) continue;
       const mediumId = shelf.addMedium(shelfMedium(medium));
       const here: Standing[] = [];
       for (const file of medium.files) {
