@@ -179,7 +179,7 @@ class Examination {
 }
 
 const BETWEEN =
-  'something between its files is not what was written: a header, or its journal; no file is lost by it, but tar may complain';
+  'something between its files is not what was written: a header, a copy of the catalog, or its journal; no file is lost by it, but tar may complain';
 
 const OUTSIDE: Readonly<Record<Between['found'][number]['kind'], string>> = {
   header: 'a header is not what was written; no file is lost by it, but tar may complain',
