@@ -1,17 +1,23 @@
-/** Recovery from cartridges that somebody made to do harm: they are refused, and the others count. */
-import { readFileSync, writeFileSync } from 'node:fs';
+/** Recovery from cartridges that somebody made to do harm, or that were copied out of their library. */
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { CodedError } from '../../src/base/errors.ts';
+import { seededRandom } from '../../src/base/random.ts';
 import { Catalog } from '../../src/catalog/catalog.ts';
 import { proveCopy } from '../../src/catalog/check.ts';
+import { adoptCartridges } from '../../src/device/virtual/adopt.ts';
+import { VirtualLibrary } from '../../src/device/virtual/library.ts';
 import { journalFacts } from '../../src/job/recover/spool.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
-import { findings, recoverWorld } from '../sim/recover-world.ts';
+import { memoryLocks } from '../sim/locks.ts';
+import { findings, recoverWorld, restorable } from '../sim/recover-world.ts';
+import { expectSameLines } from '../sim/same-lines.ts';
 import { scratchDirectory } from '../sim/scratch.ts';
 
-const [FIRST, SECOND] = ['BKP001L8', 'BKP002L8'];
+const FIRST = 'BKP001L8';
+const SECOND = 'BKP002L8';
 
 test('a label of another cartridge under a known barcode: nothing of it counts, and the recovery goes on', async () => {
   const world = await BackupWorld.make({
@@ -24,16 +30,23 @@ test('a label of another cartridge under a known barcode: nothing of it counts, 
   const uuids = world.catalog.prepare<[string]>('SELECT uuid FROM media ORDER BY barcode').all();
   const [first = '', second = ''] = uuids.flat();
   const path = join(world.sim.directory, `${SECOND}.tap`);
-  const text = readFileSync(path).toString('latin1').replace(`"uuid": "${second}"`, `"uuid": "${first}"`);
+  const text = readFileSync(path)
+    .toString('latin1')
+    .replace(`"uuid": "${second}"`, `"uuid": "${first}"`);
   writeFileSync(path, Buffer.from(text, 'latin1'));
-  const { catalog, events } = await recoverWorld(world, { media: [SECOND ?? ''] });
+  const { catalog, events } = await recoverWorld(world, { media: [SECOND] });
   const warnings = events.flatMap((event) => (event.event === 'warning' ? [event.message] : []));
   expect(warnings).toContainEqual(
     expect.stringMatching(/BKP002L8 carries the label of another cartridge/),
   );
   expect(findings(catalog)).toEqual([]);
-  const media = catalog.prepare<[string, string]>('SELECT barcode, uuid FROM media ORDER BY 1').all();
-  expect(media).toEqual([[FIRST, first], [SECOND, second]]);
+  const media = catalog
+    .prepare<[string, string]>('SELECT barcode, uuid FROM media ORDER BY 1')
+    .all();
+  expect(media).toEqual([
+    [FIRST, first],
+    [SECOND, second],
+  ]);
 });
 
 test('a trigger is found in a copy of the catalog, whatever its name', async () => {
@@ -59,4 +72,28 @@ test('a journal that names thousands of copies and media takes no more memory th
   const { copies, media } = await journalFacts(path);
   expect(copies.length).toBeLessThan(100);
   expect(media.length).toBeLessThanOrEqual(10_000);
+});
+
+test('a cartridge that was copied out of its library is enough, without its chip', async () => {
+  const world = await BackupWorld.make({ cartridges: 2, drives: 2 });
+  writeFileSync(join(world.source, 'file'), 'on both');
+  await world.backup({ copies: 2 });
+  const directory = await scratchDirectory();
+  copyFileSync(join(world.sim.directory, `${SECOND}.tap`), join(directory, `${SECOND}.tap`));
+  writeFileSync(join(directory, 'notes.tap'), 'no cartridge');
+  expect(await adoptCartridges(directory, seededRandom(1))).toBe(true);
+  const { clock } = world.sim;
+  const options = { clock, speed: 'model', lockFile: memoryLocks(), bootId: 'boot 1' } as const;
+  const library = await VirtualLibrary.open(directory, options);
+  const { catalog, report } = await recoverWorld(world, { from: { library, clock } });
+  expect(report.media).toEqual([SECOND]);
+  expect(findings(catalog)).toEqual([]);
+  expectSameLines(restorable(catalog), restorable(world.catalog));
+});
+
+test('a directory without cartridges is made no library', async () => {
+  const directory = await scratchDirectory();
+  writeFileSync(join(directory, 'notes.tap'), 'no cartridge');
+  expect(await adoptCartridges(directory, seededRandom(1))).toBe(false);
+  expect(await adoptCartridges(join(directory, 'notes.tap'), seededRandom(1))).toBe(false);
 });
