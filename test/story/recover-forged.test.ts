@@ -1,5 +1,5 @@
 /** Recovery from cartridges that somebody made to do harm, or that were copied out of their library. */
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
@@ -96,4 +96,27 @@ test('a directory without cartridges is made no library', async () => {
   writeFileSync(join(directory, 'notes.tap'), 'no cartridge');
   expect(await adoptCartridges(directory, seededRandom(1))).toBe(false);
   expect(await adoptCartridges(join(directory, 'notes.tap'), seededRandom(1))).toBe(false);
+});
+
+test('cartridges that cannot be loaded do not keep the others from being read', async () => {
+  const world = await BackupWorld.make({ cartridges: 2, drives: 2 });
+  writeFileSync(join(world.source, 'file'), 'on both');
+  await world.backup({ copies: 2 });
+  const directory = await scratchDirectory();
+  for (const name of [`${FIRST}.tap`, `${FIRST}.tap.index`, `${SECOND}.tap`])
+    copyFileSync(join(world.sim.directory, name), join(directory, name));
+  truncateSync(join(directory, `${FIRST}.tap`), 5000);
+  writeFileSync(join(directory, 'AAA001L8.tap'), '');
+  writeFileSync(
+    join(directory, 'AAA001L8.tap.index'),
+    readFileSync(join(directory, `${FIRST}.tap.index`)),
+  );
+  expect(await adoptCartridges(directory, seededRandom(1))).toBe(true);
+  const { clock } = world.sim;
+  const options = { clock, speed: 'model', lockFile: memoryLocks(), bootId: 'boot 1' } as const;
+  const library = await VirtualLibrary.open(directory, options);
+  const { catalog, report } = await recoverWorld(world, { from: { library, clock } });
+  expect(report.media).toEqual([SECOND]);
+  expect(report.leftOut).toEqual(['AAA001L8', FIRST]);
+  expectSameLines(restorable(catalog), restorable(world.catalog));
 });

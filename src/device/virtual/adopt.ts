@@ -17,7 +17,8 @@ import { createCartridge, VirtualLibrary } from './library.ts';
 
 const TAPE_ENDING = '.tap';
 
-type Tape = Extract<BarcodeFacts, { readonly kind: 'data' }>;
+type Named = Extract<BarcodeFacts, { readonly kind: 'data' }>;
+type Tape = Named & { readonly sizeBytes: number };
 
 /**
  * Cut anywhere it may be called again: the library itself comes last.
@@ -30,12 +31,15 @@ export async function adoptCartridges(directory: string, random: Random): Promis
     if (why === 'ENOENT' || why === 'ENOTDIR') return [];
     throw new CodedError('FAILED', `${directory} cannot be read (${why})`, { cause });
   });
-  const tapes = names.flatMap(tapeOf);
+  const tapes: Tape[] = [];
+  for (const tape of names.flatMap(tapeOf)) {
+    const file = await stat(join(directory, `${tape.barcode}${TAPE_ENDING}`));
+    if (file.isFile()) tapes.push({ ...tape, sizeBytes: file.size });
+  }
   if (tapes.length === 0) return false;
-  for (const { barcode, generation } of tapes) {
+  for (const { barcode, generation, sizeBytes } of tapes) {
     if (names.includes(`${barcode}.json`)) continue;
-    const { size } = await stat(join(directory, `${barcode}${TAPE_ENDING}`));
-    const capacityBytes = Math.max(size, generation.nativeBytes);
+    const capacityBytes = Math.max(sizeBytes, generation.nativeBytes);
     await createCartridge(
       directory,
       barcode,
@@ -50,7 +54,7 @@ export async function adoptCartridges(directory: string, random: Random): Promis
   return true;
 }
 
-function tapeOf(name: string): Tape[] {
+function tapeOf(name: string): Named[] {
   if (!name.endsWith(TAPE_ENDING)) return [];
   const barcode = name.slice(0, -TAPE_ENDING.length);
   const facts = parseBarcode(barcode);
