@@ -11,15 +11,11 @@ export type CareSurroundings = {
   writing<T>(work: (catalog: Catalog) => T): Promise<T>;
 };
 
-/** TapeAlert: clean now, and clean soon. */
-const ASKING = [20, 21];
-
 /** Keeps what is seen of cartridges and drives; a catalog that cannot be written ends no job. */
 export function healthKeeper(
   app: Pick<CareSurroundings, 'writing'>,
   { cleans, warn }: { readonly cleans: boolean; warn(message: string): void },
 ): HealthKeeper {
-  const asked = new Set<string>();
   const record = async (about: string, work: (catalog: Catalog, book: HealthBook) => void) => {
     const { HealthBook } = await import('./catalog/health.ts');
     try {
@@ -32,10 +28,11 @@ export function healthKeeper(
   return {
     warn,
     cleans,
-    asked: () => [...asked],
+    asked: async () => {
+      const { drivesAsking } = await import('./job/media-health.ts');
+      return app.writing(drivesAsking);
+    },
     keep: async ({ barcode, drive, reading }) => {
-      const asks = ASKING.some((flag) => reading.alerts.includes(flag));
-      if (asks || reading.needsCleaning) asked.add(drive.name);
       const [{ Media }, { Jobs }] = await Promise.all([
         import('./catalog/media.ts'),
         import('./catalog/jobs.ts'),
@@ -47,14 +44,11 @@ export function healthKeeper(
         }),
       );
     },
-    keepCleaning: async ({ cartridge, drive, outcome }) => {
-      // Asked once: a cartridge that does not help helps no better the next time.
-      asked.delete(drive.name);
-      await record(drive.name, (_, book) => {
+    keepCleaning: ({ cartridge, drive, outcome }) =>
+      record(drive.name, (_, book) => {
         const none = { mediumId: undefined, jobNumber: undefined };
         book.add(seen(drive), { cleanedBy: cartridge, outcome }, none);
-      });
-    },
+      }),
     spent: async () => {
       const { healthOfCleaners } = await import('./job/media-health.ts');
       return app.writing((catalog) => {

@@ -36,11 +36,15 @@ export async function wireGroom(
   { order, listen }: { readonly order: GroomOrder; listen(event: GroomEvent): void },
   signal: AbortSignal,
 ): Promise<GroomReport> {
-  const { groom } = await import('./job/groom/groom.ts');
+  const [{ groom }, { policiesOf }] = await Promise.all([
+    import('./job/groom/groom.ts'),
+    import('./job/groom/policies.ts'),
+  ]);
   const config = await app.config();
   const tools: GroomTools = {
     ...(await app.backupTools()),
     groom: config.groom,
+    policies: policiesOf(config),
     copiesOf: (pool) => config.pools[pool]?.copies ?? config.backup.copies,
   };
   const request = await requestOf(order, tools);

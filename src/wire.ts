@@ -204,7 +204,7 @@ export function wire(options: WireOptions): App {
   let keeper: HealthKeeper | undefined;
   /** When a job has ended its drives are idle. */
   const cleanIdle = async (signal: AbortSignal) => {
-    if (!keeper?.cleans || keeper.asked().length === 0) return;
+    if (!keeper?.cleans) return;
     const { cleanAsked } = await import('./storage/clean.ts');
     await cleanAsked(await app.library(), { clock, signal, warn });
   };
@@ -408,7 +408,9 @@ export function wire(options: WireOptions): App {
     },
     recallPaths: async (order, listen, signal) => {
       const { wireRecallPaths } = await import('./wire-recall.ts');
-      return wireRecallPaths(app, order, listen, signal);
+      const report = await wireRecallPaths(app, order, listen, signal);
+      await cleanIdle(signal);
+      return report;
     },
     wanted: async (signal) => {
       const { wireWanted } = await import('./wire-recall.ts');

@@ -190,6 +190,59 @@ export class Archives {
       this.#move.run({ mediumId, nextFile, nextBlock });
   }
 
+  /** A good archive is about to be written to another medium, behind the data there. */
+  beginCopy(archiveId: number, { mediumId, fileNumber, startBlock }: CopyPlace): void {
+    this.#catalog.write(() =>
+      this.#catalog
+        .prepare(
+          `INSERT INTO archive_copies(archive, medium, file_number, start_block, state)
+           VALUES(?, ?, ?, ?, 'writing') ON CONFLICT DO UPDATE SET file_number = excluded.file_number,
+             start_block = excluded.start_block, state = 'writing', written_ms = NULL, verified_ms = NULL
+           WHERE state IN ('bad', 'lost', 'writing')`,
+        )
+        .run(archiveId, mediumId, fileNumber, startBlock),
+    );
+  }
+
+  /** Its filemark came back good: the copy counts from now on. */
+  commitCopy(archiveId: number, mediumId: number, lengthBlocks: number): void {
+    this.#catalog.write(() => {
+      const { changes } = this.#catalog
+        .prepare(
+          `UPDATE archive_copies SET state = 'good', written_ms = ? WHERE archive = ? AND medium = ? AND state = 'writing'`,
+        )
+        .run(Math.floor(this.#catalog.clock.nowMs()), archiveId, mediumId);
+      assert(changes === 1, `archive ${archiveId} is not being copied`);
+      const copy = this.copies(archiveId).find((one) => one.mediumId === mediumId);
+      assert(copy);
+      this.#grow(copy, lengthBlocks);
+    });
+  }
+
+  /** What is left of it counts for nothing. @param ends where the medium ends now, as far as that is known */
+  abandonCopy(archiveId: number, mediumId: number, ends: readonly MediumEnd[] = []): void {
+    this.#catalog.write(() => {
+      this.#catalog
+        .prepare(
+          "UPDATE archive_copies SET state = 'bad' WHERE archive = ? AND medium = ? AND state = 'writing'",
+        )
+        .run(archiveId, mediumId);
+      this.moveEnds(ends);
+    });
+  }
+
+  /** Copies of good archives that a process has begun which is no more. */
+  abandonCopies(): void {
+    this.#catalog.write(() =>
+      this.#catalog
+        .prepare(
+          `UPDATE archive_copies SET state = 'bad' WHERE state = 'writing'
+             AND archive IN (SELECT id FROM archives WHERE state = 'good')`,
+        )
+        .run(),
+    );
+  }
+
   /** Of a copy read back, or found bad or lost. */
   markCopy(archiveId: number, mediumId: number, found: 'good' | 'bad' | 'lost'): void {
     this.#catalog.write(() =>

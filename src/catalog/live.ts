@@ -20,6 +20,8 @@ export type LiveContent = {
   readonly contentId: number;
   /** The newest version that has it; of several names of one snapshot the first. */
   readonly entry: NamedInode;
+  /** No finished run names it yet. */
+  readonly isPending: boolean;
 };
 
 const TABLES = [
@@ -49,7 +51,8 @@ const PENDING = `INSERT OR IGNORE INTO temp.live_names SELECT i.content, 0, 0, r
 
 const PAGE_ROWS = 256;
 
-const PAGE = `SELECT ${inodeColumns('i')}, p.content, n.dir, n.name, p.file, p.position
+const PAGE = `SELECT ${inodeColumns('i')}, p.content, n.dir, n.name, p.file, p.position,
+    NOT EXISTS(SELECT 1 FROM snapshots s WHERE s.id = n.since AND s.state = 'finished')
   FROM temp.live_places p INDEXED BY live_in_order CROSS JOIN temp.live_names n ON n.content = p.content
     CROSS JOIN inodes i ON i.id = n.inode
   WHERE (p.file, p.position, p.content) > (?, ?, ?) ORDER BY p.file, p.position, p.content LIMIT ${PAGE_ROWS}`;
@@ -61,6 +64,7 @@ type PageRow = [
   name: Raw,
   file: number,
   position: number,
+  isPending: number,
 ];
 
 export class LiveContents {
@@ -116,7 +120,8 @@ export class LiveContents {
         const [contentId, directoryId, name] = [row[14], row[15], row[16]];
         const path = this.#directories.entryPath(directoryId, name);
         const inode = this.#inodes.fromRow(row);
-        yield { contentId, entry: { directoryId, name, path, inode } };
+        const entry = { directoryId, name, path, inode };
+        yield { contentId, entry, isPending: row[19] === 1 };
       }
       const last = rows.at(-1);
       if (!last || rows.length < PAGE_ROWS) return;

@@ -144,6 +144,25 @@ export class ReadBack {
   }
 
   /**
+   * Whether the copy is still there, as it was when it was chosen: its medium may have been given up while it was read.
+   * Part of the caller's `write`, which relies on it.
+   */
+  isThere({ archiveId, mediumId, startBlock }: CopyToRead): boolean {
+    const row = this.#catalog
+      .prepare(
+        "SELECT 1 FROM archive_copies WHERE archive = ? AND medium = ? AND start_block = ? AND state = 'good'",
+      )
+      .get(archiveId, mediumId, startBlock);
+    return row !== undefined;
+  }
+
+  /** What `extentsOf` has gathered is of no use any more. */
+  forget(): void {
+    this.#archiveId = undefined;
+    this.#extents.clear();
+  }
+
+  /**
    * Bytes that cannot be trusted were met on it: its copies count no more, what of them is right serves all the same. One
    * on hold is suspect when the hold ends.
    */

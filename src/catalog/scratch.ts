@@ -13,6 +13,7 @@ import { LiveContents, type PoolCopies } from './live.ts';
 import { disown } from './loss.ts';
 import { Media } from './media.ts';
 import { expiriesToldOn, runsToldOn, unfinishedOn } from './retell.ts';
+import { unreadCopies } from './unread.ts';
 import { isWriting } from './writing.ts';
 
 export type GiveUpOrder = PoolCopies & {
@@ -85,6 +86,8 @@ function whyNot(catalog: Catalog, order: GiveUpOrder): string | undefined {
     return 'its journals tell of expiries that no other medium does';
   if (!isConfirmed(catalog, mediumId, archiveId))
     return 'no copy of the catalog that knows it all was read back from another medium';
+  if (unreadCopies(catalog, mediumId).length > 0)
+    return 'what was written to other media was not read back yet';
   for (const { entry } of new LiveContents(catalog, mediumId).needing(order))
     return `too few other media hold what it has of inode ${entry.inode.inodeId}`;
   return undefined;

@@ -4,6 +4,7 @@ import { workingDirectory } from '../base/machine.ts';
 import { joinRaw, rawText } from '../base/raw.ts';
 import { formatTable, printable } from '../base/text.ts';
 import { type Details, listPath, statPath, type Version, versionsOf } from '../job/browse.ts';
+import { type PoolCopiesOf, policiesOf } from '../job/groom/policies.ts';
 import { pathArgument } from '../job/path-argument.ts';
 import { nameOf } from '../job/snapshots.ts';
 import { command, type OpenContext } from './context.ts';
@@ -67,8 +68,12 @@ export const stat = (open: OpenContext) =>
       run: async ({ app, output }, args) => {
         const path = pathArgument(args.path, workingDirectory());
         const hostName = args.host ?? app.host.name;
-        const found = statPath(await app.catalog('read'), { hostName, path, at: args.at });
-        const { entry, snapshot, hash, versions, goodCopies, extents } = found;
+        const found = statPath(
+          await app.catalog('read'),
+          { hostName, path, at: args.at },
+          policiesOf(await app.config()),
+        );
+        const { entry, snapshot, hash, versions, goodCopies, pools, extents } = found;
         const document = {
           ...documentPath(path),
           host: hostName,
@@ -82,6 +87,7 @@ export const stat = (open: OpenContext) =>
           hash: hash ?? null,
           versions,
           goodCopies: goodCopies ?? null,
+          pools,
           extents,
         };
         output.result(document, () => `${rawText(path)}\n${formatDetails(found)}`);
@@ -128,12 +134,23 @@ function formatVersions(found: readonly Version[]): string {
   return formatTable(['SINCE', 'UNTIL', 'MODE', 'SIZE', 'CHANGED', 'HASH'], rows);
 }
 
+/** What a pool asks for, where that is more than one copy, or it has less. */
+function policyFacts(of: PoolCopiesOf): [string, string][] {
+  const { pool, copies, copiesWanted, offsite, offsiteWanted } = of;
+  const isBelow = copies < copiesWanted || offsite < offsiteWanted;
+  if (copiesWanted <= 1 && offsiteWanted === 0 && !isBelow) return [];
+  const away = offsiteWanted > 0 ? `, ${offsite} of ${offsiteWanted} off site` : '';
+  const below = isBelow ? ': below its policy' : '';
+  return [[`pool ${printable(pool)}`, `${copies} of ${copiesWanted} copies${away}${below}`]];
+}
+
 function formatDetails({
   entry: { inode },
   snapshot,
   hash,
   versions: count,
   goodCopies,
+  pools,
   extents,
 }: Details): string {
   const facts: [string, string | undefined][] = [
@@ -152,6 +169,7 @@ function formatDetails({
     ['snapshot', nameOf(snapshot)],
     ['versions', String(count)],
     ['good copies', goodCopies === undefined ? undefined : String(goodCopies)],
+    ...pools.flatMap(policyFacts),
   ];
   const rows = facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
   const parts = [formatTable(['', ''], rows).trimStart()];

@@ -110,7 +110,7 @@ function minutesOf(seconds: number): number {
   return Math.max(1, Math.ceil(seconds / 60));
 }
 
-function formatReport({ job, media, lost, lostMore }: GroomReport): string {
+function formatReport({ job, media, copied, lost, lostMore }: GroomReport): string {
   const freed = media.filter(({ state }) => state !== 'kept');
   const bytes = media.reduce((sum, one) => sum + one.bytes, 0);
   const lines = [
@@ -120,6 +120,10 @@ function formatReport({ job, media, lost, lostMore }: GroomReport): string {
   ];
   for (const { barcode, state, reason } of media)
     if (state === 'kept') lines.push(`${barcode} is kept: ${printable(reason ?? '')}`);
+  for (const { pool, bytes: copiedBytes, missing } of copied) {
+    const still = missing > 0 ? `; ${missing} contents have too few copies still` : '';
+    lines.push(`pool ${printable(pool)}: ${formatSize(copiedBytes)} copied${still}`);
+  }
   for (const { path, reason } of lost.slice(0, NAMES_SHOWN))
     lines.push(`${printable(path)}: ${printable(reason)}`);
   const more = lost.length + lostMore - NAMES_SHOWN;

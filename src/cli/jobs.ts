@@ -17,9 +17,11 @@ import {
 } from '../job/jobs.ts';
 import { findLines, levelArgument, timeArgument } from '../job/logs.ts';
 import { pathArgument } from '../job/path-argument.ts';
+import { cutScrub } from '../job/scrub/begin.ts';
 import { runBackup } from './backup.ts';
 import { command, type GlobalArgs, type OpenContext } from './context.ts';
 import { documentPath, documentTime, formatTime } from './format.ts';
+import { runScrub } from './scrub.ts';
 
 type Line = ReturnType<typeof findLines> extends Generator<infer Found> ? Found : never;
 
@@ -137,10 +139,13 @@ const resume = (open: OpenContext) =>
   command(
     {
       command: 'resume <id>',
-      describe: 'Go on with a backup that was interrupted',
+      describe: 'Go on with a backup or a scrub that was interrupted',
       builder: (yargs) => yargs.positional('id', ID),
       run: async (context, args) => {
-        const sources = await context.app.unfinishedSources(jobArgument(args.id));
+        const number = jobArgument(args.id);
+        const scrub = cutScrub(await context.app.catalog('read'), number);
+        if (scrub) return runScrub(context, scrub);
+        const sources = await context.app.unfinishedSources(number);
         await runBackup(context, {
           sources,
           copies: undefined,

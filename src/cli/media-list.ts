@@ -2,6 +2,7 @@
 import { formatSize } from '../base/bytes.ts';
 import { formatTable, printable } from '../base/text.ts';
 import { MEDIUM_KINDS, MEDIUM_STATES } from '../domain/medium.ts';
+import { type PoolShortage, policiesOf, shortages } from '../job/groom/policies.ts';
 import {
   type ListedMedium,
   type MediaInventory,
@@ -30,14 +31,28 @@ export const list = (open: OpenContext) =>
           }),
       run: async ({ app, output, isUtf8 }, args) => {
         const { kind, pool, inState: state, location, free: isFree = false } = args;
-        const { groom } = await app.config();
+        const config = await app.config();
+        const catalog = await app.catalog('read');
         const filter = { kind, pool, state, location, isFree };
-        const found = mediaInventory(await app.catalog('read'), filter, groom.below);
-        output.result(documentOf(found), () => textOf(found, isUtf8 ? BLOCKS : ASCII));
+        const found = mediaInventory(catalog, filter, config.groom.below);
+        const below = shortages(catalog, policiesOf(config));
+        const signs = isUtf8 ? BLOCKS : ASCII;
+        output.result({ ...documentOf(found), belowPolicy: below }, () =>
+          [textOf(found, signs), ...below.map(shortageLine)].join('\n'),
+        );
       },
     },
     open,
   );
+
+/** Groom makes copies; those that only lack a look at them, or a place off site, it cannot help. */
+function shortageLine({ pool, contents, bytes, onlyElsewhere }: PoolShortage): string {
+  const help =
+    onlyElsewhere < contents
+      ? '`shelfs groom` makes what is missing'
+      : '`shelfs scrub` reads them back, `shelfs media due` says what goes where';
+  return `pool ${printable(pool)}: ${countOf(contents, 'content')} (${formatSize(bytes)}) below its policy; ${help}`;
+}
 
 function documentOf({ media, pools }: MediaInventory) {
   return {

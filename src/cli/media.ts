@@ -127,14 +127,15 @@ const label = (open: OpenContext) =>
           .positional('barcodes', BARCODES)
           .option('pool', word('to which they belong from now on'))
           .option('force', { type: 'boolean', describe: 'also over what stands on a cartridge' })
-          .option('confirm', word('its barcode once more, with --force')),
+          .option('confirm', word('its barcode once more, with --force'))
+          .option('yes', { type: 'boolean', describe: 'you mean it, with --force' }),
       run: async ({ app, output, signal }, args) => {
         const labelled = await app.labelMedia(
           {
             barcodes: args.barcodes,
             pool: poolArgument(args.pool),
             force: args.force ?? false,
-            confirm: args.confirm,
+            confirm: args.confirm ?? (args.yes ? args.barcodes[0] : undefined),
           },
           signal,
         );
@@ -199,12 +200,14 @@ const erase = (open: OpenContext) =>
             describe: BARCODES.describe,
           })
           .option('confirm', word('its barcode once more'))
+          .option('yes', { type: 'boolean', describe: 'you mean it; the barcode is whole then' })
           .option('force', {
             type: 'boolean',
             describe: 'also where snapshots need what others hold too',
           }),
       run: async ({ app, output, signal }, args) => {
-        const { barcode, confirm, force = false } = args;
+        const { barcode, force = false } = args;
+        const confirm = args.confirm ?? (args.yes ? barcode : undefined);
         const erased = await app.eraseMedium(barcode, { confirm, force }, signal);
         output.result(documentMedium(erased), () => formatMedia([erased]));
       },

@@ -58,13 +58,14 @@ export const scrub = (open: OpenContext) =>
           samplePercent: percentOf(args.sample ?? 100),
           isQuick: args.quick ?? false,
         };
-        return readBack(context, request);
+        return runScrub(context, request);
       },
     },
     open,
   );
 
-async function readBack(
+/** Also for a job that is gone on with. */
+export async function runScrub(
   { app, output, signal, setExit }: Context,
   request: Parameters<Context['app']['scrub']>[0],
 ): Promise<void> {
@@ -90,8 +91,11 @@ function exitOf({ lostFiles, notRead, found, findings }: ScrubReport): number {
   if (lostFiles > 0) return FAILURES.MEDIUM_UNREADABLE.exit;
   const [first] = notRead;
   if (first) return FAILURES[first.code].exit;
-  const isAnyHarm = findings > found.length || found.some(({ kind }) => !HARMLESS.has(kind));
-  return isAnyHarm ? FAILURES.FAILED.exit : 0;
+  return isHarmed({ found, findings }) ? FAILURES.FAILED.exit : 0;
+}
+
+function isHarmed({ found, findings }: Pick<ScrubReport, 'found' | 'findings'>): boolean {
+  return findings > found.length || found.some(({ kind }) => !HARMLESS.has(kind));
 }
 
 function describe(event: ScrubEvent): string | undefined {
@@ -120,9 +124,12 @@ function describe(event: ScrubEvent): string | undefined {
 }
 
 function formatReport(report: ScrubReport): string {
-  const { archives, damagedArchives, bytes, media, notRead } = report;
+  const { damagedArchives, bytes, media, notRead } = report;
+  const archives = media.reduce((sum, medium) => sum + medium.archives, 0);
+  const done = bytes > 0 ? `read, ${formatSize(bytes)}` : 'looked at';
+  const harm = damagedArchives > 0 ? `${damagedArchives} not right` : 'not all of it is right';
   const lines = [
-    `${countOf(archives, 'archive')} on ${countOf(media.length, 'cartridge')} read, ${formatSize(bytes)}: ${damagedArchives === 0 ? 'all right' : `${damagedArchives} not right`}`,
+    `${countOf(archives, 'archive')} on ${countOf(media.length, 'cartridge')} ${done}: ${isHarmed(report) ? harm : 'all right'}`,
   ];
   const suspect = media.filter(({ state, findings }) => state === 'suspect' && findings > 0);
   if (suspect.length > 0) {

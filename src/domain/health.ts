@@ -135,6 +135,21 @@ export function driveWarnings(
   ];
 }
 
+/** TapeAlert: clean now, and clean soon. */
+const ASKING: readonly number[] = [20, 21];
+
+/** Whether a drive has asked to be cleaned since that was last tried. */
+export function asksForCleaning(
+  readings: readonly HealthReading[],
+  cleanings: readonly CleaningReading[],
+): boolean {
+  const triedMs = cleanings.at(-1)?.timeMs ?? Number.NEGATIVE_INFINITY;
+  return readings.some(
+    ({ timeMs, alerts, needsCleaning }) =>
+      timeMs > triedMs && (needsCleaning || ASKING.some((flag) => alerts.includes(flag))),
+  );
+}
+
 const SPENT_WORDS = { spent: 'is used up', refused: 'is not one that it takes' } as const;
 
 /** What is left of a cleaning cartridge, in a sentence; undefined while there is no need to say it. */

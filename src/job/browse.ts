@@ -4,10 +4,12 @@ import { type Raw, rawText } from '../base/raw.ts';
 import { printable } from '../base/text.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { Contents, type LocatedExtent } from '../catalog/contents.ts';
+import type { PoolPolicy } from '../catalog/copies-policy.ts';
 import { Directories, type Host } from '../catalog/directories.ts';
 import { Media } from '../catalog/media.ts';
 import { type Snapshot, snapshotName } from '../catalog/snapshots.ts';
 import { Tree, type TreeEntry } from '../catalog/tree.ts';
+import { copiesInPools, type PoolCopiesOf } from './groom/policies.ts';
 
 export type Where = {
   readonly hostName: string;
@@ -48,23 +50,33 @@ export type Details = Found & {
   readonly versions: number;
   /** Distinct media that hold all of it well. */
   readonly goodCopies: number | undefined;
+  /** What the pools that have some of it ask for. */
+  readonly pools: readonly PoolCopiesOf[];
   readonly extents: readonly (Pick<LocatedExtent, 'archiveUuid' | 'blockBytes' | 'extent'> & {
     readonly copies: readonly CopyPlace[];
   })[];
 };
 
 /** All that is known of an entry. @throws CodedError as `listPath` */
-export function statPath(catalog: Catalog, where: Where): Details {
+export function statPath(
+  catalog: Catalog,
+  where: Where,
+  policies: readonly PoolPolicy[] = [],
+): Details {
   const { tree, host, found } = findEntry(catalog, where);
   const versions = tree.versions(host.id, where.path).length;
   const { contentId } = found.entry.inode;
   if (contentId === undefined)
-    return { ...found, hash: undefined, versions, goodCopies: undefined, extents: [] };
+    return { ...found, hash: undefined, versions, goodCopies: undefined, pools: [], extents: [] };
   const contents = new Contents(catalog);
   const locations = new Map(
     new Media(catalog).list().map(({ barcode, location }) => [barcode, location]),
   );
-  const extents = contents.extentsOf(contentId).map((located) => ({
+  const located = contents.extentsOf(contentId);
+  const poolIds = new Set(
+    located.flatMap(({ copies }) => copies.flatMap(({ poolId }) => poolId ?? [])),
+  );
+  const extents = located.map((located) => ({
     archiveUuid: located.archiveUuid,
     blockBytes: located.blockBytes,
     extent: located.extent,
@@ -79,6 +91,7 @@ export function statPath(catalog: Catalog, where: Where): Details {
     versions,
     // The empty content is everywhere.
     goodCopies: extents.length === 0 ? undefined : contents.goodCopies(contentId),
+    pools: copiesInPools(catalog, contentId, { policies, poolIds }),
     extents,
   };
 }

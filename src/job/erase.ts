@@ -11,6 +11,7 @@ import { z } from 'zod';
 import { formatSize } from '../base/bytes.ts';
 import { CodedError } from '../base/errors.ts';
 import { rawText } from '../base/raw.ts';
+import { Alarms } from '../catalog/alarms.ts';
 import { Archives } from '../catalog/archives.ts';
 import { holdsArchives, planLabel } from '../catalog/label-plan.ts';
 import { disown, type Loss, lossOf, Quiet } from '../catalog/loss.ts';
@@ -35,7 +36,7 @@ const LABELLED = z.object({ uuid: z.string() });
 
 /**
  * Makes a cartridge scratch again; one that is suspect or retired stays so, empty.
- * @throws CodedError USAGE where it is not to be erased, or not confirmed; MEDIUM_MISMATCH naming what would be lost, or that
+ * @throws CodedError ALARM_OPEN; USAGE where it is not to be erased, or not confirmed; MEDIUM_MISMATCH naming what would be lost, or that
  *   the cartridge is not what the catalog knows; SOURCE_BUSY while a backup runs; the library's failures
  */
 export async function eraseMedium(
@@ -44,6 +45,7 @@ export async function eraseMedium(
   signal: AbortSignal,
 ): Promise<Medium> {
   const { catalog } = tools;
+  new Alarms(catalog).refuseOpen();
   const media = new Media(catalog);
   const { barcode, state, id } = medium;
   const label = LABELLED.safeParse(medium.label);
@@ -52,7 +54,9 @@ export async function eraseMedium(
   const facts = parseBarcode(barcode);
   if (facts.kind === 'data' && facts.worm) throw usage(`${barcode} can be written once only`);
   if (confirm?.trim().toUpperCase() !== barcode)
-    throw usage(`what is on ${barcode} is to be lost; --confirm ${barcode} says that you mean it`);
+    throw usage(
+      `what is on ${barcode} is to be lost; --confirm ${barcode} or --yes says that you mean it`,
+    );
   assert(label.success, 'a medium in use has a label');
   if (!isBegun) await giveUp(tools, { medium, force }, signal);
   const order = { barcode, overwrite: true, replaces: label.data.uuid };

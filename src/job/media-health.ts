@@ -4,6 +4,7 @@ import { HealthBook, type KnownDrive } from '../catalog/health.ts';
 import { Media, type Medium } from '../catalog/media.ts';
 import { parseGeneration, streamingBytes } from '../domain/generation.ts';
 import {
+  asksForCleaning,
   type CleaningReading,
   cleaningsLeft,
   cleaningWarning,
@@ -64,6 +65,15 @@ export function healthOfDrives(catalog: Catalog): DriveHealth[] {
       warnings: driveWarnings(readings, cleanings),
     };
   });
+}
+
+/** Names of drives that asked to be cleaned, and were not since. */
+export function drivesAsking(catalog: Catalog): string[] {
+  const book = new HealthBook(catalog);
+  return book
+    .drives()
+    .filter(({ id }) => asksForCleaning(book.ofDrive(id), book.cleanings(id)))
+    .map(({ path }) => path);
 }
 
 /** Cleaning cartridges that were used, in order of barcode. */

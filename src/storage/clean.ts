@@ -120,7 +120,7 @@ export async function cleanAsked(
 ): Promise<void> {
   const { keeper } = library;
   if (!keeper?.cleans) return;
-  for (const device of keeper.asked()) {
+  for (const device of await keeper.asked()) {
     try {
       const number = await cleanable(library, { device, barcode: '' }, tools.signal);
       if (number === undefined) {

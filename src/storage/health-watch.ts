@@ -39,8 +39,8 @@ export interface HealthKeeper {
   keepCleaning(cleaned: Cleaned): Promise<void>;
   /** Drives that ask for it are cleaned without a word from anybody. */
   readonly cleans: boolean;
-  /** Names of drives that asked for it and were not cleaned since. */
-  asked(): readonly string[];
+  /** Names of drives that asked for it, in whichever process, and were not cleaned since. */
+  asked(): Promise<readonly string[]>;
   /** Barcodes of cleaning cartridges that no drive takes any more. */
   spent(): Promise<ReadonlySet<string>>;
   /** Nothing could be read; the job goes on. */

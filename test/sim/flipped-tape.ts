@@ -14,10 +14,7 @@ export class FlippedTape implements ReadableTape {
   readonly #blocks: readonly Buffer[];
   /** Filemarks before each block. */
   readonly #files: readonly number[];
-  readonly #unreadable = new Set<number>();
   #at = 0;
-  /** Blocks that were read by now. */
-  reads = 0;
 
   constructor(image: TapImage, options: { barcode: string; blockBytes: number }) {
     this.barcode = options.barcode;
@@ -44,11 +41,6 @@ export class FlippedTape implements ReadableTape {
     if (bytes) bytes[at] = (bytes[at] ?? 0) ^ xor;
   }
 
-  breakBlock(block: number, isBroken: boolean): void {
-    if (isBroken) this.#unreadable.add(block);
-    else this.#unreadable.delete(block);
-  }
-
   readonly drive: ReadableTape['drive'] = this.#drive();
 
   #drive(): ReadableTape['drive'] {
@@ -62,7 +54,8 @@ export class FlippedTape implements ReadableTape {
         return position();
       },
       locate: async (block: number): Promise<void> => {
-        if (block > this.#blocks.length) throw unreadable('it lies beyond the data');
+        if (block > this.#blocks.length)
+          throw new CodedError('MEDIUM_UNREADABLE', 'it lies beyond the data');
         this.#at = block;
       },
       read: (buffer: Uint8Array) => this.#read(buffer),
@@ -70,8 +63,6 @@ export class FlippedTape implements ReadableTape {
   }
 
   async #read(buffer: Uint8Array): Promise<ReadResult> {
-    this.reads += 1;
-    if (this.#unreadable.has(this.#at)) throw unreadable(`block ${this.#at}`);
     const block = this.#blocks[this.#at];
     if (!block) return { kind: 'end-of-data' };
     this.#at += 1;
@@ -80,10 +71,6 @@ export class FlippedTape implements ReadableTape {
     const kind = block.length > buffer.length ? 'longer-block' : 'block';
     return { kind, lengthBytes: block.length };
   }
-}
-
-function unreadable(what: string): CodedError {
-  return new CodedError('MEDIUM_UNREADABLE', `reading: ${what}`);
 }
 
 /** What the digest thread does, without a thread. */

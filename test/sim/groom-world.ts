@@ -1,4 +1,5 @@
 /** Grooming in a world of backups: in process, on virtual cartridges. */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Media, type Medium } from '../../src/catalog/media.ts';
@@ -6,6 +7,7 @@ import { parseConfig } from '../../src/config.ts';
 import { type GroomRequest, type GroomTools, groom } from '../../src/job/groom/groom.ts';
 import type { GroomEvent, GroomReport } from '../../src/job/groom/report.ts';
 import type { BackupWorld } from './backup-world.ts';
+import { TapImage } from './check-archives.ts';
 
 const go = new AbortController().signal;
 
@@ -55,4 +57,13 @@ export async function groomMedia(
     options.listen?.(event);
   };
   return groom(request, groomTools(world, options), listen, options.signal ?? go);
+}
+
+/** One byte of a block becomes another. */
+export function flipBlock({ sim }: Pick<BackupWorld, 'sim'>, barcode: string, block: number): void {
+  const path = join(sim.directory, `${barcode}.tap`);
+  const bytes = readFileSync(path);
+  const at = TapImage.read(sim.directory, barcode).before(block).length + 4 + 1000;
+  bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+  writeFileSync(path, bytes);
 }

@@ -1,8 +1,9 @@
 /** A cartridge is erased only when several guards agree; whatever fails, no byte that somebody needs is lost. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
+import { Alarms } from '../../src/catalog/alarms.ts';
 import { Jobs } from '../../src/catalog/jobs.ts';
 import { Media } from '../../src/catalog/media.ts';
 import { type EraseRequest, eraseMedium } from '../../src/job/erase.ts';
@@ -111,8 +112,12 @@ test('what only its journals tell is not erased, before a copy of the catalog el
 test('it is confirmed by its barcode, and must hold something', async () => {
   const world = await onTwo();
   const refused = (confirm: string | undefined) => erase(world, { confirm });
-  await expectRefused(world, refused(undefined), /--confirm BKP001L8 says that you mean it/);
-  await expectRefused(world, refused(TWO), /--confirm BKP001L8 says/);
+  await expectRefused(
+    world,
+    refused(undefined),
+    /--confirm BKP001L8 or --yes says that you mean it/,
+  );
+  await expectRefused(world, refused(TWO), /--confirm BKP001L8 or --yes says/);
   const set = (state: 'hold' | 'lost') =>
     new Media(world.catalog).setState(mediumOf(world, ONE).id, state);
   set('hold');
@@ -190,4 +195,27 @@ test('restore.sh takes no place on an erased cartridge for one on what it holds 
   expect((await world.backup()).media).toEqual([ONE]);
   const target = await restoreByScript(world, ONE);
   expect(differences(world.source, join(target, world.source))).toBe('');
+});
+
+test('while an alarm is open nothing is erased; what a person held neither', async () => {
+  const world = await onTwo();
+  const alarms = new Alarms(world.catalog);
+  const { id } = alarms.add(1, ['all files are other ones']);
+  await expectRefused(world, erase(world), /alarm/);
+  alarms.settle(id);
+  const medium = mediumOf(world, ONE);
+  new Media(world.catalog).setState(medium.id, 'hold');
+  await expectRefused(world, erase(world), /is hold: it is not erased/);
+  new Media(world.catalog).setState(medium.id, 'full');
+  expect(await erase(world)).toMatchObject({ state: 'scratch' });
+});
+
+test('what the newest snapshot alone shows, and what a deleted file was, are the last good copies', async () => {
+  const world = await onTwo();
+  writeFileSync(join(world.source, 'of the newest'), 'alone');
+  await world.backup();
+  await expectRefused(world, erase(world), /alone holds 5 B of 1 content .*of the newest/);
+  rmSync(join(world.source, 'of the newest'));
+  await world.backup();
+  await expectRefused(world, erase(world), /alone holds 5 B of 1 content .*of the newest/);
 });

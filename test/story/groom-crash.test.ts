@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
 import { Drive } from '../../src/device/drive.ts';
+import type { GroomEvent } from '../../src/job/groom/report.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { checkArchives } from '../sim/check-archives.ts';
-import { groomMedia, mediumOf } from '../sim/groom-world.ts';
+import { flipBlock, groomMedia, mediumOf } from '../sim/groom-world.ts';
 import { differences, randomBytes } from '../sim/rich-tree.ts';
 import { seedCount } from '../sim/seeds.ts';
 
@@ -146,3 +147,28 @@ function twice({ catalog }: BackupWorld): number {
     .get();
   return row?.[0] ?? 0;
 }
+
+test('what a killed groom wrote and nobody read back does not read: the cartridge is not given up for it', async () => {
+  const world = await makeWorld();
+  let archives = 0;
+  const listen = (event: GroomEvent) => {
+    if (event.event === 'archive') archives += 1;
+    if (archives === 2) new Kill(world, 1);
+  };
+  await expect(groomMedia(world, [ONE], { ...options, listen })).rejects.toThrow(Killed);
+  Kill.over(world);
+  // Bytes of the first archive that counts already change where they lie.
+  const [block = 0] =
+    world.catalog
+      .prepare<[number]>(
+        "SELECT k.start_block FROM archive_copies k JOIN archives a ON a.id = k.archive JOIN jobs j ON j.number = a.job WHERE j.verb = 'groom' AND k.state = 'good' ORDER BY 1 LIMIT 1",
+      )
+      .get() ?? [];
+  flipBlock(world, 'BKP002L8', block + 1);
+  const report = await groomMedia(world, [ONE], options);
+  expect(report.media).toMatchObject([{ state: 'kept' }]);
+  expect(mediumOf(world, 'BKP002L8').state).toBe('suspect');
+  // The next one moves what was wrong, and gives it up then.
+  expect(await groomMedia(world, [ONE], options)).toMatchObject({ media: [{ state: 'scratch' }] });
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+});

@@ -1,15 +1,18 @@
 /** Grooming: what is needed of a cartridge moves to others, and only then the cartridge may be written anew. */
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
+import { Alarms } from '../../src/catalog/alarms.ts';
+import { shortageOf } from '../../src/catalog/copies-policy.ts';
+import { Jobs } from '../../src/catalog/jobs.ts';
 import { Media } from '../../src/catalog/media.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { restoreByScript } from '../sim/by-script.ts';
 import { changeTree, makeBytes } from '../sim/changed-tree.ts';
 import { checkArchives } from '../sim/check-archives.ts';
-import { groomMedia, mediumOf } from '../sim/groom-world.ts';
-import { differences, makeRichTree } from '../sim/rich-tree.ts';
+import { flipBlock, groomMedia, mediumOf } from '../sim/groom-world.ts';
+import { differences, makeRichTree, randomBytes } from '../sim/rich-tree.ts';
 
 const go = new AbortController().signal;
 const ONE = 'BKP001L8';
@@ -72,4 +75,117 @@ test('a later run on another cartridge told where bytes were that have moved sin
   checkArchives(world.catalog, world.sim.directory);
   const target = await restoreByScript(world, ONE);
   expect(differences(world.source, join(target, world.source))).toBe('');
+});
+
+test('what is damaged there is taken from elsewhere; what is nowhere is named, and the cartridge stays', async () => {
+  const world = await BackupWorld.make();
+  const bytes = randomBytes(seededRandom(5), 3_000_000);
+  for (const [index, name] of ['a', 'b', 'c'].entries())
+    writeFileSync(
+      join(world.source, name),
+      bytes.subarray(index * 1_000_000, 900_000 + index * 1e6),
+    );
+  await world.backup({ copies: 2 });
+  const damage = (barcode: string, atBlock: number) => flipBlock(world, barcode, atBlock);
+  // Of one file both copies, of another one copy.
+  damage(ONE, 6);
+  damage('BKP002L8', 6);
+  damage(ONE, 4);
+  const report = await groomMedia(world, [ONE], { copies: 2 });
+  expect(report).toMatchObject({ state: 'partial', media: [{ state: 'kept', contents: 2 }] });
+  expect(report.lost.map(({ path }) => path.slice(-2))).toEqual(['/c']);
+  expect(mediumOf(world, ONE).state).not.toBe('scratch');
+  const { tree, report: restored } = await world.restore();
+  expect(restored.failed).toHaveLength(1);
+  for (const name of ['a', 'b'])
+    expect(readFileSync(join(tree, name)).equals(readFileSync(join(world.source, name)))).toBe(
+      true,
+    );
+});
+
+test('a guard each: hold, alarm, a run that is not finished; nothing is touched', async () => {
+  const world = await BackupWorld.make();
+  writeFileSync(join(world.source, 'a'), 'needed');
+  await world.backup();
+  const { catalog } = world;
+  const media = new Media(catalog);
+  const { id } = mediumOf(world, ONE);
+  media.setState(id, 'hold');
+  await expect(groomMedia(world, [ONE])).rejects.toThrow(/BKP001L8 is hold: it is not groomed/);
+  media.setState(id, 'full');
+  const alarms = new Alarms(catalog);
+  const alarm = alarms.add(1, ['all files are other ones']);
+  await expect(groomMedia(world, [ONE])).rejects.toMatchObject({ code: 'ALARM_OPEN' });
+  alarms.settle(alarm.id);
+  const facts = {
+    uuid: crypto.randomUUID(),
+    verb: 'backup',
+    host: 'h',
+    os: 'test',
+    pid: process.pid,
+  };
+  const job = new Jobs(catalog).add({ ...facts, parameters: {} });
+  const report = await groomMedia(world, [ONE]);
+  expect(report.media).toMatchObject([
+    { state: 'kept', reason: `job ${job} runs, and may name what lies there` },
+  ]);
+  new Jobs(catalog).setState(job, 'failed');
+  expect(await groomMedia(world, [ONE])).toMatchObject({ media: [{ state: 'scratch' }] });
+});
+
+test('a library with no room left: a sentence, status 24, and nothing is given up', async () => {
+  const world = await BackupWorld.make({ cartridges: 1 });
+  makeRichTree(world.source, seededRandom(1));
+  await world.backup();
+  const failure = await groomMedia(world, [ONE]).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code: 'MEDIUM_FULL', failure: { exit: 24 } });
+  expect(String(failure)).toMatch(/no medium has room/);
+  expect(mediumOf(world, ONE).state).toBe('full');
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+});
+
+test.each(['replayed', 'exchanged'] as const)(
+  'a cartridge that was given up and then %s is not written over',
+  async (how) => {
+    const world = await BackupWorld.make({ cartridges: 2 });
+    writeFileSync(join(world.source, 'a'), randomBytes(seededRandom(1), 300_000));
+    await world.backup();
+    const path = join(world.sim.directory, `${ONE}.tap`);
+    const older = readFileSync(path);
+    writeFileSync(join(world.source, 'b'), 'more');
+    new Media(world.catalog).setState(mediumOf(world, 'BKP002L8').id, 'hold');
+    await world.backup();
+    new Media(world.catalog).setState(mediumOf(world, 'BKP002L8').id, 'unlabelled');
+    expect(await groomMedia(world, [ONE])).toMatchObject({ media: [{ state: 'scratch' }] });
+    // Another process has put back what it was, or somebody else's cartridge bears its barcode.
+    const other = join(world.sim.directory, 'BKP002L8.tap');
+    writeFileSync(path, how === 'replayed' ? older : readFileSync(other));
+    rmSync(`${path}.index`, { force: true });
+    const before = readFileSync(path);
+    new Media(world.catalog).setState(mediumOf(world, 'BKP002L8').id, 'hold');
+    writeFileSync(join(world.source, 'c'), 'new');
+    await world.sim.clock.sleepMs(60_000, go);
+    await expect(world.backup()).rejects.toThrow();
+    expect(readFileSync(path).equals(before)).toBe(true);
+  },
+);
+
+test('what two cartridges hold that are both groomed; a second name, a deleted file, a second run of nothing', async () => {
+  const world = await BackupWorld.make({ cartridges: 6 });
+  makeRichTree(world.source, seededRandom(1));
+  await world.backup({ copies: 2 });
+  const report = await groomMedia(world, [ONE, 'BKP002L8'], { copies: 2 });
+  expect(report).toMatchObject({
+    state: 'finished',
+    media: [{ state: 'scratch' }, { state: 'scratch' }],
+  });
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+  const policy = {
+    poolId: mediumOf(world, ONE).poolId ?? 0,
+    copies: 2,
+    offsite: 0,
+    readBackMs: undefined,
+  };
+  expect(shortageOf(world.catalog, policy).contents).toBe(0);
+  checkArchives(world.catalog, world.sim.directory);
 });

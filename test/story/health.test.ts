@@ -8,7 +8,12 @@ import { HealthBook } from '../../src/catalog/health.ts';
 import { Jobs } from '../../src/catalog/jobs.ts';
 import { Media } from '../../src/catalog/media.ts';
 import type { BackupEvent } from '../../src/job/backup/report.ts';
-import { careWarnings, healthOfCleaners, healthOfDrives } from '../../src/job/media-health.ts';
+import {
+  careWarnings,
+  drivesAsking,
+  healthOfCleaners,
+  healthOfDrives,
+} from '../../src/job/media-health.ts';
 import { cleanDrive } from '../../src/storage/clean.ts';
 import type { HealthKeeper } from '../../src/storage/health-watch.ts';
 import type { Library } from '../../src/storage/library.ts';
@@ -85,6 +90,7 @@ test('without a cleaning cartridge it is said once, and the backup goes on', asy
   };
   expect((await world.backup({ listen })).state).toBe('finished');
   expect(told).toEqual([expect.stringMatching(/asks to be cleaned, and the library has no/)]);
+  expect(drivesAsking(world.catalog)).toEqual(['virtual drive 0']);
   expect(careWarnings(world.catalog)).toEqual([
     { about: expect.stringMatching(/^drive /), sentence: expect.stringMatching(/cleaned now/) },
   ]);
@@ -108,7 +114,7 @@ const NOBODY: HealthKeeper = {
   spent: async () => new Set(),
   warn: () => {},
   cleans: false,
-  asked: () => [],
+  asked: async () => [],
 };
 
 async function cleaningWorld(

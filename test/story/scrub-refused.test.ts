@@ -3,8 +3,10 @@ import { linkSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { CodedError } from '../../src/base/errors.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { Damages } from '../../src/catalog/damages.ts';
+import { Jobs } from '../../src/catalog/jobs.ts';
 import { Media } from '../../src/catalog/media.ts';
 import { ReadBack } from '../../src/catalog/read-back.ts';
 import { readJson, writeJson } from '../../src/device/virtual/json-file.ts';
@@ -148,8 +150,24 @@ describe('the command line', () => {
         `${source}/two \\(\\S+\\) is not whole on ${barcode}; there is no other good copy`,
       ),
     );
+    const health = 'SELECT count(*) FROM health WHERE medium IS NOT NULL';
+    expect(line.withCatalog((catalog) => catalog.prepare(health).get())?.[0]).toBeGreaterThan(1);
     const lines = (await line.say('scrub', barcode, '--json')).stdout.trim().split('\n');
     expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({ event: 'end', damagedFiles: 1 });
+  });
+
+  test('one that was interrupted is gone on with by its number', async () => {
+    const { line, barcode } = await backedUp();
+    const stop = new AbortController();
+    stop.abort(new CodedError('INTERRUPTED', 'stopped'));
+    const cut = await line.sayUntil(stop.signal, 'scrub', barcode);
+    expect(cut).toMatchObject({
+      exit: 130,
+      stderr: expect.stringMatching(/goes on with the rest/),
+    });
+    const [job] = line.withCatalog((catalog) => new Jobs(catalog).unfinished('scrub'));
+    expect(await line.ok('job', 'resume', `${job?.number}`)).toMatch(/1 archive .*: all right/);
+    expect(await line.fails('job', 'resume', `${job?.number}`)).toMatchObject({ exit: 2 });
   });
 
   test('what cannot be scrubbed is refused with its status', async () => {

@@ -8,10 +8,12 @@ import { Damages } from '../../src/catalog/damages.ts';
 import { Jobs } from '../../src/catalog/jobs.ts';
 import { Media } from '../../src/catalog/media.ts';
 import { ReadBack } from '../../src/catalog/read-back.ts';
+import type { Barcode } from '../../src/domain/barcode.ts';
 import { Digester } from '../../src/job/backup/digester.ts';
 import type { ScrubEvent } from '../../src/job/scrub/report.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { TapImage } from '../sim/check-archives.ts';
+import { desk, insert } from '../sim/operator-world.ts';
 import { differences, makeRichTree, randomBytes } from '../sim/rich-tree.ts';
 import { extentsOn, goodCopies, mediumOf, placeIn, scrubWorld } from '../sim/scrub-world.ts';
 import { breakOnTape, flipOnTape } from '../sim/tap-damage.ts';
@@ -337,6 +339,44 @@ describe('a part of it', () => {
     const report = await scrubWorld(world, { isQuick: true });
     expect(report.found.map(({ kind }) => kind)).toEqual(['journal']);
   });
+});
+
+test('copies that were given up while they were read do not come back', async () => {
+  const world = await twelve(2);
+  const { id } = mediumOf(world, ONE);
+  const lost = "UPDATE archive_copies SET state = 'lost' WHERE medium = ?";
+  await scrubWorld(world, {
+    media: [ONE],
+    listen: ({ event }) => {
+      if (event === 'progress') world.catalog.write(() => world.catalog.prepare(lost).run(id));
+    },
+  });
+  expect(world.catalog.part(ReadBack).copiesOn(id)).toEqual([]);
+});
+
+test('where a person is the changer: what is in the drive is read, one that is named is asked for', async () => {
+  const shape = { drives: 1, isByHand: true, cartridges: 2 };
+  const world = await BackupWorld.make({ ...shape, config: SMALL_BLOCKS });
+  writeFileSync(join(world.source, 'a file'), randomBytes(seededRandom(1), 20_000));
+  const at = desk(world.sim, { state: world.state });
+  await insert(world.sim, ONE as Barcode);
+  const backup = world.backup({ operator: at.operator });
+  const { id } = await at.next();
+  at.questions.answer(id, ONE as Barcode, world.sim.clock.nowMs());
+  await backup;
+  const told = at.told.length;
+  flipOnTape(world.sim.directory, ONE, { block: 0, at: 700 });
+  const here = await scrubWorld(world, { tools: { operator: at.operator } });
+  expect(here).toMatchObject({ archives: 1, damagedArchives: 0, notRead: [] });
+  expect(here.found.map(({ kind }) => kind)).toEqual(['label']);
+  expect(at.told.length).toBe(told);
+  flipOnTape(world.sim.directory, ONE, { block: 0, at: 700 });
+  await world.tools.library.ejectDrive(0, new AbortController().signal);
+  await insert(world.sim, TWO as Barcode);
+  const asking = scrubWorld(world, { media: [ONE], tools: { operator: at.operator } });
+  expect((await at.next()).about).toMatchObject({ kind: 'medium', barcode: ONE });
+  await insert(world.sim, ONE as Barcode);
+  expect(await asking).toMatchObject({ archives: 1, findings: 0, state: 'finished' });
 });
 
 test('a tape that was cut elsewhere is told, with all that is gone', async () => {

@@ -14,9 +14,11 @@ import type { Random } from '../../base/random.ts';
 import { Alarms } from '../../catalog/alarms.ts';
 import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
+import type { PoolPolicy } from '../../catalog/copies-policy.ts';
 import { sweepCopies } from '../../catalog/copy.ts';
 import { type Job, Jobs } from '../../catalog/jobs.ts';
 import { Media, type Medium } from '../../catalog/media.ts';
+import { Spooled } from '../../catalog/spooled.ts';
 import type { ArchiveConfig, BackupConfig, GroomConfig } from '../../config.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
@@ -24,9 +26,18 @@ import { absentOperator, type Operator } from '../../storage/operator.ts';
 import { Digester } from '../backup/digester.ts';
 import { MediaSet } from '../backup/media-set.ts';
 import { chooseMedia, planOf } from './choose.ts';
-import { MediumGroom } from './medium.ts';
-import type { GroomEvent, GroomedMedium, GroomPlan, GroomReport, LostFile } from './report.ts';
+import { CopyMaker } from './copies.ts';
+import { MediumGroom, moverOf } from './medium.ts';
+import type {
+  CopiedPool,
+  GroomEvent,
+  GroomedMedium,
+  GroomPlan,
+  GroomReport,
+  LostFile,
+} from './report.ts';
 import { Spool } from './spool.ts';
+import { tellAnew } from './tell.ts';
 
 export type GroomRequest = {
   /** Named by a person; none: those with too little live on them. */
@@ -52,6 +63,8 @@ export type GroomTools = {
   readonly pid: number;
   /** Whether the processor has instructions for SHA-256. */
   hasSha256(): boolean;
+  /** Of pools whose missing copies are made where no media are named; left out: of none. */
+  readonly policies?: readonly PoolPolicy[];
   /** Good copies that contents of a pool are to have. */
   copiesOf(pool: string): number;
   label(barcode: string, pool: string, signal: AbortSignal): Promise<Medium>;
@@ -65,6 +78,8 @@ export type GroomTools = {
 export type Listen = (event: GroomEvent) => void;
 
 const LOST_TOLD_MAX = 1000;
+
+type Shared = { readonly digester: Digester; readonly spool: Spool; readonly isSwapped: boolean };
 
 /** What would be groomed. Nothing is read or written. */
 export async function planGroom(
@@ -145,8 +160,7 @@ class GroomJob {
       media: media.map(({ barcode }) => barcode),
     });
     try {
-      const done = await this.#groomAll(job, media, signal);
-      return this.#end(job, done);
+      return await this.#groomAll(job, media, signal);
     } catch (error) {
       const isInterrupted = error instanceof CodedError && error.code === 'INTERRUPTED';
       this.#jobs.setState(job.number, isInterrupted || signal.aborted ? 'cancelled' : 'failed');
@@ -159,6 +173,7 @@ class GroomJob {
   #begin(media: readonly Medium[]): Job {
     const { catalog, random, host, pid } = this.#tools;
     const archives = new Archives(catalog);
+    archives.abandonCopies();
     for (const { number } of this.#jobs.unfinished('groom')) {
       for (const { archiveId, state } of archives.ofJob(number))
         if (state === 'writing') archives.tear(archiveId);
@@ -177,13 +192,11 @@ class GroomJob {
     return job;
   }
 
-  async #groomAll(
-    job: Job,
-    media: readonly Medium[],
-    signal: AbortSignal,
-  ): Promise<GroomedMedium[]> {
-    const { stateDirectory, groom: config, random } = this.#tools;
-    if (media.length === 0) return [];
+  async #groomAll(job: Job, media: readonly Medium[], signal: AbortSignal): Promise<GroomReport> {
+    const { stateDirectory, groom: config, random, policies = [] } = this.#tools;
+    const wanted =
+      this.#request.media.length > 0 ? [] : policies.filter(({ copies }) => copies > 1);
+    if (media.length + wanted.length === 0) return this.#end(job, { done: [], copied: [] });
     await sweepCopies(stateDirectory);
     const digester = new Digester();
     const spool = Spool.open({
@@ -191,58 +204,90 @@ class GroomJob {
       name: `spool-${random.uuid()}`,
       bytesMax: config.spool,
     });
-    const done: GroomedMedium[] = [];
     try {
       const { drives } = await this.#tools.library.status(signal);
+      const shared = { digester, spool, isSwapped: drives.length < 2 };
+      const done: GroomedMedium[] = [];
       for (const medium of media) {
-        const one = await this.#groomOne(
-          { job, medium, media },
-          {
-            digester,
-            spool,
-            isSwapped: drives.length < 2,
-          },
-          signal,
-        );
+        const one = await this.#groomOne({ job, medium, media }, shared, signal);
         done.push(one);
         this.#listen({ event: 'done', ...one });
       }
-      return done;
+      const copied: CopiedPool[] = [];
+      for (const policy of wanted)
+        copied.push(await this.#copy({ job, policy, media }, shared, signal));
+      return this.#end(job, { done, copied });
     } finally {
       spool.close();
       await digester.close();
     }
   }
 
-  async #groomOne(
-    order: { readonly job: Job; readonly medium: Medium; readonly media: readonly Medium[] },
-    shared: { readonly digester: Digester; readonly spool: Spool; readonly isSwapped: boolean },
+  /** Media that are kept because something cannot be had are not written to: they are to be looked at. */
+  async #copy(
+    order: { readonly job: Job; readonly policy: PoolPolicy; readonly media: readonly Medium[] },
+    shared: Shared,
     signal: AbortSignal,
-  ): Promise<GroomedMedium> {
-    const { job, medium } = order;
-    const { catalog } = this.#tools;
-    const pool = medium.pool ?? this.#tools.backup.pool;
+  ): Promise<CopiedPool> {
+    const { job, policy } = order;
+    const { pool } = policy;
     const set = this.#mediaSet(job, { pool, media: order.media });
+    const tools = this.#mediumTools(job, { set, pool, shared });
+    const { id: poolId } = new Media(this.#tools.catalog).ensurePool(pool);
+    const who = `groom (job ${job.number})`;
+    const blockBytes = this.#tools.archive.block;
     try {
-      return await new MediumGroom(medium, {
-        ...this.#tools,
-        ...shared,
-        catalog,
-        job,
-        set,
-        pool,
-        copies: this.#tools.copiesOf(pool),
-        isPatient: this.#request.wait,
-        sha256: this.#wantsSha256(),
-        operator: this.#tools.operator ?? absentOperator,
-        listen: this.#listen,
-        warn: (message) => this.#warn(message),
-        onWait: (reason) => this.#onWait(reason),
-        onLost: (file) => this.#loseFile(file),
-      }).run(signal);
+      await set.rooms(signal);
+      const maker = new CopyMaker({ ...tools, who, blockBytes });
+      const { archives, bytes, left } = await maker.run({ ...policy, poolId }, signal);
+      if (archives > 0) {
+        const spooled = new Spooled(this.#tools.catalog);
+        const mover = moverOf(tools, { spooled, givenUp: new Set(), onMoved: () => {} });
+        await tellAnew({ mediumId: undefined, ...mover }, tools, signal);
+        await set.verify(signal);
+      }
+      return { pool, archives, bytes, missing: left.contents - left.onlyElsewhere };
     } finally {
       await set.close();
     }
+  }
+
+  async #groomOne(
+    order: { readonly job: Job; readonly medium: Medium; readonly media: readonly Medium[] },
+    shared: Shared,
+    signal: AbortSignal,
+  ): Promise<GroomedMedium> {
+    const { job, medium } = order;
+    const pool = medium.pool ?? this.#tools.backup.pool;
+    const set = this.#mediaSet(job, { pool, media: order.media });
+    const tools = this.#mediumTools(job, { set, pool, shared });
+    const copies = this.#tools.copiesOf(pool);
+    const onLost = (file: LostFile) => this.#loseFile(file);
+    try {
+      return await new MediumGroom(medium, { ...tools, copies, onLost }).run(signal);
+    } finally {
+      await set.close();
+    }
+  }
+
+  #mediumTools(
+    job: Job,
+    parts: { readonly set: MediaSet; readonly pool: string; readonly shared: Shared },
+  ) {
+    const { set, pool, shared } = parts;
+    return {
+      ...this.#tools,
+      ...shared,
+      job,
+      set,
+      pool,
+      isPatient: this.#request.wait,
+      sha256: this.#wantsSha256(),
+      operator: this.#tools.operator ?? absentOperator,
+      listen: this.#listen,
+      warn: (message: string) => this.#warn(message),
+      onWait: (reason: string | undefined) => this.#onWait(reason),
+    };
   }
 
   #mediaSet(
@@ -274,12 +319,20 @@ class GroomJob {
     });
   }
 
-  #end(job: Job, media: readonly GroomedMedium[]): GroomReport {
-    const isWhole = media.every(({ state }) => state !== 'kept');
+  #end(
+    job: Job,
+    {
+      done: media,
+      copied,
+    }: { readonly done: readonly GroomedMedium[]; readonly copied: readonly CopiedPool[] },
+  ): GroomReport {
+    const isWhole =
+      media.every(({ state }) => state !== 'kept') && copied.every(({ missing }) => missing === 0);
     const report: GroomReport = {
       job: job.number,
       state: isWhole ? 'finished' : 'partial',
       media,
+      copied,
       lost: this.#lost,
       lostMore: this.#lostMore,
       seconds: (this.#tools.clock.monotonicMs() - this.#startMs) / 1000,

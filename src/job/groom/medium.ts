@@ -2,6 +2,7 @@
  * One medium being groomed: what is needed of it is read into the spool and written from there, as often as the spool is
  * filled; then its journals are told anew, and it is given up.
  */
+import { strict as assert } from 'node:assert';
 import type { Clock } from '../../base/clock.ts';
 import type { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
@@ -25,6 +26,7 @@ import type { Digester } from '../backup/digester.ts';
 import type { MediaSet } from '../backup/media-set.ts';
 import { limitsOf } from '../backup/run-media.ts';
 import { Fetcher } from '../restore/fetch.ts';
+import { readBackEarlier } from './read-back.ts';
 import type { GroomEvent, GroomedMedium, LostFile } from './report.ts';
 import { RunLines } from './run-lines.ts';
 import { type Spool, type SpooledFile, tooLarge } from './spool.ts';
@@ -75,45 +77,31 @@ export class MediumGroom {
   #movedContents = 0;
   #movedBytes = 0;
   #lost = 0;
+  /** What only a run has that is not finished: it has no name yet under which it could be told. */
+  #pending = 0;
 
   constructor(medium: Medium, tools: MediumGroomTools) {
-    const { catalog, set, archive, job } = tools;
+    const { catalog } = tools;
     this.#medium = medium;
     this.#tools = tools;
     this.#contents = new Contents(catalog);
     this.#archives = new Archives(catalog);
     this.#spooled = new Spooled(catalog);
     this.#policy = { copies: tools.copies, poolId: new Media(catalog).ensurePool(tools.pool).id };
-    const extents = new MovedExtents(catalog);
-    const { program } = tools;
-    this.#lines = new RunLines(catalog, {
-      contents: this.#contents,
-      extents,
-      program,
-      host: job.host,
-      givenUp: new Set([medium.id]),
-    });
-    const { totalBytes } = this.#size();
-    this.#writer = new MovedWriter({
-      ...tools,
-      media: set,
-      contents: this.#contents,
-      archives: this.#archives,
+    const { liveBytes: bytesTotal = 0 } = fillOfMedia(catalog).get(medium.id) ?? {};
+    const { barcode } = medium;
+    const { writer, lines } = moverOf(tools, {
       spooled: this.#spooled,
-      extents,
-      spoolDirectory: tools.stateDirectory,
-      lines: this.#lines,
-      archiveMsMax: archive.minutes * 60_000,
-      limits: () => limitsOf(set, { catalog, archive, jobNumber: job.number, copies: 1 }),
-      onArchive: (written) => tools.listen({ event: 'archive', ...written }),
+      givenUp: new Set([medium.id]),
       onMoved: (_contentId, sizeBytes) => {
         this.#movedContents += 1;
         this.#movedBytes += sizeBytes;
-        const { barcode } = medium;
         const [contents, bytes] = [this.#movedContents, this.#movedBytes];
-        tools.listen({ event: 'progress', barcode, contents, bytes, bytesTotal: totalBytes });
+        tools.listen({ event: 'progress', barcode, contents, bytes, bytesTotal });
       },
     });
+    this.#writer = writer;
+    this.#lines = lines;
   }
 
   async run(signal: AbortSignal): Promise<GroomedMedium> {
@@ -130,8 +118,13 @@ export class MediumGroom {
     await this.#move(signal);
     if (this.#lost > 0)
       return this.#kept(`${this.#lost} of its contents cannot be had from any medium`);
+    if (this.#pending > 0)
+      return this.#kept(
+        `a run that is not finished needs ${this.#pending} of its contents: groom it again then`,
+      );
+    await readBackEarlier(catalog, { givenUp: id, set }, signal);
     const archiveId = await tellAnew(
-      { mediumId: id, lines: this.#lines, writer: this.#writer, set },
+      { mediumId: id, lines: this.#lines, writer: this.#writer },
       this.#tools,
       signal,
     );
@@ -155,6 +148,10 @@ export class MediumGroom {
       let bytes = 0;
       let count = 0;
       for (; !next.done && count < CONTENTS_MAX; next = contents.next()) {
+        if (next.value.isPending) {
+          this.#pending += 1;
+          continue;
+        }
         const size = this.#dataBytes(next.value);
         if (size > this.#tools.spool.bytesMax) {
           const { path } = next.value.entry;
@@ -190,7 +187,7 @@ export class MediumGroom {
       onWait,
       onWhole: (entry, file) => {
         const { contentId } = entry.inode;
-        if (contentId === undefined) return;
+        assert(contentId !== undefined, 'what was wanted has a content');
         const heldBy = this.#tools.copies > 1 ? live.holdersOf(contentId) : [];
         this.#spooled.add({ contentId, entry, base: file.base }, heldBy);
       },
@@ -244,8 +241,35 @@ export class MediumGroom {
     const { barcode } = this.#medium;
     return { barcode, contents: this.#movedContents, bytes: this.#movedBytes };
   }
+}
 
-  #size(): { readonly totalBytes: number } {
-    return { totalBytes: fillOfMedia(this.#tools.catalog).get(this.#medium.id)?.liveBytes ?? 0 };
-  }
+/** Who writes, and who tells of it. */
+export function moverOf(
+  tools: Omit<MediumGroomTools, 'copies' | 'onLost'>,
+  options: {
+    readonly spooled: Spooled;
+    readonly givenUp: ReadonlySet<number>;
+    onMoved(contentId: number, sizeBytes: number): void;
+  },
+): { readonly writer: MovedWriter; readonly lines: RunLines } {
+  const { catalog, set, archive, job, program } = tools;
+  const { spooled, givenUp, onMoved } = options;
+  const contents = new Contents(catalog);
+  const extents = new MovedExtents(catalog);
+  const lines = new RunLines(catalog, { contents, extents, program, host: job.host, givenUp });
+  const writer = new MovedWriter({
+    ...tools,
+    media: set,
+    contents,
+    archives: new Archives(catalog),
+    spooled,
+    extents,
+    spoolDirectory: tools.stateDirectory,
+    lines,
+    archiveMsMax: archive.minutes * 60_000,
+    limits: () => limitsOf(set, { catalog, archive, jobNumber: job.number, copies: 1 }),
+    onArchive: (written) => tools.listen({ event: 'archive', ...written }),
+    onMoved,
+  });
+  return { writer, lines };
 }

@@ -29,10 +29,20 @@ export type GroomedMedium = {
 
 export type LostFile = { readonly path: string; readonly barcode: string; readonly reason: string };
 
+/** Copies that a pool's policy asks for. */
+export type CopiedPool = {
+  readonly pool: string;
+  readonly archives: number;
+  readonly bytes: number;
+  /** Contents that have too few still. */
+  readonly missing: number;
+};
+
 export type GroomReport = {
   readonly job: number;
   readonly state: 'finished' | 'partial';
   readonly media: readonly GroomedMedium[];
+  readonly copied: readonly CopiedPool[];
   /** Contents that no medium gives back: their medium is kept. */
   readonly lost: readonly LostFile[];
   readonly lostMore: number;

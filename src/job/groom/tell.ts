@@ -11,7 +11,6 @@ import { Expiries } from '../../catalog/expiries.ts';
 import { expiriesToldOn, RetoldEntries, runsToldOn } from '../../catalog/retell.ts';
 import { addCatalogCopy } from '../backup/closing.ts';
 import { catalogCopyMax } from '../backup/closing-reserve.ts';
-import type { MediaSet } from '../backup/media-set.ts';
 import { mediaOf } from '../backup/run-journal.ts';
 import { tellExpiries } from '../expiry-lines.ts';
 import type { MovedArchive, ToldElsewhere } from './moved-archive.ts';
@@ -27,10 +26,10 @@ export type TellTools = {
 };
 
 export type TellOrder = {
-  readonly mediumId: number;
+  /** To be given up; undefined: nothing is told but where all is now. */
+  readonly mediumId: number | undefined;
   readonly lines: RunLines;
   readonly writer: MovedWriter;
-  readonly set: MediaSet;
 };
 
 /** A line of an entry takes some 200 bytes and its path, mostly: what is missing is met as the end of the tape is. */
@@ -46,8 +45,8 @@ export async function tellAnew(
   signal: AbortSignal,
 ): Promise<number> {
   const { catalog } = tools;
-  const snapshots = runsToldOn(catalog, mediumId);
-  const expiries = expiriesToldOn(catalog, mediumId);
+  const snapshots = mediumId === undefined ? [] : runsToldOn(catalog, mediumId);
+  const expiries = mediumId === undefined ? [] : expiriesToldOn(catalog, mediumId);
   const entries = new RetoldEntries(catalog, snapshots);
   const journalBytes = entries.count() * ENTRY_BYTES;
   const bytes = journalBytes + catalogCopyMax(catalog);
@@ -69,7 +68,10 @@ export async function tellAnew(
       'no copy of the catalog could be written, without which no cartridge is given up',
     );
   };
-  const { archiveId } = await writer.append({ bytes, avoid: [mediumId], fill }, signal);
+  const { archiveId } = await writer.append(
+    { bytes, avoid: mediumId === undefined ? [] : [mediumId], fill },
+    signal,
+  );
   return archiveId;
 }
 

@@ -23,6 +23,25 @@ const PROGRESS = z.object({
   damaged: z.array(z.tuple([z.int(), z.int()])),
 });
 
+const PARAMETERS = z.object({
+  media: z.array(z.string()),
+  maxBytes: z.number().nullable(),
+  samplePercent: z.number(),
+  isQuick: z.boolean(),
+});
+
+/** What a scrub was asked for that was cut short; undefined where the job is no scrub. @throws CodedError USAGE where it is over */
+export function cutScrub(catalog: Catalog, number: number): ScrubRequest | undefined {
+  const job = new Jobs(catalog).get(number);
+  if (job?.verb !== 'scrub') return undefined;
+  if (job.state !== 'running' && job.state !== 'waiting') {
+    const sentence = `job ${number} is ${job.state}: there is nothing to go on with`;
+    throw new CodedError('USAGE', sentence);
+  }
+  const parameters = PARAMETERS.parse(job.parameters);
+  return { ...parameters, maxBytes: parameters.maxBytes ?? Number.POSITIVE_INFINITY };
+}
+
 /** What of a scrub is done, in whatever processes; kept with its job. */
 export class ScrubJob {
   readonly job: Job;

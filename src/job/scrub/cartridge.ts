@@ -61,9 +61,14 @@ export class CartridgeScrub {
     return sentence === undefined ? [] : [{ kind: 'journal', sentence }];
   }
 
-  /** Where the data end, against what the catalog knows. */
-  async endOfData(): Promise<readonly Finding[]> {
-    const { nextFile, nextBlock } = this.#medium;
+  /**
+   * Where the data end, against what the catalog knows.
+   * @param known as the catalog has it now: while the drive is held nobody adds to it
+   */
+  async endOfData({
+    nextFile,
+    nextBlock,
+  }: Pick<Medium, 'nextFile' | 'nextBlock'>): Promise<readonly Finding[]> {
     try {
       await this.#tape.drive.spaceToEndOfData(this.#signal);
     } catch (error) {

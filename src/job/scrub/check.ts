@@ -131,7 +131,8 @@ class Examination {
       const { contentId, hash, sizeBytes } = read;
       if (!known.has(contentId) && hash) {
         const extents = tools.contents.extentsOf(contentId);
-        const content = { mediumId: copy.mediumId, hash, sizeBytes, extents };
+        const { mediumId, archiveId } = copy;
+        const content = { mediumId, archiveId, hash, sizeBytes, extents };
         known.set(contentId, await isWholeHere(tools.tape, content, signal));
       }
       const isWhole = known.get(contentId);

@@ -83,6 +83,8 @@ export async function isWholeHere(
   tape: ReadableTape,
   content: {
     readonly mediumId: number;
+    /** The archive in question: its parts are taken where others have them too. */
+    readonly archiveId: number;
     readonly hash: Buffer;
     readonly sizeBytes: number;
     readonly extents: readonly LocatedExtent[];
@@ -114,16 +116,21 @@ export async function isWholeHere(
 /** In order of the content; undefined where there is a gap. */
 function piecesHere({
   mediumId,
+  archiveId,
   sizeBytes,
   extents,
 }: {
   readonly mediumId: number;
+  readonly archiveId: number;
   readonly sizeBytes: number;
   readonly extents: readonly LocatedExtent[];
 }): WantedPiece<LocatedExtent>[] | undefined {
   const pieces: WantedPiece<LocatedExtent>[] = [];
   let reached = 0;
-  for (const key of extents) {
+  const isElsewhere = (located: LocatedExtent) => Number(located.archiveId !== archiveId);
+  const order = (a: LocatedExtent, b: LocatedExtent) =>
+    a.extent.contentOffset - b.extent.contentOffset || isElsewhere(a) - isElsewhere(b);
+  for (const key of extents.toSorted(order)) {
     const { contentOffset, lengthBytes, archiveOffset: offset, storedBytes } = key.extent;
     const copy = key.copies.find((one) => one.mediumId === mediumId && one.state === 'good');
     if (contentOffset !== reached || !copy || key.archiveState !== 'good') continue;

@@ -1,4 +1,5 @@
 /** What is read of one medium, over as many stays in a drive as it takes; and what the catalog is told of it. */
+import { setImmediate as turn } from 'node:timers/promises';
 import { rawText } from '../../base/raw.ts';
 import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
@@ -26,6 +27,9 @@ export type MediumTools = {
   /** Between two archives: others may have the drive. @returns whether they had it, and the tape was let go of */
   between(tape: Tape): Promise<boolean>;
 };
+
+/** A cartridge may have millions. */
+const FILES_A_TURN = 1000;
 
 export class MediumScrub {
   readonly #medium: KnownMedium;
@@ -83,8 +87,9 @@ export class MediumScrub {
       this.#count += 1;
       if (this.#left.length > 0 && (await this.#tools.between(tape))) return false;
     }
-    this.#tell(await cartridge.endOfData(), {});
-    this.#end();
+    const now = new Media(this.#tools.catalog).get(this.#medium.id);
+    this.#tell(await cartridge.endOfData(now), {});
+    await this.#end(signal);
     return true;
   }
 
@@ -92,7 +97,9 @@ export class MediumScrub {
     const { catalog, tally, job } = this.#tools;
     const { archiveId, mediumId, uuid: archive, fileNumber: file } = copy;
     const { state, ranges, findings } = verdict;
+    this.#readBack.forget();
     catalog.write(() => {
+      if (!this.#readBack.isThere(copy)) return;
       this.#damages.replace(copy, ranges);
       if (state === 'right') this.#archives.markCopy(archiveId, mediumId, 'good');
       if (state === 'unreadable') this.#archives.markCopy(archiveId, mediumId, 'bad');
@@ -116,11 +123,17 @@ export class MediumScrub {
     }
   }
 
-  #end(): void {
+  async #end(signal: AbortSignal): Promise<void> {
     const { catalog, tally } = this.#tools;
     const { barcode, id } = this.#medium;
+    let told = 0;
     if (this.#isDamaged)
       for (const file of this.#damages.filesOn(id)) {
+        told += 1;
+        if (told % FILES_A_TURN === 0) {
+          await turn();
+          signal.throwIfAborted();
+        }
         const { path, host, sizeBytes: bytes, first, last, elsewhere, isSafe } = file;
         tally.damaged({
           barcode,

@@ -127,6 +127,8 @@ class Scrub {
       const isOver = error instanceof CodedError && error.failure.retry === 'never';
       if (isOver && error.code !== 'INTERRUPTED') this.#jobs.setState(number, 'failed');
       throw error;
+    } finally {
+      this.#tally.flush();
     }
   }
 

@@ -1,6 +1,6 @@
 /** What a scrub has done and found so far: counted for its report, told while it goes on, written to the job's log. */
 import type { Clock } from '../../base/clock.ts';
-import type { Jobs, LogLevel } from '../../catalog/jobs.ts';
+import type { Jobs, LogLevel, LogLine } from '../../catalog/jobs.ts';
 import {
   type DamagedName,
   type FoundOn,
@@ -10,6 +10,9 @@ import {
   type ScrubEvent,
   type ScrubReport,
 } from './report.ts';
+
+/** Each commit waits for the disk: lines of the log wait for so many others, or the end of an archive. */
+const LINES_MAX = 256;
 
 /** A report lists so many of each one by one; it counts all, and each is an event. */
 const LISTED_MAX = 1000;
@@ -26,6 +29,7 @@ export class ScrubTally {
   readonly #damaged: DamagedName[] = [];
   readonly #media: ScrubbedMedium[] = [];
   readonly #notRead: NotRead[] = [];
+  #lines: LogLine[] = [];
   #findings = 0;
   #damagedFiles = 0;
   #lostFiles = 0;
@@ -86,6 +90,7 @@ export class ScrubTally {
     this.#archives += 1;
     if (archive.state !== 'right') this.#damagedArchives += 1;
     this.#tools.listen({ event: 'archive', ...archive });
+    this.flush();
   }
 
   damaged(name: DamagedName): void {
@@ -135,9 +140,16 @@ export class ScrubTally {
   }
 
   #log(level: LogLevel, message: string, path?: string): void {
-    const { jobs, jobNumber, clock } = this.#tools;
-    jobs.log([
-      { jobNumber, timeMs: clock.nowMs(), level, message, ...(path !== undefined && { path }) },
-    ]);
+    const { jobNumber, clock } = this.#tools;
+    const line = { jobNumber, timeMs: clock.nowMs(), level, message };
+    this.#lines.push(path === undefined ? line : { ...line, path });
+    if (this.#lines.length >= LINES_MAX) this.flush();
+  }
+
+  /** Writes what the job's log has still to be told. */
+  flush(): void {
+    const lines = this.#lines;
+    this.#lines = [];
+    if (lines.length > 0) this.#tools.jobs.log(lines);
   }
 }

@@ -1,6 +1,7 @@
 /** What of wear and errors becomes a warning, and what does not. */
 import { describe, expect, test } from 'vitest';
 import {
+  asksForCleaning,
   cleaningsLeft,
   cleaningWarning,
   driveWarnings,
@@ -107,6 +108,20 @@ describe('a drive', () => {
     expect(refused[0]).toMatch(/CLN001L1 is not one that it takes/);
     expect(driveWarnings([], [{ ...at, outcome: 'unknown' }])).toEqual([]);
   });
+});
+
+test.each([
+  [{}, false],
+  [{ alerts: [20] }, true],
+  [{ alerts: [21] }, true],
+  [{ needsCleaning: true }, true],
+  [{ alerts: [22, 3] }, false],
+])('%j asks to be cleaned: %j, until it was tried', (changed, asks) => {
+  const readings = [reading({ timeMs: 5, ...changed }), reading({ timeMs: 6 })];
+  expect(asksForCleaning(readings, [])).toBe(asks);
+  const tried = { timeMs: 5, cleanedBy: 'CLN001L1', outcome: 'unknown' } as const;
+  expect(asksForCleaning(readings, [tried])).toBe(false);
+  expect(asksForCleaning(readings, [{ ...tried, timeMs: 4 }])).toBe(asks);
 });
 
 test('a cleaning cartridge is counted down, and spent when a drive says so', () => {

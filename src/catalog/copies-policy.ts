@@ -1,0 +1,175 @@
+/**
+ * Which contents have fewer copies than their pool asks for, and which archives would mend that if they were copied.
+ *
+ * A copy counts as SCHEMA.md section 7 says and, where the policy asks, only when it was written or read back lately. It goes
+ * through all extents once, some seconds for ten million; while every archive has its copies, through none.
+ */
+import type { Catalog } from './catalog.ts';
+import { BAD_MEDIUM_STATES } from './contents.ts';
+import { EMPTY_CONTENT } from './schema.ts';
+
+export type CopiesPolicy = {
+  readonly poolId: number;
+  /** On media of the pool, each counted once. */
+  readonly copies: number;
+  /** Of them, so many at locations that are off site. */
+  readonly offsite: number;
+  /** In ms; undefined: for ever. */
+  readonly readBackMs: number | undefined;
+};
+
+/** As people write it: by the pool's name. */
+export type PoolPolicy = Omit<CopiesPolicy, 'poolId'> & { readonly pool: string };
+
+export type Shortage = {
+  readonly contents: number;
+  readonly bytes: number;
+  /** Of them, those that only lack a copy off site, or a look at one: no copy more would help. */
+  readonly onlyElsewhere: number;
+};
+
+/** An archive whose contents lack copies, on one of the media where it is good. */
+export type ScarceArchive = {
+  readonly archiveId: number;
+  readonly mediumId: number;
+  readonly fileNumber: number;
+  readonly startBlock: number;
+  readonly lengthBlocks: number;
+  readonly blockBytes: number;
+  /** Bytes of its stream that its hash covers are all but the last: those of the digest and zeros behind. */
+  readonly lengthBytes: number;
+  readonly blake3: Buffer;
+  /** Media that have it, whether these copies count or not. */
+  readonly holders: readonly number[];
+};
+
+/** A copy on each medium of the pool where the archive counts. */
+const COUNTING = `INSERT INTO temp.counting SELECT k.archive, k.medium, coalesce(l.is_offsite, 0),
+    max(coalesce(k.verified_ms, 0), coalesce(k.written_ms, 0)) >= @sinceMs
+  FROM archive_copies k CROSS JOIN archives a ON a.id = k.archive CROSS JOIN media m ON m.id = k.medium
+    LEFT JOIN locations l ON l.id = m.location
+  WHERE a.state = 'good' AND k.state = 'good' AND m.pool = @pool AND m.state NOT IN ${BAD_MEDIUM_STATES}`;
+
+/** Archives that hold something of the pool and lack a copy themselves; contents may have others. */
+const IS_ANY_SCARCE = `SELECT 1 FROM archives a CROSS JOIN archive_copies k ON k.archive = a.id
+    CROSS JOIN media m ON m.id = k.medium
+  WHERE a.state = 'good' AND k.state <> 'lost' AND m.pool = @pool AND a.dead_bytes < a.length_bytes AND (
+    (SELECT count(*) FROM temp.counting c WHERE c.archive = a.id AND c.is_fresh) < @copies
+    OR (SELECT count(*) FROM temp.counting c WHERE c.archive = a.id AND c.is_fresh AND c.is_offsite) < @offsite)
+  UNION ALL SELECT 1 FROM damages LIMIT 1`;
+
+/** Of every part of a content the media that hold it; the part with the fewest decides. */
+const SHORT = `INSERT INTO temp.short SELECT s.content, min(s.written), min(s.fresh), min(s.offsite) FROM (
+    SELECT e.content AS content, count(DISTINCT c.medium) AS written,
+      count(DISTINCT iif(c.is_fresh, c.medium, NULL)) AS fresh,
+      count(DISTINCT iif(c.is_fresh AND c.is_offsite, c.medium, NULL)) AS offsite
+    FROM extents e LEFT JOIN temp.counting c ON c.archive = e.archive AND NOT EXISTS(
+      SELECT 1 FROM damages d CROSS JOIN contents x ON x.id = e.content
+      WHERE d.archive = e.archive AND d.medium = c.medium
+        AND d.position < e.position + coalesce(e.stored, e.length, x.size - e.content_offset)
+        AND d.position + d.length > e.position)
+    WHERE e.content IN (SELECT o.content FROM extents o CROSS JOIN temp.pool_archives p ON p.archive = o.archive
+      WHERE o.content = e.content)
+    GROUP BY e.content, e.content_offset) s
+  WHERE s.content <> ${EMPTY_CONTENT} GROUP BY s.content
+  HAVING min(s.fresh) < @copies OR min(s.offsite) < @offsite`;
+
+const TABLES = [
+  'counting(archive INTEGER, medium INTEGER, is_offsite INTEGER, is_fresh INTEGER, PRIMARY KEY(archive, medium)) WITHOUT ROWID',
+  'pool_archives(archive INTEGER PRIMARY KEY)',
+  'short(content INTEGER PRIMARY KEY, written INTEGER, fresh INTEGER, offsite INTEGER)',
+];
+
+/** Looks anew, and leaves what it found for `scarceArchives`. */
+export function shortageOf(catalog: Catalog, policy: CopiesPolicy): Shortage {
+  const none = { contents: 0, bytes: 0, onlyElsewhere: 0 };
+  return catalog.read(() => {
+    prepare(catalog, policy);
+    const { poolId: pool, copies, offsite } = policy;
+    if (!catalog.prepare(IS_ANY_SCARCE).get({ pool, copies, offsite })) return none;
+    catalog.prepare(SHORT).run({ copies, offsite });
+    const row = catalog
+      .prepare<[number, number, number]>(
+        `SELECT count(*), total(c.size), total(s.written >= ?) FROM temp.short s CROSS JOIN contents c ON c.id = s.content`,
+      )
+      .get(copies);
+    return row ? { contents: row[0], bytes: row[1], onlyElsewhere: row[2] } : none;
+  });
+}
+
+function prepare(catalog: Catalog, { poolId, readBackMs }: CopiesPolicy): void {
+  for (const table of TABLES) {
+    catalog.prepare(`CREATE TEMP TABLE IF NOT EXISTS ${table}`).run();
+    catalog.prepare(`DELETE FROM temp.${table.slice(0, table.indexOf('('))}`).run();
+  }
+  const sinceMs = readBackMs === undefined ? 0 : Math.floor(catalog.clock.nowMs() - readBackMs);
+  catalog.prepare(COUNTING).run({ pool: poolId, sinceMs });
+  catalog
+    .prepare(
+      `INSERT OR IGNORE INTO temp.pool_archives SELECT k.archive FROM archive_copies k
+         CROSS JOIN media m ON m.id = k.medium WHERE m.pool = ? AND k.state <> 'lost'`,
+    )
+    .run(poolId);
+}
+
+/** One that is mostly dead is not worth copying: what is live in it is stored anew. */
+const LIVE_SHARE_MIN = 0.5;
+
+/**
+ * Whole archives that would mend the shortage found last, each on one medium, in the order of their tapes. Torn ones and
+ * those that complete them go together, and are left out.
+ */
+export function scarceArchives(catalog: Catalog, { copies }: CopiesPolicy): ScarceArchive[] {
+  type Row = [number, number, number, number, number, number, number, Buffer];
+  const rows = catalog
+    .prepare<Row>(
+      `SELECT a.id, min(k.medium), k.file_number, k.start_block, a.length_blocks, a.block_bytes, a.length_bytes, a.blake3
+       FROM archives a CROSS JOIN temp.counting c ON c.archive = a.id
+         CROSS JOIN archive_copies k ON k.archive = a.id AND k.medium = c.medium
+       WHERE a.completed_by IS NULL AND NOT EXISTS(SELECT 1 FROM archives t WHERE t.completed_by = a.id)
+         AND a.dead_bytes <= a.length_bytes * ${1 - LIVE_SHARE_MIN}
+         AND a.id IN (SELECT e.archive FROM temp.short s CROSS JOIN extents e ON e.content = s.content
+           WHERE s.written < @copies)
+       GROUP BY a.id ORDER BY 2, k.file_number`,
+    )
+    .all({ copies });
+  const holders = catalog.prepare<[number]>(
+    "SELECT medium FROM archive_copies WHERE archive = ? AND state IN ('good', 'writing')",
+  );
+  return rows.map((row) => ({
+    archiveId: row[0],
+    mediumId: row[1],
+    fileNumber: row[2],
+    startBlock: row[3],
+    lengthBlocks: row[4],
+    blockBytes: row[5],
+    lengthBytes: row[6],
+    blake3: row[7],
+    holders: holders.all(row[0]).flat(),
+  }));
+}
+
+/** How many copies of one content count, by the policy. */
+export function copiesOf(
+  catalog: Catalog,
+  contentId: number,
+  { poolId, readBackMs }: CopiesPolicy,
+): { readonly copies: number; readonly offsite: number } {
+  const sinceMs = readBackMs === undefined ? 0 : Math.floor(catalog.clock.nowMs() - readBackMs);
+  const row = catalog
+    .prepare<[number | null, number | null]>(
+      `SELECT min(s.copies), min(s.offsite) FROM (
+         SELECT count(DISTINCT m.id) AS copies, count(DISTINCT iif(l.is_offsite, m.id, NULL)) AS offsite
+         FROM extents e CROSS JOIN contents x ON x.id = e.content CROSS JOIN archives a ON a.id = e.archive
+           LEFT JOIN archive_copies k ON k.archive = a.id AND k.state = 'good' AND a.state = 'good'
+             AND max(coalesce(k.verified_ms, 0), coalesce(k.written_ms, 0)) >= @sinceMs
+             AND NOT EXISTS(SELECT 1 FROM damages d WHERE d.archive = a.id AND d.medium = k.medium
+               AND d.position < e.position + coalesce(e.stored, e.length, x.size - e.content_offset)
+               AND d.position + d.length > e.position)
+           LEFT JOIN media m ON m.id = k.medium AND m.pool = @poolId AND m.state NOT IN ${BAD_MEDIUM_STATES}
+           LEFT JOIN locations l ON l.id = m.location
+         WHERE e.content = @contentId GROUP BY e.content_offset) s`,
+    )
+    .get({ contentId, poolId, sinceMs });
+  return { copies: row?.[0] ?? 0, offsite: row?.[1] ?? 0 };
+}

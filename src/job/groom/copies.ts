@@ -1,0 +1,244 @@
+/**
+ * Copies that a pool's policy asks for and that are missing: whole archives, byte for byte, onto another cartridge of the
+ * pool. Read into the spool, proven, written from there; with one drive cartridges change once for each spool that is filled.
+ */
+import { strict as assert } from 'node:assert';
+import { Blake3Hasher } from '@napi-rs/blake-hash';
+import { findDigest } from '../../archive/digest.ts';
+import type { Clock } from '../../base/clock.ts';
+import { CodedError } from '../../base/errors.ts';
+import { Archives } from '../../catalog/archives.ts';
+import type { Catalog } from '../../catalog/catalog.ts';
+import {
+  type CopiesPolicy,
+  type ScarceArchive,
+  type Shortage,
+  scarceArchives,
+  shortageOf,
+} from '../../catalog/copies-policy.ts';
+import { Media } from '../../catalog/media.ts';
+import { attachAsking } from '../../storage/attach.ts';
+import type { Library } from '../../storage/library.ts';
+import type { Operator } from '../../storage/operator.ts';
+import type { MediaSet } from '../backup/media-set.ts';
+import type { CopyTarget } from '../backup/open-archive.ts';
+import type { GroomEvent } from './report.ts';
+import type { Spool, SpooledFile } from './spool.ts';
+
+export type CopyTools = {
+  readonly catalog: Catalog;
+  readonly library: Library;
+  readonly clock: Clock;
+  readonly operator: Operator;
+  readonly set: MediaSet;
+  readonly spool: Spool;
+  readonly isSwapped: boolean;
+  readonly who: string;
+  readonly blockBytes: number;
+  listen(event: GroomEvent): void;
+  warn(message: string): void;
+  onWait(reason: string | undefined): void;
+};
+
+export type Copied = {
+  readonly archives: number;
+  readonly bytes: number;
+  /** What is missing still. */
+  readonly left: Shortage;
+};
+
+type Read = { readonly archive: ScarceArchive; readonly file: SpooledFile };
+
+/** A journal and the end of a tape want some room behind the copy. */
+const SLACK_BLOCKS = 4;
+
+export class CopyMaker {
+  readonly #tools: CopyTools;
+  readonly #archives: Archives;
+  readonly #media: Media;
+  /** A wish to stop is heard between archives: one that is begun is ended properly. */
+  readonly #steady = new AbortController().signal;
+  /** Archives that cannot be read, or for which there is no medium. */
+  readonly #passedOver = new Set<number>();
+  #count = 0;
+  #bytes = 0;
+
+  constructor(tools: CopyTools) {
+    this.#tools = tools;
+    this.#archives = new Archives(tools.catalog);
+    this.#media = new Media(tools.catalog);
+  }
+
+  /**
+   * Until every archive that would help is copied, as often as the policy says.
+   * @throws CodedError MEDIUM_FULL where no other medium has room; failures of drives
+   */
+  async run(policy: CopiesPolicy, signal: AbortSignal): Promise<Copied> {
+    const { catalog, spool, set } = this.#tools;
+    for (;;) {
+      signal.throwIfAborted();
+      const left = shortageOf(catalog, policy);
+      const wanted = scarceArchives(catalog, policy).filter(
+        ({ archiveId }) => !this.#passedOver.has(archiveId),
+      );
+      if (wanted.length === 0) {
+        await set.verify(signal);
+        return { archives: this.#count, bytes: this.#bytes, left };
+      }
+      if (this.#tools.isSwapped) {
+        await set.verify(signal);
+        await set.close();
+      }
+      const read = await this.#read(this.#portion(wanted), signal);
+      for (const one of read) await this.#write(one, signal);
+      spool.clear();
+    }
+  }
+
+  /** What one cartridge has of them, as much as the spool takes. */
+  #portion(wanted: readonly ScarceArchive[]): ScarceArchive[] {
+    const [first] = wanted;
+    assert(first);
+    let bytes = 0;
+    const portion: ScarceArchive[] = [];
+    for (const archive of wanted) {
+      const size = archive.lengthBlocks * archive.blockBytes;
+      if (size > this.#tools.spool.bytesMax)
+        this.#passOver(archive, 'the spool is too small for it');
+      if (archive.mediumId !== first.mediumId || bytes + size > this.#tools.spool.bytesMax)
+        continue;
+      bytes += size;
+      portion.push(archive);
+    }
+    return portion;
+  }
+
+  #passOver({ archiveId, mediumId }: ScarceArchive, why: string): void {
+    this.#passedOver.add(archiveId);
+    const { barcode } = this.#media.get(mediumId);
+    this.#tools.warn(`an archive of ${barcode} is not copied: ${why}`);
+  }
+
+  async #read(portion: readonly ScarceArchive[], signal: AbortSignal): Promise<Read[]> {
+    const [first] = portion;
+    if (!first) return [];
+    const { library, operator, clock, who, onWait, listen } = this.#tools;
+    const medium = this.#media.get(first.mediumId);
+    assert(medium.uuid !== undefined);
+    const tape = await attachAsking(
+      {
+        medium: { ...medium, uuid: medium.uuid },
+        waiting: { who, contents: portion.length, readers: undefined },
+        onWait,
+      },
+      { library, operator, clock },
+      signal,
+    );
+    const read: Read[] = [];
+    try {
+      listen({ event: 'medium', barcode: medium.barcode, drive: null });
+      const buffer = Buffer.alloc(tape.blockBytes);
+      for (const archive of portion) {
+        const file = this.#tools.spool.createFile(archive.lengthBlocks * archive.blockBytes);
+        const hasher = new Blake3Hasher();
+        let at = 0;
+        try {
+          for await (const block of tape.blocks(archive.startBlock, buffer, signal)) {
+            file.write(block, at);
+            at += block.length;
+            signal.throwIfAborted();
+          }
+        } catch (error) {
+          if (!(error instanceof CodedError) || error.code !== 'MEDIUM_UNREADABLE') throw error;
+          this.#passOver(archive, error.message);
+          continue;
+        }
+        if (at === archive.lengthBlocks * archive.blockBytes && isRight(archive, file, hasher))
+          read.push({ archive, file });
+        else this.#passOver(archive, 'it reads back other bytes than were written');
+      }
+    } finally {
+      await tape.close();
+    }
+    return read;
+  }
+
+  async #write({ archive, file }: Read, signal: AbortSignal): Promise<void> {
+    const { set } = this.#tools;
+    signal.throwIfAborted();
+    const target = await this.#target(archive, signal);
+    if (!target) return this.#passOver(archive, 'no other medium of the pool has room for it');
+    const { tape, mediumId } = target;
+    const written = await tape.beginArchive(this.#steady);
+    const { fileNumber, startBlock } = written;
+    const { archiveId, lengthBlocks, blockBytes } = archive;
+    this.#archives.beginCopy(archiveId, { mediumId, fileNumber, startBlock });
+    try {
+      const block = Buffer.alloc(blockBytes);
+      for (let index = 0; index < lengthBlocks; index += 1) {
+        file.read(block, index * blockBytes);
+        await written.writeBlock(block, this.#steady);
+      }
+      await written.finish(this.#steady);
+    } catch (error) {
+      this.#archives.abandonCopy(archiveId, mediumId);
+      if (!(error instanceof CodedError) || error.code === 'INTERRUPTED') throw error;
+      await set.drop(mediumId, error);
+      return;
+    }
+    this.#archives.commitCopy(archiveId, mediumId, lengthBlocks);
+    const { blake3 } = archive;
+    const lengthBytes = coveredBytes(file, archive);
+    set.keepProofs(mediumId, [{ archiveId, startBlock, lengthBytes, blake3 }]);
+    await tape.countArchive(this.#steady);
+    set.grown();
+    this.#count += 1;
+    this.#bytes += lengthBlocks * blockBytes;
+    const media = [tape.barcode];
+    this.#tools.listen({ event: 'archive', media, entries: 0, bytes: lengthBlocks * blockBytes });
+  }
+
+  /** The one in the drive, else one that is begun, else a scratch one; none that has the archive. */
+  async #target(archive: ScarceArchive, signal: AbortSignal): Promise<CopyTarget | undefined> {
+    const { set } = this.#tools;
+    const bytes = (archive.lengthBlocks + SLACK_BLOCKS) * archive.blockBytes;
+    const holders = new Set(archive.holders.map((id) => set.barcodeOf(id)));
+    for (;;) {
+      const rooms = await set.roomsToWrite(signal);
+      const attached = set.attached.map(({ tape }) => tape.barcode);
+      const fits = rooms.filter(({ key, roomBytes }) => roomBytes >= bytes && !holders.has(key));
+      const best =
+        fits.find(({ key }) => attached.includes(key)) ??
+        fits.find(({ state }) => state === 'appendable') ??
+        fits[0];
+      if (!best) return undefined;
+      const [target] = await set.attach([best.key], signal);
+      if (set.isOtherwise) continue;
+      // Blocks are as the label says: an archive of others does not fit between them.
+      if (target?.tape.blockBytes === archive.blockBytes) return target;
+      holders.add(best.key);
+    }
+  }
+}
+
+/** The digest stands behind what it covers: its own member and zeros follow (archive/FORMAT.md section 3.2). */
+function isRight(archive: ScarceArchive, file: SpooledFile, hasher: Blake3Hasher): boolean {
+  const covered = coveredBytes(file, archive);
+  if (covered === 0) return false;
+  const buffer = Buffer.alloc(2 ** 20);
+  for (let at = 0; at < covered; ) {
+    const part = buffer.subarray(0, Math.min(buffer.length, covered - at));
+    file.read(part, at);
+    hasher.update(part);
+    at += part.length;
+  }
+  return hasher.digestBuffer().equals(archive.blake3);
+}
+
+/** Bytes that the archive's own digest says it covers; 0 where there is no digest. */
+function coveredBytes(file: SpooledFile, { lengthBlocks, blockBytes }: ScarceArchive): number {
+  const tail = Buffer.alloc(Math.min(2, lengthBlocks) * blockBytes);
+  const lengthBytes = lengthBlocks * blockBytes;
+  file.read(tail, lengthBytes - tail.length);
+  return findDigest(tail, lengthBytes)?.lengthBytes ?? 0;
+}
