@@ -139,7 +139,12 @@ class Shelf {
     const media = new Media(catalog);
     await scrubWorld(this.#world);
     const bad = media.list().filter(({ state }) => state === 'suspect');
-    await groomMedia(this.#world, [], { copies: COPIES, belowPercent: 30 });
+    const policy = { pool: 'main', copies: COPIES, offsite: 0, readBackMs: undefined };
+    await groomMedia(this.#world, [], {
+      copies: COPIES,
+      belowPercent: 30,
+      tools: { policies: [policy] },
+    });
     if (bad.length > 0) {
       retireMedia(
         catalog,
