@@ -16,8 +16,8 @@ export type Snapshot = {
 
 type SnapshotRow = [id: number, seconds: number, job: number, isPartial: number];
 
-const SELECT =
-  "SELECT id, seconds, job, is_partial FROM snapshots WHERE state = 'finished' AND expired_by IS NULL";
+const RECORDED = "SELECT id, seconds, job, is_partial FROM snapshots WHERE state = 'finished'";
+const SELECT = `${RECORDED} AND expired_by IS NULL`;
 
 export class Snapshots {
   readonly #catalog: Catalog;
@@ -35,6 +35,11 @@ export class Snapshots {
 
   get(id: number): Snapshot | undefined {
     return this.#first(`${SELECT} AND id = ?`, id);
+  }
+
+  /** Also one that has expired: its run is still told of. */
+  recorded(id: number): Snapshot | undefined {
+    return this.#first(`${RECORDED} AND id = ?`, id);
   }
 
   ofJob(jobNumber: number): Snapshot | undefined {
@@ -130,6 +135,11 @@ export function parseTime(text: string): number | undefined {
   const isReal =
     date.getUTCMonth() === month - 1 && date.getUTCDate() === day && hour < 24 && minute < 60;
   return isReal && second < 60 ? date.getTime() / 1000 : undefined;
+}
+
+/** Of a snapshot that somebody was just looking at. */
+export function expiredMeanwhile(): CodedError {
+  return new CodedError('SNAPSHOT_EXPIRED', 'the snapshot has expired meanwhile');
 }
 
 function usage(message: string): CodedError {

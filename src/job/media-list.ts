@@ -80,7 +80,8 @@ export function mediaInventory(
     const all = media.list().flatMap((medium): ListedMedium[] => {
       const fill = fills.get(medium.id);
       if (!fill) return [];
-      const groomFreesBytes = groomed.has(medium.id) ? fill.staleBytes : undefined;
+      const isWorth = groomed.has(medium.id) && fill.staleBytes > 0;
+      const groomFreesBytes = isWorth ? fill.staleBytes : undefined;
       return [{ medium, fill, groomFreesBytes, warnings: warned.get(medium.id) ?? [] }];
     });
     const shown = all.filter((one) => passes(one, filter));

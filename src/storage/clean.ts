@@ -43,23 +43,19 @@ export async function cleanDrive(
       'the library holds no cleaning cartridge that is not used up; put one, CLN... on its sticker, into a slot',
     );
   const drive = driveOf(status, wanted);
-  const at = { kind: 'drive', number: drive.number } as const;
-  if (drive.barcode !== null) await library.unload(at, undefined, signal);
-  await library.transfer(found.from, at, signal);
   const { number, serial, device, model } = drive;
   const name = device ?? `drive ${number}`;
-  try {
-    const outcome = await library.useDrive(number, (held) => work(held, clock, signal), signal);
-    const cleaned: Cleaned = {
-      ...{ cartridge: found.barcode, outcome },
-      drive: { number, name, serial: serial ?? name, model: model ?? '' },
-    };
-    await library.keeper?.keepCleaning(cleaned);
-    return cleaned;
-  } finally {
-    // Also when it was stopped: it would be in the way of everything else.
-    await library.unload(at, found.from, new AbortController().signal);
-  }
+  const outcome = await library.visit(
+    { what: found.from, drive: number },
+    (held) => work(held, clock, signal),
+    signal,
+  );
+  const cleaned: Cleaned = {
+    ...{ cartridge: found.barcode, outcome },
+    drive: { number, name, serial: serial ?? name, model: model ?? '' },
+  };
+  await library.keeper?.keepCleaning(cleaned);
+  return cleaned;
 }
 
 async function work(drive: Drive, clock: Clock, signal: AbortSignal): Promise<Cleaned['outcome']> {

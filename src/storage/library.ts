@@ -106,6 +106,8 @@ const CROSSED: ReadonlySet<string> = new Set([
 const CROSSED_MAX = 3;
 const CROSSED_POLL_MS = 1000;
 const BUSY_TIMEOUT_MS = 3000;
+/** A long move in a large library. */
+const CHANGER_BUSY_MS = 300_000;
 
 export class Library {
   readonly #devices: LibraryDevices;
@@ -501,26 +503,65 @@ export class Library {
     }
   }
 
-  /** Keeps a drive for a moment, whatever is in it. @throws CodedError USAGE, DRIVE_BUSY */
-  async useDrive<T>(
-    number: number,
-    use: (drive: Drive) => Promise<T>,
+  /**
+   * Brings a cartridge into a drive, lets it work there and brings it back, with the drive kept from everybody all the while.
+   * What is in the drive goes to its slot first, and stays there.
+   * @throws CodedError USAGE, MEDIUM_OFFLINE, DRIVE_BUSY; the changer's failures
+   */
+  async visit<T>(
+    { what, drive }: { readonly what: Place; readonly drive: number },
+    work: (drive: Drive) => Promise<T>,
     signal: AbortSignal,
   ): Promise<T> {
-    const device = await this.#withChanger(async (changer) => {
+    const { hold, home, target } = await this.#withChanger(async (changer) => {
       const elements = await changer.elements(signal);
-      const { address } = find(placesOf(elements), { kind: 'drive', number });
-      return this.#deviceOf(
-        elements.find((element) => element.address === address),
-        number,
-      );
+      const places = placesOf(elements);
+      const source = find(places, what);
+      const at = find(places, { kind: 'drive', number: drive });
+      const [held] = await this.#hold([at], elements, signal);
+      if (!held) throw usage(`no device is configured for ${formatPlace(at)}`);
+      try {
+        if (at.full) {
+          const origin = elements.find(({ address }) => address === at.address)?.sourceAddress;
+          const slot = freeSlot(places, origin);
+          await this.#eject(held, signal);
+          await carry(changer, at, slot, signal);
+        }
+        await carry(changer, source, at, signal);
+        return { hold: held, home: source, target: { ...at, barcode: source.barcode } };
+      } catch (error) {
+        await held.close();
+        throw error;
+      }
     }, signal);
-    if (!device) throw usage(`no device is configured for drive ${number}`);
-    const hold = await this.#holdPatiently(device, signal);
+    // Also when it was stopped: it would be in the way of everything else.
+    const never = new AbortController().signal;
     try {
-      return await use(await Drive.open(hold.port, this.#clock, signal));
+      return await work(await Drive.open(hold.port, this.#clock, signal));
     } finally {
-      await hold.close();
+      try {
+        await this.#eject(hold, never);
+        await this.#patiently(
+          () => this.#withChanger((changer) => carry(changer, target, home, never), never),
+          never,
+        );
+      } finally {
+        await hold.close();
+      }
+    }
+  }
+
+  /** Others have the changer for a moment, rarely for longer. */
+  async #patiently(step: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    const startMs = this.#clock.monotonicMs();
+    for (;;) {
+      try {
+        return await step();
+      } catch (error) {
+        const isBusy = error instanceof CodedError && error.failure.retry === 'later';
+        if (!isBusy || this.#clock.monotonicMs() - startMs > CHANGER_BUSY_MS) throw error;
+        await this.#clock.sleepMs(CROSSED_POLL_MS, signal);
+      }
     }
   }
 

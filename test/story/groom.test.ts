@@ -7,6 +7,7 @@ import { Alarms } from '../../src/catalog/alarms.ts';
 import { shortageOf } from '../../src/catalog/copies-policy.ts';
 import { Jobs } from '../../src/catalog/jobs.ts';
 import { Media } from '../../src/catalog/media.ts';
+import { sweep } from '../../src/catalog/sweep.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { restoreByScript } from '../sim/by-script.ts';
 import { changeTree, makeBytes } from '../sim/changed-tree.ts';
@@ -188,4 +189,34 @@ test('what two cartridges hold that are both groomed; a second name, a deleted f
   };
   expect(shortageOf(world.catalog, policy).contents).toBe(0);
   checkArchives(world.catalog, world.sim.directory);
+});
+
+test('what has expired is not moved; what was gone is not back when the journals that told it are', async () => {
+  const world = await BackupWorld.make({ cartridges: 5 });
+  const { catalog } = world;
+  const media = new Media(catalog);
+  const random = seededRandom(3);
+  writeFileSync(join(world.source, 'kept'), randomBytes(random, 200_000));
+  writeFileSync(join(world.source, 'doomed'), randomBytes(random, 300_000));
+  await world.backup();
+  await world.sim.clock.sleepMs(60_000, go);
+  media.setState(mediumOf(world, ONE).id, 'full');
+  rmSync(join(world.source, 'doomed'));
+  writeFileSync(join(world.source, 'second'), randomBytes(random, 100_000));
+  expect((await world.backup()).media).toEqual(['BKP002L8']);
+  await world.sim.clock.sleepMs(60_000, go);
+  catalog.write(() => catalog.prepare('UPDATE snapshots SET expired_by = 1 WHERE id = 1').run());
+  for (const _ of sweep(catalog, 0));
+  expect(await groomMedia(world, ['BKP002L8'])).toMatchObject({ media: [{ state: 'scratch' }] });
+  rmSync(join(world.sim.directory, 'BKP002L8.tap'));
+  // The first cartridge and what was groomed are left: its journal still tells of the file that is gone.
+  const script = await restoreByScript(world, ONE);
+  expect(differences(world.source, join(script, world.source))).toBe('');
+  await world.sim.clock.sleepMs(60_000, go);
+  const groomed = await groomMedia(world, [ONE]);
+  expect(groomed).toMatchObject({ media: [{ state: 'scratch', contents: 1 }] });
+  rmSync(join(world.sim.directory, `${ONE}.tap`));
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+  const again = await restoreByScript(world, 'BKP003L8');
+  expect(differences(world.source, join(again, world.source))).toBe('');
 });
