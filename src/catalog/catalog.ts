@@ -301,7 +301,7 @@ function connect(path: string, mode: CatalogMode, mustExist: boolean): Database.
 /** A writer that is no more and did not sign off: the file is read as a whole before anybody writes to it. */
 function checkAfterCrash(db: Database.Database, path: string): void {
   const names = db.prepare<[], string>('SELECT process FROM writers').pluck().all();
-  if (names.every(isAlive)) return;
+  if (names.every((name) => isAlive(name))) return;
   const [finding] = db.prepare<[], string>('PRAGMA quick_check(1)').pluck().all();
   if (finding === 'ok') return;
   throw new CodedError(

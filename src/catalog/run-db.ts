@@ -52,7 +52,9 @@ export interface Processes {
 }
 
 export function systemProcesses(): Processes {
-  return { own: ownProcess(), isAlive };
+  const own = ownProcess();
+  const [boot] = own.split(':');
+  return { own, isAlive: (name) => isAlive(name, boot) };
 }
 
 export class RunDb {

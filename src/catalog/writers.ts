@@ -11,10 +11,13 @@ export function ownProcess(): string {
   return processName(process.pid) ?? `unknown:${process.pid}:0`;
 }
 
-/** Where it cannot be asked for, as with no descriptor left, it lives: nothing is taken from one of whom nothing is known. */
-export function isAlive(name: string): boolean {
+/**
+ * Where it cannot be asked for, as with no descriptor left, it lives: nothing is taken from one of whom nothing is known.
+ * @param boot known to who asks often
+ */
+export function isAlive(name: string, boot?: string): boolean {
   try {
-    return processName(Number(name.split(':')[1])) === name;
+    return processName(Number(name.split(':')[1]), boot) === name;
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
     return true;
@@ -22,9 +25,9 @@ export function isAlive(name: string): boolean {
 }
 
 /** `BOOT:PID:START`, undefined when there is no such process. */
-function processName(pid: number): string | undefined {
+function processName(pid: number, knownBoot?: string): string | undefined {
   try {
-    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    const boot = knownBoot ?? readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     // proc(5): the program's name stands in parentheses and may hold anything; the start time is the 20th field behind it.
     const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];

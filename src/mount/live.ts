@@ -57,6 +57,11 @@ export class Live {
     return this.#snapshotId;
   }
 
+  /** Another number once another process has written the catalog, a second later at most: what was read may be read anew. */
+  get changeCount(): number {
+    return this.#changeCount;
+  }
+
   /** Somebody looks into a directory that may change. */
   looked(nodeId: number, directoryId: number): void {
     this.#lately.set(nodeId, directoryId);

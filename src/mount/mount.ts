@@ -86,7 +86,7 @@ function assemble(tools: MountTools, { nodes, snapshots, live }: Parts) {
   const { catalog, owner, wantedText, jobsText } = tools;
   const directories = new Directories(catalog);
   const media = new Media(catalog);
-  const hosts = (): Host[] => directories.hosts();
+  const hosts = hostsAsOf(directories, live);
   const filesystem = new Filesystem({
     nodes,
     rows: new ListedRows(catalog, nodes),
@@ -117,6 +117,19 @@ function assemble(tools: MountTools, { nodes, snapshots, live }: Parts) {
   const { processName } = tools;
   const xattrs = new Xattrs({ filesystem, nodes, facts, mode: tools.xattrs, processName });
   return { filesystem, xattrs };
+}
+
+/** Every look at the root asks for them. */
+function hostsAsOf(directories: Directories, live: Live): () => readonly Host[] {
+  let changeCount = live.changeCount;
+  let known: readonly Host[] = directories.hosts();
+  return () => {
+    if (live.changeCount !== changeCount) {
+      changeCount = live.changeCount;
+      known = directories.hosts();
+    }
+    return known;
+  };
 }
 
 /** A machine that has run out of something fails requests, not the mount. */
