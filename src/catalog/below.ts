@@ -90,7 +90,7 @@ export class Below {
     assert(host, 'a directory is of a host');
     const path = this.#directories.path(directoryId);
     let [looked, bytes] = [0, 0];
-    for (const { inode } of this.#tree.walk(host.id, path, snapshotId)) {
+    for (const { inode } of this.#tree.walkWhatIsLeft(host.id, path, snapshotId)) {
       looked += 1;
       if (looked % ENTRIES_A_TURN === 0) {
         await turn();

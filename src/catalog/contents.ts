@@ -1,11 +1,11 @@
 /** Contents: bytes by their hash, the extents that hold them, and how many good copies there are. */
 import { strict as assert } from 'node:assert';
-import { CodedError } from '../base/errors.ts';
 import type { Content, Extent } from '../domain/content.ts';
 import type { DataRange } from '../domain/entry.ts';
 import type { Catalog } from './catalog.ts';
 import { type ContentKey, ContentKeys } from './content-keys.ts';
 import { EMPTY_CONTENT } from './schema.ts';
+import { expiredMeanwhile } from './snapshots.ts';
 
 /** One copy of an archive on one medium. */
 export type ArchiveCopy = {
@@ -30,6 +30,9 @@ export type LocatedExtent = {
   /** Good ones first, then by medium. */
   readonly copies: readonly ArchiveCopy[];
 };
+
+/** `ranges`: where its data lie; undefined where there are no holes. */
+export type KnownContent = Content & { readonly ranges: readonly DataRange[] | undefined };
 
 /** What of a run's policy decides whether a content counts as stored. */
 export type CopyPolicy = { readonly copies: number; readonly poolId?: number | undefined };
@@ -81,7 +84,7 @@ export class Contents {
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
     this.#keys = catalog.part(ContentKeys);
-    this.#get = catalog.prepare<[number, Buffer | null, Buffer | null, Buffer | null]>(
+    this.#get = catalog.prepare<ContentRow>(
       'SELECT size, hash, segments, holes FROM contents WHERE id = ?',
     );
     this.#located = catalog.prepare<LocatedRow>(LOCATED);
@@ -120,23 +123,16 @@ export class Contents {
    * Undefined while a split file is not complete. `holes`: where its data lie, undefined when there are no holes.
    * @throws CodedError SNAPSHOT_EXPIRED where nothing has it any more
    */
-  get(
-    contentId: number,
-  ): (Content & { readonly ranges: readonly DataRange[] | undefined }) | undefined {
+  get(contentId: number): KnownContent | undefined {
     const row = this.#get.get(contentId);
-    if (!row)
-      throw new CodedError(
-        'SNAPSHOT_EXPIRED',
-        'the snapshot that showed this file has expired meanwhile',
-      );
-    const [sizeBytes, hash, segments, holes] = row;
-    if (!hash) return undefined;
-    return {
-      sizeBytes,
-      hash,
-      segments: segments ?? undefined,
-      ranges: holes ? decodeRanges(holes) : undefined,
-    };
+    if (!row) throw expiredMeanwhile();
+    return knownContent(row);
+  }
+
+  /** As `get`; undefined also where nothing has it any more. */
+  getIfThere(contentId: number): KnownContent | undefined {
+    const row = this.#get.get(contentId);
+    return row && knownContent(row);
   }
 
   /**
@@ -183,17 +179,28 @@ export class Contents {
    */
   weakness(policy: CopyPolicy): (contentId: number) => boolean {
     const pool = policy.poolId ?? null;
-    const isAnyWeak = this.#catalog
-      .prepare(
-        `SELECT 1 FROM archives a WHERE a.state = 'good' AND (
-           SELECT count(*) FROM archive_copies k JOIN media m ON m.id = k.medium
-           WHERE k.archive = a.id AND k.state = 'good' AND m.state NOT IN ${BAD_MEDIUM_STATES}
-             AND (@pool IS NULL OR m.pool = @pool)) < @copies
-         UNION ALL SELECT 1 FROM damages LIMIT 1`,
-      )
-      .get({ pool, copies: policy.copies });
-    if (!isAnyWeak) return () => false;
-    return (contentId) => this.goodCopies(contentId, policy.poolId) < policy.copies;
+    const weak = new Set(
+      this.#catalog
+        .prepare<[number]>(
+          `SELECT a.id FROM archives a WHERE a.state = 'good' AND (
+             SELECT count(*) FROM archive_copies k JOIN media m ON m.id = k.medium
+             WHERE k.archive = a.id AND k.state = 'good' AND m.state NOT IN ${BAD_MEDIUM_STATES}
+               AND (@pool IS NULL OR m.pool = @pool)) < @copies
+           UNION SELECT archive FROM damages`,
+        )
+        .all({ pool, copies: policy.copies })
+        .flat(),
+    );
+    if (weak.size === 0) return () => false;
+    // Media that were given up leave archives without a copy behind: few contents have anything to do with those.
+    const archives = this.#catalog.prepare<[number]>(
+      'SELECT archive FROM extents WHERE content = ?',
+    );
+    return (contentId) => {
+      const own = archives.all(contentId);
+      const isWell = own.length > 0 && own.every(([archive]) => !weak.has(archive));
+      return !isWell && this.goodCopies(contentId, policy.poolId) < policy.copies;
+    };
   }
 
   /** Of several contents with the same bytes the first, with the copies of all. */
@@ -226,9 +233,21 @@ export class Contents {
     assert(contentId !== undefined);
     if (contentId === EMPTY_CONTENT) return Number.POSITIVE_INFINITY;
     const size = this.#get.get(contentId)?.[0];
-    assert(size !== undefined, `no content ${contentId}`);
+    if (size === undefined) throw expiredMeanwhile();
     return leastCopies(this.#extentsOfEach(contentIds), size, poolId);
   }
+}
+
+type ContentRow = [number, Buffer | null, Buffer | null, Buffer | null];
+
+function knownContent([sizeBytes, hash, segments, holes]: ContentRow): KnownContent | undefined {
+  if (!hash) return undefined;
+  return {
+    sizeBytes,
+    hash,
+    segments: segments ?? undefined,
+    ranges: holes ? decodeRanges(holes) : undefined,
+  };
 }
 
 /** Sweeps over the content from extent edge to extent edge. */

@@ -93,12 +93,13 @@ export class Inodes {
   /** Part of the caller's `write`, which calls `flush` before it ends. */
   add(attributes: Attributes, source: SourceInode, contentId: number | undefined): number {
     const id = this.#catalog.nextId('inodes');
-    const { mtime, ctime, sizeBytes } = attributes;
+    const { sizeBytes } = attributes;
+    const { seconds: m, nanoseconds: mn } = attributes.mtime;
+    const { seconds: c, nanoseconds: cn } = attributes.ctime;
     const { device, inode, links } = source;
     const target = targetOf(attributes);
     const mode = toMode(attributes.type, attributes.mode);
     const owner = this.#ownerId(attributes);
-    const [m, mn, c, cn] = [mtime.seconds, mtime.nanoseconds, ctime.seconds, ctime.nanoseconds];
     const content = contentId ?? NULL_NUMBER;
     const isPlain = links === 1 && target === null && attributes.xattrs.length === 0;
     if (isPlain) {
@@ -125,15 +126,15 @@ export class Inodes {
   /** @param row what stands behind the inode's columns is of no interest */
   fromRow(row: readonly [...InodeRow, ...unknown[]]): Inode {
     const type = typeOf(row[1]);
-    const [uid, gid, user, group] = this.owner(row[2]);
+    const owner = this.owner(row[2]);
     const inode = {
       inodeId: row[0],
       type,
       mode: row[1] & 0o7777,
-      uid,
-      gid,
-      user,
-      group,
+      uid: owner[0],
+      gid: owner[1],
+      user: owner[2],
+      group: owner[3],
       sizeBytes: row[3],
       mtime: { seconds: row[4], nanoseconds: row[5] },
       ctime: { seconds: row[6], nanoseconds: row[7] },

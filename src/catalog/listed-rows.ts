@@ -53,11 +53,13 @@ const ROW = `SELECT v.name, i.id,
 export type From = { readonly after: Raw; readonly limit: number };
 
 export class ListedRows {
+  readonly #catalog: Catalog;
   readonly #nodes: Nodes;
   readonly #page;
   readonly #sparse;
 
   constructor(catalog: Catalog, nodes: Nodes) {
+    this.#catalog = catalog;
     this.#nodes = nodes;
     this.#page = catalog.prepare<ListedRow>(
       `${ROW} WHERE ${AS_OF} AND v.name > @name ORDER BY v.name LIMIT @limit`,
@@ -69,7 +71,12 @@ export class ListedRows {
   }
 
   /** In order of name, `limit` at least where there are so many behind `after`; fewer: the end. */
-  page(view: TreeView, directoryId: number, { after, limit }: From): ListedRow[] {
+  page(view: TreeView, directoryId: number, from: From): ListedRow[] {
+    // One view of it: a snapshot may expire meanwhile.
+    return this.#catalog.read(() => this.#rows(view, directoryId, from));
+  }
+
+  #rows(view: TreeView, directoryId: number, { after, limit }: From): ListedRow[] {
     if (view.kind !== 'as-of')
       return this.#nodes.page(view, directoryId, { after, limit }).map(listedOf);
     const bound = { dir: directoryId, at: view.snapshotId, name: after, limit };

@@ -238,7 +238,15 @@ export class RebuiltRuns {
         `(SELECT r.id FROM temp.renumbered r WHERE r.old = ${column})`;
       // By way of a table of its own: keys that move may meet.
       this.#run('CREATE TEMP TABLE moved_versions AS SELECT * FROM versions');
+      this.#run('CREATE TEMP TABLE moved_bygones AS SELECT * FROM bygones');
       this.#run('DELETE FROM versions');
+      // Those that the deletion itself has made, too.
+      this.#run('DELETE FROM bygones');
+      this.#run(
+        `INSERT OR IGNORE INTO bygones SELECT ${newId('snapshot')}, dir, name FROM temp.moved_bygones
+         WHERE ${newId('snapshot')} IS NOT NULL`,
+      );
+      this.#run('DROP TABLE temp.moved_bygones');
       this.#run(
         `INSERT INTO versions SELECT dir, name, ${newId('since')}, ${newId('until')}, inode
          FROM temp.moved_versions ORDER BY dir, name, since`,

@@ -53,16 +53,28 @@ export type ShelfArchive = {
 export class Shelf {
   readonly #catalog: Catalog;
   readonly #media: Media;
+  readonly #isLost;
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
     this.#media = new Media(catalog);
+    this.#isLost = catalog.prepare(
+      `SELECT 1 FROM archive_copies k JOIN archives a ON a.id = k.archive
+       WHERE k.medium = ? AND a.uuid = ? AND k.state = 'lost'`,
+    );
   }
 
-  /** Archives that the catalog holds for good: what their journals tell it knows. */
-  goodArchives(): ReadonlySet<string> {
-    const rows = this.#catalog.prepare<[string]>("SELECT uuid FROM archives WHERE state = 'good'");
-    return new Set(rows.all().flat());
+  /** Archives that the catalog holds for good: what their journals tell it knows; or those it knows to be torn. */
+  archivesIn(state: 'good' | 'torn'): ReadonlySet<string> {
+    const rows = this.#catalog.prepare<[string]>('SELECT uuid FROM archives WHERE state = ?');
+    return new Set(rows.all(state).flat());
+  }
+
+  /** Whether the catalog has given up all of these archives under this label: it will be written over. */
+  isGivenUp(mediumUuid: string, archives: readonly (string | undefined)[]): boolean {
+    const medium = this.#media.findUuid(mediumUuid);
+    if (medium?.state !== 'scratch' || archives.length === 0) return false;
+    return archives.every((uuid) => this.#isLost.get(medium.id, uuid ?? '') !== undefined);
   }
 
   /** @returns the medium's id. One that the catalog did not know is kept from being erased: it is on hold. */
@@ -154,6 +166,40 @@ export class Shelf {
     });
   }
 
+  /** Whole members of an archive without an end of its own were read: it counts so far. */
+  salvage(
+    archiveId: number,
+    found: { readonly mediumId: number; readonly wholeBytes: number; readonly blake3: Buffer },
+  ): void {
+    this.#catalog.write(() => {
+      const { changes } = this.#catalog
+        .prepare(
+          `UPDATE archives SET state = 'good', length_bytes = ?, blake3 = ?, committed_ms = created_ms
+           WHERE id = ? AND state <> 'good'`,
+        )
+        .run(found.wholeBytes, found.blake3, archiveId);
+      if (changes === 0) return;
+      this.#run(
+        "UPDATE archive_copies SET state = 'good' WHERE archive = ? AND medium = ?",
+        archiveId,
+        found.mediumId,
+      );
+    });
+  }
+
+  /** Bytes that a good archive's hash is to cover, where it has none yet. */
+  unproven(archiveId: number): number | undefined {
+    return this.#catalog
+      .prepare<[number]>(
+        `SELECT length_bytes FROM archives WHERE id = ? AND state = 'good' AND blake3 IS NULL AND length_bytes IS NOT NULL`,
+      )
+      .get(archiveId)?.[0];
+  }
+
+  prove(archiveId: number, blake3: Buffer): void {
+    this.#run('UPDATE archives SET blake3 = ? WHERE id = ?', blake3, archiveId);
+  }
+
   /** What the catalog believed to be on a cartridge that was looked through, and is not. */
   loseOthers(mediumId: number, archiveIds: ReadonlySet<number>): number {
     return this.#catalog.write(() => {
@@ -191,6 +237,14 @@ export class Shelf {
     }
     this.#run(
       "UPDATE archive_copies SET state = 'bad' WHERE state = 'writing' AND archive IN (SELECT id FROM archives WHERE state <> 'writing')",
+    );
+  }
+
+  /** An archive's journal tells of a run of another job. */
+  toldRun(archiveId: number, jobNumber: number): void {
+    this.#run(
+      'INSERT OR IGNORE INTO told_runs SELECT id, @job FROM archives WHERE id = @archive AND job IS NOT @job',
+      { archive: archiveId, job: jobNumber },
     );
   }
 

@@ -59,6 +59,7 @@ class Builder {
   readonly #known;
   readonly #remove;
   readonly #inode;
+  readonly #bygone;
   /** Ids of snapshots that are not told anew, ascending: the catalog's own. */
   readonly #own: readonly number[];
   #dir = -1;
@@ -71,6 +72,7 @@ class Builder {
       'SELECT since, until, inode FROM versions WHERE dir = ? AND name = ? ORDER BY since',
     );
     this.#remove = catalog.prepare('DELETE FROM versions WHERE dir = ? AND name = ?');
+    this.#bygone = catalog.prepare('INSERT OR IGNORE INTO bygones VALUES(?, ?, ?)');
     this.#inode = catalog.prepare<InodeRow>(
       `SELECT ${inodeColumns('i')} FROM inodes i WHERE i.id = ?`,
     );
@@ -142,8 +144,11 @@ class Builder {
           ([since, until]) => since <= edge && (until === null || until > edge),
         );
         set(edge, here?.[2]);
-      } else if (one.kind === GONE || one.inode === null) set(edge, undefined);
-      else if (one.kind !== PLANNED || spans.at(-1)?.until !== null) set(edge, one.inode);
+      } else if (one.kind === GONE || one.inode === null) {
+        // Of what stood there nothing is known any more: that it went is told all the same (SCHEMA.md 9).
+        if (spans.at(-1)?.until !== null) this.#bygone.run(edge, this.#dir, this.#name ?? '');
+        set(edge, undefined);
+      } else if (one.kind !== PLANNED || spans.at(-1)?.until !== null) set(edge, one.inode);
     }
     return spans;
   }

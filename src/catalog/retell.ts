@@ -63,18 +63,19 @@ export function unfinishedOn(catalog: Catalog, mediumId: number): number | undef
     .get({ medium: mediumId })?.[0];
 }
 
-/** The snapshot whose run made this version of a name; undefined where it is of none that is finished. */
-export function sinceOf(
-  catalog: Catalog,
-  entry: { readonly directoryId: number; readonly name: Raw; readonly inode: { inodeId: number } },
-): number | undefined {
-  const { directoryId, name, inode } = entry;
-  return catalog
-    .prepare<[number]>(
-      `SELECT max(v.since) FROM versions v CROSS JOIN snapshots s ON s.id = v.since
-       WHERE v.dir = ? AND v.name = ? AND v.inode = ? AND s.state = 'finished' HAVING count(*) > 0`,
-    )
-    .get(directoryId, name, inode.inodeId)?.[0];
+type NamedVersion = {
+  readonly directoryId: number;
+  readonly name: Raw;
+  readonly inode: { readonly inodeId: number };
+};
+
+/** Finds the snapshot whose run made a version of a name; undefined where it is of none that is finished. */
+export function versionFinder(catalog: Catalog): (version: NamedVersion) => number | undefined {
+  const find = catalog.prepare<[number]>(
+    `SELECT max(v.since) FROM versions v CROSS JOIN snapshots s ON s.id = v.since
+     WHERE v.dir = ? AND v.name = ? AND v.inode = ? AND s.state = 'finished' HAVING count(*) > 0`,
+  );
+  return ({ directoryId, name, inode }) => find.get(directoryId, name, inode.inodeId)?.[0];
 }
 
 const PAGE_ROWS = 500;

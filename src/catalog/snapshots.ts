@@ -137,6 +137,11 @@ export function parseTime(text: string): number | undefined {
   return isReal && second < 60 ? date.getTime() / 1000 : undefined;
 }
 
+/** Of a snapshot that somebody was just looking at. */
+export function expiredMeanwhile(): CodedError {
+  return new CodedError('SNAPSHOT_EXPIRED', 'the snapshot has expired meanwhile');
+}
+
 function usage(message: string): CodedError {
   return new CodedError('USAGE', message);
 }

@@ -190,13 +190,14 @@ export class Store {
   #addWhole(archiveId: number, whole: readonly Whole[]): void {
     if (whole.length === 0) return;
     const ids = this.#contentsOf(whole);
-    for (const [index, { content, extents }] of whole.entries()) {
+    for (let index = 0; index < whole.length; index += 1) {
+      const entry = whole[index];
       const id = ids[index];
-      const [extent] = extents ?? [];
-      assert(id !== undefined && extent);
+      const extent = entry?.extents?.[0];
+      assert(entry && id !== undefined && extent);
       if (extent.storedBytes === extent.lengthBytes && extent.form === 'plain')
         this.#plainExtents.add([id, archiveId, extent.archiveOffset]);
-      else this.#addExtent(id, archiveId, extent, content.sizeBytes);
+      else this.#addExtent(id, archiveId, extent, entry.content.sizeBytes);
     }
     this.#plainExtents.flush();
     this.#fillInodes(whole, ids);
@@ -356,7 +357,7 @@ export class Store {
 /** One content in one piece. */
 function isWhole(entry: StoredEntry): entry is Whole {
   const { content, extents } = entry;
-  const [extent] = extents ?? [];
+  const extent = extents?.[0];
   return (
     content !== undefined &&
     extents?.length === 1 &&

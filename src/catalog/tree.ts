@@ -6,7 +6,7 @@ import { Directories, PLACE_OF_HOSTS } from './directories.ts';
 import { heldSql } from './held.ts';
 import { type Inode, type InodeRow, Inodes, inodeColumns } from './inodes.ts';
 import { inPathOrder, paged } from './order.ts';
-import { type Snapshot, Snapshots } from './snapshots.ts';
+import { expiredMeanwhile, type Snapshot, Snapshots } from './snapshots.ts';
 
 export type TreeEntry = {
   /** Its parent; 0 for the root of a host. */
@@ -83,8 +83,17 @@ export class Tree {
       .map((row) => this.#toEntry(directoryId, row));
   }
 
-  /** The entry at the path and everything below it, in order of path. Memory is bounded by the depth. */
+  /**
+   * The entry at the path and everything below it, in order of path. Memory is bounded by the depth.
+   * @throws CodedError SNAPSHOT_EXPIRED at the end: what was gone through may not have been all
+   */
   *walk(hostId: number, path: Raw, snapshotId: number): Generator<PathEntry> {
+    yield* this.walkWhatIsLeft(hostId, path, snapshotId);
+    if (!this.snapshots.get(snapshotId)) throw expiredMeanwhile();
+  }
+
+  /** As `walk`, for whom less than all is better than nothing. */
+  *walkWhatIsLeft(hostId: number, path: Raw, snapshotId: number): Generator<PathEntry> {
     const top = this.lookup(hostId, path, snapshotId);
     if (!top) return;
     yield { ...top, path };

@@ -49,7 +49,7 @@ export type Candidate = Dated & {
   readonly isHeld: boolean;
 };
 
-/** `complete`: the newest complete one of its series. */
+/** `complete`: the newest complete one of its series. `last good copy`: what it shows can be read nowhere else (catalog/last-good.ts). */
 export const REASONS = [
   'newest',
   'held',
@@ -57,6 +57,7 @@ export const REASONS = [
   'within',
   ...PERIODS,
   'complete',
+  'last good copy',
   'no policy',
 ] as const;
 export type Reason = (typeof REASONS)[number];

@@ -3,7 +3,7 @@
  * touched: what lies there becomes stale, and is freed when the medium is groomed.
  *
  * Guards, each by itself enough to refuse: the clock, which neither went back nor leapt; no alarm of a backup is open; the newest
- * snapshot, those on hold and the newest complete one of each source are never among them. All of this is asked once more in the
+ * snapshot, those on hold, the newest complete one of each source, and the last that can be read of any path are never among them. All of this is asked once more in the
  * transaction that marks them. Cut anywhere, the next run goes on.
  */
 import { setImmediate as turn } from 'node:timers/promises';
@@ -15,6 +15,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { refuseDoubtfulClock } from '../catalog/clock.ts';
 import { type Freed, freedBy } from '../catalog/freed.ts';
 import { Jobs } from '../catalog/jobs.ts';
+import { lastGoodIn } from '../catalog/last-good.ts';
 import { Retention } from '../catalog/retention.ts';
 import { snapshotName } from '../catalog/snapshots.ts';
 import { needsSweep, type Swept, sweep } from '../catalog/sweep.ts';
@@ -67,7 +68,7 @@ export type ExpireEvent =
 
 /** What `expire` would do. Changes nothing; the catalog may be open for reading. */
 export function planExpiry(catalog: Catalog, retention: RetentionConfig): ExpirePlan {
-  const all = retainedSnapshots(catalog, retention);
+  const all = withLastGood(catalog, retainedSnapshots(catalog, retention));
   const expiring = all.filter(({ reasons }) => reasons.length === 0);
   return {
     expiring,
@@ -118,6 +119,15 @@ export async function expire(
     jobs.setState(job, signal.aborted ? 'cancelled' : 'failed');
     throw error;
   }
+}
+
+/** No rule keeps them, but what they show can be read nowhere else. */
+function withLastGood(catalog: Catalog, all: readonly Retained[]): Retained[] {
+  const going = all.filter(({ reasons }) => reasons.length === 0).map(({ id }) => id);
+  const lastGood = new Set(lastGoodIn(catalog, going));
+  return all.map((snapshot) =>
+    lastGood.has(snapshot.id) ? { ...snapshot, reasons: ['last good copy'] } : snapshot,
+  );
 }
 
 type Named = { readonly snapshot: string; readonly id: number };

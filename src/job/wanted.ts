@@ -43,7 +43,7 @@ export function listWanted({ catalog, wants, isAlive, isPresent }: WantedTools):
   const byBarcode = new Map<string, Found>();
   const living = wants.list().filter(({ process }) => isAlive(process));
   for (const { contentId, sinceMs, readers } of living.slice(0, WANTS_LOOKED_AT)) {
-    const content = contents.get(contentId);
+    const content = contents.getIfThere(contentId);
     if (!content) continue;
     const runs = new Item({ ...content, contentId }, contents, sinceMs).runs(chooser) ?? [];
     for (const barcode of new Set(runs.map(({ copy }) => copy.barcode))) {

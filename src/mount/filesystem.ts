@@ -7,7 +7,7 @@ import type { TreePlace } from '../catalog/below.ts';
 import { PLACE_OF_HOSTS } from '../catalog/directories.ts';
 import type { ListedRows } from '../catalog/listed-rows.ts';
 import { NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
-import type { Snapshots } from '../catalog/snapshots.ts';
+import { expiredMeanwhile, type Snapshots } from '../catalog/snapshots.ts';
 import { CatalogTree, emptyAttributesOf, FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
 import { type ControlFacts, ControlTree } from './control-tree.ts';
 import { type Listing, listOf } from './listing.ts';
@@ -87,7 +87,9 @@ export class Filesystem {
     }
     const view = this.#lookedAt(parent, ref);
     const tree = view.isVersions ? this.#versions : this.tree;
-    return tree.lookup(view, ref.directoryId, name);
+    const entry = tree.lookup(view, ref.directoryId, name);
+    if (!entry) this.#refuseExpired(view);
+    return entry;
   }
 
   /** How long the kernel may believe that a name is not in a directory. */
@@ -125,7 +127,20 @@ export class Filesystem {
     }
     const view = this.#lookedAt(nodeId, ref);
     const tree = view.isVersions ? this.#versions : this.tree;
-    return { listing: tree.list(view, ref.directoryId), isFixed: view.isFixed };
+    const listing = tree.list(view, ref.directoryId);
+    if (!view.isFixed) return { listing, isFixed: false };
+    const at = (index: number) => {
+      const listed = listing.at(index);
+      if (!listed) this.#refuseExpired(view);
+      return listed;
+    };
+    return { listing: { at }, isFixed: true };
+  }
+
+  /** What is missing in a snapshot that has expired meanwhile is no answer: who copies it would take it for all there was. */
+  #refuseExpired({ isFixed, tree }: View): void {
+    if (!isFixed || this.#tools.snapshots.get(tree.snapshotId)) return;
+    throw expiredMeanwhile();
   }
 
   /** A directory's listing was read to its end. */

@@ -45,7 +45,16 @@ export type Cursor<K> = {
 };
 
 export function cursorOf<K>(item: PlanItem<K>): Cursor<K> {
-  const { sizeBytes, storedBytesMax, headerBytesMax, journalBytesMax, parts } = item;
+  const { sizeBytes, parts } = item;
+  assertSizes(item);
+  if (parts === undefined) return { item, partBytes: 0, next: 1, last: 1 };
+  const { partBytes, first, last } = parts;
+  assert(first >= 1 && first <= last && last <= Math.ceil(sizeBytes / partBytes));
+  return { item, partBytes, next: first, last };
+}
+
+export function assertSizes<K>(item: PlanItem<K>): void {
+  const { sizeBytes, storedBytesMax, headerBytesMax, journalBytesMax } = item;
   assert(
     isSize(sizeBytes) &&
       isSize(storedBytesMax) &&
@@ -53,10 +62,6 @@ export function cursorOf<K>(item: PlanItem<K>): Cursor<K> {
       isSize(journalBytesMax),
     'sizes are whole numbers',
   );
-  if (parts === undefined) return { item, partBytes: 0, next: 1, last: 1 };
-  const { partBytes, first, last } = parts;
-  assert(first >= 1 && first <= last && last <= Math.ceil(sizeBytes / partBytes));
-  return { item, partBytes, next: first, last };
 }
 
 function isSize(bytes: number): boolean {

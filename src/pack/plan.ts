@@ -12,6 +12,7 @@
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../base/errors.ts';
 import {
+  assertSizes,
   type Cursor,
   cursorOf,
   type Piece,
@@ -95,6 +96,28 @@ export class Planner<K> {
   }
 
   /**
+   * Places one whole item into the archive that is open, where it fits there and nothing waits for a place: nearly all small
+   * files, and at a tenth of the cost of `add`.
+   * @returns undefined where it is for `add` to decide
+   */
+  join(item: PlanItem<K>): (PlanStep<K> & { readonly kind: 'piece' }) | undefined {
+    const open = this.#archive;
+    const isPlain = item.parts === undefined && this.#waiting.length === 0 && !this.#isLarge(item);
+    if (open === undefined || !isPlain) return undefined;
+    assertSizes(item);
+    const step = { kind: 'piece', item, part: undefined } as const;
+    const { journalBytesMax } = item;
+    const toldBytes = this.#toldBytes(step);
+    const joined = withPiece(open, step);
+    if (!this.#mayBe(joined)) return undefined;
+    const more = { journalBytes: journalBytesMax, toldBytes };
+    if (this.#restBytes(joined, NOTHING, more) < 0) return undefined;
+    this.#archive = joined;
+    this.#place(journalBytesMax, toldBytes);
+    return step;
+  }
+
+  /**
    * Places one item, or lets it wait. The steps are to be taken to the end before the next call.
    * @throws CodedError MEDIUM_FULL; `pending` then says what has not been placed
    */
@@ -127,7 +150,7 @@ export class Planner<K> {
     if (this.#waiting.length === 0) return false;
     if (this.#waiting.length >= this.#lookAheadItems) return true;
     const fullBytes = Math.max(this.#restAtStartBytes * FULL_SHARE, this.#limits.bounds.blockBytes);
-    return this.#restBytes([this.#archive ?? NOTHING], NO_MORE) < fullBytes;
+    return this.#restBytes(this.#archive ?? NOTHING, NOTHING, NO_MORE) < fullBytes;
   }
 
   *#nextMedium(): Generator<PlanStep<K>> {
@@ -150,7 +173,7 @@ export class Planner<K> {
       this.#set = this.#queue.next();
     }
     if (this.#set !== undefined) {
-      this.#restAtStartBytes = this.#restBytes([NOTHING], NO_MORE);
+      this.#restAtStartBytes = this.#restBytes(NOTHING, NOTHING, NO_MORE);
       return;
     }
     const message = 'no medium has room for the rest; label scratch media, or add some';
@@ -169,7 +192,7 @@ export class Planner<K> {
   *#placeAll(cursor: Cursor<K>): Generator<PlanStep<K>> {
     if (cursor.partBytes === 0 && this.#isLarge(cursor.item)) split(cursor, this.#limits.partBytes);
     while (cursor.next <= cursor.last) {
-      const isPlaced = yield* this.#place(cursor);
+      const isPlaced = yield* this.#placeNext(cursor);
       if (isPlaced) continue;
       if (cursor.partBytes > 0 || this.#fitsFresh(cursor.item)) return;
       if (cursor.item.sizeBytes <= this.#limits.partBytes) return;
@@ -178,7 +201,7 @@ export class Planner<K> {
   }
 
   /** Into the open archive, else into a new one; false when it does not fit the medium. */
-  *#place(cursor: Cursor<K>): Generator<PlanStep<K>, boolean> {
+  *#placeNext(cursor: Cursor<K>): Generator<PlanStep<K>, boolean> {
     const piece = pieceOf(cursor);
     const { journalBytesMax } = piece.item;
     const toldBytes = this.#toldBytes(piece);
@@ -186,22 +209,26 @@ export class Planner<K> {
     const open = this.#archive;
     const joined = open === undefined ? undefined : withPiece(open, piece);
     if (open !== undefined && joined !== undefined && this.#mayBe(joined)) {
-      if (this.#restBytes([joined], more) < 0) return false;
+      if (this.#restBytes(joined, NOTHING, more) < 0) return false;
       this.#archive = joined;
     } else {
       const alone = withPiece(NOTHING, piece);
-      if (this.#restBytes([open ?? NOTHING, alone], more) < 0) return false;
+      if (this.#restBytes(open ?? NOTHING, alone, more) < 0) return false;
       yield* this.#endArchive();
       assert(this.#set !== undefined);
       yield { kind: 'begin', media: this.#set.keys };
       this.#archive = alone;
     }
-    this.#runJournalBytes += journalBytesMax;
-    this.#untoldBytes -= toldBytes;
-    this.#placedSinceRecall += 1;
+    this.#place(journalBytesMax, toldBytes);
     cursor.next += 1;
     yield { kind: 'piece', ...piece };
     return true;
+  }
+
+  #place(journalBytes: number, toldBytes: number): void {
+    this.#runJournalBytes += journalBytes;
+    this.#untoldBytes -= toldBytes;
+    this.#placedSinceRecall += 1;
   }
 
   *#endArchive(): Generator<PlanStep<K>> {
@@ -220,17 +247,14 @@ export class Planner<K> {
     return archive.entries <= entriesMax && this.#bytesMax(archive) <= archiveBytes;
   }
 
-  /** What these archives, not yet ended, leave of the media besides the reserve; below 0 they do not fit. */
-  #restBytes(archives: readonly OpenArchive[], more: More): number {
+  /** What two archives, not yet ended, leave of the media besides the reserve; below 0 they do not fit. */
+  #restBytes(one: OpenArchive, other: OpenArchive, more: More): number {
     assert(this.#set !== undefined);
-    let bytes = 0;
-    let journalBytes = 0;
-    for (const archive of archives) {
-      bytes += this.#bytesMax(archive);
-      journalBytes += archive.journalBytes;
-    }
-    const runJournalBytes = this.#runJournalBytes + more.journalBytes;
-    const rest = { bytes, journalBytes, runJournalBytes };
+    const rest = {
+      bytes: this.#bytesMax(one) + this.#bytesMax(other),
+      journalBytes: one.journalBytes + other.journalBytes,
+      runJournalBytes: this.#runJournalBytes + more.journalBytes,
+    };
     const untoldBytes = this.#untoldBytes - more.toldBytes;
     return this.#set.restBytes(rest, this.#limits.reserve) - untoldBytes;
   }
@@ -276,14 +300,25 @@ function withPiece<K>(archive: OpenArchive, piece: Piece<K>): OpenArchive {
   };
 }
 
+/** The steps of a planner that is given these items. @throws CodedError MEDIUM_FULL, as `Planner.add` */
+export function* stepsOf<K>(
+  planner: Planner<K>,
+  items: Iterable<PlanItem<K>>,
+): Generator<PlanStep<K>, void> {
+  for (const item of items) {
+    const step = planner.join(item);
+    if (step) yield step;
+    else yield* planner.add(item);
+  }
+  yield* planner.finish();
+}
+
 /** The steps of a whole run. @throws CodedError MEDIUM_FULL behind all that could be placed */
 export function* planSteps<K>(
   items: Iterable<PlanItem<K>>,
   options: PlanOptions,
 ): Generator<PlanStep<K>> {
-  const planner = new Planner<K>(options);
-  for (const item of items) yield* planner.add(item);
-  yield* planner.finish();
+  yield* stepsOf(new Planner<K>(options), items);
 }
 
 /** The same, an archive at a time. @throws CodedError MEDIUM_FULL behind all that could be placed */

@@ -116,7 +116,7 @@ export class Board {
    */
   admitAhead(contentId: number, sinceMs: number, signal: AbortSignal): boolean {
     const { contents, stage } = this.#tools;
-    const content = contents.get(contentId);
+    const content = contents.getIfThere(contentId);
     if (!content || this.#items.has(contentId) || stage.has(content.hash)) return true;
     const item = new Item({ ...content, contentId }, contents, sinceMs);
     item.isAhead = true;
@@ -133,7 +133,7 @@ export class Board {
   /** @returns whether it has to be read */
   #admit(contentId: number, sinceMs: number): boolean {
     const { contents, stage } = this.#tools;
-    const content = contents.get(contentId);
+    const content = contents.getIfThere(contentId);
     if (!content) {
       this.#tell(contentId, noCopy(contentId));
       return false;

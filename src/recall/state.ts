@@ -36,7 +36,7 @@ export class States {
   /** As far as is known; the library is not asked. */
   stateOf(contentId: number): ContentState {
     const { contents, stage } = this.#tools;
-    const content = contents.get(contentId);
+    const content = contents.getIfThere(contentId);
     if (!content) return 'lost';
     if (stage.has(content.hash)) return 'online';
     const runs = this.#runs(contentId);
@@ -64,7 +64,7 @@ export class States {
 
   #runs(contentId: number): RecallRun[] | undefined {
     const { contents } = this.#tools;
-    const content = contents.get(contentId);
+    const content = contents.getIfThere(contentId);
     if (!content) return undefined;
     const media = {
       isPresent: (barcode: string) => this.#isNear(barcode),

@@ -105,13 +105,15 @@ export function readAttributesIn(
     const portion = entries.slice(start, start + ENTRIES_A_CALL);
     const xattrs = xattrsOf(place, portion);
     const targets = targetsOf(place, portion);
-    for (const [index, entry] of portion.entries()) {
+    for (let index = 0; index < portion.length; index += 1) {
+      const entry = portion[index];
+      assert(entry);
       const found = xattrs[index] ?? NO_XATTRS;
-      const target = targets.get(entry);
-      const at = inside(path, entry.name);
-      if (typeof found === 'number') all.push(sourceFailure(at, found));
-      else if (typeof target === 'number') all.push(sourceFailure(at, target));
-      else all.push(attributesOf(entry, { names, xattrs: found, target }));
+      const target = targets.size === 0 ? undefined : targets.get(entry);
+      const refused = typeof found === 'number' ? found : target;
+      if (typeof refused === 'number') all.push(sourceFailure(inside(path, entry.name), refused));
+      else if (typeof found !== 'number')
+        all.push(attributesOf(entry, { names, xattrs: found, target: refused }));
     }
   }
   return all;
@@ -127,7 +129,7 @@ function attributesOf(
 ): Attributes {
   const { type, mode, uid, gid, mtime, ctime, rdev } = entry;
   const { names, xattrs, target } = found;
-  return {
+  const attributes = {
     type,
     mode,
     uid,
@@ -138,9 +140,9 @@ function attributesOf(
     mtime,
     ctime,
     xattrs,
-    ...(target !== undefined && { target }),
-    ...(rdev !== undefined && { device: rdev }),
   };
+  if (target !== undefined) return { ...attributes, target };
+  return rdev === undefined ? attributes : { ...attributes, device: rdev };
 }
 /** In order of name, without our own. None where the file system has no such thing. */
 function readXattrs(door: FsDoor, place: EntryPlace, path: Raw): readonly Xattr[] {

@@ -14,7 +14,7 @@ const BLOCK_BYTES_MAX = 8 * 2 ** 20;
 /** An opening has a few KiB. */
 const OPENING_BLOCKS_MAX = 4;
 /** Openings of archives that were copied whole name other media: so many tape files are looked at. */
-const FILES_MAX = 8;
+const FILES_MAX = 3;
 
 /** The cartridge that is meant, as its label says it. */
 export type MeantMedium = {
@@ -34,9 +34,10 @@ const NO_PROOF: ReadonlySet<FailureCode> = new Set([
 const OF_LABEL: ReadonlySet<FailureCode> = new Set([...NO_PROOF, 'MEDIUM_MISMATCH']);
 
 /**
- * The label, proven to be the medium's; else why it is not.
+ * The label, proven to be the medium's; else why it is not, where damage may explain that.
  * @param look reads what stands at the start of the tape
- * @throws CodedError what `look` throws; where it is only to be read, not what a damaged label explains
+ * @throws CodedError MEDIUM_MISMATCH where it is another medium's, or the cartridge is blank; what `look` throws; where it is
+ *   only to be read, not what a damaged label explains
  */
 export async function labelOf(
   look: () => Promise<Label | 'blank' | 'foreign'>,
@@ -58,14 +59,19 @@ export async function labelOf(
   }
   if (found === 'blank' || found === 'foreign') {
     const what = found === 'blank' ? 'is blank' : 'carries no label of shelfs';
-    return refused(
+    const refusal = refused(
       `cartridge ${barcode} in ${device} ${what}, although the catalog knows data on it`,
     );
+    if (found === 'blank') throw refusal;
+    return refusal;
   }
   if (found.uuid === uuid && found.barcode === barcode) return found;
-  return refused(
+  const refusal = refused(
     `the cartridge in ${device} is labelled ${printable(found.barcode)} (${found.uuid}), not ${barcode} (${uuid})`,
   );
+  // Damage of one place leaves one of the two as it was.
+  if (found.uuid !== uuid && found.barcode !== barcode) throw refusal;
+  return refusal;
 }
 
 /**
@@ -80,8 +86,11 @@ export async function blockBytesByArchive(
   const block = Buffer.alloc(BLOCK_BYTES_MAX);
   for (let file = 1; file <= FILES_MAX; file += 1) {
     try {
-      await drive.rewind(signal);
-      await drive.spaceFilemarks(file, signal);
+      // A filemark that the opening before has met is passed already.
+      if (file === 1 || !drive.position.proven) await drive.rewind(signal);
+      const { position } = drive;
+      const left = file - (position.proven ? position.file : 0);
+      if (left > 0) await drive.spaceFilemarks(left, signal);
     } catch (error) {
       if (error instanceof CodedError && NO_PROOF.has(error.code)) return undefined;
       throw error;

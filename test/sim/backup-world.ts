@@ -150,6 +150,29 @@ export class BackupWorld {
     return new BackupWorld({ sim, catalog, tools, source, state });
   }
 
+  /** The same world with another catalog, such as one that was recovered: what it does not know is registered anew. */
+  withCatalog(catalog: Catalog, state: string): BackupWorld {
+    const { sim, source, tools } = this;
+    const media = new Media(catalog);
+    for (const { barcode, generation, capacityBytes } of new Media(this.catalog).list())
+      if (!media.find(barcode))
+        media.add([{ barcode, kind: 'tape', pool: 'main', generation, capacityBytes }]);
+    const { id } = new Directories(catalog).ensureHost(HOST);
+    const path = rawOf(source);
+    if (new Sources(catalog).list().length === 0)
+      new Sources(catalog).add({ name: 'tree', hostId: id, path, original: path, options: {} });
+    const { library, clock, archive } = tools;
+    const identity = { host: HOST, program: 'shelfs', blockBytes: archive.block };
+    const label: BackupTools['label'] = (barcode, pool, signal) =>
+      labelMedium(
+        { catalog, library, clock, random: systemRandom, pool, ...identity },
+        barcode,
+        signal,
+      );
+    const own = { ...tools, catalog, stateDirectory: state, label };
+    return new BackupWorld({ sim, catalog, tools: own, source, state });
+  }
+
   async backup(options: BackupOptions = {}): Promise<BackupReport> {
     const listen = (event: BackupEvent) => {
       options.events?.push(event);

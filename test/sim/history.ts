@@ -107,7 +107,7 @@ const CHANGES: readonly ((scene: Scene) => void)[] = [
   ({ root, random, name }) =>
     writeFileSync(
       join(root, `${name} large`),
-      randomBytes(random, 500_000 + random.below(2_500_000)),
+      randomBytes(random, 500_000 + random.below(1_500_000)),
     ),
 ];
 

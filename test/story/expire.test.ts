@@ -9,9 +9,11 @@ import { parseConfig } from '../../src/config.ts';
 import { versionsOf } from '../../src/job/browse.ts';
 import { expire } from '../../src/job/expire.ts';
 import { expireMedium } from '../../src/job/media-expire.ts';
+import { OPCODE } from '../../src/mount/protocol/opcodes.ts';
 import { BackupWorld, HOST } from '../sim/backup-world.ts';
 import { checkArchives, TapImage } from '../sim/check-archives.ts';
 import { journalOf, streamsOn } from '../sim/media-streams.ts';
+import { mountInMemory } from '../sim/mount-world.ts';
 import { differences } from '../sim/rich-tree.ts';
 
 const go = new AbortController().signal;
@@ -147,5 +149,64 @@ test('a medium is given up by hand: told, confirmed, and the last copies only by
     expect(await expiredLines(world, barcode)).toContainEqual(
       expect.stringMatching(/: medium BKP001L8$/),
     );
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+});
+
+test('in the mount: names, versions and times pass over it; who is just reading it is told, not shown half of it', async () => {
+  const world = await BackupWorld.make();
+  const put = (name: string, text: string) => writeFileSync(join(world.source, name), text);
+  for (let index = 0; index < 3; index += 1) put(`old ${index}`, `old ${index}`);
+  put('changing', 'one');
+  const { snapshot: first } = await world.backup();
+  for (let index = 0; index < 3; index += 1) rmSync(join(world.source, `old ${index}`));
+  put('changing', 'two, longer');
+  const { snapshot: second } = await world.backup();
+  put('more', 'more');
+  const { snapshot: third } = await world.backup();
+  const kernel = await mountInMemory(world);
+  const inFirst = await kernel.walk(`/.snapshots/${first}${world.source}`);
+  const file = await kernel.lookup(inFirst.nodeId, 'old 1');
+  expect((await kernel.list(inFirst.nodeId)).map(({ name }) => name)).toContain('old 2');
+  const opened = await kernel.ask(OPCODE.OPENDIR, inFirst.nodeId, Buffer.alloc(8));
+  const handle = opened.body.readBigUInt64LE(0);
+  await expireAll(world);
+  const asked = Buffer.alloc(40);
+  asked.writeBigUInt64LE(handle);
+  asked.writeUInt32LE(65_536, 16);
+  // What was opened before is shown whole.
+  const listed = await kernel.ask(OPCODE.READDIRPLUS, inFirst.nodeId, asked);
+  for (const name of ['old 0', 'old 1', 'old 2', 'changing'])
+    expect(listed.body.toString('latin1')).toContain(name);
+  const name = Buffer.from('old 2\0');
+  expect((await kernel.ask(OPCODE.LOOKUP, inFirst.nodeId, name)).errno).toBe('ESTALE');
+  await expect(kernel.list(inFirst.nodeId)).rejects.toThrow(/ESTALE|ENOENT/);
+  await expect(kernel.attributes(file?.nodeId ?? 0)).rejects.toThrow(/ESTALE|ENOENT/);
+  const names = async (path: string) =>
+    (await kernel.list((await kernel.walk(path)).nodeId)).map(({ name }) => name);
+  expect(await names('/.snapshots')).toEqual(expect.arrayContaining([third]));
+  expect(await names('/.snapshots')).not.toEqual(expect.arrayContaining([second]));
+  const versions = `/.shelfs/versions${world.source}`;
+  expect(await names(`${versions}/changing`)).toEqual([third]);
+  expect(await names(versions)).toEqual(['changing', 'more']);
+  expect(await names(`/.shelfs/deleted${world.source}`).catch(() => [])).toEqual([]);
+});
+
+test('a restore of a snapshot that expires meanwhile fails with a sentence; nothing is taken for all there was', async () => {
+  const world = await BackupWorld.make();
+  for (let index = 0; index < 300; index += 1)
+    writeFileSync(join(world.source, `file ${index}`), `first ${index}`);
+  await world.backup();
+  for (let index = 0; index < 300; index += 1)
+    writeFileSync(join(world.source, `file ${index}`), `second time ${index}`);
+  await world.backup();
+  let expiring: Promise<unknown> | undefined;
+  const restored = world.restore({
+    at: '1',
+    listen: () => {
+      expiring ??= expireAll(world);
+    },
+  });
+  await expect(restored).rejects.toThrow(/has expired meanwhile/);
+  await expiring;
   expect(differences(world.source, (await world.restore()).tree)).toBe('');
 });

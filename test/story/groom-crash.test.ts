@@ -2,7 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { CodedError } from '../../src/base/errors.ts';
 import { seededRandom } from '../../src/base/random.ts';
+import { Jobs } from '../../src/catalog/jobs.ts';
 import { Drive } from '../../src/device/drive.ts';
 import type { GroomEvent } from '../../src/job/groom/report.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
@@ -109,7 +111,7 @@ async function countSteps(): Promise<number> {
 }
 
 describe('killed at a step', () => {
-  const points = seedCount({ usual: 5, soak: 1000 });
+  const points = seedCount({ usual: 3, soak: 1000 });
 
   test('of all its commits and filemarks', { timeout: 3_600_000 }, async () => {
     const steps = await countSteps();
@@ -171,4 +173,60 @@ test('what a killed groom wrote and nobody read back does not read: the cartridg
   // The next one moves what was wrong, and gives it up then.
   expect(await groomMedia(world, [ONE], options)).toMatchObject({ media: [{ state: 'scratch' }] });
   expect(differences(world.source, (await world.restore()).tree)).toBe('');
+});
+
+test('stopped by its user between two archives, it has lost nothing, and the next one goes on', async () => {
+  const world = await makeWorld();
+  const stop = new AbortController();
+  const listen = (event: GroomEvent) => {
+    const failure = new CodedError('INTERRUPTED', 'interrupted');
+    if (event.event === 'archive') stop.abort(failure);
+  };
+  const stopped = groomMedia(world, [ONE], { ...options, listen, signal: stop.signal });
+  await expect(stopped).rejects.toMatchObject({ code: 'INTERRUPTED' });
+  expect(new Jobs(world.catalog).list(1)).toMatchObject([{ verb: 'groom', state: 'cancelled' }]);
+  const report = await groomMedia(world, [ONE], options);
+  expect(report.media).toMatchObject([{ state: 'scratch' }]);
+  expect(report.media[0]?.contents).toBeLessThan(12);
+  expect(twice(world)).toBe(0);
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+});
+
+test('a drive that cannot write a cartridge: another is taken, and what was begun counts for nothing', async () => {
+  const world = await makeWorld();
+  const sense = { kind: 'sense', key: 0x3, code: 0x0c00, deferred: false } as const;
+  world.sim.faults.add({
+    note: 'a write',
+    on: 'write',
+    cartridge: 'BKP002L8',
+    afterBytes: 900_000,
+    effect: sense,
+  });
+  const report = await groomMedia(world, [ONE], options);
+  expect(report.media).toMatchObject([{ state: 'scratch' }]);
+  expect(mediumOf(world, 'BKP002L8').state).toBe('suspect');
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+  checkArchives(world.catalog, world.sim.directory);
+});
+
+test('a backup begins beside it: both end well, and a cartridge is given up when it is over', async () => {
+  const world = await BackupWorld.make({ drives: 2 });
+  const random = seededRandom(7);
+  const write = (from: number) => {
+    for (let index = from; index < from + 6; index += 1)
+      writeFileSync(join(world.source, `file ${index}`), randomBytes(random, 90_000));
+  };
+  write(0);
+  await world.backup();
+  write(6);
+  let beside: Promise<unknown> | undefined;
+  const listen = (event: GroomEvent) => {
+    if (event.event === 'progress') beside ??= world.backup();
+  };
+  const report = await groomMedia(world, [ONE], { listen });
+  await beside;
+  if (report.media[0]?.state === 'kept')
+    expect(await groomMedia(world, [ONE])).toMatchObject({ media: [{ state: 'scratch' }] });
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+  checkArchives(world.catalog, world.sim.directory);
 });

@@ -24,7 +24,7 @@ import { seedCount } from '../sim/seeds.ts';
 const go = new AbortController().signal;
 const BARCODE = 'BKP001L8';
 /** Neighbouring bytes, mostly of the same kind: each time others are left out. */
-const STRIDE = seedCount({ usual: 127, soak: 1 });
+const STRIDE = seedCount({ usual: 251, soak: 1 });
 
 /** Small files, a link, holes, a duplicate, an empty one; and a second run, so that there are two archives. */
 async function smallCartridge() {

@@ -22,8 +22,8 @@ import { breakOnTape, flipOnTape } from '../sim/tap-damage.ts';
 
 const ONE = 'BKP001L8';
 const go = new AbortController().signal;
-const FLIPS = seedCount({ usual: 60, soak: 10_000 });
-const SEEDS = seedCount({ usual: 2, soak: 30 });
+const FLIPS = seedCount({ usual: 40, soak: 10_000 });
+const SEEDS = seedCount({ usual: 1, soak: 30 });
 
 /** Small and large files, holes, and a file in parts that several archives share. */
 async function larger(copies: number, seed: number) {

@@ -194,7 +194,15 @@ describe('the command line', () => {
     symlinkSync('.', join(source, 'looping'));
     linkSync(join(source, 'three'), join(source, 'left out.tmp'));
     await line.ok('source', 'untrack', join(source, 'left out.tmp'));
-    const said = await line.say('scrub', '--against-source', '--json');
+    const other = join(line.directory, 'other');
+    mkdirSync(other);
+    await line.ok('source', 'add', other);
+    rmSync(other, { recursive: true });
+    expect(await line.say('scrub', '--against-source')).toMatchObject({
+      exit: 3,
+      stdout: expect.stringMatching(/unreadable: .*other/),
+    });
+    const said = await line.say('scrub', '--against-source', 'source', '--json');
     expect(said.exit).toBe(0);
     const end = JSON.parse(said.stdout.trim().split('\n').at(-1) ?? '');
     const found = end.differences.map(({ kind, path }: { kind: string; path: string }) => [

@@ -24,7 +24,7 @@ export class ArchiveStream {
   readonly #blockBytes: number;
   readonly #digester: Digester;
   readonly #signal: AbortSignal;
-  /** Each with the write that uses it. */
+  /** Each with the write that uses it, or that took a block from elsewhere in its stead. */
   readonly #ring: { readonly block: Buffer; written: Promise<void> }[];
   #sinks: readonly CopySink[];
   #turn = 0;
@@ -74,17 +74,28 @@ export class ArchiveStream {
   }
 
   /**
-   * Adds bytes to the stream.
-   * @param onDigested the bytes may be changed again; the tapes have a copy of them
+   * Adds bytes to the stream. Whole blocks go to the drives from where they lie.
+   * @param onDone the bytes may be changed again: they are digested, and the tapes have them or a copy of them
    * @throws CodedError of the last copy's drive
    */
-  async write(bytes: Buffer, onDigested: () => void = () => {}): Promise<void> {
+  async write(bytes: Buffer, onDone: () => void = () => {}): Promise<void> {
     if (bytes.length === 0) {
-      onDigested();
+      onDone();
       return;
     }
-    this.#digester.update(bytes, onDigested);
-    await this.#append(bytes);
+    let uses = 2;
+    const used = () => {
+      uses -= 1;
+      if (uses === 0) onDone();
+    };
+    this.#digester.update(bytes, used);
+    let isLent = true;
+    try {
+      isLent = await this.#append(bytes);
+    } finally {
+      if (isLent) this.#underway.then(used, used);
+      else used();
+    }
   }
 
   /** The digests of everything so far; the bytes that tell them follow by `writeTail`. */
@@ -127,21 +138,27 @@ export class ArchiveStream {
     return written;
   }
 
-  async #append(bytes: Buffer): Promise<void> {
+  /** @returns whether drives read some of these bytes from where they are, until all blocks under way by now are written */
+  async #append(bytes: Buffer): Promise<boolean> {
     this.#lengthBytes += bytes.length;
+    let isLent = false;
     for (let at = 0; at < bytes.length; ) {
       const place = this.#ring[this.#turn];
       assert(place);
       if (this.#filled === 0) await this.#way.held(place.written);
       const count = Math.min(bytes.length - at, this.#blockBytes - this.#filled);
-      bytes.copy(place.block, this.#filled, at, at + count);
+      const isWhole = count === this.#blockBytes;
+      if (!isWhole) bytes.copy(place.block, this.#filled, at, at + count);
+      const block = isWhole ? bytes.subarray(at, at + count) : place.block;
+      isLent ||= isWhole;
       at += count;
       this.#filled += count;
       if (this.#filled < this.#blockBytes) continue;
-      place.written = this.#send(place.block);
+      place.written = this.#send(block);
       this.#turn = (this.#turn + 1) % this.#ring.length;
       this.#filled = 0;
     }
+    return isLent;
   }
 
   /** Hands a full block to the drives, behind all before it. After a failure of the last drive nothing follows. */

@@ -86,8 +86,8 @@ export type BackupTools = {
   readonly handover?: DriveHandover;
 };
 
-/** Slabs take a part of the memory limit; the catalog's cache, heads and the program itself the rest. */
-const SLABS_SHARE = 0.0625;
+/** Slabs, some of which the drives read from, take a part of the memory limit; caches, heads and the program the rest. */
+const SLABS_SHARE = 0.09375;
 
 /** @throws CodedError as the first failure that ends the run; it can be gone on with */
 export async function backup(
@@ -172,6 +172,10 @@ class BackupJob {
     const digester = new Digester();
     const readAhead = new ReadAhead({ workers: this.#request.workers, slabs: this.#slabs() });
     try {
+      if (this.#run.hasWaiting()) {
+        readAhead.start();
+        digester.start();
+      }
       await media.rooms(signal); // registers what the library holds
       limits(); // sizes that cannot be are refused before anything is moved
       const before = new Archives(catalog).ofJob(this.#job.number).length;

@@ -16,6 +16,11 @@ export class Digester {
   #digests: PromiseWithResolvers<Digests> | undefined;
   #failure: Error | undefined;
 
+  /** Starts the thread before the first archive begins. */
+  start(): void {
+    this.#worker();
+  }
+
   begin(options: { readonly sha256: boolean }): void {
     this.#send({ kind: 'begin', ...options });
   }
@@ -49,7 +54,7 @@ export class Digester {
     this.#worker().postMessage(request);
   }
 
-  /** Started by the first archive: most runs of an unchanged tree write none. */
+  /** Not from the beginning: most runs of an unchanged tree write no archive. */
   #worker(): Worker {
     if (this.#thread) return this.#thread;
     const worker = new Worker(workerFile(import.meta.url, 'digest-worker'), {

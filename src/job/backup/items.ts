@@ -38,19 +38,22 @@ export type SizedEntry = Pick<OutgoingEntry, 'inode' | 'form' | 'host' | 'ranges
 
 export function planItem<Entry extends SizedEntry>(entry: Entry, copies: number): PlanItem<Entry> {
   const { inode, form, ranges } = entry;
-  const headerBytesMax = form === 'line' ? 0 : headerMax(entry);
-  const dataBytes = form === 'data' ? storedData(inode.sizeBytes, ranges) : 0;
   const mapBytes = ranges === undefined ? 0 : padded((ranges.length + 2) * MAP_LINE_BYTES);
-  return {
+  const headerBytesMax = (form === 'line' ? 0 : headerMax(entry)) + mapBytes;
+  const dataBytes = form === 'data' ? storedData(inode.sizeBytes, ranges) : 0;
+  const untoldBytesMax = untoldMax(entry, copies);
+  const item = {
     key: entry,
     sizeBytes: form === 'data' ? inode.sizeBytes : 0,
-    headerBytesMax: headerBytesMax + mapBytes,
-    storedBytesMax: headerBytesMax + mapBytes + padded(dataBytes),
-    journalBytesMax: lineMax(entry, copies),
-    untoldBytesMax: untoldMax(entry, copies),
-    ...(ranges !== undefined && { ranges }),
+    headerBytesMax,
+    storedBytesMax: headerBytesMax + padded(dataBytes),
+    journalBytesMax: untoldBytesMax + lineMoreMax(entry),
+    untoldBytesMax,
   };
+  return ranges === undefined ? item : { ...item, ranges };
 }
+
+const NO_RANGES: readonly DataRange[] = [];
 
 /** `.shelfs/hosts/HOST`, and the host in the line. */
 const HOST_PREFIX_BYTES = 14;
@@ -75,15 +78,15 @@ export function hostBytes(host: string | undefined): number {
   return host === undefined ? 0 : HOST_PREFIX_BYTES + rawOf(host).length;
 }
 
-function lineMax(entry: SizedEntry, copies: number): number {
-  const { inode, ranges = [] } = entry;
+/** What its line as a stored file may have more. */
+function lineMoreMax({ inode, ranges = NO_RANGES }: SizedEntry): number {
   const xattrs = inode.xattrs.reduce(
     (sum, { name, value }) => sum + name.length * ESCAPED + value.length * 1.5 + 32,
     0,
   );
   const segments = inode.sizeBytes > SEGMENT_BYTES ? segmentCount(inode.sizeBytes) : 0;
   const inCatalog = segments * SEGMENT_LINE_BYTES * 2 + ranges.length * MAP_LINE_BYTES * 2;
-  return untoldMax(entry, copies) + Math.ceil(xattrs + inCatalog);
+  return Math.ceil(xattrs + inCatalog);
 }
 
 /** Of the line that tells that it is still to be stored; without attributes of its own, so never more than is reserved. */

@@ -113,9 +113,10 @@ export class MemberWriter {
     const duplicates = this.#findDuplicates(feed, members);
     let base = this.#stream.lengthBytes;
     await this.#write(fragment, duplicates);
-    for (const [index, planned] of feed.members.entries()) {
+    for (let index = 0; index < members.length; index += 1) {
+      const planned = feed.members[index];
       const result = members[index];
-      assert(result, 'a result a member');
+      assert(planned && result, 'a result a member');
       const entry = planned.piece.item.key;
       if (duplicates.has(index)) {
         this.#addDuplicate(entry, result);
@@ -129,14 +130,17 @@ export class MemberWriter {
   #findDuplicates(feed: Feed, members: readonly MemberResult[]): ReadonlySet<number> {
     const indices: number[] = [];
     const contents: ContentKey[] = [];
-    for (const [index, { piece }] of feed.members.entries()) {
+    for (let index = 0; index < members.length; index += 1) {
+      const planned = feed.members[index];
       const result = members[index];
-      const { form, inode } = piece.item.key;
-      if (form !== 'data' || result?.outcome !== 'stored' || !result.hash) continue;
+      if (result?.outcome !== 'stored' || !result.hash || !planned) continue;
+      const { form, inode } = planned.piece.item.key;
+      if (form !== 'data') continue;
       indices.push(index);
       contents.push({ sizeBytes: inode.sizeBytes, hash: result.hash });
     }
     const found = this.#recorder.findStored(contents);
+    if (!found.includes(true)) return NONE;
     return new Set(indices.filter((_, at) => found[at]));
   }
 
@@ -179,12 +183,21 @@ export class MemberWriter {
     this.#entries += 1;
     const isLeftOut = outcome === 'changed-before' || outcome === 'unreadable';
     const writtenBytes = isLeftOut ? 0 : lengths.dataBytes;
-    this.#tools.onEntry({ ...TOLD, entry, outcome, writtenBytes, readBytes, errno });
+    this.#tools.onEntry({
+      entry,
+      isLast: true,
+      outcome,
+      writtenBytes,
+      readBytes,
+      duplicateBytes: 0,
+      errno,
+    });
     if (!counts({ outcome, entry })) return;
-    const stored = { directoryId: row.directoryId, name: row.name, inodeId: inode.inodeId };
+    const { directoryId, name } = row;
+    const { inodeId } = inode;
     if (lengths.dataBytes === 0) {
       this.#lines.addEmpty(entry);
-      this.#recorder.add(stored);
+      this.#recorder.add({ directoryId, name, inodeId });
       return;
     }
     const extent: Extent = {
@@ -197,9 +210,8 @@ export class MemberWriter {
     const content = contentOf(result, inode.sizeBytes);
     const isChangedWhileRead = outcome === 'changed-while-read';
     this.#lines.addStored(entry, extent, { hash: content.hash, isChangedWhileRead });
-    if (inode.sourceInode.links > 1)
-      this.#linkable.set(inode.inodeId, memberPath(row.path, entry.host));
-    this.#recorder.add({ ...stored, content, extents: [extent] });
+    if (inode.sourceInode.links > 1) this.#linkable.set(inodeId, memberPath(row.path, entry.host));
+    this.#recorder.add({ directoryId, name, inodeId, content, extents: [extent] });
   }
 
   /** A run of a large member; its last one makes it an entry. */

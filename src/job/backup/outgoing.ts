@@ -14,7 +14,6 @@ import {
 } from '../../domain/entry.ts';
 import { OwnerNames } from '../../source/attributes.ts';
 import type { ScannedEntry } from '../../source/directory.ts';
-import { relativePath } from '../../source/original.ts';
 import { SourceTree } from '../../source/tree.ts';
 import { parseSourceOptions } from '../source-options.ts';
 import type { OutgoingEntry } from './feed.ts';
@@ -24,12 +23,20 @@ import { formOf } from './items.ts';
 /** Smaller files are stored whole: a header and a map take more than their holes. */
 const SPARSE_BYTES_MIN = 64 * 2 ** 10;
 
+/** A source, and what the paths in it begin with. */
+type Place = {
+  readonly source: Source;
+  readonly inside: string;
+  readonly followSymlinks: boolean;
+};
+
 type Found = { readonly attributes: Attributes; readonly sourceInode: SourceInode };
 
 /** Of one pass over the rows of a run. */
 export class Outgoing {
   readonly #sources: readonly Source[];
-  readonly #followsLinks: ReadonlyMap<number, boolean>;
+  /** By host. */
+  readonly #places: ReadonlyMap<number, readonly Place[]>;
   readonly #trees = new Map<number, SourceTree>();
   /** Of hosts other than the run's own. */
   readonly #foreign: ReadonlyMap<number, string>;
@@ -41,9 +48,15 @@ export class Outgoing {
     const others = new Directories(catalog).hosts().filter(({ name }) => name !== hostName);
     this.#foreign = new Map(others.map(({ id, name }) => [id, name]));
     this.#sources = sources;
-    this.#followsLinks = new Map(
-      sources.map(({ id, options }) => [id, parseSourceOptions(options).followSymlinks]),
-    );
+    const places = sources.map((source): Place => {
+      const { followSymlinks } = parseSourceOptions(source.options);
+      return {
+        source,
+        inside: source.original === '/' ? '/' : `${source.original}/`,
+        followSymlinks,
+      };
+    });
+    this.#places = Map.groupBy(places, ({ source }) => source.hostId);
   }
 
   /** Undefined where it is passed over: its content comes with another row's, or its source is not part of the run. */
@@ -60,15 +73,15 @@ export class Outgoing {
 
   /** Where a known path is read; undefined where no source of the run has it. */
   placeOf({ path, hostId }: Pick<PendingEntry, 'path' | 'hostId'>): SourcePlace | undefined {
-    const sources = this.#sources.filter((source) => source.hostId === hostId);
-    for (const source of sources) {
-      const relative = relativePath(source, path);
-      if (relative === undefined) continue;
-      const followsLinks = this.#followsLinks.get(source.id) ?? false;
-      return { source: source.path, followsLinks, path: relative };
+    const places = this.#places.get(hostId) ?? [];
+    for (const { source, inside, followSymlinks } of places) {
+      const isSource = path === source.original;
+      if (!isSource && !path.startsWith(inside)) continue;
+      const relative = (isSource ? '' : path.slice(inside.length)) as Raw;
+      return { source: source.path, followsLinks: followSymlinks, path: relative };
     }
     // What stands above a source has no bytes.
-    return path === '/' || sources.some(({ original }) => original.startsWith(`${path}/`))
+    return path === '/' || places.some(({ source }) => source.original.startsWith(`${path}/`))
       ? { source: '/' as Raw, followsLinks: false, path: path.slice(1) as Raw }
       : undefined;
   }

@@ -1,19 +1,11 @@
 /** The steps of a plan as they are wanted: the planner is asked for no more than readers can take. */
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../../base/errors.ts';
-import type { Piece, PlanItem } from '../../pack/item.ts';
-import type { Planner, PlanStep } from '../../pack/plan.ts';
+import type { Piece } from '../../pack/item.ts';
+import type { PlanStep } from '../../pack/plan.ts';
 import type { OutgoingEntry } from './feed.ts';
 
 export type Steps = Generator<PlanStep<OutgoingEntry>, void>;
-
-export function* allSteps(
-  planner: Planner<OutgoingEntry>,
-  items: Iterable<PlanItem<OutgoingEntry>>,
-): Steps {
-  for (const item of items) yield* planner.add(item);
-  yield* planner.finish();
-}
 
 export function nextOf(steps: Steps): PlanStep<OutgoingEntry> | undefined {
   const next = steps.next();

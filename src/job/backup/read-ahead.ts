@@ -35,7 +35,7 @@ export type ReadAheadOptions = {
 const YOUNG_GENERATION_MB = 8;
 
 export class ReadAhead {
-  /** Started by the first task: most runs of an unchanged tree read nothing. */
+  /** Not from the beginning: most runs of an unchanged tree read nothing. */
   readonly #readers: TaskReader[] = [];
   readonly #workers: number;
   readonly #free: SharedArrayBuffer[];
@@ -48,6 +48,11 @@ export class ReadAhead {
     assert(slabs >= 2, 'one slab is written while the next is filled');
     this.#workers = workers;
     this.#free = Array.from({ length: slabs }, () => new SharedArrayBuffer(SLAB_BYTES));
+  }
+
+  /** Starts the readers before the first task comes: a thread takes as long to start as a thousand small files to read. */
+  start(): void {
+    while (this.#readers.length < Math.max(1, this.#workers)) this.#addReader();
   }
 
   /** Fragments of the tasks, in their order. Each has to be released. */
@@ -122,8 +127,10 @@ export class ReadAhead {
   #nextReader(): TaskReader {
     const index = this.#turn % Math.max(1, this.#workers);
     this.#turn += 1;
-    const known = this.#readers[index];
-    if (known) return known;
+    return this.#readers[index] ?? this.#addReader();
+  }
+
+  #addReader(): TaskReader {
     const reader = this.#workers === 0 ? new ReaderHere() : new ReaderThread();
     this.#readers.push(reader);
     return reader;

@@ -177,6 +177,12 @@ class Scanner {
     compareDirectory({ found: directory.entries, known: before }, this.#order.policy, {
       same: (entry, known) => {
         count(entry);
+        // A run was cut before it stored it, and the catalog was recovered since.
+        const isUnstored = entry.type === 'file' && entry.sizeBytes > 0;
+        if (isUnstored && known.contentId === undefined) {
+          add({ kind: 'changed', entry, known });
+          return;
+        }
         counts.same += 1;
         const isWeak = known.contentId !== undefined && this.#order.isWeak(known.contentId);
         if (isWeak) add({ kind: 'again', entry: undefined, known });

@@ -13,7 +13,7 @@ import type { PendingEntry } from '../../catalog/pending.ts';
 import type { Run } from '../../catalog/run.ts';
 import type { PlanItem } from '../../pack/item.ts';
 import { FORMAT_BOUNDS, type PlanLimits } from '../../pack/limits.ts';
-import { Planner, type PlanStep } from '../../pack/plan.ts';
+import { Planner, type PlanStep, stepsOf } from '../../pack/plan.ts';
 import { type ArchiveProofs, ArchiveWriter } from './archive-writer.ts';
 import { Closing } from './closing.ts';
 import type { Digester } from './digester.ts';
@@ -22,7 +22,7 @@ import { planItem } from './items.ts';
 import type { MediaSet } from './media-set.ts';
 import { counts, type EntryOutcome } from './member-writer.ts';
 import type { ArchiveIdentity, CopyTarget } from './open-archive.ts';
-import { allSteps, nextOf, nextOrFull, PieceSource, type Steps } from './plan-steps.ts';
+import { nextOf, nextOrFull, PieceSource, type Steps } from './plan-steps.ts';
 import type { Fragment, ReadAhead } from './read-ahead.ts';
 import { closeRun, type RunEnd, runLine } from './run-journal.ts';
 import { Setbacks } from './setbacks.ts';
@@ -163,7 +163,7 @@ export class Writer {
     const limits = this.#tools.limits();
     const { copies } = this.#setbacks;
     const planner = new Planner<OutgoingEntry>({ media: rooms, copies, limits });
-    const steps = allSteps(planner, this.#split.itemsOf(this.#items()));
+    const steps = stepsOf(planner, this.#split.itemsOf(this.#items()));
     try {
       let step = nextOf(steps);
       while (step) {

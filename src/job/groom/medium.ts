@@ -115,7 +115,11 @@ export class MediumGroom {
     // Nothing more is to come there while it is emptied.
     if (state === 'filling') new Media(catalog).setState(id, 'full');
     await set.rooms(signal);
-    await this.#move(signal);
+    // What went to a medium that turned out to be bad meanwhile counts no more: it is moved once more.
+    for (let before = -1; this.#suspects() > before && this.#lost + this.#pending === 0; ) {
+      before = this.#suspects();
+      await this.#move(signal);
+    }
     if (this.#lost > 0)
       return this.#kept(`${this.#lost} of its contents cannot be had from any medium`);
     if (this.#pending > 0)
@@ -131,6 +135,11 @@ export class MediumGroom {
     await set.verify(signal);
     await set.close();
     return this.#ended(await this.#giveUp(archiveId, signal));
+  }
+
+  #suspects(): number {
+    const isSuspect = ({ state }: Medium) => state === 'suspect';
+    return new Media(this.#tools.catalog).list().filter(isSuspect).length;
   }
 
   /** Until everything that is needed of it is elsewhere, or cannot be had. */

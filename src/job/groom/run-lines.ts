@@ -8,7 +8,7 @@ import { Directories } from '../../catalog/directories.ts';
 import type { Inode } from '../../catalog/inodes.ts';
 import { type Job, Jobs } from '../../catalog/jobs.ts';
 import type { MovedExtents } from '../../catalog/moved.ts';
-import { type RetoldEntry, sinceOf } from '../../catalog/retell.ts';
+import { type RetoldEntry, versionFinder } from '../../catalog/retell.ts';
 import { type Snapshot, Snapshots } from '../../catalog/snapshots.ts';
 import { copiesOf } from '../backup/locate.ts';
 import { endLine, endOf, foreignHosts, GONE, runLine } from '../backup/run-journal.ts';
@@ -28,6 +28,7 @@ export class RunLines {
   readonly #contents: Contents;
   readonly #extents: MovedExtents;
   readonly #program: string;
+  readonly #find;
   readonly #runs = new Map<number, ToldRun>();
   /** Names of hosts other than the one that writes. */
   readonly foreign: ReadonlyMap<number, string>;
@@ -48,6 +49,7 @@ export class RunLines {
     this.#contents = tools.contents;
     this.#extents = tools.extents;
     this.#program = tools.program;
+    this.#find = versionFinder(catalog);
     this.#givenUp = tools.givenUp;
     const others = new Directories(catalog).hosts().filter(({ name }) => name !== tools.host);
     this.foreign = new Map(others.map(({ id, name }) => [id, name]));
@@ -73,7 +75,7 @@ export class RunLines {
 
   /** The run that made the newest version of a name; undefined where no finished one did. */
   runOf(entry: { readonly directoryId: number; readonly name: Raw; readonly inode: Inode }) {
-    const snapshotId = sinceOf(this.#catalog, entry);
+    const snapshotId = this.#find(entry);
     return snapshotId === undefined ? undefined : this.run(snapshotId);
   }
 

@@ -6,12 +6,15 @@ import { printable } from '../../base/text.ts';
 import { sumDeadBytes } from '../../catalog/capacity.ts';
 import { Catalog } from '../../catalog/catalog.ts';
 import { Jobs, type LogLine } from '../../catalog/jobs.ts';
-import { Rebuild } from '../../catalog/rebuild.ts';
+import { Rebuild, type ToldEntry } from '../../catalog/rebuild.ts';
 import { lostContents, touchClock } from '../../catalog/rebuild-facts.ts';
 import { Shelf, type ShelfArchive, type ShelfMedium } from '../../catalog/rebuild-shelf.ts';
 import { GENERATIONS, isDriveGeneration, parseGeneration } from '../../domain/generation.ts';
 import type { HeldDrive } from '../../storage/library.ts';
+import { Blocks } from './blocks.ts';
 import { findHoles } from './holes.ts';
+import { isOfMedium } from './inventory.ts';
+import { hashOfPrefix, salvage } from './salvage.ts';
 import type { FoundFile, FoundMedium, Spool } from './spool.ts';
 import { tellJournal } from './tell.ts';
 
@@ -43,6 +46,8 @@ type Standing = FoundFile & {
   readonly opening: NonNullable<FoundFile['opening']>;
   readonly mediumId: number;
   readonly archiveId: number;
+  readonly barcode: string;
+  readonly blockBytes: number;
 };
 
 /** @param path of the catalog, which is made where there is no copy */
@@ -79,12 +84,13 @@ class Builder {
 
   async build(media: readonly FoundMedium[], signal: AbortSignal): Promise<Built> {
     const rebuild = new Rebuild(this.#catalog);
-    const known = this.#shelf.goodArchives();
+    const known = this.#shelf.archivesIn('good');
+    const torn = this.#shelf.archivesIn('torn');
     const standing = this.#shelve(media);
     rebuild.extents.readShelf();
     await this.#tell(
       rebuild,
-      standing.filter(({ opening }) => !known.has(opening.uuid)),
+      { standing: standing.filter(({ opening }) => !known.has(opening.uuid)), torn },
       signal,
     );
     const job = new Jobs(this.#catalog).add({
@@ -136,13 +142,17 @@ class Builder {
     const shelf = this.#shelf;
     const standing: Standing[] = [];
     for (const medium of media) {
+      const { label, files } = medium;
+      const archives = files.map(({ opening }) => opening?.uuid);
+      if (shelf.isGivenUp(label.uuid, archives)) continue;
       const mediumId = shelf.addMedium(shelfMedium(medium));
       const here: Standing[] = [];
       for (const file of medium.files) {
         const { opening } = file;
         if (!opening) continue;
         const archiveId = shelf.addArchive(shelfArchive(file, opening, { medium, mediumId }));
-        here.push({ ...file, opening, mediumId, archiveId });
+        const { barcode, blockBytes } = medium.label;
+        here.push({ ...file, opening, mediumId, archiveId, barcode, blockBytes });
       }
       // Where a tape file's beginning cannot be read nobody knows that it is another.
       const isWhole = medium.files.every(({ opening }) => opening !== undefined);
@@ -158,21 +168,92 @@ class Builder {
     return standing;
   }
 
-  /** In order of time; of two copies of an archive the journal that can be read. */
-  async #tell(rebuild: Rebuild, standing: readonly Standing[], signal: AbortSignal) {
-    const tellers = standing
-      .filter(({ journal }) => journal !== undefined)
-      .toSorted((a, b) => createdMs(a) - createdMs(b) || a.opening.sequence - b.opening.sequence);
+  /** In order of time; of two copies of an archive the journal that can be read; of those with none their members. */
+  async #tell(
+    rebuild: Rebuild,
+    given: { readonly standing: readonly Standing[]; readonly torn: ReadonlySet<string> },
+    signal: AbortSignal,
+  ) {
+    const { standing } = given;
     const byUuid = new Map(standing.map((one) => [one.opening.uuid, one.archiveId]));
-    for (const { archiveId, opening } of tellers) {
+    const completed = new Set<number>();
+    for (const { archiveId, opening, journal } of standing) {
+      if (!journal) continue;
       rebuild.extents.speaks(archiveId);
       const torn = opening.completes && byUuid.get(opening.completes.uuid);
-      if (torn !== undefined) rebuild.extents.speaks(torn);
+      if (torn === undefined) continue;
+      rebuild.extents.speaks(torn);
+      completed.add(torn);
     }
-    const done = new Set<number>();
-    for (const one of tellers) {
+    const done = new Set(completed);
+    const inOrder = standing.toSorted(
+      // Copies with a journal first.
+      (a, b) =>
+        createdMs(a) - createdMs(b) ||
+        a.opening.sequence - b.opening.sequence ||
+        Number(b.journal !== undefined) - Number(a.journal !== undefined),
+    );
+    for (const one of inOrder) {
       if (done.has(one.archiveId)) continue;
-      if (await this.#tellOne(rebuild, one, { byUuid, signal })) done.add(one.archiveId);
+      const isTold = await this.#tellOne(rebuild, one, { byUuid, signal });
+      // What the catalog knows to be torn it has stored again since.
+      const isWanted = !given.torn.has(one.opening.uuid);
+      if (isTold || (isWanted && (await this.#salvage(rebuild, one, signal))))
+        done.add(one.archiveId);
+    }
+    for (const one of standing) if (completed.has(one.archiveId)) await this.#prove(one, signal);
+  }
+
+  /** @returns whether anything of it is known now */
+  async #salvage(rebuild: Rebuild, one: Standing, signal: AbortSignal): Promise<boolean> {
+    const { opening, archiveId, barcode, blockBytes } = one;
+    const held = await this.#tools.hold(barcode);
+    try {
+      const blocks = new Blocks(held.drive, blockBytes);
+      const { uuid, number } = opening.job;
+      const timeMs = createdMs(one);
+      const job = { uuid, number, host: opening.host, startedMs: timeMs, verb: 'backup' };
+      const jobNumber = this.#shelf.ensureJob(job);
+      const run = rebuild.runs.tell({ uuid, number: jobNumber }, timeMs);
+      const teller = { own: new Set([archiveId]), createdMs: timeMs, blockBytes };
+      const tell = (entry: ToldEntry, segments: Buffer | undefined) => {
+        rebuild.add(run, teller, [entry]);
+        if (segments && entry.hash) rebuild.addSegments(entry.hash, 0, segments);
+      };
+      const found = await salvage(blocks, one, tell, signal);
+      const { entries, parts, broken, wholeBytes } = found;
+      this.#entries += entries;
+      const why = broken === undefined ? '' : `; it breaks off: ${broken}`;
+      this.#warn(
+        `${printable(barcode)}, tape file ${one.file}: no journal; ${entries} members are known from their headers, ${parts} parts of files are not${printable(why)}`,
+      );
+      if (entries === 0) return false;
+      const blake3 = await hashOfPrefix(blocks, one.startBlock, wholeBytes, signal);
+      this.#shelf.salvage(archiveId, { mediumId: one.mediumId, wholeBytes, blake3 });
+      return true;
+    } catch (error) {
+      if (!isOfMedium(error)) throw error;
+      this.#warn(`${printable(barcode)}, tape file ${one.file}: ${printable(error.message)}`);
+      return false;
+    } finally {
+      await held.close();
+    }
+  }
+
+  /** What another archive vouches for has no digest of its own: it is hashed as it is. */
+  async #prove(one: Standing, signal: AbortSignal): Promise<void> {
+    const lengthBytes = this.#shelf.unproven(one.archiveId);
+    if (lengthBytes === undefined) return;
+    const held = await this.#tools.hold(one.barcode);
+    try {
+      const blocks = new Blocks(held.drive, one.blockBytes);
+      const blake3 = await hashOfPrefix(blocks, one.startBlock, lengthBytes, signal);
+      this.#shelf.prove(one.archiveId, blake3);
+    } catch (error) {
+      if (!isOfMedium(error)) throw error;
+      this.#warn(`${printable(one.barcode)}, tape file ${one.file}: ${printable(error.message)}`);
+    } finally {
+      await held.close();
     }
   }
 

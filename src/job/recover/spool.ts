@@ -56,6 +56,7 @@ export type FoundMedium = {
 };
 
 const MEDIA_NAMED_MAX = 10_000;
+const ASKED = /^(catalog|media)\t/;
 
 export class Spool {
   readonly #directory: string;
@@ -107,8 +108,7 @@ export async function journalFacts(path: string): Promise<JournalFacts> {
   for await (const text of journalLines(createReadStream(path))) {
     number += 1;
     lengthBytes += text.length + 1;
-    const isAsked = number === 1 || text.startsWith('catalog\t') || text.startsWith('media\t');
-    if (!isAsked) continue;
+    if (number > 1 && !ASKED.test(text)) continue;
     const line = parseLine(text, number);
     if (line?.kind === 'journal') start ??= line;
     else if (line?.kind === 'catalog') copies.push(line);

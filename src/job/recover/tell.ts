@@ -1,6 +1,7 @@
 /** One journal into the catalog that is rebuilt: its lines, typed and checked, a few thousand entries at a time. */
 import type { JournalEntry, JournalLine } from '../../archive/journal.ts';
 import type { Place } from '../../archive/place.ts';
+import { CodedError } from '../../base/errors.ts';
 import { type Raw, rawBytes } from '../../base/raw.ts';
 import { printable } from '../../base/text.ts';
 import type { Rebuild, ToldEntry } from '../../catalog/rebuild.ts';
@@ -60,6 +61,7 @@ class JournalTeller {
         const { uuid, job, started } = line;
         const startedMs = Date.parse(started);
         const number = shelf.ensureJob({ number: job, uuid, host, startedMs, verb: 'backup' });
+        shelf.toldRun(this.#telling.archiveId, number);
         this.#run = { ...rebuild.runs.tell({ uuid, number }, createdMs), host, uuid };
         return;
       }
@@ -90,7 +92,7 @@ class JournalTeller {
     const entries = this.#entries;
     this.#entries = [];
     if (this.#refused > 0)
-      this.#tools.warn(`${this.#refused} lines of a journal name a host or a run that cannot be`);
+      this.#tools.warn(`${this.#refused} lines of a journal name a host that cannot be`);
     this.#refused = 0;
     if (entries.length === 0 || !this.#run) return;
     this.#tools.rebuild.add(this.#run, this.#telling.teller, entries);
@@ -99,8 +101,9 @@ class JournalTeller {
 
   #add(entry: JournalEntry): void {
     const run = this.#run;
-    const host = entry.host === undefined ? run?.host : hostName(entry.host);
-    const told = run && host !== undefined ? toldEntry(entry, host) : undefined;
+    if (!run) throw new CodedError('ARCHIVE_INVALID', 'a journal with an entry of no run');
+    const host = entry.host === undefined ? run.host : hostName(entry.host);
+    const told = host !== undefined ? toldEntry(entry, host) : undefined;
     if (told === undefined) {
       if (entry.change !== 'expired') this.#refused += 1;
       return;

@@ -17,7 +17,7 @@ import { Contents } from '../../catalog/contents.ts';
 import type { Inode } from '../../catalog/inodes.ts';
 import { Media } from '../../catalog/media.ts';
 import { type FirstName, RestoredDirectories, RestoredLinks } from '../../catalog/restored.ts';
-import type { Snapshot } from '../../catalog/snapshots.ts';
+import { expiredMeanwhile, type Snapshot } from '../../catalog/snapshots.ts';
 import { Tree } from '../../catalog/tree.ts';
 import { type NamedInode, Wanted } from '../../catalog/wanted.ts';
 import type { ScannedEntry } from '../../source/directory.ts';
@@ -213,6 +213,8 @@ class RestoreJob {
       }
     }
     this.#target.sync();
+    // What was not found any more was passed over: it is no success.
+    if (!this.#tree.snapshots.get(this.#request.snapshot.id)) throw expiredMeanwhile();
     return this.#tally.report();
   }
 

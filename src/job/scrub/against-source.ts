@@ -76,8 +76,7 @@ const LISTED_MAX = 1000;
 
 /**
  * @param names of sources; none: all
- * @throws CodedError USAGE for a name that is none, or before the first snapshot; SOURCE_MISSING, SOURCE_UNREADABLE for a
- *   source as a whole
+ * @throws CodedError USAGE for a name that is none, or before the first snapshot
  */
 export async function checkSources(
   names: readonly string[],
@@ -91,7 +90,7 @@ export async function checkSources(
   const startMs = clock.monotonicMs();
   const check = new SourcesCheck(tools, listen);
   listen({ event: 'begin', sources: sources.map(({ name }) => name) });
-  for (const source of sources) await check.run(source, signal);
+  for (const source of sources) await check.attempt(source, signal);
   const seconds = (clock.monotonicMs() - startMs) / 1000;
   const report = { ...check.result(), sources: sources.map(({ name }) => name), seconds };
   listen({ event: 'end', ...report });
@@ -124,7 +123,17 @@ class SourcesCheck {
     this.#known = new Known(catalog, this.#inodes, { snapshotId: this.#snapshotId, job: 0 });
   }
 
-  async run(source: Source, signal: AbortSignal): Promise<void> {
+  /** One that is missing as a whole keeps the others from nothing. */
+  async attempt(source: Source, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#run(source, signal);
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.failure.exit !== 3) throw error;
+      this.#tell({ source }, 'unreadable', '' as Raw, error.message);
+    }
+  }
+
+  async #run(source: Source, signal: AbortSignal): Promise<void> {
     const options = parseSourceOptions(source.options);
     const filter = filterOf(this.#catalog, source);
     const tree = SourceTree.open(source.path, { followLinks: options.followSymlinks });
@@ -167,6 +176,10 @@ class SourcesCheck {
     if (failures.some((failure) => failure.path === path)) return;
     const directoryId = this.#tree.directories.find(source.hostId, originalPath(source, path));
     const known = directoryId === undefined ? [] : this.#known.list(directoryId);
+    if (directory.notEntered !== undefined) {
+      if (known.length > 0) this.#tell(at, 'excluded', path, describeReason(directory.notEntered));
+      return;
+    }
     const unseen = new Set([
       ...failures.map((failure) => failure.path),
       ...excluded.map(({ entry }) => inside(path, entry.name)),
@@ -224,7 +237,12 @@ class SourcesCheck {
     this.#tell(at, 'missing', name, below > 1 ? `${type}, ${below} entries with it` : type);
   }
 
-  #tell({ source }: Place, kind: DifferenceKind, relative: Raw, detail: string): void {
+  #tell(
+    { source }: Pick<Place, 'source'>,
+    kind: DifferenceKind,
+    relative: Raw,
+    detail: string,
+  ): void {
     const path = rawText(originalPath(source, relative));
     const difference = { kind, source: source.name, path, detail };
     this.#counts[kind] += 1;

@@ -19,6 +19,8 @@ export type Verdict = {
   readonly state: 'right' | 'damaged' | 'unreadable';
   /** Of the archive's stream, whatever lies there. One of no length: somewhere between the files. */
   readonly ranges: readonly DamagedRange[];
+  /** Parts of files that only cartridges elsewhere could prove: what was known of them stays. */
+  readonly undecided: readonly DamagedRange[];
   readonly findings: readonly Finding[];
 };
 
@@ -39,14 +41,14 @@ export async function checkCopy(
   const findings = placeFindings(copy, read, tools.tape);
   if (read.retried > 0)
     findings.push(transient(`${read.retried} of its blocks came at the second attempt only`));
-  if (read.isRight) return { state: 'right', ranges: [], findings };
+  if (read.isRight) return { state: 'right', ranges: [], undecided: [], findings };
   const missing = read.holes.reduce((sum, { count }) => sum + count, 0);
   if (missing > 0 && missing >= (copy.lengthBlocks ?? read.blocks)) {
     findings.push({
       kind: 'unreadable',
       sentence: `nothing of it can be read: ${read.failure ?? 'the data of the tape end before'}`,
     });
-    return { state: 'unreadable', ranges: [], findings };
+    return { state: 'unreadable', ranges: [], undecided: [], findings };
   }
   return new Examination({ copy, read, tools, signal }).run(findings);
 }
@@ -77,12 +79,13 @@ class Examination {
     const between = await this.#between();
     if (between?.isRight && isEndRight(read)) {
       const finding = transient('it read wrong once, and right when it was read again');
-      return { state: 'right', ranges: [], findings: [...before, finding] };
+      return { state: 'right', ranges: [], undecided: [], findings: [...before, finding] };
     }
     const outside = between?.found ?? [];
     const ends = endFindings(read);
     const isExplained = proofs.wrong.length + outside.length + ends.length + this.#holes.length > 0;
-    const wrong = [...proofs.wrong, ...(await this.#unproven(proofs, isExplained))];
+    const parts = await this.#unproven(proofs, isExplained);
+    const wrong = [...proofs.wrong, ...parts.wrong];
     const findings = [...before, ...this.#holeFindings(), ...ends];
     for (const { kind, position } of outside)
       findings.push({ kind, sentence: OUTSIDE[kind], blocks: this.#blockAt(position) });
@@ -97,7 +100,7 @@ class Examination {
       ...this.#tailRange(ends),
       ...nowhere,
     ]);
-    return { state: 'damaged', ranges, findings };
+    return { state: 'damaged', ranges, undecided: parts.undecided, findings };
   }
 
   #proofs(): Promise<Proofs> {
@@ -123,9 +126,12 @@ class Examination {
   }
 
   /** Parts that nothing here proves are proven with the others, where all are on this cartridge. */
-  async #unproven({ unproven }: Proofs, isExplained: boolean): Promise<DamagedRange[]> {
+  async #unproven(
+    { unproven }: Proofs,
+    isExplained: boolean,
+  ): Promise<{ wrong: DamagedRange[]; undecided: DamagedRange[] }> {
     const { copy, tools, signal } = this.#order;
-    const wrong: DamagedRange[] = [];
+    const [wrong, undecided]: [DamagedRange[], DamagedRange[]] = [[], []];
     const known = new Map<number, boolean | undefined>();
     for (const { read, range } of unproven) {
       const { contentId, hash, sizeBytes } = read;
@@ -137,8 +143,9 @@ class Examination {
       }
       const isWhole = known.get(contentId);
       if (isWhole === false || (isWhole === undefined && !isExplained)) wrong.push(range);
+      else if (isWhole === undefined) undecided.push(range);
     }
-    return wrong;
+    return { wrong, undecided };
   }
 
   #holeFindings(): Finding[] {
@@ -179,7 +186,7 @@ class Examination {
 }
 
 const BETWEEN =
-  'something between its files is not what was written: a header, or its journal; no file is lost by it, but tar may complain';
+  'something between its files is not what was written: a header, a copy of the catalog, or its journal; no file is lost by it, but tar may complain';
 
 const OUTSIDE: Readonly<Record<Between['found'][number]['kind'], string>> = {
   header: 'a header is not what was written; no file is lost by it, but tar may complain',

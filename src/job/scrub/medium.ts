@@ -12,6 +12,7 @@ import type { ScrubJob } from './begin.ts';
 import { CartridgeScrub } from './cartridge.ts';
 import type { Verdict } from './check.ts';
 import { bytesOf } from './choose.ts';
+import { touchesAny } from './contents.ts';
 import { type Finding, HARMLESS } from './report.ts';
 import type { StreamHasher } from './stream.ts';
 import type { ScrubTally } from './tally.ts';
@@ -96,11 +97,12 @@ export class MediumScrub {
   #record(copy: CopyToRead, verdict: Verdict): void {
     const { catalog, tally, job } = this.#tools;
     const { archiveId, mediumId, uuid: archive, fileNumber: file } = copy;
-    const { state, ranges, findings } = verdict;
+    const { state, ranges, undecided, findings } = verdict;
     this.#readBack.forget();
     catalog.write(() => {
       if (!this.#readBack.isThere(copy)) return;
-      this.#damages.replace(copy, ranges);
+      const kept = this.#damages.of(copy).filter((range) => touchesAny(range, undecided));
+      this.#damages.replace(copy, [...ranges, ...kept]);
       if (state === 'right') this.#archives.markCopy(archiveId, mediumId, 'good');
       if (state === 'unreadable') this.#archives.markCopy(archiveId, mediumId, 'bad');
       if (state !== 'right') {

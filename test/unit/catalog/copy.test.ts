@@ -37,6 +37,7 @@ async function copyOf(path: string) {
 const NOT_TOLD = [
   ...['counters', 'writers', 'directories', 'owners', 'xattrs', 'inodes', 'versions'],
   ...['job_logs', 'pending', 'run_hashes', 'run_links', 'run_partials'],
+  'bygones',
   ...['contents', 'content_keys', 'unkeyed', 'extents'],
 ];
 

@@ -3,10 +3,12 @@ import { describe, expect, test } from 'vitest';
 import { type Clock, SimClock } from '../../../src/base/clock.ts';
 import { CodedError } from '../../../src/base/errors.ts';
 import { seededRandom, systemRandom } from '../../../src/base/random.ts';
+import { rawOf } from '../../../src/base/raw.ts';
 import { Alarms } from '../../../src/catalog/alarms.ts';
 import type { Catalog } from '../../../src/catalog/catalog.ts';
 import { Expiries } from '../../../src/catalog/expiries.ts';
 import { Jobs } from '../../../src/catalog/jobs.ts';
+import { Media } from '../../../src/catalog/media.ts';
 import { Retention } from '../../../src/catalog/retention.ts';
 import { Snapshots } from '../../../src/catalog/snapshots.ts';
 import { parseConfig } from '../../../src/config.ts';
@@ -19,7 +21,7 @@ import {
 } from '../../../src/job/snapshot-marks.ts';
 import { seedCount } from '../../sim/seeds.ts';
 import { tellSnapshot } from '../../sim/told-run.ts';
-import { JOB, world } from '../catalog/scratch.ts';
+import { attributes, content, JOB, storeAll, world } from '../catalog/scratch.ts';
 
 const go = new AbortController().signal;
 const DAY_MS = 86_400_000;
@@ -196,6 +198,40 @@ describe('guards', () => {
     for (let day = 0; day < 5; day += 1) back('partial');
     await run(catalog, 'keep-last = 1');
     expect(idsOf(catalog)).toEqual([2, 7]);
+  });
+
+  test('the last good copy of a path, however old, as long as what came later cannot be read', async () => {
+    const { catalog, media, begin, hostId } = world(new SetClock());
+    const put = (paths: Record<string, string>, mediumId: number) => {
+      const run = begin();
+      run.add(
+        Object.keys(paths).map((path, index) => ({
+          ...run.place(rawOf(path), hostId),
+          change: 'new' as const,
+          attributes: attributes({ sizeBytes: paths[path]?.length ?? 0 }),
+          sourceInode: { device: 1, inode: run.jobNumber * 10 + index, links: 1 },
+        })),
+      );
+      storeAll(run, [mediumId], (path) => content(paths[path] ?? ''));
+      return run.finish({ state: 'finished', timeMs: catalog.clock.nowMs() }).id;
+    };
+    const [good = 0, bad = 0] = media;
+    put({ '/torn': 'first', '/whole': 'other' }, good);
+    put({ '/torn': 'the second', '/whole': 'other 2' }, good);
+    put({ '/torn': 'the third one' }, bad);
+    put({ '/whole': 'other three' }, good);
+    const setState = (state: 'suspect' | 'filling') => new Media(catalog).setState(bad, state);
+    setState('suspect');
+    const { kept } = planExpiry(catalog, rules('keep-last = 1'));
+    expect(kept.map(({ id, reasons }) => [id, reasons[0]])).toEqual([
+      [2, 'last good copy'],
+      [4, 'newest'],
+    ]);
+    await run(catalog, 'keep-last = 1');
+    expect(idsOf(catalog)).toEqual([2, 4]);
+    setState('filling');
+    await run(catalog, 'keep-last = 1');
+    expect(idsOf(catalog)).toEqual([4]);
   });
 
   test('one at a time; a dead one has ended', async () => {

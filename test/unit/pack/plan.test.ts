@@ -380,14 +380,20 @@ describe('random runs', () => {
   };
 
   /** All that can be placed, and what cannot. */
-  function run(given: readonly PlanItem<number>[], options: PlanOptions): Run {
+  function run(
+    given: readonly PlanItem<number>[],
+    options: PlanOptions,
+    way: 'joined' | 'added' = 'joined',
+  ): Run {
     const planner = new Planner<number>(options);
     const steps: PlanStep<number>[] = [];
     let taken = 0;
     try {
       for (const one of given) {
         taken += 1;
-        for (const step of planner.add(one)) steps.push(step);
+        const step = way === 'joined' ? planner.join(one) : undefined;
+        if (step) steps.push(step);
+        else for (const next of planner.add(one)) steps.push(next);
       }
       for (const step of planner.finish()) steps.push(step);
     } catch (error) {
@@ -415,6 +421,14 @@ describe('random runs', () => {
     expect(pieces).toEqual([]);
     return archives;
   }
+
+  test('what joins the archive that is open is where it would have been put', () => {
+    fc.assert(
+      fc.property(scenario, ({ given, options }) => {
+        expect(run(given, options, 'joined')).toEqual(run(given, options, 'added'));
+      }),
+    );
+  });
 
   /** Every byte of every item once, in these pieces and those left. */
   function expectAllOnce(given: readonly PlanItem<number>[], { archives, left }: Run): void {

@@ -1,0 +1,192 @@
+/**
+ * What an archive tells without its journal: its members' headers, and their bytes, which are hashed on the way.
+ *
+ * Only for archives that are torn, or whose journal cannot be read. Every whole member counts; the rest behind the first that is
+ * not is lost. What only a journal tells (moves, duplicates, what is gone) is not here, nor are files in parts.
+ */
+import { Blake3Hasher } from '@napi-rs/blake-hash';
+import type { Opening } from '../../archive/opening.ts';
+import { type ByteSource, type ReadMember, readMembers } from '../../archive/reader.ts';
+import { sourcePath } from '../../archive/source-path.ts';
+import { CodedError } from '../../base/errors.ts';
+import type { Raw } from '../../base/raw.ts';
+import type { ToldEntry } from '../../catalog/rebuild.ts';
+import { ContentHasher } from '../../hash/content-hasher.ts';
+import type { Blocks } from './blocks.ts';
+import { isOfMedium } from './inventory.ts';
+import type { FoundFile } from './spool.ts';
+
+export type Salvaged = {
+  readonly entries: number;
+  /** Of the stream: up to the end of the last whole member. */
+  readonly wholeBytes: number;
+  /** Files in parts, of which none is whole here. */
+  readonly parts: number;
+  /** Why it ended early, in a sentence. */
+  readonly broken: string | undefined;
+};
+
+export type SalvageOrder = Pick<FoundFile, 'file' | 'startBlock' | 'lengthBlocks'> & {
+  readonly barcode: string;
+  readonly blockBytes: number;
+  readonly opening: Opening;
+};
+
+/** Names that a hard link may mean are remembered up to this many. */
+const REMEMBERED_MAX = 100_000;
+
+/** @param tell takes entries in order; segments of large contents follow theirs */
+export async function salvage(
+  blocks: Blocks,
+  order: SalvageOrder,
+  tell: (entry: ToldEntry, segments: Buffer | undefined) => void,
+  signal: AbortSignal,
+): Promise<Salvaged> {
+  const reader = new Salvage(order, tell);
+  let broken: string | undefined;
+  try {
+    for await (const member of readMembers(sourceOf(blocks, order, signal)))
+      await reader.member(member);
+  } catch (error) {
+    if (!isOfMedium(error)) throw error;
+    broken = error.message;
+  }
+  const { entries, wholeBytes, parts } = reader;
+  return { entries, wholeBytes, parts, broken };
+}
+
+/** Of the stream's first bytes. @throws CodedError MEDIUM_UNREADABLE, ARCHIVE_INVALID */
+export async function hashOfPrefix(
+  blocks: Blocks,
+  startBlock: number,
+  lengthBytes: number,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const hasher = new Blake3Hasher();
+  for await (const chunk of blocks.range(startBlock, { offset: 0, lengthBytes }, signal))
+    hasher.update(chunk);
+  return hasher.digestBuffer();
+}
+
+class Salvage {
+  entries = 0;
+  wholeBytes = 0;
+  parts = 0;
+  readonly #order: SalvageOrder;
+  readonly #tell: (entry: ToldEntry, segments: Buffer | undefined) => void;
+  readonly #known = new Map<Raw, ToldEntry>();
+  #groups = 0;
+
+  constructor(order: SalvageOrder, tell: (entry: ToldEntry, segments: Buffer | undefined) => void) {
+    this.#order = order;
+    this.#tell = tell;
+  }
+
+  async member(member: ReadMember): Promise<void> {
+    const source = sourcePath(member.path, member.part);
+    if (source === undefined) return;
+    if (member.part) {
+      this.parts += 1;
+      return;
+    }
+    const host = source.host ?? this.#order.opening.host;
+    if (member.link !== undefined) {
+      this.#link(member.link, { host, path: source.path });
+      return;
+    }
+    const { attributes } = member;
+    const isOfBytes = attributes.type === 'file' && attributes.sizeBytes > 0;
+    const content = isOfBytes ? await hashOf(member) : undefined;
+    // Only when all its bytes came.
+    const entry: ToldEntry = {
+      kind: 'stored',
+      ...{ host, path: source.path, attributes, inode: undefined, group: undefined },
+      hash: content?.hash,
+      copies: isOfBytes ? [[this.#place(member)]] : [],
+    };
+    this.#add(entry, content?.segments);
+    this.wholeBytes = member.dataOffset + Math.ceil(member.storedBytes / 512) * 512;
+    if (isOfBytes && this.#known.size < REMEMBERED_MAX) this.#known.set(member.path, entry);
+  }
+
+  /** A further name: both get a group. */
+  #link(link: Raw, named: { readonly host: string; readonly path: Raw }): void {
+    const first = this.#known.get(link);
+    if (!first) return;
+    let { group } = first;
+    if (group === undefined) {
+      this.#groups += 1;
+      // Beyond any number that a catalog gives: numbers of the run's journals are not met.
+      group = Number.MAX_SAFE_INTEGER - this.#groups;
+      this.#known.set(link, { ...first, group });
+      this.#add({ ...first, group }, undefined);
+    }
+    this.#add({ ...first, group, ...named }, undefined);
+  }
+
+  #add(entry: ToldEntry, segments: Buffer | undefined): void {
+    this.entries += 1;
+    this.#tell(entry, segments);
+  }
+
+  #place(member: ReadMember) {
+    const { barcode, file, startBlock, blockBytes } = this.#order;
+    return {
+      ...{ barcode, file },
+      block: startBlock + Math.floor(member.dataOffset / blockBytes),
+      skipBytes: member.dataOffset % blockBytes,
+      storedBytes: member.storedBytes,
+      contentOffset: 0,
+      lengthBytes: member.lengthBytes,
+      isSparse: member.ranges !== undefined,
+    };
+  }
+}
+
+async function hashOf(member: ReadMember) {
+  const hasher = new ContentHasher();
+  const ranges = member.ranges ?? [{ offset: 0, lengthBytes: member.lengthBytes }];
+  let at = 0;
+  let index = 0;
+  for await (const chunk of member.data())
+    for (let taken = 0; taken < chunk.length; ) {
+      const range = ranges[index];
+      if (range === undefined)
+        throw new CodedError('ARCHIVE_INVALID', 'a member with more data than its map names');
+      if (at < range.offset) hasher.updateZeros(range.offset - at);
+      at = Math.max(at, range.offset);
+      const lengthBytes = Math.min(chunk.length - taken, range.offset + range.lengthBytes - at);
+      hasher.update(chunk.subarray(taken, taken + lengthBytes));
+      taken += lengthBytes;
+      at += lengthBytes;
+      if (at === range.offset + range.lengthBytes) index += 1;
+    }
+  if (at < member.lengthBytes) hasher.updateZeros(member.lengthBytes - at);
+  return hasher.finish();
+}
+
+/** The stream of a tape file, as far as it goes. */
+function sourceOf(
+  blocks: Blocks,
+  { startBlock, lengthBlocks, blockBytes }: SalvageOrder,
+  signal: AbortSignal,
+): ByteSource {
+  const range = { offset: 0, lengthBytes: lengthBlocks * blockBytes };
+  const chunks = blocks.range(startBlock, range, signal)[Symbol.asyncIterator]();
+  let rest: Buffer = Buffer.alloc(0);
+  return {
+    read: async (lengthBytes) => {
+      const parts = [rest];
+      let bytes = rest.length;
+      while (bytes < lengthBytes) {
+        const next = await chunks.next();
+        if (next.done) break;
+        parts.push(next.value);
+        bytes += next.value.length;
+      }
+      const all = parts.length === 1 ? rest : Buffer.concat(parts);
+      rest = all.subarray(Math.min(lengthBytes, all.length));
+      return all.subarray(0, Math.min(lengthBytes, all.length));
+    },
+  };
+}
