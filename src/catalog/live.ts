@@ -7,7 +7,7 @@
  */
 import type { Raw } from '../base/raw.ts';
 import type { Catalog } from './catalog.ts';
-import { Contents } from './contents.ts';
+import { BAD_MEDIUM_STATES, Contents } from './contents.ts';
 import { Directories } from './directories.ts';
 import { heldSql } from './held.ts';
 import { type InodeRow, Inodes, inodeColumns } from './inodes.ts';
@@ -25,6 +25,7 @@ export type LiveContent = {
 };
 
 const TABLES = [
+  'live_elsewhere(archive INTEGER PRIMARY KEY, copies INTEGER)',
   'live_archives(archive INTEGER PRIMARY KEY, file INTEGER)',
   'live_places(content INTEGER PRIMARY KEY, file INTEGER, position INTEGER)',
   `live_names(content INTEGER PRIMARY KEY, is_now INTEGER, since INTEGER, dir INTEGER, name TEXT,
@@ -35,6 +36,17 @@ const TABLES = [
 const ARCHIVES = `INSERT INTO temp.live_archives SELECT k.archive, k.file_number
   FROM archive_copies k CROSS JOIN archives a ON a.id = k.archive
   WHERE k.medium = ? AND k.state IN ('good', 'bad') AND a.state = 'good'`;
+
+/** Archives that are whole and undamaged on other media, and on how many of the pool: most contents need no closer look. */
+const ELSEWHERE = `INSERT INTO temp.live_elsewhere SELECT k.archive, count(*)
+  FROM archive_copies k CROSS JOIN archives a ON a.id = k.archive CROSS JOIN media m ON m.id = k.medium
+  WHERE a.state = 'good' AND k.state = 'good' AND k.medium <> @medium AND m.state NOT IN ${BAD_MEDIUM_STATES}
+    AND (@pool IS NULL OR m.pool = @pool) AND NOT EXISTS(SELECT 1 FROM damages d WHERE d.archive = k.archive)
+  GROUP BY k.archive`;
+
+/** Stored in one piece, in an archive that has enough copies elsewhere. */
+const IS_SAFE = `EXISTS(SELECT 1 FROM extents e CROSS JOIN temp.live_elsewhere w ON w.archive = e.archive
+  WHERE e.content = p.content AND e.content_offset = 0 AND e.length IS NULL AND w.copies >= ?)`;
 
 const PLACES = `INSERT OR IGNORE INTO temp.live_places SELECT e.content, l.file, e.position
   FROM extents e CROSS JOIN temp.live_archives l ON l.archive = e.archive`;
@@ -55,7 +67,7 @@ const PAGE = `SELECT ${inodeColumns('i')}, p.content, n.dir, n.name, p.file, p.p
     NOT EXISTS(SELECT 1 FROM snapshots s WHERE s.id = n.since AND s.state = 'finished')
   FROM temp.live_places p INDEXED BY live_in_order CROSS JOIN temp.live_names n ON n.content = p.content
     CROSS JOIN inodes i ON i.id = n.inode
-  WHERE (p.file, p.position, p.content) > (?, ?, ?) ORDER BY p.file, p.position, p.content LIMIT ${PAGE_ROWS}`;
+  WHERE (p.file, p.position, p.content) > (?, ?, ?) AND NOT ${IS_SAFE} ORDER BY p.file, p.position, p.content LIMIT ${PAGE_ROWS}`;
 
 type PageRow = [
   ...InodeRow,
@@ -72,7 +84,7 @@ export class LiveContents {
   readonly #contents: Contents;
   readonly #directories: Directories;
   readonly #inodes: Inodes;
-  #mediumId: number;
+  readonly #mediumId: number;
 
   /** Looks the medium over. */
   constructor(catalog: Catalog, mediumId: number) {
@@ -98,7 +110,12 @@ export class LiveContents {
 
   /** Those that would have fewer copies than they are to have if the medium were not there; in order of tape. */
   *needing({ copies, poolId }: PoolCopies): Generator<LiveContent> {
-    for (const content of this.#all())
+    this.#catalog.read(() => {
+      this.#catalog.prepare('DELETE FROM temp.live_elsewhere').run();
+      const medium = this.#mediumId;
+      this.#catalog.prepare(ELSEWHERE).run({ medium, pool: poolId ?? null });
+    });
+    for (const content of this.#all(copies))
       if (this.#contents.goodCopiesWithout(content.contentId, this.#mediumId, poolId) < copies)
         yield content;
   }
@@ -112,10 +129,10 @@ export class LiveContents {
     return [...new Set(media)].filter((id) => id !== this.#mediumId).toSorted((a, b) => a - b);
   }
 
-  *#all(): Generator<LiveContent> {
+  *#all(copies: number): Generator<LiveContent> {
     const page = this.#catalog.prepare<PageRow>(PAGE);
     for (let at: [number, number, number] = [-1, -1, -1]; ; ) {
-      const rows = page.all(...at);
+      const rows = page.all(...at, copies);
       for (const row of rows) {
         const [contentId, directoryId, name] = [row[14], row[15], row[16]];
         const path = this.#directories.entryPath(directoryId, name);

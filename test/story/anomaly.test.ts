@@ -1,15 +1,25 @@
 /** The guard in whole backups: damage is told and stops expiry, the backup goes on; work is left alone. */
 
 import { randomFillSync } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
+import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { Alarms } from '../../src/catalog/alarms.ts';
 import { RunFacts } from '../../src/catalog/run-facts.ts';
 import { parseConfig } from '../../src/config.ts';
 import { expire } from '../../src/job/expire.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
+import { CommandLine } from '../sim/command-line.ts';
 import { Life } from '../sim/ordinary-life.ts';
 import { differences } from '../sim/rich-tree.ts';
 
@@ -119,4 +129,45 @@ test('work is left alone: moved, packed, compiled, photographed; large files are
   // Without a head before its bytes no film is one.
   expect(first?.odd).toBe(3);
   expect(first?.sampled).toBeGreaterThan(100);
+});
+
+test('on the command line: people are told on their channels, and say when it may go on', async () => {
+  // A channel is a program, which no simulated clock waits for.
+  const line = await CommandLine.make(systemClock);
+  const told = join(line.directory, 'told');
+  const config = join(line.state, 'config.toml');
+  const channel = `[[notify.command]]\nargv = ["sh", "-c", ${JSON.stringify(`cat >> ${told}`)}]`;
+  writeFileSync(
+    config,
+    `${readFileSync(config, 'utf8')}\n[retention]\nkeep-last = 1\n${channel}\n`,
+  );
+  const tree = join(line.directory, 'tree');
+  mkdirSync(tree);
+  const write = (bytes: (index: number) => Buffer) => {
+    for (let index = 0; index < 40; index += 1)
+      writeFileSync(join(tree, `letter ${index}.txt`), bytes(index));
+  };
+  write((index) => Buffer.from(`a letter, the ${index}th of many\n`.repeat(30)));
+  await line.ok('source', 'add', tree, '--name', 'letters');
+  await line.ok('backup', '--single-threaded');
+  expect(existsSync(told)).toBe(false);
+  write(() => randomFillSync(Buffer.alloc(1000)));
+  const { exit, stderr, stdout } = await line.say('backup', '--single-threaded');
+  expect([exit, stderr + stdout]).toEqual([0, expect.stringMatching(/this looks like damage/)]);
+  const [message, ...more] = readFileSync(told, 'utf8')
+    .trim()
+    .split('\n')
+    .map((text) => JSON.parse(text));
+  expect(more).toEqual([]);
+  expect(message).toMatchObject({
+    type: 'operator.warned',
+    data: {
+      subject: 'backup (job 2) looks like damage to its sources',
+      text: expect.stringMatching(/letters: 100 % of the files changed/),
+      commands: ['shelfs job show 2 --files', 'shelfs alarms settle 1'],
+    },
+  });
+  expect((await line.fails('expire')).stderr).toMatch(/shelfs alarms settle 1/);
+  await line.ok('alarms', 'settle', '1');
+  expect(await line.ok('expire')).toMatch(/1 snapshot expired/);
 });
