@@ -1,5 +1,5 @@
 /** A recovery takes a library that no config names yet; an export of the catalog goes where the config says. */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import type { Clock } from './base/clock.ts';
 import { CodedError } from './base/errors.ts';
@@ -68,7 +68,8 @@ export async function libraryConfig(
     const directory = first.startsWith(inside) ? first.slice(inside.length) : first;
     return { kind: 'virtual', directory, speed: 'model' };
   }
-  if (paths.some((path) => !path.startsWith('/dev/')))
+  const kinds = await Promise.all(paths.map((path) => stat(path).catch(() => undefined)));
+  if (kinds.some((found) => !found?.isCharacterDevice()))
     throw new CodedError(
       'USAGE',
       `${printable(first)} is neither a device nor a directory of virtual cartridges`,
