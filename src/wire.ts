@@ -36,14 +36,14 @@ import type { Terminal } from './notify/terminal.ts';
 import type { DriveHandover } from './recall/handover.ts';
 import type { Cleaned, HealthKeeper } from './storage/health-watch.ts';
 import type { Library } from './storage/library.ts';
-import { healthKeeper, withNotes } from './wire-care.ts';
-import type { GroomOrder } from './wire-groom.ts';
-import { expectKind, libraryDevices, virtualCapacity } from './wire-library.ts';
-import type { MountOrder } from './wire-mount.ts';
-import type { OpenOperator } from './wire-operator.ts';
-import type { OpenRecall, RecallOptions, RecallOrder } from './wire-recall.ts';
-import type { RecoverOrder } from './wire-recover.ts';
-import type { RestoreOrder } from './wire-restore.ts';
+import { healthKeeper, withNotes } from './wire/care.ts';
+import type { GroomOrder } from './wire/groom.ts';
+import { expectKind, libraryDevices, virtualCapacity } from './wire/library.ts';
+import type { MountOrder } from './wire/mount.ts';
+import type { OpenOperator } from './wire/operator.ts';
+import type { OpenRecall, RecallOptions, RecallOrder } from './wire/recall.ts';
+import type { RecoverOrder } from './wire/recover.ts';
+import type { RestoreOrder } from './wire/restore.ts';
 
 export type { Terminal } from './notify/terminal.ts';
 
@@ -237,24 +237,24 @@ export function wire(options: WireOptions): App {
         : undefined;
     },
     labelMedia: async (request, signal) =>
-      (await import('./wire-backup.ts')).wireLabels(app, request, signal),
+      (await import('./wire/backup.ts')).wireLabels(app, request, signal),
     eraseMedium: async (name, request, signal) =>
-      (await import('./wire-backup.ts')).wireErase(app, { ...request, name }, signal),
+      (await import('./wire/backup.ts')).wireErase(app, { ...request, name }, signal),
     backup: async (request, listen, signal) =>
-      (await import('./wire-backup.ts')).wireBackup(inner, { request, listen }, signal),
+      (await import('./wire/backup.ts')).wireBackup(inner, { request, listen }, signal),
     expire: async (request, listen, signal) => {
-      const { wireExpire } = await import('./wire-retention.ts');
+      const { wireExpire } = await import('./wire/retention.ts');
       return wireExpire(app, request, listen, signal);
     },
     dryRun: async (request, signal) =>
-      (await import('./wire-backup.ts')).wireDryRun(inner, request, signal),
+      (await import('./wire/backup.ts')).wireDryRun(inner, request, signal),
     planGroom: async (order, signal) =>
-      (await import('./wire-groom.ts')).wireGroomPlan(app, order, signal),
+      (await import('./wire/groom.ts')).wireGroomPlan(app, order, signal),
     groom: async (order, listen, signal) => {
       const [{ wireGroom }, { withHandover }, { backupTools }] = await Promise.all([
-        import('./wire-groom.ts'),
-        import('./wire-recall.ts'),
-        import('./wire-backup.ts'),
+        import('./wire/groom.ts'),
+        import('./wire/recall.ts'),
+        import('./wire/backup.ts'),
       ]);
       const parts = {
         ...app,
@@ -268,19 +268,19 @@ export function wire(options: WireOptions): App {
       return resumable({ catalog: await app.catalog('read') }, jobNumber);
     },
     planRestore: async (request, signal) =>
-      (await import('./wire-restore.ts')).wireRestorePlan(app, request, signal),
+      (await import('./wire/restore.ts')).wireRestorePlan(app, request, signal),
     restore: async (request, listen, signal) =>
-      (await import('./wire-restore.ts')).wireRestore(inner, { request, listen }, signal),
+      (await import('./wire/restore.ts')).wireRestore(inner, { request, listen }, signal),
     scrub: async (request, listen, signal) => {
-      const { wireScrub } = await import('./wire-scrub.ts');
+      const { wireScrub } = await import('./wire/scrub.ts');
       return wireScrub(app, request, listen, signal);
     },
     checkSources: async (names, listen, signal) => {
-      const { wireSourceCheck } = await import('./wire-scrub.ts');
+      const { wireSourceCheck } = await import('./wire/scrub.ts');
       return wireSourceCheck(app, names, listen, signal);
     },
     mount: async (order, tell, signal) => {
-      const { wireMount } = await import('./wire-mount.ts');
+      const { wireMount } = await import('./wire/mount.ts');
       const user = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
       return wireMount({ ...app, user }, order, tell, signal);
     },
@@ -292,11 +292,11 @@ export function wire(options: WireOptions): App {
       return umountPath(mountpoint, { door: loadFuseDoor(), clock, how });
     },
     recall: async (asked) => {
-      const { wireRecall } = await import('./wire-recall.ts');
+      const { wireRecall } = await import('./wire/recall.ts');
       const { wait } = (await config()).recall;
       if (asked.asker || wait === 0) return wireRecall(app, asked);
       const [{ askerOf }, { Media }] = await Promise.all([
-        import('./wire-operator.ts'),
+        import('./wire/operator.ts'),
         import('./catalog/media.ts'),
       ]);
       const { operator, close } = await app.operator({ timeoutMs: wait * 1000 });
@@ -315,7 +315,7 @@ export function wire(options: WireOptions): App {
       };
     },
     operator: async (asked = {}) => {
-      const { wireOperator } = await import('./wire-operator.ts');
+      const { wireOperator } = await import('./wire/operator.ts');
       const told = withNotes({ writing }, warn);
       const opened = await wireOperator(
         { ...app, terminal: options.terminal },
@@ -331,7 +331,7 @@ export function wire(options: WireOptions): App {
     },
     questions: async () => {
       await config();
-      const { openQuestions } = await import('./wire-operator.ts');
+      const { openQuestions } = await import('./wire/operator.ts');
       const { questions, close } = openQuestions(app);
       try {
         return questions.open();
@@ -342,7 +342,7 @@ export function wire(options: WireOptions): App {
     answer: async (id, text) => {
       await config();
       const [{ openQuestions }, { answerQuestion }] = await Promise.all([
-        import('./wire-operator.ts'),
+        import('./wire/operator.ts'),
         import('./job/questions.ts'),
       ]);
       const { questions, close } = openQuestions(app);
@@ -353,13 +353,13 @@ export function wire(options: WireOptions): App {
       }
     },
     recallPaths: async (order, listen, signal) => {
-      const { wireRecallPaths } = await import('./wire-recall.ts');
+      const { wireRecallPaths } = await import('./wire/recall.ts');
       const report = await wireRecallPaths(app, order, listen, signal);
       await cleanIdle(signal);
       return report;
     },
     wanted: async (signal) => {
-      const { wireWanted } = await import('./wire-recall.ts');
+      const { wireWanted } = await import('./wire/recall.ts');
       return wireWanted(app, signal);
     },
     cancelJob: async (jobNumber, signal) => {
@@ -409,7 +409,7 @@ export function wire(options: WireOptions): App {
       return cleanDrive(await app.library(), drive, { clock, signal });
     },
     recover: async (order, listen, signal) => {
-      const { wireRecover } = await import('./wire-recover.ts');
+      const { wireRecover } = await import('./wire/recover.ts');
       const { Library } = await import('./storage/library.ts');
       const libraryOf = async (path: string) => {
         const found = await loadConfig(options.stateDirectory, path);
@@ -418,7 +418,7 @@ export function wire(options: WireOptions): App {
       const lock = (path: string) => lockFile(openDoor(), path);
       return wireRecover({ ...app, libraryOf, lock }, order, listen, signal);
     },
-    exportCatalog: async (path) => (await import('./wire-recover.ts')).wireExport(app, path),
+    exportCatalog: async (path) => (await import('./wire/recover.ts')).wireExport(app, path),
     doctor: async () => {
       const { checkMachine } = await import('./job/doctor.ts');
       const found = await config().catch((error: unknown) => {

@@ -1,22 +1,22 @@
 /** Builds what a restore works with. */
-import type { Clock } from './base/clock.ts';
-import { CodedError } from './base/errors.ts';
-import type { Host } from './base/machine.ts';
-import type { Random } from './base/random.ts';
-import type { Raw } from './base/raw.ts';
-import { printable } from './base/text.ts';
-import type { Catalog } from './catalog/catalog.ts';
-import type { Config } from './config.ts';
-import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';
+import type { Clock } from '../base/clock.ts';
+import { CodedError } from '../base/errors.ts';
+import type { Host } from '../base/machine.ts';
+import type { Random } from '../base/random.ts';
+import type { Raw } from '../base/raw.ts';
+import { printable } from '../base/text.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Config } from '../config.ts';
+import type { RestoreEvent, RestorePlan, RestoreReport } from '../job/restore/report.ts';
 import {
   planRestore,
   type RestoreRequest,
   type RestoreTools,
   restore,
-} from './job/restore/restore.ts';
-import type { Library } from './storage/library.ts';
-import type { OpenOperator } from './wire-operator.ts';
-import { withHandover } from './wire-recall.ts';
+} from '../job/restore/restore.ts';
+import type { Library } from '../storage/library.ts';
+import type { OpenOperator } from './operator.ts';
+import { withHandover } from './recall.ts';
 
 /** What a restore asks for, as the command says it. */
 export type RestoreOrder = {
@@ -78,7 +78,7 @@ async function restoreOrder(
   { paths, host: hostName = app.host.name, at, to, overwrite }: RestoreOrder,
 ): Promise<[RestoreRequest, RestoreTools]> {
   const catalog = await app.catalog('write');
-  const { Tree } = await import('./catalog/tree.ts');
+  const { Tree } = await import('../catalog/tree.ts');
   const tree = new Tree(catalog);
   const host = tree.directories.hosts().find(({ name }) => name === hostName);
   if (!host) {

@@ -1,21 +1,21 @@
 /** Builds what a backup works with, and what writes labels. */
-import type { Clock } from './base/clock.ts';
-import { type Host, hasSha256Instructions } from './base/machine.ts';
-import type { Random } from './base/random.ts';
-import type { Raw } from './base/raw.ts';
-import type { Alarm } from './catalog/alarms.ts';
-import type { Catalog } from './catalog/catalog.ts';
-import type { Medium } from './catalog/media.ts';
-import type { Config } from './config.ts';
-import { lockFile, type ScsiDoor } from './device/native.ts';
-import type { DryRunReport } from './job/backup/dry-run.ts';
-import type { BackupReport, Listen } from './job/backup/report.ts';
-import type { StartRequest, StartTools } from './job/backup/start.ts';
-import type { EraseRequest } from './job/erase.ts';
-import type { LabelTools } from './job/label.ts';
-import type { LabelMediaRequest } from './job/media.ts';
-import type { Library } from './storage/library.ts';
-import type { OpenOperator } from './wire-operator.ts';
+import type { Clock } from '../base/clock.ts';
+import { type Host, hasSha256Instructions } from '../base/machine.ts';
+import type { Random } from '../base/random.ts';
+import type { Raw } from '../base/raw.ts';
+import type { Alarm } from '../catalog/alarms.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Medium } from '../catalog/media.ts';
+import type { Config } from '../config.ts';
+import { lockFile, type ScsiDoor } from '../device/native.ts';
+import type { DryRunReport } from '../job/backup/dry-run.ts';
+import type { BackupReport, Listen } from '../job/backup/report.ts';
+import type { StartRequest, StartTools } from '../job/backup/start.ts';
+import type { EraseRequest } from '../job/erase.ts';
+import type { LabelTools } from '../job/label.ts';
+import type { LabelMediaRequest } from '../job/media.ts';
+import type { Library } from '../storage/library.ts';
+import type { OpenOperator } from './operator.ts';
 
 /** What of the application it needs. */
 type Surroundings = {
@@ -43,7 +43,7 @@ export async function wireLabels(
   request: LabelMediaRequest,
   signal: AbortSignal,
 ): Promise<Medium[]> {
-  const { labelMedia } = await import('./job/media.ts');
+  const { labelMedia } = await import('../job/media.ts');
   return labelMedia(await labelTools(app), request, signal);
 }
 
@@ -54,8 +54,8 @@ export async function wireErase(
   signal: AbortSignal,
 ): Promise<Medium> {
   const [{ eraseMedium }, { findMedium }] = await Promise.all([
-    import('./job/erase.ts'),
-    import('./job/media.ts'),
+    import('../job/erase.ts'),
+    import('../job/media.ts'),
   ]);
   const { name, ...rest } = request;
   const tools = await labelTools(app);
@@ -68,9 +68,9 @@ export async function wireBackup(
   signal: AbortSignal,
 ): Promise<BackupReport> {
   const [{ startBackup }, { warningOf }, { withHandover }] = await Promise.all([
-    import('./job/backup/start.ts'),
-    import('./job/alarms.ts'),
-    import('./wire-recall.ts'),
+    import('../job/backup/start.ts'),
+    import('../job/alarms.ts'),
+    import('./recall.ts'),
   ]);
   const tools = await backupTools(app);
   const { operator, tell, close } = await app.operator();
@@ -92,7 +92,7 @@ export async function wireDryRun(
   request: StartRequest,
   signal: AbortSignal,
 ): Promise<DryRunReport> {
-  const { startDryRun } = await import('./job/backup/start.ts');
+  const { startDryRun } = await import('../job/backup/start.ts');
   return startDryRun(request, await backupTools(app), signal);
 }
 
@@ -103,7 +103,7 @@ export async function backupTools(app: BackupSurroundings): Promise<StartTools> 
   const isUnreal = devices.kind === 'virtual' && devices.speed !== 'real';
   const staging = isUnreal && backup.staging === 'auto' ? 'never' : backup.staging;
   const { catalog, library, ...label } = await labelTools(app);
-  const { labelMedium } = await import('./job/media.ts');
+  const { labelMedium } = await import('../job/media.ts');
   return {
     catalog,
     library,
@@ -146,5 +146,5 @@ async function labelTools(app: Surroundings): Promise<LabelTools> {
 async function exportAfterJob(app: BackupSurroundings): Promise<void> {
   const { catalog } = await app.config();
   if (catalog.export === undefined) return;
-  await (await import('./wire-recover.ts')).exportAfterJob(app, app.warn);
+  await (await import('./recover.ts')).exportAfterJob(app, app.warn);
 }
