@@ -143,16 +143,21 @@ test('old snapshots, deleted files and versions are found by name', async () => 
   const world = await richWorld();
   const old = join(world.source, 'documents', 'a.txt');
   const before = statSync(old).size;
+  mkdirSync(join(world.source, 'folder'));
+  writeFileSync(join(world.source, 'folder', 'inside'), 'inside');
+  await world.backup();
   world.sim.clock.sleepMs(3_600_000, new AbortController().signal);
   writeFileSync(old, 'longer than it was');
   rmSync(join(world.source, 'sparse.img'));
   renameSync(join(world.source, 'documents', 'deep'), join(world.source, 'moved'));
+  rmSync(join(world.source, 'folder'), { recursive: true });
+  writeFileSync(join(world.source, 'folder'), 'a file now');
   await world.backup();
   const kernel = await mountInMemory(world);
   const snapshots = (await kernel.list((await kernel.walk('/.snapshots')).nodeId)).map(
     ({ name }) => name,
   );
-  const [first, second, ...links] = snapshots;
+  const [first, , second, ...links] = snapshots;
   expect(links).toEqual(['latest', 'hourly', 'daily', 'monthly']);
   expect((await kernel.walk(`/.snapshots/${first}${old}`)).size).toBe(before);
   expect((await kernel.walk(`/.snapshots/${second}${old}`)).size).toBe(18);
@@ -169,6 +174,7 @@ test('old snapshots, deleted files and versions are found by name', async () => 
   const root = `/.shelfs/deleted${world.source}`;
   expect(deleted).toContain(`${root}/sparse.img`);
   expect(deleted).toContain(`${root}/documents/deep/same 2`);
+  expect(deleted).toContain(`${root}/folder/inside`);
   expect(deleted).not.toContain(`${root}/documents/a.txt`);
   expect(deleted).not.toContain(`${root}/moved`);
 });
