@@ -193,6 +193,15 @@ export function wire(options: WireOptions): App {
     const { cleanAsked } = await import('./storage/clean.ts');
     await cleanAsked(await app.library(), { clock, signal, warn });
   };
+  /** Around a job that changes the catalog; one that failed may have stored something too. */
+  const exported = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } finally {
+      if ((await config()).catalog.export !== undefined)
+        await (await import('./wire/recover.ts')).exportAfterJob(app, warn);
+    }
+  };
   const writing = async <T>(work: (catalog: Catalog) => T): Promise<T> => {
     await config();
     const known = catalogs.get('write');
@@ -240,11 +249,13 @@ export function wire(options: WireOptions): App {
       (await import('./wire/backup.ts')).wireLabels(app, request, signal),
     eraseMedium: async (name, request, signal) =>
       (await import('./wire/backup.ts')).wireErase(app, { ...request, name }, signal),
-    backup: async (request, listen, signal) =>
-      (await import('./wire/backup.ts')).wireBackup(inner, { request, listen }, signal),
+    backup: async (request, listen, signal) => {
+      const { wireBackup } = await import('./wire/backup.ts');
+      return exported(() => wireBackup(inner, { request, listen }, signal));
+    },
     expire: async (request, listen, signal) => {
       const { wireExpire } = await import('./wire/retention.ts');
-      return wireExpire(app, request, listen, signal);
+      return exported(() => wireExpire(app, request, listen, signal));
     },
     dryRun: async (request, signal) =>
       (await import('./wire/backup.ts')).wireDryRun(inner, request, signal),
@@ -261,7 +272,7 @@ export function wire(options: WireOptions): App {
         backupTools: () => backupTools(inner),
         withHandover: <T>(work: (handover: DriveHandover) => Promise<T>) => withHandover(app, work),
       };
-      return wireGroom(parts, { order, listen }, signal);
+      return exported(() => wireGroom(parts, { order, listen }, signal));
     },
     unfinishedSources: async (jobNumber) => {
       const { resumable } = await import('./job/backup/start.ts');
@@ -273,7 +284,7 @@ export function wire(options: WireOptions): App {
       (await import('./wire/restore.ts')).wireRestore(inner, { request, listen }, signal),
     scrub: async (request, listen, signal) => {
       const { wireScrub } = await import('./wire/scrub.ts');
-      return wireScrub(app, request, listen, signal);
+      return exported(() => wireScrub(app, request, listen, signal));
     },
     checkSources: async (names, listen, signal) => {
       const { wireSourceCheck } = await import('./wire/scrub.ts');
@@ -428,6 +439,6 @@ export function wire(options: WireOptions): App {
       return checkMachine(systemMachine, { library: found?.library, loadDoor: openDoor });
     },
   };
-  const inner = { ...app, openDoor, cleanIdle, warn };
+  const inner = { ...app, openDoor, cleanIdle };
   return app;
 }

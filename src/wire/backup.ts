@@ -35,7 +35,6 @@ type BackupSurroundings = Surroundings & {
   openDoor(): ScsiDoor;
   /** A job has ended: drives may be cleaned. */
   cleanIdle(signal: AbortSignal): Promise<void>;
-  warn(message: string): void;
 };
 
 export async function wireLabels(
@@ -83,7 +82,6 @@ export async function wireBackup(
     return report;
   } finally {
     await close();
-    await exportAfterJob(app);
   }
 }
 
@@ -140,11 +138,4 @@ async function labelTools(app: Surroundings): Promise<LabelTools> {
     pool: backup.pool,
     blockBytes: archive.block,
   };
-}
-
-/** What a job has changed is kept where the config says; a job that failed may have stored something too. */
-async function exportAfterJob(app: BackupSurroundings): Promise<void> {
-  const { catalog } = await app.config();
-  if (catalog.export === undefined) return;
-  await (await import('./recover.ts')).exportAfterJob(app, app.warn);
 }

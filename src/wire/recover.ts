@@ -116,14 +116,13 @@ export async function wireExport(
   });
 }
 
-/** After a job that changed the catalog. It never fails the job: what went wrong is told. */
+/** After a job that changed the catalog, where the config says where to. It never fails the job: what went wrong is told. */
 export async function exportAfterJob(
   app: ExportSurroundings,
   warn: (message: string) => void,
 ): Promise<void> {
   try {
-    const { catalog, notify } = await app.config();
-    if (catalog.export === undefined) return;
+    const { notify } = await app.config();
     const exported = await wireExport(app, undefined);
     if (!notify.mail || exported.lengthBytes > MAIL_BYTES_MAX) return;
     const { mailFile } = await import('../notify/mail.ts');
