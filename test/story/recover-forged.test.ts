@@ -120,3 +120,21 @@ test('cartridges that cannot be loaded do not keep the others from being read', 
   expect(report.leftOut).toEqual(['AAA001L8', FIRST]);
   expectSameLines(restorable(catalog), restorable(world.catalog));
 });
+
+test('a cut copy under another barcode does not speak for the cartridge itself', async () => {
+  const world = await BackupWorld.make({ cartridges: 2, drives: 2 });
+  writeFileSync(join(world.source, 'file'), 'on both');
+  await world.backup({ copies: 2 });
+  const directory = await scratchDirectory();
+  const whole = join(world.sim.directory, `${SECOND}.tap`);
+  copyFileSync(whole, join(directory, `${SECOND}.tap`));
+  copyFileSync(whole, join(directory, 'AAA001L8.tap'));
+  truncateSync(join(directory, 'AAA001L8.tap'), 700_000);
+  expect(await adoptCartridges(directory, seededRandom(1))).toBe(true);
+  const { clock } = world.sim;
+  const options = { clock, speed: 'model', lockFile: memoryLocks(), bootId: 'boot 1' } as const;
+  const library = await VirtualLibrary.open(directory, options);
+  const { catalog, report } = await recoverWorld(world, { from: { library, clock } });
+  expect(report.leftOut).toEqual(['AAA001L8']);
+  expectSameLines(restorable(catalog), restorable(world.catalog));
+});

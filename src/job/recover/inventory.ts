@@ -36,6 +36,8 @@ export type Inventoried =
 
 export type InventoryTools = {
   readonly spool: Spool;
+  /** Of the sticker, where it was read: a label that says otherwise is another cartridge's. */
+  readonly sticker?: string;
   warn(message: string): void;
   /** After each tape file. */
   onFile(barcode: string, file: number): void;
@@ -56,11 +58,15 @@ export async function inventoryTape(
   if (found.kind === 'unreadable') return { kind: 'other', what: `has no label: ${found.why}` };
   if (found.kind === 'foreign') return { kind: 'other', what: FOREIGN[found.start] };
   const { label } = found;
+  if (tools.sticker !== undefined && tools.sticker !== label.barcode)
+    return { kind: 'other', what: `is labelled ${label.barcode}, which is not its barcode` };
   const known = await tools.spool.medium(label.uuid);
-  if (known) return { kind: 'medium', medium: known };
   const start = proven(drive);
   await drive.spaceToEndOfData(signal);
   const end = proven(drive);
+  // A cut recovery may have read an older copy of it, or one that was cut.
+  if (known?.endBlock === end.block && known.endFile === end.file)
+    return { kind: 'medium', medium: known };
   await drive.locate(start.block, signal);
   const walk = new Walk(drive, label, tools);
   const files = await walk.files({ start: start.block, end }, signal);

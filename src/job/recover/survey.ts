@@ -98,7 +98,8 @@ class Found {
       if (!held) return;
       try {
         this.#tools.onMedium(name, held.drive.name);
-        this.#add(name, await inventoryTape(held.drive, this.#tools, signal));
+        const sticker = this.#tools.library.isByHand ? {} : { sticker: name };
+        this.#add(name, await inventoryTape(held.drive, { ...this.#tools, ...sticker }, signal));
       } finally {
         await held.close();
       }
@@ -135,11 +136,6 @@ class Found {
       return;
     }
     const { label } = found.medium;
-    const isSticker = this.#tools.library.isByHand || label.barcode === name;
-    if (!isSticker) {
-      this.#leaveOut(name, `is labelled ${label.barcode}, which is not its barcode`);
-      return;
-    }
     const twin = this.media.find(
       (other) => other.label.uuid === label.uuid || other.label.barcode === label.barcode,
     );
