@@ -13,6 +13,7 @@ import { CodedError } from '../base/errors.ts';
 import { rawText } from '../base/raw.ts';
 import { Alarms } from '../catalog/alarms.ts';
 import { Archives } from '../catalog/archives.ts';
+import type { Catalog } from '../catalog/catalog.ts';
 import { holdsArchives, planLabel } from '../catalog/label-plan.ts';
 import { disown, type Loss, lossOf, Quiet } from '../catalog/loss.ts';
 import { Media, type Medium } from '../catalog/media.ts';
@@ -80,6 +81,7 @@ async function giveUp(
   try {
     await proveEnd(tools, { medium, tape }, signal);
     catalog.write(() => {
+      refuseChange(catalog, medium);
       const job = quiet.disturbedBy();
       if (job !== undefined)
         throw new CodedError(
@@ -93,6 +95,13 @@ async function giveUp(
   } finally {
     await tape.close();
   }
+}
+
+/** Loading and proving took minutes, in which a person may have said otherwise. */
+function refuseChange(catalog: Catalog, { id, barcode, state }: Medium): void {
+  new Alarms(catalog).refuseOpen();
+  const now = new Media(catalog).get(id).state;
+  if (now !== state) throw usage(`${barcode} is ${now} by now; nothing was written`);
 }
 
 /** What a cut run of ours has left behind the end is no obstacle; archives that nobody knows are. */
