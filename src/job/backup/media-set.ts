@@ -231,10 +231,15 @@ export class MediaSet {
     const state = this.#tools.media.find(barcode)?.state;
     if (state !== 'hold' && state !== 'lost') return false;
     this.#isOtherwise = true;
+    await this.letGo(barcode, signal);
+    return true;
+  }
+
+  /** Lets go of a medium that somebody else of this job wants to read; one that is not attached is none. */
+  async letGo(barcode: string, signal: AbortSignal): Promise<void> {
     const target = this.#attached.get(barcode);
     if (target) await this.#verify(target, signal);
     await this.#detach(barcode);
-    return true;
   }
 
   /**

@@ -71,7 +71,7 @@ export async function moveAll(
       await set.verify(signal);
       await set.close();
     }
-    const fetcher = fetcherOf(order, tools);
+    const fetcher = fetcherOf(order, tools, signal);
     let bytes = 0;
     let count = 0;
     for (; !next.done && count < CONTENTS_MAX; next = contents.next()) {
@@ -100,7 +100,8 @@ export async function moveAll(
 
 function fetcherOf(
   { live, policy, preferred, spooled, onLost }: MoveOrder,
-  { catalog, library, clock, operator, job, warn, onWait, listen, spool }: MoveTools,
+  { catalog, library, clock, operator, job, set, warn, onWait, listen, spool }: MoveTools,
+  signal: AbortSignal,
 ): Fetcher<SpooledFile> {
   return new Fetcher<SpooledFile>({
     who: `groom (job ${job.number})`,
@@ -114,6 +115,8 @@ function fetcherOf(
     target: { createFile: (_path, sizeBytes) => spool.createFile(sizeBytes) },
     preferred,
     onMedium: (barcode) => listen({ event: 'medium', barcode, drive: null }),
+    // What one medium lacks may lie on that which is written to.
+    beforeAttach: (barcode) => set.letGo(barcode, signal),
     onWait,
     onWhole: (entry, file) => {
       const { contentId } = entry.inode;
