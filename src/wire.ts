@@ -5,11 +5,9 @@
 import { join, resolve } from 'node:path';
 import { type Clock, systemClock } from './base/clock.ts';
 import { CodedError } from './base/errors.ts';
-import { type Host, hasSha256Instructions, systemHost, systemMachine } from './base/machine.ts';
+import { type Host, systemHost, systemMachine } from './base/machine.ts';
 import { type Random, systemRandom } from './base/random.ts';
 import { type Raw, rawOf } from './base/raw.ts';
-import { printable } from './base/text.ts';
-import type { Alarm } from './catalog/alarms.ts';
 import type { Catalog, CatalogMode } from './catalog/catalog.ts';
 import type { Medium } from './catalog/media.ts';
 import { CATALOG_FILE, type Config, loadConfig } from './config.ts';
@@ -19,19 +17,17 @@ import { tracePort } from './device/trace.ts';
 import type { Answer, Question } from './domain/question.ts';
 import type { DryRunReport } from './job/backup/dry-run.ts';
 import type { BackupReport, Listen } from './job/backup/report.ts';
-import type { StartRequest, StartTools } from './job/backup/start.ts';
+import type { StartRequest } from './job/backup/start.ts';
 import type { ExportedCatalog } from './job/catalog-export.ts';
 import type { Finding } from './job/doctor.ts';
 import type { EraseRequest } from './job/erase.ts';
 import type { ExpireEvent, ExpireReport, ExpireRequest } from './job/expire.ts';
 import type { GroomEvent, GroomPlan, GroomReport } from './job/groom/report.ts';
 import type { InitRequest, InitResult } from './job/init.ts';
-import type { LabelTools } from './job/label.ts';
 import type { LabelMediaRequest } from './job/media.ts';
 import type { RecallEvent, RecallReport } from './job/recall.ts';
 import type { RecoverEvent, RecoverReport } from './job/recover/report.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';
-import type { RestoreRequest, RestoreTools } from './job/restore/restore.ts';
 import type { SourceCheck, SourceCheckEvent } from './job/scrub/against-source.ts';
 import type { ScrubRequest } from './job/scrub/begin.ts';
 import type { ScrubEvent, ScrubReport } from './job/scrub/report.ts';
@@ -40,13 +36,14 @@ import type { Terminal } from './notify/terminal.ts';
 import type { DriveHandover } from './recall/handover.ts';
 import type { Cleaned, HealthKeeper } from './storage/health-watch.ts';
 import type { Library } from './storage/library.ts';
-import { healthKeeper, withNotes } from './wire-care.ts';
-import type { GroomOrder } from './wire-groom.ts';
-import { expectKind, libraryDevices, virtualCapacity } from './wire-library.ts';
-import type { MountOrder } from './wire-mount.ts';
-import type { OpenOperator } from './wire-operator.ts';
-import type { OpenRecall, RecallOptions, RecallOrder } from './wire-recall.ts';
-import type { RecoverOrder } from './wire-recover.ts';
+import { healthKeeper, withNotes } from './wire/care.ts';
+import type { GroomOrder } from './wire/groom.ts';
+import { expectKind, libraryDevices, virtualCapacity } from './wire/library.ts';
+import type { MountOrder } from './wire/mount.ts';
+import type { OpenOperator } from './wire/operator.ts';
+import type { OpenRecall, RecallOptions, RecallOrder } from './wire/recall.ts';
+import type { RecoverOrder } from './wire/recover.ts';
+import type { RestoreOrder } from './wire/restore.ts';
 
 export type { Terminal } from './notify/terminal.ts';
 
@@ -64,18 +61,6 @@ export type WireOptions = {
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
   readonly host?: Host | undefined;
-};
-
-/** What a restore asks for, as the command says it. */
-export type RestoreOrder = {
-  /** Absolute and normal. */
-  readonly paths: readonly Raw[];
-  /** Undefined: this host. */
-  readonly host: string | undefined;
-  /** A snapshot or a time; undefined: the newest. */
-  readonly at: string | undefined;
-  readonly to: Raw;
-  readonly overwrite: boolean;
 };
 
 /** What the commands may ask for. Nothing is opened before it is asked for. */
@@ -208,6 +193,15 @@ export function wire(options: WireOptions): App {
     const { cleanAsked } = await import('./storage/clean.ts');
     await cleanAsked(await app.library(), { clock, signal, warn });
   };
+  /** Around a job that changes the catalog; one that failed may have stored something too. */
+  const exported = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } finally {
+      if ((await config()).catalog.export !== undefined)
+        await (await import('./wire/recover.ts')).exportAfterJob(app, warn);
+    }
+  };
   const writing = async <T>(work: (catalog: Catalog) => T): Promise<T> => {
     await config();
     const known = catalogs.get('write');
@@ -251,90 +245,53 @@ export function wire(options: WireOptions): App {
         ? virtualCapacity(resolve(options.stateDirectory, library.directory), barcode)
         : undefined;
     },
-    labelMedia: async (request, signal) => {
-      const { labelMedia } = await import('./job/media.ts');
-      return labelMedia(await labelTools(app), request, signal);
-    },
-    eraseMedium: async (name, request, signal) => {
-      const { eraseMedium } = await import('./job/erase.ts');
-      const { findMedium } = await import('./job/media.ts');
-      const tools = await labelTools(app);
-      return eraseMedium(tools, { ...request, medium: findMedium(tools.catalog, name) }, signal);
-    },
+    labelMedia: async (request, signal) =>
+      (await import('./wire/backup.ts')).wireLabels(app, request, signal),
+    eraseMedium: async (name, request, signal) =>
+      (await import('./wire/backup.ts')).wireErase(app, { ...request, name }, signal),
     backup: async (request, listen, signal) => {
-      const { startBackup } = await import('./job/backup/start.ts');
-      const { warningOf } = await import('./job/alarms.ts');
-      const { withHandover } = await import('./wire-recall.ts');
-      const tools = await backupTools(app, openDoor);
-      const { operator, tell, close } = await app.operator();
-      const onAlarm = (alarm: Alarm) => tell(warningOf(alarm));
-      try {
-        const report = await withHandover(app, (handover) =>
-          startBackup(request, { ...tools, operator, onAlarm, handover }, listen, signal),
-        );
-        await cleanIdle(signal);
-        return report;
-      } finally {
-        await close();
-        await exportAfterJob(app, options.warn);
-      }
+      const { wireBackup } = await import('./wire/backup.ts');
+      return exported(() => wireBackup(inner, { request, listen }, signal));
     },
     expire: async (request, listen, signal) => {
-      const { wireExpire } = await import('./wire-retention.ts');
-      return wireExpire(app, request, listen, signal);
+      const { wireExpire } = await import('./wire/retention.ts');
+      return exported(() => wireExpire(app, request, listen, signal));
     },
-    dryRun: async (request, signal) => {
-      const { startDryRun } = await import('./job/backup/start.ts');
-      return startDryRun(request, await backupTools(app, openDoor), signal);
-    },
+    dryRun: async (request, signal) =>
+      (await import('./wire/backup.ts')).wireDryRun(inner, request, signal),
     planGroom: async (order, signal) =>
-      (await import('./wire-groom.ts')).wireGroomPlan(app, order, signal),
+      (await import('./wire/groom.ts')).wireGroomPlan(app, order, signal),
     groom: async (order, listen, signal) => {
-      const [{ wireGroom }, { withHandover }] = await Promise.all([
-        import('./wire-groom.ts'),
-        import('./wire-recall.ts'),
+      const [{ wireGroom }, { withHandover }, { backupTools }] = await Promise.all([
+        import('./wire/groom.ts'),
+        import('./wire/recall.ts'),
+        import('./wire/backup.ts'),
       ]);
       const parts = {
         ...app,
-        backupTools: () => backupTools(app, openDoor),
+        backupTools: () => backupTools(inner),
         withHandover: <T>(work: (handover: DriveHandover) => Promise<T>) => withHandover(app, work),
       };
-      return wireGroom(parts, { order, listen }, signal);
+      return exported(() => wireGroom(parts, { order, listen }, signal));
     },
     unfinishedSources: async (jobNumber) => {
       const { resumable } = await import('./job/backup/start.ts');
       return resumable({ catalog: await app.catalog('read') }, jobNumber);
     },
-    planRestore: async (request, signal) => {
-      const { planRestore } = await import('./job/restore/restore.ts');
-      return planRestore(...(await restoreOrder(app, request)), signal);
-    },
-    restore: async (request, listen, signal) => {
-      const { restore } = await import('./job/restore/restore.ts');
-      const { withHandover } = await import('./wire-recall.ts');
-      const [order, tools] = await restoreOrder(app, request);
-      const { operator, close } = await app.operator();
-      try {
-        // It hands nothing over, but recalls know that somebody waits.
-        const report = await withHandover(app, () =>
-          restore(order, { ...tools, operator }, listen, signal),
-        );
-        await cleanIdle(signal);
-        return report;
-      } finally {
-        await close();
-      }
-    },
+    planRestore: async (request, signal) =>
+      (await import('./wire/restore.ts')).wireRestorePlan(app, request, signal),
+    restore: async (request, listen, signal) =>
+      (await import('./wire/restore.ts')).wireRestore(inner, { request, listen }, signal),
     scrub: async (request, listen, signal) => {
-      const { wireScrub } = await import('./wire-scrub.ts');
-      return wireScrub(app, request, listen, signal);
+      const { wireScrub } = await import('./wire/scrub.ts');
+      return exported(() => wireScrub(app, request, listen, signal));
     },
     checkSources: async (names, listen, signal) => {
-      const { wireSourceCheck } = await import('./wire-scrub.ts');
+      const { wireSourceCheck } = await import('./wire/scrub.ts');
       return wireSourceCheck(app, names, listen, signal);
     },
     mount: async (order, tell, signal) => {
-      const { wireMount } = await import('./wire-mount.ts');
+      const { wireMount } = await import('./wire/mount.ts');
       const user = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
       return wireMount({ ...app, user }, order, tell, signal);
     },
@@ -346,11 +303,11 @@ export function wire(options: WireOptions): App {
       return umountPath(mountpoint, { door: loadFuseDoor(), clock, how });
     },
     recall: async (asked) => {
-      const { wireRecall } = await import('./wire-recall.ts');
+      const { wireRecall } = await import('./wire/recall.ts');
       const { wait } = (await config()).recall;
       if (asked.asker || wait === 0) return wireRecall(app, asked);
       const [{ askerOf }, { Media }] = await Promise.all([
-        import('./wire-operator.ts'),
+        import('./wire/operator.ts'),
         import('./catalog/media.ts'),
       ]);
       const { operator, close } = await app.operator({ timeoutMs: wait * 1000 });
@@ -369,7 +326,7 @@ export function wire(options: WireOptions): App {
       };
     },
     operator: async (asked = {}) => {
-      const { wireOperator } = await import('./wire-operator.ts');
+      const { wireOperator } = await import('./wire/operator.ts');
       const told = withNotes({ writing }, warn);
       const opened = await wireOperator(
         { ...app, terminal: options.terminal },
@@ -385,7 +342,7 @@ export function wire(options: WireOptions): App {
     },
     questions: async () => {
       await config();
-      const { openQuestions } = await import('./wire-operator.ts');
+      const { openQuestions } = await import('./wire/operator.ts');
       const { questions, close } = openQuestions(app);
       try {
         return questions.open();
@@ -396,7 +353,7 @@ export function wire(options: WireOptions): App {
     answer: async (id, text) => {
       await config();
       const [{ openQuestions }, { answerQuestion }] = await Promise.all([
-        import('./wire-operator.ts'),
+        import('./wire/operator.ts'),
         import('./job/questions.ts'),
       ]);
       const { questions, close } = openQuestions(app);
@@ -407,13 +364,13 @@ export function wire(options: WireOptions): App {
       }
     },
     recallPaths: async (order, listen, signal) => {
-      const { wireRecallPaths } = await import('./wire-recall.ts');
+      const { wireRecallPaths } = await import('./wire/recall.ts');
       const report = await wireRecallPaths(app, order, listen, signal);
       await cleanIdle(signal);
       return report;
     },
     wanted: async (signal) => {
-      const { wireWanted } = await import('./wire-recall.ts');
+      const { wireWanted } = await import('./wire/recall.ts');
       return wireWanted(app, signal);
     },
     cancelJob: async (jobNumber, signal) => {
@@ -463,7 +420,7 @@ export function wire(options: WireOptions): App {
       return cleanDrive(await app.library(), drive, { clock, signal });
     },
     recover: async (order, listen, signal) => {
-      const { wireRecover } = await import('./wire-recover.ts');
+      const { wireRecover } = await import('./wire/recover.ts');
       const { Library } = await import('./storage/library.ts');
       const libraryOf = async (path: string) => {
         const found = await loadConfig(options.stateDirectory, path);
@@ -472,7 +429,7 @@ export function wire(options: WireOptions): App {
       const lock = (path: string) => lockFile(openDoor(), path);
       return wireRecover({ ...app, libraryOf, lock }, order, listen, signal);
     },
-    exportCatalog: async (path) => (await import('./wire-recover.ts')).wireExport(app, path),
+    exportCatalog: async (path) => (await import('./wire/recover.ts')).wireExport(app, path),
     doctor: async () => {
       const { checkMachine } = await import('./job/doctor.ts');
       const found = await config().catch((error: unknown) => {
@@ -482,91 +439,6 @@ export function wire(options: WireOptions): App {
       return checkMachine(systemMachine, { library: found?.library, loadDoor: openDoor });
     },
   };
+  const inner = { ...app, openDoor, cleanIdle };
   return app;
-}
-
-/** What a job has changed is kept where the config says; a job that failed may have stored something too. */
-async function exportAfterJob(app: App, warn: WireOptions['warn']): Promise<void> {
-  const { catalog } = await app.config();
-  if (catalog.export === undefined) return;
-  await (await import('./wire-recover.ts')).exportAfterJob(app, warn ?? (() => {}));
-}
-
-async function labelTools(app: App): Promise<LabelTools> {
-  const { backup, archive } = await app.config();
-  const { clock, random, host, program } = app;
-  return {
-    clock,
-    random,
-    host: host.name,
-    program,
-    catalog: await app.catalog('write'),
-    library: await app.library(),
-    pool: backup.pool,
-    blockBytes: archive.block,
-  };
-}
-
-async function backupTools(app: App, openDoor: () => ScsiDoor): Promise<StartTools> {
-  const { backup, archive, library: devices } = await app.config();
-  const { clock, random, host, program, stateDirectory } = app;
-  // A tape that nobody waits for never stands still.
-  const isUnreal = devices.kind === 'virtual' && devices.speed !== 'real';
-  const staging = isUnreal && backup.staging === 'auto' ? 'never' : backup.staging;
-  const catalog = await app.catalog('write');
-  const library = await app.library();
-  const { labelMedium } = await import('./job/media.ts');
-  return {
-    catalog,
-    library,
-    clock,
-    random,
-    archive,
-    backup: { ...backup, staging },
-    stateDirectory,
-    ownDirectories: await app.ownDirectories(),
-    program,
-    host,
-    pid: process.pid,
-    usage: () => {
-      const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
-      return { cpuSeconds: (userCPUTime + systemCPUTime) / 1e6, peakRssBytes: maxRSS * 1024 };
-    },
-    hasSha256: () => hasSha256Instructions(),
-    label: (barcode, pool, signal) =>
-      labelMedium(
-        {
-          catalog,
-          library,
-          clock,
-          random,
-          host: host.name,
-          program,
-          pool,
-          blockBytes: archive.block,
-        },
-        barcode,
-        signal,
-      ),
-    lock: (path) => lockFile(openDoor(), path),
-  };
-}
-
-async function restoreOrder(
-  app: App,
-  { paths, host: hostName = app.host.name, at, to, overwrite }: RestoreOrder,
-): Promise<[RestoreRequest, RestoreTools]> {
-  const catalog = await app.catalog('write');
-  const { Tree } = await import('./catalog/tree.ts');
-  const tree = new Tree(catalog);
-  const host = tree.directories.hosts().find(({ name }) => name === hostName);
-  if (!host) {
-    const sentence = `nothing of host ${printable(hostName)} is known; \`shelfs backup\` makes a snapshot`;
-    throw new CodedError('USAGE', sentence);
-  }
-  const request = { paths, hostId: host.id, snapshot: tree.resolveSnapshot(at), to, overwrite };
-  const { clock, random } = app;
-  const library = await app.library();
-  const ownDirectories = await app.ownDirectories();
-  return [request, { catalog, library, clock, random, ownDirectories }];
 }

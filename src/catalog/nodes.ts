@@ -250,7 +250,11 @@ export class Nodes {
     if (!newest || view.kind === 'all' || view.kind === 'as-of') return newest;
     const isGone = (newest[NODE.until] ?? Number.POSITIVE_INFINITY) <= view.snapshotId;
     if (view.kind === 'deleted' && isGone) return newest;
-    if (view.kind === 'deleted') return this.#leading(view, directoryId, newest);
+    if (view.kind === 'deleted') {
+      // A file may have taken the place of a directory whose entries are gone.
+      const directory = versions.find(isDirectoryRow);
+      return directory && this.#leading(view, directoryId, directory);
+    }
     const file = versions.find((row) => !isDirectoryRow(row));
     return file ?? this.#leading(view, directoryId, newest);
   }

@@ -156,14 +156,19 @@ export class RebuiltExtents {
   }
 
   /** One copy of a content, whole. */
-  add(content: number, place: ToldPlace, teller: Teller): void {
+  add(
+    of: { readonly content: number; readonly sizeBytes: number },
+    place: ToldPlace,
+    teller: Teller,
+  ): void {
+    const { content, sizeBytes } = of;
     const { barcode, file, block, skipBytes, contentOffset, lengthBytes, storedBytes } = place;
     const shelved = this.#shelved.get(`${file}:${barcode}`);
     const position = shelved && positionIn(shelved, place);
     const archive = position === undefined ? undefined : shelved?.archiveId;
     if (archive !== undefined && position !== undefined) {
       if (teller.own.has(archive)) {
-        this.#insert(content, archive, position, place);
+        this.#insertSized({ content, sizeBytes, archive, position }, place);
         return;
       }
       if (this.#hasExtent.get(content, contentOffset, archive)) return;
@@ -239,15 +244,27 @@ export class RebuiltExtents {
   }
 
   #insert(content: number, archive: number, position: number, place: ToldPlace): void {
-    const { contentOffset, lengthBytes, storedBytes, isSparse } = place;
-    const size = this.#segments.get(content)?.[0];
-    assert(size !== undefined);
+    const sizeBytes = this.#segments.get(content)?.[0];
+    assert(sizeBytes !== undefined);
+    this.#insertSized({ content, sizeBytes, archive, position }, place);
+  }
+
+  #insertSized(
+    of: {
+      readonly content: number;
+      readonly sizeBytes: number;
+      readonly archive: number;
+      readonly position: number;
+    },
+    { contentOffset, lengthBytes, storedBytes, isSparse }: ToldPlace,
+  ): void {
+    const isToEnd = contentOffset + lengthBytes === of.sizeBytes;
     this.#insertExtent.run(
-      content,
+      of.content,
       contentOffset,
-      archive,
-      position,
-      contentOffset + lengthBytes === size ? null : lengthBytes,
+      of.archive,
+      of.position,
+      isToEnd ? null : lengthBytes,
       storedBytes === lengthBytes ? null : storedBytes,
       isSparse ? 1 : 0,
     );

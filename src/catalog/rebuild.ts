@@ -9,6 +9,7 @@
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
 import { type Attributes, compareMoments, type SourceInode } from '../domain/entry.ts';
+import { Bulk } from './bulk.ts';
 import type { Catalog } from './catalog.ts';
 import { Directories } from './directories.ts';
 import { Inodes } from './inodes.ts';
@@ -47,6 +48,7 @@ export class Rebuild {
   readonly #hasInode;
   readonly #firstInode: number;
   #sequence = 0;
+  #lastHost: { readonly name: string; readonly id: number } | undefined;
   #last: { readonly hash: Buffer; readonly content: number } | undefined;
 
   constructor(catalog: Catalog) {
@@ -59,7 +61,7 @@ export class Rebuild {
         'CREATE TEMP TABLE groups(run, number, inode, PRIMARY KEY(run, number)) WITHOUT ROWID',
       )
       .run();
-    this.#tell = catalog.prepare('INSERT INTO temp.told VALUES(?, ?, ?, ?, ?, ?)');
+    this.#tell = new Bulk(catalog, 'INSERT INTO temp.told', '(?, ?, ?, ?, ?, ?)');
     this.#findGroup = catalog.prepare<[number]>(
       'SELECT inode FROM temp.groups WHERE run = ? AND number = ?',
     );
@@ -79,6 +81,7 @@ export class Rebuild {
     this.#catalog.write(() => {
       for (const entry of entries) this.#add(run, teller, entry);
       this.#inodes.flush();
+      this.#tell.flush();
     });
     this.extents.flushIfFull();
   }
@@ -99,14 +102,21 @@ export class Rebuild {
       content = this.extents.content(attributes.sizeBytes, hash);
       this.#last = { hash, content };
       for (const places of copies)
-        for (const place of places) this.extents.add(content, place, teller);
+        for (const place of places)
+          this.extents.add({ content, sizeBytes: attributes.sizeBytes }, place, teller);
     } else for (const place of copies.flat()) this.extents.addPart(place, teller);
     if (run.isKnown) return;
-    const host = this.#directories.ensureHost(entry.host);
-    const { directoryId, name } = this.#place(host.id, entry.path);
+    const { directoryId, name } = this.#place(this.#hostId(entry.host), entry.path);
     const inode = kind === 'gone' ? null : this.#inode(run, entry, content);
     this.#sequence += 1;
-    this.#tell.run(directoryId, name, run.index, this.#sequence, TOLD_KINDS[kind], inode);
+    this.#tell.add(directoryId, name, run.index, this.#sequence, TOLD_KINDS[kind], inode);
+  }
+
+  /** Neighbours have one host. */
+  #hostId(name: string): number {
+    if (this.#lastHost?.name !== name)
+      this.#lastHost = { name, id: this.#directories.ensureHost(name).id };
+    return this.#lastHost.id;
   }
 
   #place(hostId: number, path: Raw): { readonly directoryId: number; readonly name: Raw } {

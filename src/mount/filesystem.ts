@@ -19,7 +19,7 @@ import type { EntryReply } from './protocol/entry.ts';
 import { SnapshotNames } from './snapshots-tree.ts';
 import { VersionsTree } from './versions-tree.ts';
 import { type RootView, VIEW_NUMBER, type View, viewOf } from './views.ts';
-import { VirtualNodes, virtualAttributes } from './virtual.ts';
+import { IN_USE_SECONDS, VirtualNodes, virtualAttributes } from './virtual.ts';
 
 export type FilesystemTools = {
   readonly nodes: Nodes;
@@ -95,6 +95,8 @@ export class Filesystem {
   /** How long the kernel may believe that a name is not in a directory. */
   missingSeconds(parent: number): number {
     const ref = nodeRef(parent);
+    // What the kernel remembers below a directory keeps the directory as well.
+    if (ref.kind === 'virtual' && this.#virtual.isCounted(ref.number)) return IN_USE_SECONDS;
     const isFixed = ref.kind === 'directory' && this.#view(ref.viewNumber).isFixed;
     return isFixed ? FOREVER_SECONDS : LIVE_SECONDS;
   }

@@ -5,6 +5,7 @@
  * exactly once: a read by its bytes, its failure, or the interrupt that ended it.
  */
 import { CodedError } from '../base/errors.ts';
+import { type Raw, rawBytes } from '../base/raw.ts';
 import { NODE } from '../catalog/nodes.ts';
 import type { Caller, ContentReader } from './content.ts';
 import { OpenDirectories } from './directories.ts';
@@ -17,6 +18,7 @@ import { ANSWERED, OPCODE, OPEN_FLAGS } from './protocol/opcodes.ts';
 import { ReplyBatch, type StatfsReply } from './protocol/reply.ts';
 import { RequestReader } from './protocol/request.ts';
 import { seekRanges } from './seek.ts';
+import { IN_USE_SECONDS } from './virtual.ts';
 import type { Xattrs } from './xattrs.ts';
 
 export type SessionTools = {
@@ -55,8 +57,12 @@ const NOTHING: FileAttributes = {
 };
 /** Failures remembered as told; one that is told again and again would fill the log. */
 const TOLD_MAX = 1000;
+/** Names of nodes that are in no catalog, kept by the kernel: at least so many, at most twice. */
+const PASSING_MAX = 1000;
 /** Tells the one interrupt from all other failures. */
 const INTERRUPTED = new CodedError('INTERRUPTED', 'the reader was interrupted or is gone');
+
+type Passing = { readonly parent: number; readonly name: Raw };
 
 export class Session {
   readonly #tools: SessionTools;
@@ -65,6 +71,7 @@ export class Session {
   readonly #directories: OpenDirectories;
   readonly #reads = new Map<number, AbortController>();
   readonly #told = new Set<string>();
+  readonly #passing: Passing[] = [];
   readonly #ended = Promise.withResolvers<FuseEnd>();
   #isOver = false;
 
@@ -177,12 +184,22 @@ export class Session {
     if (entry) {
       filesystem.refer(entry.nodeId);
       this.#replies.entry(unique, entry);
+      if (entry.entrySeconds === IN_USE_SECONDS)
+        this.#pass({ parent: nodeId, name: request.name(0) });
       return;
     }
     // Node 0 lets the kernel remember that there is none, which an error would not.
     const entrySeconds = filesystem.missingSeconds(nodeId);
     const missing = { nodeId: 0, attributes: NOTHING, entrySeconds, attributeSeconds: 0 };
     this.#replies.entry(unique, missing);
+  }
+
+  /** A name that is remembered as long as the kernel has it: of so many it forgets the one asked for longest ago. */
+  #pass(passing: Passing): void {
+    this.#passing.push(passing);
+    if (this.#passing.length < 2 * PASSING_MAX) return;
+    for (const { parent, name } of this.#passing.splice(0, PASSING_MAX))
+      this.#tools.port.forgetName(parent, rawBytes(name));
   }
 
   #attributes(request: RequestReader): void {

@@ -83,12 +83,20 @@ export class VersionsTree {
   #node(view: View, directoryId: number, name: Raw): number {
     const { virtual, owner } = this.#tools;
     const key = keyOf(directoryId, name);
-    const versions = () => this.#versions(view, directoryId, name);
+    // What the kernel remembers below a directory keeps the directory as well.
+    const versions = () =>
+      this.#versions(view, directoryId, name).map((listed) => ({
+        ...listed,
+        entry: { ...listed.entry, entrySeconds: IN_USE_SECONDS },
+      }));
     return virtual.of(key, () => ({
       kind: 'directory',
       attributes: () => virtualAttributes(numberOfName(key), 'directory', { owner }),
       lookup: (version) => versions().find((listed) => listed.name === version)?.entry,
-      list: () => listOf(versions()),
+      list: () =>
+        listOf(
+          versions().map(({ name, entry }) => ({ name, entry: { ...entry, nodeId: NO_NODE } })),
+        ),
     }));
   }
 

@@ -31,8 +31,8 @@ type Slot = { readonly node: VirtualNode; readonly key: string; references: numb
 const FIRST_COUNTED = 2 ** 10;
 
 /**
- * For how long the kernel believes a name of a node made for a look-up: it then lets go of it as soon as nobody uses it, and
- * asks again (Linux 4.20). However many are met by a walk, those in use are all that is remembered.
+ * For how long the kernel believes a name of a node made for a look-up. It keeps the node until it is told to forget the name or
+ * wants memory, so session.ts tells it.
  */
 export const IN_USE_SECONDS = 0;
 /** In a listing such a name has no node: the kernel asks when somebody wants one. */
@@ -65,6 +65,11 @@ export class VirtualNodes {
     this.#slots.set(number, { node, key, references: 0 });
     this.#byKey.set(key, number);
     return idOf(number, node);
+  }
+
+  /** Whether it is known only as long as the kernel refers to it. */
+  isCounted(number: number): boolean {
+    return number >= FIRST_COUNTED;
   }
 
   /** Undefined for one that was forgotten. */

@@ -17,7 +17,7 @@ import {
 import { cleanDrive } from '../../src/storage/clean.ts';
 import type { HealthKeeper } from '../../src/storage/health-watch.ts';
 import type { Library } from '../../src/storage/library.ts';
-import { healthKeeper, withNotes } from '../../src/wire-care.ts';
+import { healthKeeper, withNotes } from '../../src/wire/care.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { addCleaner, cleanings } from '../sim/cleaner.ts';
 import { CommandLine } from '../sim/command-line.ts';

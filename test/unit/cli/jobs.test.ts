@@ -239,7 +239,7 @@ describe('cancel', () => {
 
   test('only a backup; only one there is', async () => {
     const { line } = await commandLine();
-    line.withCatalog((catalog) => new Jobs(catalog).add({ ...JOB, uuid: 'u', verb: 'scrub' }));
+    line.withCatalog((catalog) => new Jobs(catalog).add({ ...JOB, uuid: 'u', verb: 'restore' }));
     expect((await line.fails('job', 'cancel', '1')).stderr).toMatch(/no backup/);
     expect((await line.fails('job', 'cancel', '2')).stderr).toMatch(/there is no job 2/);
     expect((await line.fails('job', 'resume', '1')).exit).toBe(2);

@@ -143,16 +143,21 @@ test('old snapshots, deleted files and versions are found by name', async () => 
   const world = await richWorld();
   const old = join(world.source, 'documents', 'a.txt');
   const before = statSync(old).size;
+  mkdirSync(join(world.source, 'folder'));
+  writeFileSync(join(world.source, 'folder', 'inside'), 'inside');
+  await world.backup();
   world.sim.clock.sleepMs(3_600_000, new AbortController().signal);
   writeFileSync(old, 'longer than it was');
   rmSync(join(world.source, 'sparse.img'));
   renameSync(join(world.source, 'documents', 'deep'), join(world.source, 'moved'));
+  rmSync(join(world.source, 'folder'), { recursive: true });
+  writeFileSync(join(world.source, 'folder'), 'a file now');
   await world.backup();
   const kernel = await mountInMemory(world);
   const snapshots = (await kernel.list((await kernel.walk('/.snapshots')).nodeId)).map(
     ({ name }) => name,
   );
-  const [first, second, ...links] = snapshots;
+  const [first, , second, ...links] = snapshots;
   expect(links).toEqual(['latest', 'hourly', 'daily', 'monthly']);
   expect((await kernel.walk(`/.snapshots/${first}${old}`)).size).toBe(before);
   expect((await kernel.walk(`/.snapshots/${second}${old}`)).size).toBe(18);
@@ -169,11 +174,12 @@ test('old snapshots, deleted files and versions are found by name', async () => 
   const root = `/.shelfs/deleted${world.source}`;
   expect(deleted).toContain(`${root}/sparse.img`);
   expect(deleted).toContain(`${root}/documents/deep/same 2`);
+  expect(deleted).toContain(`${root}/folder/inside`);
   expect(deleted).not.toContain(`${root}/documents/a.txt`);
   expect(deleted).not.toContain(`${root}/moved`);
 });
 
-test('of names without an id of the catalog only those in use are remembered, and numbers stay', async () => {
+test('of names without an id of the catalog few are remembered, and numbers stay', async () => {
   const world = await BackupWorld.make();
   writeFileSync(join(world.source, 'file'), 'first');
   mkdirSync(join(world.source, 'empty'));
@@ -190,14 +196,23 @@ test('of names without an id of the catalog only those in use are remembered, an
     const first = await kernel.lookup(parent, name);
     const again = await kernel.lookup(parent, name);
     assert(first && again);
-    // Node 0 would be remembered as a name that is not there.
     expect(first).toMatchObject({ nodeId: again.nodeId, ino: listed?.ino, entrySeconds: 0 });
     expect(first.nodeId).toBeGreaterThan(0);
+    if (name !== 'latest') {
+      // What it remembered below them would keep them.
+      for (const below of await kernel.list(first.nodeId))
+        expect(below).toMatchObject({ nodeId: 0, entrySeconds: 0 });
+      const missing = await kernel.ask(OPCODE.LOOKUP, first.nodeId, Buffer.from('nothing\0'));
+      expect(Number(missing.body.readBigUInt64LE(16))).toBe(0);
+    }
     kernel.forget(first.nodeId, 1);
     expect(await kernel.attributes(first.nodeId)).toMatchObject({ ino: first.ino });
     kernel.forget(first.nodeId, 1);
     await expect(kernel.attributes(first.nodeId)).rejects.toThrow('ENOENT');
     expect(await kernel.lookup(parent, name)).toMatchObject({ ino: first.ino });
+    const told = kernel.forgotten.length;
+    for (let times = 0; times < 2000; times += 1) await kernel.lookup(parent, name);
+    expect(kernel.forgotten.slice(told)).toContain(`${parent} ${name}`);
   }
 });
 

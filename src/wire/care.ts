@@ -1,9 +1,9 @@
 /** What the care of media takes of the application: the book of their health. */
 
-import { CodedError } from './base/errors.ts';
-import type { Catalog } from './catalog/catalog.ts';
-import type { HealthBook } from './catalog/health.ts';
-import type { HealthKeeper } from './storage/health-watch.ts';
+import { CodedError } from '../base/errors.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { HealthBook } from '../catalog/health.ts';
+import type { HealthKeeper } from '../storage/health-watch.ts';
 
 /** What of the application it needs. */
 export type CareSurroundings = {
@@ -17,7 +17,7 @@ export function healthKeeper(
   { cleans, warn }: { readonly cleans: boolean; warn(message: string): void },
 ): HealthKeeper {
   const record = async (about: string, work: (catalog: Catalog, book: HealthBook) => void) => {
-    const { HealthBook } = await import('./catalog/health.ts');
+    const { HealthBook } = await import('../catalog/health.ts');
     try {
       await app.writing((catalog) => work(catalog, new HealthBook(catalog)));
     } catch (error) {
@@ -29,13 +29,13 @@ export function healthKeeper(
     warn,
     cleans,
     asked: async () => {
-      const { drivesAsking } = await import('./job/media-health.ts');
+      const { drivesAsking } = await import('../job/media-health.ts');
       return app.writing(drivesAsking);
     },
     keep: async ({ barcode, drive, reading }) => {
       const [{ Media }, { Jobs }] = await Promise.all([
-        import('./catalog/media.ts'),
-        import('./catalog/jobs.ts'),
+        import('../catalog/media.ts'),
+        import('../catalog/jobs.ts'),
       ]);
       await record(barcode, (catalog, book) =>
         book.add(seen(drive), reading, {
@@ -50,7 +50,7 @@ export function healthKeeper(
         book.add(seen(drive), { cleanedBy: cartridge, outcome }, none);
       }),
     spent: async () => {
-      const { healthOfCleaners } = await import('./job/media-health.ts');
+      const { healthOfCleaners } = await import('../job/media-health.ts');
       return app.writing((catalog) => {
         const spent = healthOfCleaners(catalog).filter(({ left }) => left === 0);
         return new Set(spent.map(({ barcode }) => barcode));
@@ -68,7 +68,7 @@ export async function noteInJob(
   app: Pick<CareSurroundings, 'writing'>,
   message: string,
 ): Promise<void> {
-  const { Jobs } = await import('./catalog/jobs.ts');
+  const { Jobs } = await import('../catalog/jobs.ts');
   await app.writing((catalog) => {
     const jobs = new Jobs(catalog);
     const jobNumber = jobs.numberOf(process.pid);

@@ -1,13 +1,13 @@
 /** What a scrub takes of the application: drives, the operator, a thread that hashes; for sources their trees alone. */
-import type { Clock } from './base/clock.ts';
-import type { Random } from './base/random.ts';
-import type { Raw } from './base/raw.ts';
-import type { Catalog, CatalogMode } from './catalog/catalog.ts';
-import type { SourceCheck, SourceCheckEvent } from './job/scrub/against-source.ts';
-import type { ScrubRequest } from './job/scrub/begin.ts';
-import type { ScrubEvent, ScrubReport } from './job/scrub/report.ts';
-import type { Library } from './storage/library.ts';
-import type { Operator } from './storage/operator.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Random } from '../base/random.ts';
+import type { Raw } from '../base/raw.ts';
+import type { Catalog, CatalogMode } from '../catalog/catalog.ts';
+import type { SourceCheck, SourceCheckEvent } from '../job/scrub/against-source.ts';
+import type { ScrubRequest } from '../job/scrub/begin.ts';
+import type { ScrubEvent, ScrubReport } from '../job/scrub/report.ts';
+import type { Library } from '../storage/library.ts';
+import type { Operator } from '../storage/operator.ts';
 
 /** What of the application it needs. */
 export type ScrubSurroundings = {
@@ -29,9 +29,9 @@ export async function wireScrub(
   signal: AbortSignal,
 ): Promise<ScrubReport> {
   const [{ scrub }, { Digester }, { withHandover }] = await Promise.all([
-    import('./job/scrub/scrub.ts'),
-    import('./job/backup/digester.ts'),
-    import('./wire-recall.ts'),
+    import('../job/scrub/scrub.ts'),
+    import('../job/backup/digester.ts'),
+    import('./recall.ts'),
   ]);
   const { clock, random, host } = app;
   const catalog = await app.catalog('write');
@@ -56,7 +56,7 @@ export async function wireSourceCheck(
   listen: (event: SourceCheckEvent) => void,
   signal: AbortSignal,
 ): Promise<SourceCheck> {
-  const { checkSources } = await import('./job/scrub/against-source.ts');
+  const { checkSources } = await import('../job/scrub/against-source.ts');
   const catalog = await app.catalog('read');
   const { clock } = app;
   const tools = { catalog, clock, ownDirectories: await app.ownDirectories() };

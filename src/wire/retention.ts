@@ -1,10 +1,10 @@
 /** Expiry as this machine has it: the catalog open for writing, rules as the config says. */
-import type { Clock } from './base/clock.ts';
-import type { Host } from './base/machine.ts';
-import type { Random } from './base/random.ts';
-import type { Catalog } from './catalog/catalog.ts';
-import type { Config } from './config.ts';
-import { type ExpireEvent, type ExpireReport, type ExpireRequest, expire } from './job/expire.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Host } from '../base/machine.ts';
+import type { Random } from '../base/random.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Config } from '../config.ts';
+import { type ExpireEvent, type ExpireReport, type ExpireRequest, expire } from '../job/expire.ts';
 
 /** What of the application it needs. */
 export type RetentionSurroundings = {

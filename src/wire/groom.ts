@@ -1,12 +1,12 @@
 /** Builds what groom works with, from what a backup works with. */
-import type { Catalog } from './catalog/catalog.ts';
-import type { Config } from './config.ts';
-import type { StartTools } from './job/backup/start.ts';
-import type { GroomRequest, GroomTools } from './job/groom/groom.ts';
-import type { GroomEvent, GroomPlan, GroomReport } from './job/groom/report.ts';
-import type { DriveHandover } from './recall/handover.ts';
-import type { Library } from './storage/library.ts';
-import type { OpenOperator } from './wire-operator.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Config } from '../config.ts';
+import type { StartTools } from '../job/backup/start.ts';
+import type { GroomRequest, GroomTools } from '../job/groom/groom.ts';
+import type { GroomEvent, GroomPlan, GroomReport } from '../job/groom/report.ts';
+import type { DriveHandover } from '../recall/handover.ts';
+import type { Library } from '../storage/library.ts';
+import type { OpenOperator } from './operator.ts';
 
 /** As the command says it: media by name. */
 export type GroomOrder = Omit<GroomRequest, 'media'> & { readonly names: readonly string[] };
@@ -20,7 +20,7 @@ export async function wireGroomPlan(
   order: GroomOrder,
   signal: AbortSignal,
 ): Promise<GroomPlan> {
-  const { planGroom } = await import('./job/groom/groom.ts');
+  const { planGroom } = await import('../job/groom/groom.ts');
   const { groom } = await app.config();
   const tools = { catalog: await app.catalog('read'), library: await app.library(), groom };
   return planGroom(await requestOf(order, tools), tools, signal);
@@ -37,8 +37,8 @@ export async function wireGroom(
   signal: AbortSignal,
 ): Promise<GroomReport> {
   const [{ groom }, { policiesOf }] = await Promise.all([
-    import('./job/groom/groom.ts'),
-    import('./job/groom/policies.ts'),
+    import('../job/groom/groom.ts'),
+    import('../job/groom/policies.ts'),
   ]);
   const config = await app.config();
   const tools: GroomTools = {
@@ -62,6 +62,6 @@ async function requestOf(
   { names, ...rest }: GroomOrder,
   { catalog }: Pick<GroomTools, 'catalog'>,
 ): Promise<GroomRequest> {
-  const { findMedium } = await import('./job/media.ts');
+  const { findMedium } = await import('../job/media.ts');
   return { ...rest, media: names.map((name) => findMedium(catalog, name)) };
 }

@@ -1,16 +1,16 @@
 /** A recovery takes a library that no config names yet; an export of the catalog goes where the config says. */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
-import type { Clock } from './base/clock.ts';
-import { CodedError } from './base/errors.ts';
-import { type Host, systemMachine } from './base/machine.ts';
-import type { Random } from './base/random.ts';
-import { printable } from './base/text.ts';
-import { CATALOG_FILE, type Config, type LibraryConfig } from './config.ts';
-import { resolveDevice } from './device/node.ts';
-import type { ExportedCatalog } from './job/catalog-export.ts';
-import type { RecoverEvent, RecoverReport } from './job/recover/report.ts';
-import type { Library } from './storage/library.ts';
+import type { Clock } from '../base/clock.ts';
+import { CodedError } from '../base/errors.ts';
+import { type Host, systemMachine } from '../base/machine.ts';
+import type { Random } from '../base/random.ts';
+import { printable } from '../base/text.ts';
+import { CATALOG_FILE, type Config, type LibraryConfig } from '../config.ts';
+import { resolveDevice } from '../device/node.ts';
+import type { ExportedCatalog } from '../job/catalog-export.ts';
+import type { RecoverEvent, RecoverReport } from '../job/recover/report.ts';
+import type { Library } from '../storage/library.ts';
 
 export type RecoverOrder = {
   /** Devices, or a directory of virtual cartridges. */
@@ -36,7 +36,7 @@ export async function wireRecover(
   listen: (event: RecoverEvent) => void,
   signal: AbortSignal,
 ): Promise<RecoverReport> {
-  const { recover } = await import('./job/recover/recover.ts');
+  const { recover } = await import('../job/recover/recover.ts');
   const from = await libraryConfig(app.stateDirectory, order.from);
   const { stateDirectory, clock, random, host } = app;
   return recover(
@@ -68,7 +68,8 @@ export async function libraryConfig(
     const directory = first.startsWith(inside) ? first.slice(inside.length) : first;
     return { kind: 'virtual', directory, speed: 'model' };
   }
-  if (paths.some((path) => !path.startsWith('/dev/')))
+  const kinds = await Promise.all(paths.map((path) => stat(path).catch(() => undefined)));
+  if (kinds.some((found) => !found?.isCharacterDevice()))
     throw new CodedError(
       'USAGE',
       `${printable(first)} is neither a device nor a directory of virtual cartridges`,
@@ -104,7 +105,7 @@ export async function wireExport(
   const to = path ?? catalog.export;
   if (to === undefined)
     throw new CodedError('USAGE', 'say where to; [catalog] export in the config is the default');
-  const { exportCatalog } = await import('./job/catalog-export.ts');
+  const { exportCatalog } = await import('../job/catalog-export.ts');
   const { stateDirectory, program, clock, random } = app;
   return exportCatalog(resolve(path === undefined ? stateDirectory : '.', to), {
     program,
@@ -115,17 +116,16 @@ export async function wireExport(
   });
 }
 
-/** After a job that changed the catalog. It never fails the job: what went wrong is told. */
+/** After a job that changed the catalog, where the config says where to. It never fails the job: what went wrong is told. */
 export async function exportAfterJob(
   app: ExportSurroundings,
   warn: (message: string) => void,
 ): Promise<void> {
   try {
-    const { catalog, notify } = await app.config();
-    if (catalog.export === undefined) return;
+    const { notify } = await app.config();
     const exported = await wireExport(app, undefined);
     if (!notify.mail || exported.lengthBytes > MAIL_BYTES_MAX) return;
-    const { mailFile } = await import('./notify/mail.ts');
+    const { mailFile } = await import('../notify/mail.ts');
     const [host, name] = [printable(app.host.name), basename(exported.path)];
     const content = await readFile(exported.path);
     await mailFile(notify.mail, { subject: `[shelfs ${host}] the catalog`, name, content });

@@ -1,22 +1,22 @@
 /** The operator as this machine reaches one: questions in run.db, channels as the config says. */
 import { resolve } from 'node:path';
-import type { Clock } from './base/clock.ts';
-import { CodedError } from './base/errors.ts';
-import type { Host } from './base/machine.ts';
-import type { Random } from './base/random.ts';
-import type { Media } from './catalog/media.ts';
-import { Questions } from './catalog/questions.ts';
-import { RunDb, systemProcesses } from './catalog/run-db.ts';
-import { type Config, type NotifyConfig, RUN_DB_FILE } from './config.ts';
-import type { Warning } from './domain/question.ts';
-import { answerQuestion } from './job/questions.ts';
-import type { Channel } from './notify/channel.ts';
-import { Notifier } from './notify/notifier.ts';
-import type { TakeAnswer, Terminal } from './notify/terminal.ts';
-import { askForMedium } from './storage/attach.ts';
-import type { Library } from './storage/library.ts';
-import { askingOperator, type Operator } from './storage/operator.ts';
-import { decideFailure } from './storage/operator-failure.ts';
+import type { Clock } from '../base/clock.ts';
+import { CodedError } from '../base/errors.ts';
+import type { Host } from '../base/machine.ts';
+import type { Random } from '../base/random.ts';
+import type { Media } from '../catalog/media.ts';
+import { Questions } from '../catalog/questions.ts';
+import { RunDb, systemProcesses } from '../catalog/run-db.ts';
+import { type Config, type NotifyConfig, RUN_DB_FILE } from '../config.ts';
+import type { Warning } from '../domain/question.ts';
+import { answerQuestion } from '../job/questions.ts';
+import type { Channel } from '../notify/channel.ts';
+import { Notifier } from '../notify/notifier.ts';
+import type { TakeAnswer, Terminal } from '../notify/terminal.ts';
+import { askForMedium } from '../storage/attach.ts';
+import type { Library } from '../storage/library.ts';
+import { askingOperator, type Operator } from '../storage/operator.ts';
+import { decideFailure } from '../storage/operator-failure.ts';
 
 export type OpenOperator = {
   readonly operator: Operator;
@@ -126,16 +126,16 @@ async function openChannels(
   const channels: Channel[] = [];
   let stop = () => {};
   if (typed) {
-    const { terminalChannel } = await import('./notify/terminal.ts');
+    const { terminalChannel } = await import('../notify/terminal.ts');
     const channel = terminalChannel(typed.terminal, typed.takeAnswer);
     channels.push(channel);
     stop = () => channel.close();
   }
-  if (desktop) channels.push((await import('./notify/desktop.ts')).desktopChannel());
+  if (desktop) channels.push((await import('../notify/desktop.ts')).desktopChannel());
   for (const one of webhook)
-    channels.push((await import('./notify/webhook.ts')).webhookChannel(one, clock));
-  if (mail) channels.push((await import('./notify/mail.ts')).mailChannel(mail));
+    channels.push((await import('../notify/webhook.ts')).webhookChannel(one, clock));
+  if (mail) channels.push((await import('../notify/mail.ts')).mailChannel(mail));
   for (const { argv } of command)
-    channels.push((await import('./notify/command.ts')).commandChannel(argv));
+    channels.push((await import('../notify/command.ts')).commandChannel(argv));
   return { channels, stop };
 }

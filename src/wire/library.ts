@@ -1,15 +1,15 @@
 /** The library as this machine has it: the kernel's devices, or the files of a virtual one. */
 import { strict as assert } from 'node:assert';
 import { join, resolve } from 'node:path';
-import type { Clock } from './base/clock.ts';
-import { CodedError } from './base/errors.ts';
-import { systemMachine } from './base/machine.ts';
-import type { Config } from './config.ts';
-import { lockFile, openScsiPort, type ScsiDoor } from './device/native.ts';
-import { type DeviceNode, resolveDevice } from './device/node.ts';
-import type { ScsiPort } from './device/port.ts';
-import type { VirtualLibrary } from './device/virtual/library.ts';
-import type { Hand, LibraryDevices } from './storage/library.ts';
+import type { Clock } from '../base/clock.ts';
+import { CodedError } from '../base/errors.ts';
+import { systemMachine } from '../base/machine.ts';
+import type { Config } from '../config.ts';
+import { lockFile, openScsiPort, type ScsiDoor } from '../device/native.ts';
+import { type DeviceNode, resolveDevice } from '../device/node.ts';
+import type { ScsiPort } from '../device/port.ts';
+import type { VirtualLibrary } from '../device/virtual/library.ts';
+import type { Hand, LibraryDevices } from '../storage/library.ts';
 
 /** The chip's own words, without loading it; undefined where there is no such cartridge. */
 export async function virtualCapacity(
@@ -21,7 +21,7 @@ export async function virtualCapacity(
   if (!(await systemMachine.exists(path))) return undefined;
   const [{ z }, { readJson }] = await Promise.all([
     import('zod'),
-    import('./device/virtual/json-file.ts'),
+    import('../device/virtual/json-file.ts'),
   ]);
   return (await readJson(path, z.looseObject({ capacityBytes: z.int().positive() }))).capacityBytes;
 }
@@ -47,7 +47,7 @@ async function virtualDevices(
   { speed, changer = true }: Extract<Config['library'], { kind: 'virtual' }>,
   { clock, openDoor, traced }: LibraryTools,
 ): Promise<LibraryDevices> {
-  const { readBootId, VirtualLibrary } = await import('./device/virtual/library.ts');
+  const { readBootId, VirtualLibrary } = await import('../device/virtual/library.ts');
   const library = await VirtualLibrary.open(directory, {
     clock,
     speed,
@@ -105,7 +105,7 @@ async function hardwareDevices(
       name: node.path,
       serial: node.serial,
       hold: async () => {
-        const { holdDrive } = await import('./device/hold.ts');
+        const { holdDrive } = await import('../device/hold.ts');
         const hold = await holdDrive(node, openDoor());
         return { ...hold, port: traced(hold.port) };
       },

@@ -1,0 +1,141 @@
+/** Builds what a backup works with, and what writes labels. */
+import type { Clock } from '../base/clock.ts';
+import { type Host, hasSha256Instructions } from '../base/machine.ts';
+import type { Random } from '../base/random.ts';
+import type { Raw } from '../base/raw.ts';
+import type { Alarm } from '../catalog/alarms.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Medium } from '../catalog/media.ts';
+import type { Config } from '../config.ts';
+import { lockFile, type ScsiDoor } from '../device/native.ts';
+import type { DryRunReport } from '../job/backup/dry-run.ts';
+import type { BackupReport, Listen } from '../job/backup/report.ts';
+import type { StartRequest, StartTools } from '../job/backup/start.ts';
+import type { EraseRequest } from '../job/erase.ts';
+import type { LabelTools } from '../job/label.ts';
+import type { LabelMediaRequest } from '../job/media.ts';
+import type { Library } from '../storage/library.ts';
+import type { OpenOperator } from './operator.ts';
+
+/** What of the application it needs. */
+type Surroundings = {
+  readonly stateDirectory: string;
+  readonly program: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly host: Host;
+  config(): Promise<Config>;
+  catalog(mode: 'read' | 'write'): Promise<Catalog>;
+  library(): Promise<Library>;
+};
+
+type BackupSurroundings = Surroundings & {
+  ownDirectories(): Promise<Raw[]>;
+  operator(): Promise<OpenOperator>;
+  openDoor(): ScsiDoor;
+  /** A job has ended: drives may be cleaned. */
+  cleanIdle(signal: AbortSignal): Promise<void>;
+};
+
+export async function wireLabels(
+  app: Surroundings,
+  request: LabelMediaRequest,
+  signal: AbortSignal,
+): Promise<Medium[]> {
+  const { labelMedia } = await import('../job/media.ts');
+  return labelMedia(await labelTools(app), request, signal);
+}
+
+/** @param request the medium by its name */
+export async function wireErase(
+  app: Surroundings,
+  request: Omit<EraseRequest, 'medium'> & { readonly name: string },
+  signal: AbortSignal,
+): Promise<Medium> {
+  const [{ eraseMedium }, { findMedium }] = await Promise.all([
+    import('../job/erase.ts'),
+    import('../job/media.ts'),
+  ]);
+  const { name, ...rest } = request;
+  const tools = await labelTools(app);
+  return eraseMedium(tools, { ...rest, medium: findMedium(tools.catalog, name) }, signal);
+}
+
+export async function wireBackup(
+  app: BackupSurroundings,
+  { request, listen }: { readonly request: StartRequest; readonly listen: Listen },
+  signal: AbortSignal,
+): Promise<BackupReport> {
+  const [{ startBackup }, { warningOf }, { withHandover }] = await Promise.all([
+    import('../job/backup/start.ts'),
+    import('../job/alarms.ts'),
+    import('./recall.ts'),
+  ]);
+  const tools = await backupTools(app);
+  const { operator, tell, close } = await app.operator();
+  const onAlarm = (alarm: Alarm) => tell(warningOf(alarm));
+  try {
+    const report = await withHandover(app, (handover) =>
+      startBackup(request, { ...tools, operator, onAlarm, handover }, listen, signal),
+    );
+    await app.cleanIdle(signal);
+    return report;
+  } finally {
+    await close();
+  }
+}
+
+export async function wireDryRun(
+  app: BackupSurroundings,
+  request: StartRequest,
+  signal: AbortSignal,
+): Promise<DryRunReport> {
+  const { startDryRun } = await import('../job/backup/start.ts');
+  return startDryRun(request, await backupTools(app), signal);
+}
+
+export async function backupTools(app: BackupSurroundings): Promise<StartTools> {
+  const { backup, archive, library: devices } = await app.config();
+  const { clock, random, host, program, stateDirectory } = app;
+  // A tape that nobody waits for never stands still.
+  const isUnreal = devices.kind === 'virtual' && devices.speed !== 'real';
+  const staging = isUnreal && backup.staging === 'auto' ? 'never' : backup.staging;
+  const { catalog, library, ...label } = await labelTools(app);
+  const { labelMedium } = await import('../job/media.ts');
+  return {
+    catalog,
+    library,
+    clock,
+    random,
+    archive,
+    backup: { ...backup, staging },
+    stateDirectory,
+    ownDirectories: await app.ownDirectories(),
+    program,
+    host,
+    pid: process.pid,
+    usage: () => {
+      const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
+      return { cpuSeconds: (userCPUTime + systemCPUTime) / 1e6, peakRssBytes: maxRSS * 1024 };
+    },
+    hasSha256: () => hasSha256Instructions(),
+    label: (barcode, pool, signal) =>
+      labelMedium({ ...label, catalog, library, pool }, barcode, signal),
+    lock: (path) => lockFile(app.openDoor(), path),
+  };
+}
+
+async function labelTools(app: Surroundings): Promise<LabelTools> {
+  const { backup, archive } = await app.config();
+  const { clock, random, host, program } = app;
+  return {
+    clock,
+    random,
+    host: host.name,
+    program,
+    catalog: await app.catalog('write'),
+    library: await app.library(),
+    pool: backup.pool,
+    blockBytes: archive.block,
+  };
+}
