@@ -127,7 +127,7 @@ test('what an archive holds that a tape ended in gets its second copy', async ()
   });
   const path = join(world.sim.directory, `${ONE}.json`);
   const record: object = JSON.parse(readFileSync(path, 'utf8'));
-  writeFileSync(path, JSON.stringify({ ...record, earlyWarningBytes: 60 * 2 ** 20 }));
+  writeFileSync(path, JSON.stringify({ ...record, earlyWarningBytes: 58 * 2 ** 20 }));
   for (let index = 0; index < 4; index += 1)
     writeFileSync(join(world.source, `${index}`), randomBytes(seededRandom(index), 14_000_000));
   await world.backup();
