@@ -11,7 +11,7 @@ import { type Raw, rawText } from '../base/raw.ts';
 import { Alarms } from '../catalog/alarms.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { Expiries } from '../catalog/expiries.ts';
-import { disown, type Loss, lossOf } from '../catalog/loss.ts';
+import { dataVersion, disown, type Loss, lossOf } from '../catalog/loss.ts';
 import { Media, type Medium } from '../catalog/media.ts';
 import { isHeldWhenFound } from '../catalog/medium-state.ts';
 import { OtherJobs } from '../catalog/other-jobs.ts';
@@ -44,6 +44,7 @@ export function expireMedium(catalog: Catalog, request: MediaExpireRequest): Med
   new Alarms(catalog).refuseOpen();
   const others = new OtherJobs(catalog, 0);
   const stamp = others.stamp();
+  const version = dataVersion(catalog);
   const loss = lossOf(catalog, id);
   if (!request.isMeant || request.confirm?.trim().toUpperCase() !== barcode)
     throw usage(
@@ -61,6 +62,12 @@ export function expireMedium(catalog: Catalog, request: MediaExpireRequest): Med
       throw new CodedError(
         'SOURCE_BUSY',
         `job ${job} runs, or has run meanwhile; it may need what is on ${barcode}: try again when it has ended`,
+      );
+    // Whoever erases or gives up another medium is no job.
+    if (dataVersion(catalog) !== version)
+      throw new CodedError(
+        'SOURCE_BUSY',
+        'somebody wrote to the catalog meanwhile, and may have given up what else holds it; nothing was changed: try again',
       );
     new Alarms(catalog).refuseOpen();
     const media = new Media(catalog);

@@ -159,3 +159,27 @@ test('given up, its new label begun, then in its place one to which somebody wro
   await expect(world.backup()).rejects.toThrow();
   expect(readFileSync(path).equals(before)).toBe(true);
 });
+
+test('two that are erased at once, each for the other, are not both', async () => {
+  const world = await smallWorld(2);
+  const { catalog, clock, random, library } = world.tools;
+  const tools = { catalog, clock, random, library, host: HOST, program: 'shelfs', pool: 'main' };
+  const both = [ONE, TWO].map((barcode) => {
+    const medium = mediumOf(world, barcode);
+    return eraseMedium(tools, { medium, confirm: barcode, force: true }, go);
+  });
+  const ends = await Promise.allSettled(both);
+  expect(ends.map(({ status }) => status)).toContain('rejected');
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+});
+
+test('an archive that did not read back may still have most of its files: its medium is not erased', async () => {
+  const world = await smallWorld(1);
+  const { catalog, clock, random, library } = world.tools;
+  catalog.write(() => catalog.prepare("UPDATE archive_copies SET state = 'bad'").run());
+  const tools = { catalog, clock, random, library, host: HOST, program: 'shelfs', pool: 'main' };
+  const medium = mediumOf(world, ONE);
+  await expect(eraseMedium(tools, { medium, confirm: ONE, force: true }, go)).rejects.toThrow(
+    /BKP001L8 alone holds/,
+  );
+});
