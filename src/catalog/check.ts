@@ -38,12 +38,12 @@ export async function proveCopy(path: string): Promise<void> {
   }
 }
 
-/** Of tables, indexes and triggers; never of what statistics SQLite keeps. */
+/** Of tables, indexes and triggers; never of the tables of statistics that SQLite keeps. */
 function schemaOf(db: Database.Database): string {
   return db
     .prepare<[], string>(
       `SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema
-       WHERE name NOT LIKE 'sqlite_stat%' ORDER BY type, name`,
+       WHERE NOT (type = 'table' AND name IN ('sqlite_stat1', 'sqlite_stat4')) ORDER BY type, name`,
     )
     .pluck()
     .all()

@@ -77,6 +77,12 @@ export class Shelf {
     return archives.every((uuid) => this.#isLost.get(medium.id, uuid ?? '') !== undefined);
   }
 
+  /** Whether the catalog knows this label under another barcode, and the barcode under another label: it was forged. */
+  isContradicted({ uuid, barcode }: Pick<ShelfMedium, 'uuid' | 'barcode'>): boolean {
+    const [labelled, named] = [this.#media.findUuid(uuid), this.#media.find(barcode)];
+    return labelled !== undefined && named !== undefined && labelled.id !== named.id;
+  }
+
   /** @returns the medium's id. One that the catalog did not know is kept from being erased: it is on hold. */
   addMedium(found: ShelfMedium): number {
     return this.#catalog.write(() => {

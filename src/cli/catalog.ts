@@ -31,8 +31,8 @@ const check = (open: OpenContext) =>
         const found = checkAll(await app.catalog('read'), (check) =>
           progress.show({ event: 'check', check }, () => `looking at ${check}`),
         );
-        progress.clear();
-        output.result({ findings: found }, () =>
+        output.event({ event: 'end', findings: found });
+        progress.end(
           found.length === 0
             ? 'the catalog is whole'
             : found.map(({ count, sentence }) => `${count}: ${printable(sentence)}`).join('\n'),

@@ -72,7 +72,8 @@ export async function program(
     .fail((message, error) => {
       // Errors of handlers come this way too: they pass through untouched. A YError is yargs' own, of an option without value.
       if (error && error.name !== 'YError') throw error;
-      throw new CodedError('USAGE', message || error.message);
+      // Of several lines one is made: what is printed has no control bytes.
+      throw new CodedError('USAGE', (message || error.message).replaceAll(/\s*\n\s*/g, ' '));
     });
   await parser.parseAsync([...argv], {}, (_error, _argv, text) => {
     if (text) about.print(text);

@@ -37,7 +37,7 @@ export async function wireRecover(
   signal: AbortSignal,
 ): Promise<RecoverReport> {
   const { recover } = await import('../job/recover/recover.ts');
-  const from = await libraryConfig(app.stateDirectory, order.from);
+  const from = await libraryConfig(app.stateDirectory, order.from, app.random);
   const { stateDirectory, clock, random, host } = app;
   return recover(
     { from, media: order.media },
@@ -56,12 +56,13 @@ export async function wireRecover(
 export async function libraryConfig(
   stateDirectory: string,
   from: readonly string[],
+  random: Random,
 ): Promise<LibraryConfig> {
   const paths = [...new Set(from.map((path) => resolve(path)))];
   const [first] = paths;
   if (first === undefined)
     throw new CodedError('USAGE', 'say where the cartridges are: devices, or a directory');
-  if (await systemMachine.exists(resolve(first, VIRTUAL_LIBRARY))) {
+  if (await isVirtual(first, random)) {
     if (paths.length > 1)
       throw new CodedError('USAGE', 'one directory of virtual cartridges at a time');
     const inside = `${resolve(stateDirectory)}/`;
@@ -72,7 +73,7 @@ export async function libraryConfig(
   if (kinds.some((found) => !found?.isCharacterDevice()))
     throw new CodedError(
       'USAGE',
-      `${printable(first)} is neither a device nor a directory of virtual cartridges`,
+      `${printable(first)} is neither a device nor a directory of virtual cartridges (BARCODE.tap)`,
     );
   const nodes = await Promise.all(paths.map((path) => resolveDevice(path)));
   const changers = paths.filter((_, index) => nodes[index]?.kind === 'changer');
@@ -86,6 +87,14 @@ export async function libraryConfig(
 
 /** What makes a directory a virtual library (device/virtual/state.ts). */
 const VIRTUAL_LIBRARY = 'library.json';
+
+/** Cartridges that were copied out of their library are made one. */
+async function isVirtual(directory: string, random: Random): Promise<boolean> {
+  if (await systemMachine.exists(resolve(directory, VIRTUAL_LIBRARY))) return true;
+  if (directory.startsWith('/dev/')) return false;
+  const { adoptCartridges } = await import('../device/virtual/adopt.ts');
+  return adoptCartridges(directory, random);
+}
 
 export type ExportSurroundings = {
   readonly stateDirectory: string;

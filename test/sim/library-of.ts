@@ -3,7 +3,10 @@ import type { HealthKeeper } from '../../src/storage/health-watch.ts';
 import { Library } from '../../src/storage/library.ts';
 import type { SimWorld } from './world.ts';
 
-export async function libraryOf(world: SimWorld, keeper?: HealthKeeper): Promise<Library> {
+export async function libraryOf(
+  world: Pick<SimWorld, 'library' | 'clock'>,
+  keeper?: HealthKeeper,
+): Promise<Library> {
   const serials = await world.library.driveSerials();
   return new Library(
     {

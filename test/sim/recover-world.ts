@@ -11,6 +11,7 @@ import type { BackupWorld } from './backup-world.ts';
 import { libraryOf } from './library-of.ts';
 import { memoryLocks } from './locks.ts';
 import { scratchDirectory } from './scratch.ts';
+import type { SimWorld } from './world.ts';
 
 const go = new AbortController().signal;
 
@@ -23,7 +24,11 @@ export type Recovered = {
 
 export async function recoverWorld(
   world: BackupWorld,
-  options: { readonly media?: readonly string[]; readonly state?: string } = {},
+  options: {
+    readonly media?: readonly string[];
+    readonly state?: string;
+    readonly from?: Pick<SimWorld, 'library' | 'clock'>;
+  } = {},
 ): Promise<Recovered> {
   const state = options.state ?? join(await scratchDirectory(), 'recovered');
   const events: RecoverEvent[] = [];
@@ -39,7 +44,7 @@ export async function recoverWorld(
       random: seededRandom(7),
       host: { name: 'elsewhere', system: 'test' },
       pid: process.pid,
-      openLibrary: () => libraryOf(world.sim),
+      openLibrary: () => libraryOf(options.from ?? world.sim),
       lock: locks,
     },
     (event) => events.push(event),

@@ -6,6 +6,7 @@
  */
 import { strict as assert } from 'node:assert';
 import type { Clock } from '../../base/clock.ts';
+import { CodedError } from '../../base/errors.ts';
 import type { DriveGeneration } from '../../domain/generation.ts';
 import { VirtualCartridge } from './cartridge.ts';
 import { Deck } from './deck.ts';
@@ -73,7 +74,8 @@ export class Bay {
     let lostPower = record.prevented;
     if (this.#present && !record.unloaded) {
       const isSame = record.threaded?.cartridge === this.#present;
-      arrival = await this.#thread(this.#present, isSame ? record.threaded?.position : undefined);
+      const stood = isSame ? record.threaded?.position : undefined;
+      arrival = await this.#threadOrLeave(this.#present, stood);
       if (isSame && this.#deck?.cartridge.wasLeftThreaded) lostPower = true;
     }
     if (lostPower) {
@@ -148,6 +150,17 @@ export class Bay {
       await this.#letGo();
     }
     await this.#thread(name, undefined);
+  }
+
+  /** A drive is powered whatever tape stands in it: one that cannot be threaded says so when it is loaded, and the picker may take it. */
+  async #threadOrLeave(name: string, stood: number | undefined): Promise<Arrival> {
+    try {
+      return await this.#thread(name, stood);
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code !== 'MEDIUM_UNREADABLE') throw error;
+      await this.#save({ threaded: undefined, unloaded: true });
+      return 'none';
+    }
   }
 
   /** @param stood where the head stood; undefined when the cartridge has yet to be loaded */

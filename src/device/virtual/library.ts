@@ -63,12 +63,17 @@ export class VirtualLibrary {
     random: Random,
     signal?: AbortSignal,
   ): Promise<void> {
-    assert(shape.drives >= 1 && shape.slots >= shape.barcodes.length);
     await makeDirectory(directory);
     for (const barcode of shape.barcodes) {
       signal?.throwIfAborted();
       await createCartridge(directory, barcode, shape, random);
     }
+    await VirtualLibrary.furnish(directory, shape, random);
+  }
+
+  /** Makes the state alone, around cartridges that are there. */
+  static async furnish(directory: string, shape: LibraryShape, random: Random): Promise<void> {
+    assert(shape.drives >= 1 && shape.slots >= shape.barcodes.length);
     const serial = `SV${random.uuid().slice(0, 8).toUpperCase()}`;
     const elements: LibraryRecord['elements'] = [{ type: 'picker', address: ADDRESS.picker }];
     for (let slot = 0; slot < shape.slots; slot += 1) {

@@ -145,6 +145,11 @@ class Builder {
       const { label, files } = medium;
       const archives = files.map(({ opening }) => opening?.uuid);
       if (shelf.isGivenUp(label.uuid, archives)) continue;
+      if (shelf.isContradicted(label)) {
+        const barcode = printable(label.barcode);
+        this.#warn(`${barcode} carries the label of another cartridge: nothing of it counts`);
+        continue;
+      }
       const mediumId = shelf.addMedium(shelfMedium(medium));
       const here: Standing[] = [];
       for (const file of medium.files) {

@@ -134,7 +134,9 @@ class Walk {
     place: Pick<FoundFile, 'file' | 'startBlock' | 'lengthBlocks'>,
     signal: AbortSignal,
   ): Promise<FoundFile> {
-    const opening = await this.#tried(place.file, () => this.#opening(place, signal));
+    const found = await this.#tried(place.file, () => this.#opening(place, signal));
+    // A tape may have a great many files: where else an archive lies is what other cartridges show.
+    const opening = found && { ...found, copies: [] };
     const digest = opening && (await this.#tried(place.file, () => this.#digest(place, signal)));
     if (!opening || !digest) return { ...place, opening, digest: undefined, journal: undefined };
     if (digest.uuid !== opening.uuid) {

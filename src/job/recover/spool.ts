@@ -56,6 +56,10 @@ export type FoundMedium = {
 };
 
 const MEDIA_NAMED_MAX = 10_000;
+/** A label takes no longer name of a medium. */
+const NAME_BYTES_MAX = 1024;
+/** An archive has one copy of the catalog; a journal that names thousands is made to fill memory. */
+const COPIES_MAX = 16;
 const ASKED = /^(catalog|media)\t/;
 
 export class Spool {
@@ -111,9 +115,10 @@ export async function journalFacts(path: string): Promise<JournalFacts> {
     if (number > 1 && !ASKED.test(text)) continue;
     const line = parseLine(text, number);
     if (line?.kind === 'journal') start ??= line;
-    else if (line?.kind === 'catalog') copies.push(line);
-    else if (line?.kind === 'media' && media.size < MEDIA_NAMED_MAX)
-      for (const medium of line.media) media.add(medium);
+    else if (line?.kind === 'catalog' && copies.length < COPIES_MAX) copies.push(line);
+    else if (line?.kind === 'media')
+      for (const medium of line.media)
+        if (media.size < MEDIA_NAMED_MAX && medium.length <= NAME_BYTES_MAX) media.add(medium);
   }
   if (!start) throw new CodedError('ARCHIVE_INVALID', 'its journal has no first line');
   const { archive, created } = start;

@@ -21,6 +21,10 @@ const OF_CARTRIDGE: ReadonlySet<FailureCode> = new Set([
   'CHANGER_SOURCE_EMPTY',
 ]);
 
+/** What a cartridge that cannot be threaded looks like; the drive's own fault looks the same, but with every cartridge. */
+const OF_LOADING: ReadonlySet<FailureCode> = new Set(['DRIVE_FAILED', 'DRIVE_NOT_READY']);
+const LOADS_FAILED_MAX = 3;
+
 export type Surveyed = {
   readonly media: readonly FoundMedium[];
   /** Barcodes of cartridges that could not be read, or carry nothing of ours. */
@@ -39,6 +43,7 @@ export async function survey(
   const found = new Found(tools);
   if (tools.library.isByHand) await inDrives(tools, found, { wanted, signal });
   else await inChanger(tools, found, { wanted, signal });
+  if (found.media.length === 0) found.failIfNoneLoads();
   return { media: found.media, leftOut: found.leftOut };
 }
 
@@ -73,6 +78,9 @@ class Found {
   readonly media: FoundMedium[] = [];
   readonly leftOut: string[] = [];
   readonly #tools: SurveyTools;
+  #loadsFailed = 0;
+  /** The last one that may be the cartridge's. */
+  #loadFailure: CodedError | undefined;
 
   constructor(tools: SurveyTools) {
     this.#tools = tools;
@@ -86,7 +94,7 @@ class Found {
   ): Promise<void> {
     signal.throwIfAborted();
     try {
-      const held = await hold();
+      const held = await this.#loaded(hold);
       if (!held) return;
       try {
         this.#tools.onMedium(name, held.drive.name);
@@ -95,9 +103,29 @@ class Found {
         await held.close();
       }
     } catch (error) {
-      if (!(error instanceof CodedError) || !OF_CARTRIDGE.has(error.code)) throw error;
-      this.#leaveOut(name, `cannot be read: ${error.message}`);
+      const isOfCartridge = error instanceof CodedError && OF_CARTRIDGE.has(error.code);
+      if (!isOfCartridge && error !== this.#loadFailure) throw error;
+      this.#leaveOut(name, `cannot be read: ${error instanceof Error ? error.message : ''}`);
     }
+  }
+
+  /** Some cartridges that cannot be loaded do not keep the others from being read; where none can, the drive is at fault. */
+  async #loaded(hold: () => Promise<HeldDrive | undefined>): Promise<HeldDrive | undefined> {
+    try {
+      const held = await hold();
+      this.#loadsFailed = 0;
+      return held;
+    } catch (error) {
+      if (!(error instanceof CodedError) || !OF_LOADING.has(error.code)) throw error;
+      this.#loadsFailed += 1;
+      if (this.#loadsFailed < LOADS_FAILED_MAX) this.#loadFailure = error;
+      throw error;
+    }
+  }
+
+  /** @throws CodedError the drive's failure, where that is why nothing was read */
+  failIfNoneLoads(): void {
+    if (this.#loadFailure) throw this.#loadFailure;
   }
 
   #add(name: string, found: Awaited<ReturnType<typeof inventoryTape>>): void {
