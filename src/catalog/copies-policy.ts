@@ -39,6 +39,8 @@ export type ScarceArchive = {
   /** Bytes of its stream that its hash covers are all but the last: those of the digest and zeros behind. */
   readonly lengthBytes: number;
   readonly blake3: Buffer;
+  /** Something of it there is known to be bad. */
+  readonly isDamaged: boolean;
   /** Media that have it, whether these copies count or not. */
   readonly holders: readonly number[];
 };
@@ -112,25 +114,26 @@ function prepare(catalog: Catalog, { poolId, readBackMs }: CopiesPolicy): void {
     .run(poolId);
 }
 
-/** One that is mostly dead is not worth copying: what is live in it is stored anew. */
+/** One that is mostly dead is not worth copying. */
 const LIVE_SHARE_MIN = 0.5;
 
 /**
- * Whole archives that would mend the shortage found last, each on one medium, in the order of their tapes. Torn ones and
- * those that complete them go together, and are left out.
+ * Whole archives that would mend the shortage found last, once for each medium where they count, in the order of their tapes.
+ * Left out are those that are mostly dead, and torn ones with those that complete them: what is live in them is stored anew.
  */
 export function scarceArchives(catalog: Catalog, { copies }: CopiesPolicy): ScarceArchive[] {
-  type Row = [number, number, number, number, number, number, number, Buffer];
+  type Row = [number, number, number, number, number, number, number, Buffer, number];
   const rows = catalog
     .prepare<Row>(
-      `SELECT a.id, min(k.medium), k.file_number, k.start_block, a.length_blocks, a.block_bytes, a.length_bytes, a.blake3
+      `SELECT a.id, k.medium, k.file_number, k.start_block, a.length_blocks, a.block_bytes, a.length_bytes, a.blake3,
+         EXISTS(SELECT 1 FROM damages d WHERE d.archive = a.id AND d.medium = k.medium)
        FROM archives a CROSS JOIN temp.counting c ON c.archive = a.id
          CROSS JOIN archive_copies k ON k.archive = a.id AND k.medium = c.medium
        WHERE a.completed_by IS NULL AND NOT EXISTS(SELECT 1 FROM archives t WHERE t.completed_by = a.id)
          AND a.dead_bytes <= a.length_bytes * ${1 - LIVE_SHARE_MIN}
          AND a.id IN (SELECT e.archive FROM temp.short s CROSS JOIN extents e ON e.content = s.content
            WHERE s.written < @copies)
-       GROUP BY a.id ORDER BY 2, k.file_number`,
+       ORDER BY k.medium, k.file_number`,
     )
     .all({ copies });
   const holders = catalog.prepare<[number]>(
@@ -145,6 +148,7 @@ export function scarceArchives(catalog: Catalog, { copies }: CopiesPolicy): Scar
     blockBytes: row[5],
     lengthBytes: row[6],
     blake3: row[7],
+    isDamaged: row[8] === 1,
     holders: holders.all(row[0]).flat(),
   }));
 }

@@ -1,5 +1,6 @@
 /** What is held no longer, until a journal on a medium tells it (archive/FORMAT.md section 5.5). */
 import type { Catalog } from './catalog.ts';
+import { BAD_MEDIUM_STATES } from './contents.ts';
 
 export type Expiry = {
   readonly id: number;
@@ -10,8 +11,10 @@ export type Expiry = {
   readonly name: string;
 };
 
-/** An archive that is not good tells nobody anything. */
-const UNTOLD = `NOT EXISTS(SELECT 1 FROM archives a WHERE a.id = expiries.archive AND a.state = 'good')`;
+/** An archive that is not good tells nobody anything, nor does one on media that were given up. */
+const UNTOLD = `NOT EXISTS(SELECT 1 FROM archives a CROSS JOIN archive_copies k ON k.archive = a.id
+  CROSS JOIN media m ON m.id = k.medium WHERE a.id = expiries.archive AND a.state = 'good' AND k.state = 'good'
+    AND m.state NOT IN ${BAD_MEDIUM_STATES})`;
 
 export class Expiries {
   readonly #catalog: Catalog;

@@ -51,6 +51,9 @@ const IS_SAFE = `EXISTS(SELECT 1 FROM extents e CROSS JOIN temp.live_elsewhere w
 const PLACES = `INSERT OR IGNORE INTO temp.live_places SELECT e.content, l.file, e.position
   FROM extents e CROSS JOIN temp.live_archives l ON l.archive = e.archive`;
 
+/** Whatever medium they lie on, in the order in which they came. */
+const SCARCE_PLACES = `INSERT INTO temp.live_places SELECT s.content, 0, s.content FROM temp.short s`;
+
 const NAMES = `INSERT INTO temp.live_names
   SELECT i.content, v.until IS NULL, v.since, v.dir, v.name, v.inode
   FROM versions v CROSS JOIN inodes i ON i.id = v.inode CROSS JOIN temp.live_places p ON p.content = i.content
@@ -62,6 +65,8 @@ const PENDING = `INSERT OR IGNORE INTO temp.live_names SELECT i.content, 0, 0, r
   FROM pending r CROSS JOIN inodes i ON i.id = r.inode CROSS JOIN temp.live_places p ON p.content = i.content`;
 
 const PAGE_ROWS = 256;
+/** Ids begin at 1. */
+const NO_MEDIUM = 0;
 
 const PAGE = `SELECT ${inodeColumns('i')}, p.content, n.dir, n.name, p.file, p.position,
     NOT EXISTS(SELECT 1 FROM snapshots s WHERE s.id = n.since AND s.state = 'finished')
@@ -86,13 +91,13 @@ export class LiveContents {
   readonly #inodes: Inodes;
   readonly #mediumId: number;
 
-  /** Looks the medium over. */
-  constructor(catalog: Catalog, mediumId: number) {
+  /** Looks the medium over; or, `short`, the contents that `shortageOf` has found last. */
+  constructor(catalog: Catalog, of: number | 'short') {
     this.#catalog = catalog;
     this.#contents = new Contents(catalog);
     this.#directories = new Directories(catalog);
     this.#inodes = new Inodes(catalog);
-    this.#mediumId = mediumId;
+    this.#mediumId = of === 'short' ? NO_MEDIUM : of;
     catalog.read(() => {
       for (const table of TABLES) {
         catalog.prepare(`CREATE TEMP TABLE IF NOT EXISTS ${table}`).run();
@@ -103,8 +108,9 @@ export class LiveContents {
           'CREATE INDEX IF NOT EXISTS temp.live_in_order ON live_places(file, position, content)',
         )
         .run();
-      catalog.prepare(ARCHIVES).run(mediumId);
-      for (const fill of [PLACES, NAMES, PENDING]) catalog.prepare(fill).run();
+      if (of !== 'short') catalog.prepare(ARCHIVES).run(of);
+      const places = of === 'short' ? SCARCE_PLACES : PLACES;
+      for (const fill of [places, NAMES, PENDING]) catalog.prepare(fill).run();
     });
   }
 

@@ -4,6 +4,7 @@
  * All versions that are held count, deleted files too, and the rows of runs that are not finished. It goes through the whole catalog once,
  * in temporary tables on disk.
  */
+import { CodedError } from '../base/errors.ts';
 import type { Raw } from '../base/raw.ts';
 import type { Catalog } from './catalog.ts';
 import { BAD_MEDIUM_STATES, Contents } from './contents.ts';
@@ -25,13 +26,14 @@ export type Loss = {
 const PATHS_MAX = 10;
 const PAGE_ROWS = 500;
 
-const HELD = `INSERT INTO temp.held SELECT DISTINCT e.content FROM archive_copies k
+/** A copy that went bad may be the last there is. */
+const HELD = `INSERT INTO temp.held SELECT e.content, max(k.state = 'good') FROM archive_copies k
   CROSS JOIN extents e ON e.archive = k.archive CROSS JOIN archives a ON a.id = k.archive
-  WHERE k.medium = ? AND k.state = 'good' AND a.state = 'good'`;
+  WHERE k.medium = ? AND k.state IN ('good', 'bad') AND a.state = 'good' GROUP BY e.content`;
 
 /** @param from versions or pending, each with the inode that needs the content */
 const needed = (from: 'versions' | 'pending') =>
-  `INSERT OR IGNORE INTO temp.needed SELECT i.content, i.size, v.dir, v.name FROM ${from} v
+  `INSERT OR IGNORE INTO temp.needed SELECT i.content, i.size, v.dir, v.name, h.is_good FROM ${from} v
      CROSS JOIN inodes i ON i.id = v.inode CROSS JOIN temp.held h ON h.content = i.content
      ${from === 'versions' ? `WHERE ${heldSql('v')}` : ''}`;
 
@@ -43,13 +45,14 @@ export function lossOf(catalog: Catalog, mediumId: number): Loss {
   const lost = { contents: 0, bytes: 0 };
   const reduced = { contents: 0, bytes: 0 };
   const paths: Raw[] = [];
-  const page = catalog.prepare<[number, number, number, Raw]>(
-    `SELECT content, size, dir, name FROM temp.needed WHERE content > ? ORDER BY content LIMIT ${PAGE_ROWS}`,
+  const page = catalog.prepare<[number, number, number, Raw, number]>(
+    `SELECT content, size, dir, name, is_good FROM temp.needed WHERE content > ? ORDER BY content LIMIT ${PAGE_ROWS}`,
   );
   for (let after = -1; ; ) {
     const rows = page.all(after);
-    for (const [contentId, sizeBytes, dir, name] of rows) {
+    for (const [contentId, sizeBytes, dir, name, isGood] of rows) {
       const isLost = contents.goodCopiesWithout(contentId, mediumId) === 0;
+      if (!isLost && isGood === 0) continue;
       const counts = isLost ? lost : reduced;
       counts.contents += 1;
       counts.bytes += sizeBytes;
@@ -65,8 +68,11 @@ export function lossOf(catalog: Catalog, mediumId: number): Loss {
 function fill(catalog: Catalog, mediumId: number): void {
   catalog.read(() => {
     for (const [table, columns] of [
-      ['held', 'content INTEGER PRIMARY KEY'],
-      ['needed', 'content INTEGER PRIMARY KEY, size INTEGER, dir INTEGER, name TEXT'],
+      ['held', 'content INTEGER PRIMARY KEY, is_good INTEGER'],
+      [
+        'needed',
+        'content INTEGER PRIMARY KEY, size INTEGER, dir INTEGER, name TEXT, is_good INTEGER',
+      ],
     ]) {
       catalog.prepare(`CREATE TEMP TABLE IF NOT EXISTS ${table}(${columns})`).run();
       catalog.prepare(`DELETE FROM temp.${table}`).run();
@@ -96,6 +102,34 @@ function isOnlyRecord(catalog: Catalog, mediumId: number): boolean {
     )
     .get({ mediumId });
   return row !== undefined;
+}
+
+/** Changes with each commit of another connection (sqlite.org, pragma data_version). */
+export function dataVersion(catalog: Catalog): number | undefined {
+  return catalog.prepare<[number]>('PRAGMA data_version').get()?.[0];
+}
+
+const PROOFS_MAX = 10;
+
+/**
+ * Proof takes longer than a transaction may: made anew until nobody wrote between it and the deed. Both may throw.
+ * @throws CodedError SOURCE_BUSY where somebody writes all the time
+ */
+export function whileNobodyWrites(catalog: Catalog, prove: () => void, act: () => void): void {
+  for (let attempt = 0; attempt < PROOFS_MAX; attempt += 1) {
+    const version = dataVersion(catalog);
+    prove();
+    const isDone = catalog.write(() => {
+      if (dataVersion(catalog) !== version) return false;
+      act();
+      return true;
+    });
+    if (isDone) return;
+  }
+  throw new CodedError(
+    'SOURCE_BUSY',
+    'another process writes to the catalog all the time; nothing was written: try again when it has ended',
+  );
 }
 
 /** Proof that between two moments no job has begun or gone on: what was found out in the first still holds in the second. */

@@ -95,6 +95,19 @@ const SELECT = `SELECT m.id, m.uuid, m.barcode, m.kind, p.name, m.pool, m.set_uu
   l.name, m.label, m.created_ms
   FROM media m LEFT JOIN pools p ON p.id = m.pool LEFT JOIN locations l ON l.id = m.location`;
 
+/** What becomes of a medium as it is used; it never goes back by itself. */
+const COURSE: readonly (string | undefined)[] = [
+  'unlabelled',
+  'scratch',
+  'filling',
+  'full',
+  'suspect',
+];
+
+function isBefore(state: string | undefined, later: 'full' | 'suspect'): boolean {
+  return COURSE.includes(state) && COURSE.indexOf(state) < COURSE.indexOf(later);
+}
+
 export class Media {
   readonly #catalog: Catalog;
 
@@ -176,6 +189,25 @@ export class Media {
 
   setState(id: number, state: MediumState): void {
     this.#run('UPDATE media SET state = ? WHERE id = ?', state, id);
+  }
+
+  /** What a job finds out of it: one that a person has set aside meanwhile stays so, and is this when it is taken back. */
+  worsen(id: number, to: 'full' | 'suspect'): void {
+    this.#catalog.write(() => {
+      const row = this.#catalog
+        .prepare<[MediumState, string | null]>('SELECT state, held_from FROM media WHERE id = ?')
+        .get(id);
+      assert(row, `no medium ${id}`);
+      const states = [row[0], ...(row[1] ?? '').split(' ').filter((word) => word !== '')];
+      const at = states.findIndex((state) => state !== 'hold' && state !== 'lost');
+      if (at === -1) states.push(to);
+      else if (isBefore(states[at], to)) states[at] = to;
+      const [state = to, ...before] = states;
+      this.#run(
+        'UPDATE media SET state = ?, held_from = ? WHERE id = ?',
+        ...[state, before.length === 0 ? null : before.join(' '), id],
+      );
+    });
   }
 
   /** What it was before is kept: `takeBack` of medium-state.ts. Nothing changes where it is so already. */

@@ -16,6 +16,11 @@ export function takeBack(catalog: Catalog, mediumId: number): MediumState {
   });
 }
 
+/** Whether one that is lost was on hold before. */
+export function isHeldWhenFound(catalog: Catalog, mediumId: number): boolean {
+  return statesBefore(catalog, mediumId).includes('hold');
+}
+
 /** For good: it is never what it was before. */
 export function setForGood(catalog: Catalog, mediumId: number, state: MediumState): void {
   catalog.write(() => put(catalog, mediumId, { state, before: null }));

@@ -10,7 +10,7 @@ import type { Catalog } from './catalog.ts';
 import { BAD_MEDIUM_STATES } from './contents.ts';
 import { Jobs } from './jobs.ts';
 import { LiveContents, type PoolCopies } from './live.ts';
-import { disown } from './loss.ts';
+import { dataVersion, disown } from './loss.ts';
 import { Media } from './media.ts';
 import { expiriesToldOn, runsToldOn, unfinishedOn } from './retell.ts';
 import { unreadCopies } from './unread.ts';
@@ -56,11 +56,6 @@ function busy(reason: string): GivenUp {
 /** It finds a content first, and names it a moment later. */
 function runningBackup(catalog: Catalog): number | undefined {
   return new Jobs(catalog).unfinished('backup').find(({ pid }) => isWriting(catalog, pid))?.number;
-}
-
-/** Changes with each commit of another connection (sqlite.org, pragma data_version). */
-function dataVersion(catalog: Catalog): number | undefined {
-  return catalog.prepare<[number]>('PRAGMA data_version').get()?.[0];
 }
 
 function forget(catalog: Catalog, mediumId: number): GivenUp {

@@ -13,8 +13,9 @@ import { CodedError } from '../base/errors.ts';
 import { rawText } from '../base/raw.ts';
 import { Alarms } from '../catalog/alarms.ts';
 import { Archives } from '../catalog/archives.ts';
+import type { Catalog } from '../catalog/catalog.ts';
 import { holdsArchives, planLabel } from '../catalog/label-plan.ts';
-import { disown, type Loss, lossOf, Quiet } from '../catalog/loss.ts';
+import { disown, type Loss, lossOf, Quiet, whileNobodyWrites } from '../catalog/loss.ts';
 import { Media, type Medium } from '../catalog/media.ts';
 import { parseBarcode } from '../domain/barcode.ts';
 import { Tape } from '../storage/tape.ts';
@@ -79,20 +80,33 @@ async function giveUp(
   const tape = await Tape.attach(library, { barcode, uuid }, signal);
   try {
     await proveEnd(tools, { medium, tape }, signal);
-    catalog.write(() => {
-      const job = quiet.disturbedBy();
-      if (job !== undefined)
-        throw new CodedError(
-          'SOURCE_BUSY',
-          `job ${job} runs, or has run meanwhile; it may need what is on ${barcode}: try again when it has ended`,
-        );
-      disown(catalog, id);
-      const pool = medium.pool ?? tools.pool;
-      planLabel(catalog, id, { pool, newUuid: () => random.uuid() });
-    });
+    // Others may have given up in these minutes what was counted on: asked once more, with nothing between answer and deed.
+    whileNobodyWrites(
+      catalog,
+      () => refuseLoss(medium, lossOf(catalog, id), force),
+      () => {
+        refuseChange(catalog, medium);
+        const job = quiet.disturbedBy();
+        if (job !== undefined)
+          throw new CodedError(
+            'SOURCE_BUSY',
+            `job ${job} runs, or has run meanwhile; it may need what is on ${barcode}: try again when it has ended`,
+          );
+        disown(catalog, id);
+        const pool = medium.pool ?? tools.pool;
+        planLabel(catalog, id, { pool, newUuid: () => random.uuid() });
+      },
+    );
   } finally {
     await tape.close();
   }
+}
+
+/** Loading and proving took minutes, in which a person may have said otherwise. */
+function refuseChange(catalog: Catalog, { id, barcode, state }: Medium): void {
+  new Alarms(catalog).refuseOpen();
+  const now = new Media(catalog).get(id).state;
+  if (now !== state) throw usage(`${barcode} is ${now} by now; nothing was written`);
 }
 
 /** What a cut run of ours has left behind the end is no obstacle; archives that nobody knows are. */

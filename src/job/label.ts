@@ -4,6 +4,7 @@
  * The identity is recorded first, then the label is written, then the medium counts as scratch. A crash between leaves a
  * cartridge with a label that the catalog knows as its own plan: the next labelling finishes it, and nobody is asked.
  */
+import { strict as assert } from 'node:assert';
 import { z } from 'zod';
 import { BLOCK_BYTES_DEFAULT, type Label } from '../archive/label.ts';
 import type { Start } from '../archive/recognise.ts';
@@ -11,6 +12,7 @@ import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { printable } from '../base/text.ts';
+import { Archives } from '../catalog/archives.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { holdsArchives, type LabelPlan, planLabel } from '../catalog/label-plan.ts';
 import { Media, type Medium } from '../catalog/media.ts';
@@ -116,13 +118,31 @@ async function look(
     const found = await readBeginning(drive, signal);
     if (found.kind === 'blank') return;
     permit(catalog, { found, request });
-    const own = found.kind === 'label' && new Media(catalog).findUuid(found.label.uuid);
-    if (!own) return;
+    if (found.kind !== 'label') return;
+    const { uuid } = found.label;
+    const known = uuid === request.replaces ? endsOf(catalog, request.barcode) : undefined;
+    if (!known && !new Media(catalog).findUuid(uuid)) return;
     await drive.spaceToEndOfData(signal);
-    if (proven(drive).file > FILES_OF_LABEL) throw unknownArchives(request.barcode);
+    const { file } = proven(drive);
+    const { first, last } = known ?? { first: 0, last: FILES_OF_LABEL };
+    if (file < first || file > last) throw unknownArchives(request.barcode);
   } finally {
     await close();
   }
+}
+
+/** Where data may end that were given up: as known then, or behind what a run had announced when it was cut. */
+function endsOf(
+  catalog: Catalog,
+  barcode: string,
+): { readonly first: number; readonly last: number } {
+  const medium = new Media(catalog).find(barcode);
+  assert(medium, 'it was found a moment ago');
+  const { id, nextFile } = medium;
+  const announced = new Archives(catalog)
+    .onMedium(id)
+    .filter(({ fileNumber }) => fileNumber >= nextFile).length;
+  return { first: nextFile, last: nextFile + announced };
 }
 
 /** One whose label is the planned one was being labelled when something ended it; nothing may stand behind that label. */

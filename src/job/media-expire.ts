@@ -11,8 +11,9 @@ import { type Raw, rawText } from '../base/raw.ts';
 import { Alarms } from '../catalog/alarms.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { Expiries } from '../catalog/expiries.ts';
-import { disown, type Loss, lossOf } from '../catalog/loss.ts';
+import { dataVersion, disown, type Loss, lossOf } from '../catalog/loss.ts';
 import { Media, type Medium } from '../catalog/media.ts';
+import { isHeldWhenFound } from '../catalog/medium-state.ts';
 import { OtherJobs } from '../catalog/other-jobs.ts';
 import { findMedium } from './media.ts';
 
@@ -36,13 +37,14 @@ export type MediaExpired = {
 export function expireMedium(catalog: Catalog, request: MediaExpireRequest): MediaExpired {
   const medium = findMedium(catalog, request.name);
   const { id, barcode, state, uuid } = medium;
-  if (state === 'hold')
+  if (state === 'hold' || isHeldWhenFound(catalog, id))
     throw usage(`${barcode} is on hold; \`shelfs media release ${barcode}\` ends that`);
   if (uuid === undefined || state === 'scratch' || state === 'unlabelled')
     throw usage(`${barcode} is ${state}: nothing lies on it`);
   new Alarms(catalog).refuseOpen();
   const others = new OtherJobs(catalog, 0);
   const stamp = others.stamp();
+  const version = dataVersion(catalog);
   const loss = lossOf(catalog, id);
   if (!request.isMeant || request.confirm?.trim().toUpperCase() !== barcode)
     throw usage(
@@ -61,11 +63,20 @@ export function expireMedium(catalog: Catalog, request: MediaExpireRequest): Med
         'SOURCE_BUSY',
         `job ${job} runs, or has run meanwhile; it may need what is on ${barcode}: try again when it has ended`,
       );
+    // Whoever erases or gives up another medium is no job.
+    if (dataVersion(catalog) !== version)
+      throw new CodedError(
+        'SOURCE_BUSY',
+        'somebody wrote to the catalog meanwhile, and may have given up what else holds it; nothing was changed: try again',
+      );
     new Alarms(catalog).refuseOpen();
+    const media = new Media(catalog);
+    if (media.get(id).state !== state)
+      throw usage(`${barcode} is ${media.get(id).state} by now; nothing was changed`);
     disown(catalog, id);
     // What would be appended would be given up with the rest: whoever reads its journals alone cannot tell them apart.
-    const media = new Media(catalog);
-    if (state === 'filling') media.setState(id, 'full');
+    // One that is lost is not to become one to be filled when it is found.
+    media.worsen(id, 'full');
     new Expiries(catalog).add(undefined, { kind: 'medium', uuid, name: barcode });
     return { medium: media.get(id), loss };
   });

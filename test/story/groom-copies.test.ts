@@ -1,5 +1,5 @@
 /** Copies that a pool's policy asks for: groom makes them of whole archives, byte for byte. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
@@ -7,13 +7,15 @@ import { copiesOf, shortageOf } from '../../src/catalog/copies-policy.ts';
 import { Media } from '../../src/catalog/media.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { checkArchives } from '../sim/check-archives.ts';
-import { groomMedia, mediumOf } from '../sim/groom-world.ts';
+import { expireWorld } from '../sim/expire-world.ts';
+import { flipBlock, groomMedia, mediumOf } from '../sim/groom-world.ts';
 import { differences, randomBytes } from '../sim/rich-tree.ts';
+import { breakOnTape } from '../sim/tap-damage.ts';
 
 const ONE = 'BKP001L8';
 const POLICY = { pool: 'main', copies: 2, offsite: 0, readBackMs: undefined };
 
-async function makeWorld(drives: number): Promise<BackupWorld> {
+async function makeWorld(drives: number, copies = 1): Promise<BackupWorld> {
   const world = await BackupWorld.make({
     drives,
     capacityBytes: 24 * 2 ** 20,
@@ -22,7 +24,7 @@ async function makeWorld(drives: number): Promise<BackupWorld> {
   const random = seededRandom(7);
   for (let index = 0; index < 12; index += 1)
     writeFileSync(join(world.source, `file ${index}`), randomBytes(random, 60_000 + index * 7001));
-  await world.backup();
+  await world.backup({ copies });
   return world;
 }
 
@@ -76,24 +78,73 @@ test('by policy a copy counts when it was read back lately, and so many are off 
 
 test('an archive that cannot be read is told, the others are copied', async () => {
   const world = await makeWorld(2);
-  const sense = { kind: 'sense', key: 0x3, code: 0x1100, deferred: false } as const;
-  const { startBlock = 0 } = firstArchive(world);
-  world.sim.faults.add({
-    note: 'a block of the first archive',
-    on: 'read',
-    cartridge: ONE,
-    atBlock: startBlock + 2,
-    effect: sense,
-  });
+  const [first = 0] = startsOn(world, ONE);
+  breakOnTape(world.sim.directory, ONE, [first + 2]);
   const report = await groomMedia(world, [], { tools: { policies: [POLICY] } });
   expect(report.state).toBe('partial');
-  expect(report.copied[0]?.missing).toBeGreaterThan(0);
+  // The block is of two files.
+  expect(report.copied[0]?.missing).toBe(2);
   expect(report.copied[0]?.archives).toBeGreaterThan(0);
+});
+
+test('what is left in an archive that is mostly dead gets its second copy too', async () => {
+  const world = await makeWorld(2);
+  for (let index = 1; index < 12; index += 1) rmSync(join(world.source, `file ${index}`));
+  await world.sim.clock.sleepMs(60_000, new AbortController().signal);
+  await world.backup();
+  await expireWorld(world, 'keep-last = 1');
+  const policy = policyIn(world);
+  expect(shortageOf(world.catalog, policy).contents).toBe(1);
+  const report = await groomMedia(world, [], { tools: { policies: [POLICY] }, belowPercent: 1 });
+  expect(report).toMatchObject({ state: 'finished', copied: [{ contents: 1, missing: 0 }] });
+  new Media(world.catalog).setState(mediumOf(world, ONE).id, 'lost');
+  expect(shortageOf(world.catalog, policy).contents).toBe(1);
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
   checkArchives(world.catalog, world.sim.directory);
 });
 
-function firstArchive({ catalog }: BackupWorld) {
-  const [startBlock] =
-    catalog.prepare<[number]>('SELECT min(start_block) FROM archive_copies').get() ?? [];
-  return { startBlock };
+test('where one medium gives wrong bytes back another is copied; where each does, what is good of each', async () => {
+  const world = await makeWorld(2, 2);
+  const { catalog } = world;
+  const [first = 0, second = 0] = startsOn(world, ONE);
+  for (const block of [first + 1, second + 1]) flipBlock(world, ONE, block);
+  flipBlock(world, 'BKP002L8', second + 4);
+  const archives = startsOn(world, ONE).length;
+  const three = { ...POLICY, copies: 3 };
+  const report = await groomMedia(world, [], { tools: { policies: [three] } });
+  expect(report).toMatchObject({
+    state: 'finished',
+    copied: [{ archives: archives - 1, missing: 0 }],
+  });
+  expect(shortageOf(catalog, { ...policyIn(world), copies: 3 }).contents).toBe(0);
+});
+
+test('what an archive holds that a tape ended in gets its second copy', async () => {
+  const world = await BackupWorld.make({
+    cartridges: 5,
+    capacityBytes: 100 * 2 ** 20,
+    config: '[archive]\nsize = "90MB"\npart = "20MB"\nblock = "64KiB"\n',
+  });
+  const path = join(world.sim.directory, `${ONE}.json`);
+  const record: object = JSON.parse(readFileSync(path, 'utf8'));
+  writeFileSync(path, JSON.stringify({ ...record, earlyWarningBytes: 58 * 2 ** 20 }));
+  for (let index = 0; index < 4; index += 1)
+    writeFileSync(join(world.source, `${index}`), randomBytes(seededRandom(index), 14_000_000));
+  await world.backup();
+  const torn = 'SELECT count(*) FROM archives WHERE completed_by IS NOT NULL';
+  expect(world.catalog.prepare<[number]>(torn).get()).toEqual([1]);
+  const report = await groomMedia(world, [], { tools: { policies: [POLICY] } });
+  expect(report).toMatchObject({ state: 'finished', copied: [{ missing: 0 }] });
+  new Media(world.catalog).setState(mediumOf(world, ONE).id, 'lost');
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+});
+
+/** First blocks of the archives on it. */
+function startsOn(world: BackupWorld, barcode: string): number[] {
+  return world.catalog
+    .prepare<[number]>(
+      'SELECT start_block FROM archive_copies WHERE medium = ? AND state = ? ORDER BY file_number',
+    )
+    .all(mediumOf(world, barcode).id, 'good')
+    .flat();
 }

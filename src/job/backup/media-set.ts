@@ -218,11 +218,28 @@ export class MediaSet {
         this.#isOtherwise = true;
         return [];
       }
+      if (await this.#isSetAside(barcode, signal)) return [];
       const target = this.#attached.get(barcode) ?? (await this.#attach(barcode, signal));
       if (!target) return [];
       targets.push(target);
     }
     return targets;
+  }
+
+  /** A person may say so in mid-run: nothing more is written to it then, and what is to come is planned anew. */
+  async #isSetAside(barcode: string, signal: AbortSignal): Promise<boolean> {
+    const state = this.#tools.media.find(barcode)?.state;
+    if (state !== 'hold' && state !== 'lost') return false;
+    this.#isOtherwise = true;
+    await this.letGo(barcode, signal);
+    return true;
+  }
+
+  /** Lets go of a medium that somebody else of this job wants to read; one that is not attached is none. */
+  async letGo(barcode: string, signal: AbortSignal): Promise<void> {
+    const target = this.#attached.get(barcode);
+    if (target) await this.#verify(target, signal);
+    await this.#detach(barcode);
   }
 
   /**
@@ -279,8 +296,8 @@ export class MediaSet {
     this.#dropped.add(barcode);
     warn(`${barcode}: ${error.message}`);
     const { retry } = error.failure;
-    if (error.code === 'MEDIUM_FULL') media.setState(mediumId, 'full');
-    else if (error.code === 'MEDIUM_UNWRITABLE') media.setState(mediumId, 'suspect');
+    if (error.code === 'MEDIUM_FULL') media.worsen(mediumId, 'full');
+    else if (error.code === 'MEDIUM_UNWRITABLE') media.worsen(mediumId, 'suspect');
     else if (retry === 'other-medium' || error.code === 'MEDIUM_MISMATCH')
       media.setAside(mediumId, 'hold');
     await this.#detach(barcode);
@@ -292,7 +309,7 @@ export class MediaSet {
 
   /** The drive has met the end of it before the plan did. */
   setFull(mediumId: number): void {
-    this.#tools.media.setState(mediumId, 'full');
+    this.#tools.media.worsen(mediumId, 'full');
   }
 
   /** What may be written to it behind the archives that are committed. */
@@ -384,7 +401,7 @@ export class MediaSet {
     if (Math.abs(measuredBytes - capacityBytes) > MEASURE_TOLERANCE_BYTES)
       media.setCapacity(mediumId, measuredBytes);
     if (roomOf(this.#tools.media, media.get(mediumId)) < ROOM_BLOCKS_MIN * tape.blockBytes) {
-      media.setState(mediumId, 'full');
+      media.worsen(mediumId, 'full');
       this.#tools.warn(`${barcode} says that it has no room left; it is written no more`);
     }
     const missingBytes =
@@ -401,7 +418,7 @@ export class MediaSet {
       const reason = await verifyArchive(tape, proof, signal);
       archives.markCopy(proof.archiveId, mediumId, reason === undefined ? 'good' : 'bad');
       if (reason === undefined) continue;
-      media.setState(mediumId, 'suspect');
+      media.worsen(mediumId, 'suspect');
       warn(
         `${tape.barcode}: archive at block ${proof.startBlock}: ${reason}; the next backup stores its files again`,
       );
@@ -416,7 +433,7 @@ export class MediaSet {
     await target.tape.close();
     const medium = this.#tools.media.get(target.mediumId);
     if (this.isFullWith(medium.id, 0) && medium.state === 'filling')
-      this.#tools.media.setState(medium.id, 'full');
+      this.#tools.media.worsen(medium.id, 'full');
   }
 
   #isUsable(medium: Medium): boolean {

@@ -13,6 +13,11 @@ const STATES: ReadonlySet<string> = new Set(['filling', 'full']);
 /** By name, those too that nobody should count on. */
 const NAMED_STATES: ReadonlySet<string> = new Set([...STATES, 'suspect', 'retired']);
 
+/** Whether one that was chosen is still to be groomed. */
+export function isToGroom(state: string): boolean {
+  return NAMED_STATES.has(state);
+}
+
 /**
  * Those named, else those of whose bytes too few are live; the least live first.
  * @param options.pool only its media, where none are named

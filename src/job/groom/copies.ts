@@ -1,6 +1,6 @@
 /**
  * Copies that a pool's policy asks for and that are missing: whole archives, byte for byte, onto another cartridge of the
- * pool. Read into the spool, proven, written from there; with one drive cartridges change once for each spool that is filled.
+ * pool. What cannot be had so is left to others. Read into the spool, proven, written from there; with one drive cartridges change once for each spool that is filled.
  */
 import { strict as assert } from 'node:assert';
 import { Blake3Hasher } from '@napi-rs/blake-hash';
@@ -16,7 +16,7 @@ import {
   scarceArchives,
   shortageOf,
 } from '../../catalog/copies-policy.ts';
-import { Media } from '../../catalog/media.ts';
+import { Media, type Medium } from '../../catalog/media.ts';
 import { attachAsking } from '../../storage/attach.ts';
 import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
@@ -51,6 +51,12 @@ type Read = { readonly archive: ScarceArchive; readonly file: SpooledFile };
 
 /** A journal and the end of a tape want some room behind the copy. */
 const SLACK_BLOCKS = 4;
+/** Failures of one cartridge, not of a drive or of the library. */
+const OF_MEDIUM: ReadonlySet<string | undefined> = new Set([
+  'operator',
+  'other-copy',
+  'other-medium',
+]);
 
 export class CopyMaker {
   readonly #tools: CopyTools;
@@ -58,8 +64,11 @@ export class CopyMaker {
   readonly #media: Media;
   /** A wish to stop is heard between archives: one that is begun is ended properly. */
   readonly #steady = new AbortController().signal;
-  /** Archives that cannot be read, or for which there is no medium. */
+  /** Archives for which there is no room. */
   readonly #passedOver = new Set<number>();
+  /** Those that cannot be read there, by medium; and media that are not to be had. */
+  readonly #unreadable = new Map<number, Set<number>>();
+  readonly #absent = new Set<number>();
   #count = 0;
   #bytes = 0;
 
@@ -78,9 +87,7 @@ export class CopyMaker {
     for (;;) {
       signal.throwIfAborted();
       const left = shortageOf(catalog, policy);
-      const wanted = scarceArchives(catalog, policy).filter(
-        ({ archiveId }) => !this.#passedOver.has(archiveId),
-      );
+      const wanted = this.#choose(scarceArchives(catalog, policy));
       if (wanted.length === 0) {
         await set.verify(signal);
         return { archives: this.#count, bytes: this.#bytes, left };
@@ -95,6 +102,23 @@ export class CopyMaker {
     }
   }
 
+  /** Each archive once, from a medium that may give it back; undamaged ones first. */
+  #choose(scarce: readonly ScarceArchive[]): ScarceArchive[] {
+    const chosen = new Map<number, ScarceArchive>();
+    for (const archive of scarce) {
+      const { archiveId, mediumId, isDamaged } = archive;
+      const isOut =
+        this.#passedOver.has(archiveId) ||
+        this.#absent.has(mediumId) ||
+        this.#unreadable.get(mediumId)?.has(archiveId) === true;
+      const known = chosen.get(archiveId);
+      if (!isOut && (!known || (known.isDamaged && !isDamaged))) chosen.set(archiveId, archive);
+    }
+    return [...chosen.values()].sort(
+      (a, b) => a.mediumId - b.mediumId || a.fileNumber - b.fileNumber,
+    );
+  }
+
   /** What one cartridge has of them, as much as the spool takes. */
   #portion(wanted: readonly ScarceArchive[]): ScarceArchive[] {
     const [first] = wanted;
@@ -104,7 +128,7 @@ export class CopyMaker {
     for (const archive of wanted) {
       const size = archive.lengthBlocks * archive.blockBytes;
       if (size > this.#tools.spool.bytesMax)
-        this.#passOver(archive, 'the spool is too small for it');
+        this.#passOver(archive, 'the spool is too small for it, its files are copied one by one');
       if (archive.mediumId !== first.mediumId || bytes + size > this.#tools.spool.bytesMax)
         continue;
       bytes += size;
@@ -113,8 +137,29 @@ export class CopyMaker {
     return portion;
   }
 
-  #passOver({ archiveId, mediumId }: ScarceArchive, why: string): void {
-    this.#passedOver.add(archiveId);
+  #passOver(archive: ScarceArchive, why: string): void {
+    this.#passedOver.add(archive.archiveId);
+    this.#warn(archive, why);
+  }
+
+  /** Others may have what it has. @throws what no other medium would help */
+  #passOverMedium({ id, barcode }: Medium, error: unknown): undefined {
+    const retry = error instanceof CodedError ? error.failure.retry : undefined;
+    if (!(error instanceof CodedError) || !OF_MEDIUM.has(retry)) throw error;
+    this.#absent.add(id);
+    this.#tools.warn(`nothing is copied from ${barcode}: ${error.message}`);
+    return undefined;
+  }
+
+  /** Another medium may have it. */
+  #passOverThere(archive: ScarceArchive, why: string): void {
+    const { archiveId, mediumId } = archive;
+    const known = this.#unreadable.get(mediumId) ?? new Set();
+    this.#unreadable.set(mediumId, known.add(archiveId));
+    this.#warn(archive, why);
+  }
+
+  #warn({ mediumId }: ScarceArchive, why: string): void {
     const { barcode } = this.#media.get(mediumId);
     this.#tools.warn(`an archive of ${barcode} is not copied: ${why}`);
   }
@@ -122,18 +167,17 @@ export class CopyMaker {
   async #read(portion: readonly ScarceArchive[], signal: AbortSignal): Promise<Read[]> {
     const [first] = portion;
     if (!first) return [];
-    const { library, operator, clock, who, onWait, listen } = this.#tools;
+    const { library, operator, clock, set, who, onWait, listen } = this.#tools;
     const medium = this.#media.get(first.mediumId);
+    await set.letGo(medium.barcode, signal);
     assert(medium.uuid !== undefined);
-    const tape = await attachAsking(
-      {
-        medium: { ...medium, uuid: medium.uuid },
-        waiting: { who, contents: portion.length, readers: undefined },
-        onWait,
-      },
-      { library, operator, clock },
-      signal,
+    const wanted = { ...medium, uuid: medium.uuid };
+    const waiting = { who, contents: portion.length, readers: undefined };
+    const tools = { library, operator, clock };
+    const tape = await attachAsking({ medium: wanted, waiting, onWait }, tools, signal).catch(
+      (error: unknown) => this.#passOverMedium(medium, error),
     );
+    if (!tape) return [];
     const read: Read[] = [];
     try {
       listen({ event: 'medium', barcode: medium.barcode, drive: null });
@@ -150,12 +194,12 @@ export class CopyMaker {
           }
         } catch (error) {
           if (!(error instanceof CodedError) || error.code !== 'MEDIUM_UNREADABLE') throw error;
-          this.#passOver(archive, error.message);
+          this.#passOverThere(archive, error.message);
           continue;
         }
         if (at === archive.lengthBlocks * archive.blockBytes && isRight(archive, file, hasher))
           read.push({ archive, file });
-        else this.#passOver(archive, 'it reads back other bytes than were written');
+        else this.#passOverThere(archive, 'it reads back other bytes than were written');
       }
     } finally {
       await tape.close();

@@ -37,6 +37,7 @@ import type {
   LostFile,
 } from './report.ts';
 import { Spool } from './spool.ts';
+import { storeAnew } from './store-anew.ts';
 import { tellAnew } from './tell.ts';
 
 export type GroomRequest = {
@@ -239,14 +240,23 @@ class GroomJob {
     try {
       await set.rooms(signal);
       const maker = new CopyMaker({ ...tools, who, blockBytes });
-      const { archives, bytes, left } = await maker.run({ ...policy, poolId }, signal);
-      if (archives > 0) {
-        const spooled = new Spooled(this.#tools.catalog);
-        const mover = moverOf(tools, { spooled, givenUp: new Set(), onMoved: () => {} });
+      const whole = await maker.run({ ...policy, poolId }, signal);
+      const spooled = new Spooled(this.#tools.catalog);
+      let contents = 0;
+      let bytes = whole.bytes;
+      const onMoved = (_contentId: number, sizeBytes: number) => {
+        contents += 1;
+        bytes += sizeBytes;
+      };
+      const mover = moverOf(tools, { spooled, givenUp: new Set(), onMoved });
+      const order = { policy: { ...policy, poolId }, mover: { ...mover, spooled } };
+      const left = await storeAnew({ ...order, left: whole.left }, tools, signal);
+      if (whole.archives + contents > 0) {
         await tellAnew({ mediumId: undefined, ...mover }, tools, signal);
         await set.verify(signal);
       }
-      return { pool, archives, bytes, missing: left.contents - left.onlyElsewhere };
+      const missing = left.contents - left.onlyElsewhere;
+      return { pool, archives: whole.archives, contents, bytes, missing };
     } finally {
       await set.close();
     }

@@ -2,7 +2,6 @@
  * One medium being groomed: what is needed of it is read into the spool and written from there, as often as the spool is
  * filled; then its journals are told anew, and it is given up.
  */
-import { strict as assert } from 'node:assert';
 import type { Clock } from '../../base/clock.ts';
 import type { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
@@ -18,18 +17,18 @@ import { MovedExtents } from '../../catalog/moved.ts';
 import { unfinishedOn } from '../../catalog/retell.ts';
 import { type GivenUp, giveUpMedium } from '../../catalog/scratch.ts';
 import { Spooled } from '../../catalog/spooled.ts';
-import { Wanted } from '../../catalog/wanted.ts';
 import type { ArchiveConfig } from '../../config.ts';
 import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
 import type { Digester } from '../backup/digester.ts';
 import type { MediaSet } from '../backup/media-set.ts';
 import { limitsOf } from '../backup/run-media.ts';
-import { Fetcher } from '../restore/fetch.ts';
+import { isToGroom } from './choose.ts';
+import { moveAll } from './move.ts';
 import { readBackEarlier } from './read-back.ts';
 import type { GroomEvent, GroomedMedium, LostFile } from './report.ts';
 import { RunLines } from './run-lines.ts';
-import { type Spool, type SpooledFile, tooLarge } from './spool.ts';
+import type { Spool } from './spool.ts';
 import { tellAnew } from './tell.ts';
 import { MovedWriter } from './write.ts';
 
@@ -62,14 +61,10 @@ export type MediumGroomTools = {
 /** How often it is asked whether a run is still under way, and how long at most. */
 const QUIET_POLL_MS = 5000;
 const QUIET_MS_MAX = 3_600_000;
-/** Contents that the spool takes: their rows are in tables, but not those of what is being read. */
-const CONTENTS_MAX = 1_000_000;
 
 export class MediumGroom {
   readonly #medium: Medium;
   readonly #tools: MediumGroomTools;
-  readonly #contents: Contents;
-  readonly #archives: Archives;
   readonly #spooled: Spooled;
   readonly #policy: PoolCopies;
   readonly #writer: MovedWriter;
@@ -84,8 +79,6 @@ export class MediumGroom {
     const { catalog } = tools;
     this.#medium = medium;
     this.#tools = tools;
-    this.#contents = new Contents(catalog);
-    this.#archives = new Archives(catalog);
     this.#spooled = new Spooled(catalog);
     this.#policy = { copies: tools.copies, poolId: new Media(catalog).ensurePool(tools.pool).id };
     const { liveBytes: bytesTotal = 0 } = fillOfMedia(catalog).get(medium.id) ?? {};
@@ -106,14 +99,18 @@ export class MediumGroom {
 
   async run(signal: AbortSignal): Promise<GroomedMedium> {
     const { catalog, set } = this.#tools;
-    const { id, state } = this.#medium;
+    const { id } = this.#medium;
+    const media = new Media(catalog);
+    // It was chosen before others were groomed, hours ago perhaps.
+    const { state } = media.get(id);
+    if (!isToGroom(state)) return this.#kept(`it is ${state} by now`);
     const job = unfinishedOn(catalog, id);
     if (job !== undefined)
       return this.#kept(
         `job ${job} is not finished, and its journal lies there: go on with it, or cancel it`,
       );
     // Nothing more is to come there while it is emptied.
-    if (state === 'filling') new Media(catalog).setState(id, 'full');
+    if (state === 'filling') media.worsen(id, 'full');
     await set.rooms(signal);
     // What went to a medium that turned out to be bad meanwhile counts no more: it is moved once more.
     for (let before = -1; this.#suspects() > before && this.#lost + this.#pending === 0; ) {
@@ -144,78 +141,23 @@ export class MediumGroom {
 
   /** Until everything that is needed of it is elsewhere, or cannot be had. */
   async #move(signal: AbortSignal): Promise<void> {
-    const { catalog, set, isSwapped } = this.#tools;
-    const needing = new LiveContents(catalog, this.#medium.id);
-    const contents = needing.needing(this.#policy);
-    for (let next = contents.next(); !next.done; ) {
-      signal.throwIfAborted();
-      if (isSwapped) {
-        await set.verify(signal);
-        await set.close();
-      }
-      const fetcher = this.#fetcher(needing);
-      let bytes = 0;
-      let count = 0;
-      for (; !next.done && count < CONTENTS_MAX; next = contents.next()) {
-        if (next.value.isPending) {
-          this.#pending += 1;
-          continue;
-        }
-        const size = this.#dataBytes(next.value);
-        if (size > this.#tools.spool.bytesMax) {
-          const { path } = next.value.entry;
-          this.#lose(next.value, tooLarge(rawText(path), size, this.#tools.spool.bytesMax));
-          continue;
-        }
-        if (bytes + size > this.#tools.spool.bytesMax) break;
-        bytes += size;
-        count += 1;
-        fetcher.want(next.value.contentId, next.value.entry);
-      }
-      await fetcher.run(signal);
-      await this.#writer.store(signal);
-    }
-    // What is still in its drive is read back with what follows.
-    await set.verify(signal);
-  }
-
-  #fetcher(live: LiveContents): Fetcher<SpooledFile> {
-    const { catalog, library, clock, operator, job, warn, onWait, listen, spool } = this.#tools;
-    return new Fetcher<SpooledFile>({
-      who: `groom (job ${job.number})`,
-      wanted: new Wanted(catalog),
-      contents: this.#contents,
-      archives: this.#archives,
-      media: new Media(catalog),
-      library,
-      clock,
-      operator,
-      target: { createFile: (_path, sizeBytes) => spool.createFile(sizeBytes) },
-      preferred: [this.#medium.id],
-      onMedium: (barcode) => listen({ event: 'medium', barcode, drive: null }),
-      onWait,
-      onWhole: (entry, file) => {
-        const { contentId } = entry.inode;
-        assert(contentId !== undefined, 'what was wanted has a content');
-        const heldBy = this.#tools.copies > 1 ? live.holdersOf(contentId) : [];
-        this.#spooled.add({ contentId, entry, base: file.base }, heldBy);
-      },
-      onLost: (entry, error) => this.#lose({ entry }, error),
-      onFailure: (entry, error) => this.#lose({ entry }, error),
-      warn,
-    });
+    const { id } = this.#medium;
+    const order = {
+      live: new LiveContents(this.#tools.catalog, id),
+      policy: this.#policy,
+      preferred: [id],
+      spooled: this.#spooled,
+      writer: this.#writer,
+      onLost: (entry: LiveContent['entry'], error: CodedError) => this.#lose({ entry }, error),
+    };
+    const { pending } = await moveAll(order, this.#tools, signal);
+    this.#pending += pending;
   }
 
   #lose({ entry }: Pick<LiveContent, 'entry'>, error: CodedError): void {
     this.#lost += 1;
     const { barcode } = this.#medium;
     this.#tools.onLost({ path: rawText(entry.path), barcode, reason: error.message });
-  }
-
-  #dataBytes({ contentId, entry }: LiveContent): number {
-    const ranges = this.#contents.get(contentId)?.ranges;
-    if (!ranges) return entry.inode.sizeBytes;
-    return ranges.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
   }
 
   /** While a run is under way it may name what nobody needs now: it is waited for, for a while. */

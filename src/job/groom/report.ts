@@ -33,6 +33,8 @@ export type LostFile = { readonly path: string; readonly barcode: string; readon
 export type CopiedPool = {
   readonly pool: string;
   readonly archives: number;
+  /** Stored anew, each as often as a copy of it was missing: what no whole archive gives. */
+  readonly contents: number;
   readonly bytes: number;
   /** Contents that have too few still. */
   readonly missing: number;

@@ -41,6 +41,8 @@ export type FetchTools<File extends Gathering> = {
   /** Media that are read first where there is a choice. */
   readonly preferred?: readonly number[];
   onMedium(barcode: string): void;
+  /** It is to be attached: whoever has it in a drive of this job lets go of it. */
+  beforeAttach?(barcode: string): Promise<void>;
   /** Others have all drives, or a person is waited for: why, and undefined when the waiting for a person is over. */
   onWait(reason: string | undefined): void;
   /** A file that has all its bytes, proven: it is to get its attributes and its name. Takes the file over. */
@@ -133,6 +135,7 @@ export class Fetcher<File extends Gathering> {
     if (medium?.uuid === undefined || this.#offline.has(barcode)) return;
     try {
       const known = { ...medium, uuid: medium.uuid, purpose: 'read' } as const;
+      await this.#tools.beforeAttach?.(barcode);
       const tape = await this.#patiently(() => this.#attach(share, known, signal), signal);
       try {
         onMedium(barcode);
