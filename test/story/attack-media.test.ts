@@ -16,7 +16,7 @@ import { seedCount } from '../sim/seeds.ts';
 
 const RUNS_MAX = 12;
 /** A failure is a seed; more of them take minutes. */
-const SEEDS = seedCount({ usual: 2, soak: 10 });
+const SEEDS = seedCount({ usual: 1, soak: 10 });
 const PART = '[archive]\npart = "2MB"\nsize = "3MB"\n';
 
 function fill(world: BackupWorld, seed: number): void {

@@ -259,7 +259,7 @@ test('a catalog that takes more than a tenth of a cartridge is not copied to it'
   // What a job has said is part of the catalog too.
   const message = randomBytes(seededRandom(1), 900_000).toString('base64');
   new Jobs(world.catalog).log([{ jobNumber: 1, timeMs: 0, level: 'info', message }]);
-  for (let index = 0; index < 200; index += 1) writeFileSync(join(world.source, `${index}`), '');
+  for (let index = 0; index < 600; index += 1) writeFileSync(join(world.source, `${index}`), '');
   const report = await world.backup();
   expect(report.state).toBe('finished');
   expect(report.warnings).toEqual([expect.stringContaining('no room on a medium for a copy')]);

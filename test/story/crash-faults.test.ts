@@ -13,7 +13,7 @@ import { randomFault } from '../sim/random-faults.ts';
 import { differences, randomBytes } from '../sim/rich-tree.ts';
 import { seedCount } from '../sim/seeds.ts';
 
-const SEEDS = Array.from({ length: seedCount({ usual: 8, soak: 20 }) }, (_, seed) => seed);
+const SEEDS = Array.from({ length: seedCount({ usual: 5, soak: 20 }) }, (_, seed) => seed);
 const FAULTS_PER_STORY = 3;
 /** Runs until every fault has come, each with something new to write. */
 const DAYS_MAX = 20;

@@ -2,5 +2,5 @@
 import { describeCuts, NEAR_END } from '../sim/power/story.ts';
 import { seedCount } from '../sim/seeds.ts';
 
-describeCuts('process', NEAR_END, seedCount({ usual: 2, soak: 10 }));
-describeCuts('power', NEAR_END, seedCount({ usual: 2, soak: 10 }));
+describeCuts('process', NEAR_END, seedCount({ usual: 1, soak: 10 }));
+describeCuts('power', NEAR_END, seedCount({ usual: 1, soak: 10 }));

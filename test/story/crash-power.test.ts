@@ -2,6 +2,6 @@
 import { describeCuts, FIRST, SECOND, TWO_COPIES } from '../sim/power/story.ts';
 import { seedCount } from '../sim/seeds.ts';
 
-describeCuts('power', SECOND, seedCount({ usual: 8, soak: 30 }));
-describeCuts('power', FIRST, seedCount({ usual: 2, soak: 8 }));
-describeCuts('power', TWO_COPIES, seedCount({ usual: 2, soak: 8 }));
+describeCuts('power', SECOND, seedCount({ usual: 5, soak: 30 }));
+describeCuts('power', FIRST, seedCount({ usual: 1, soak: 8 }));
+describeCuts('power', TWO_COPIES, seedCount({ usual: 1, soak: 8 }));

@@ -26,7 +26,7 @@ import { seedCount } from '../sim/seeds.ts';
 import { breakOnTape, flipOnTape } from '../sim/tap-damage.ts';
 
 const go = new AbortController().signal;
-const YEARS = seedCount({ usual: 12, soak: 1000 });
+const YEARS = seedCount({ usual: 8, soak: 1000 });
 const COPIES = 3;
 const ON_SHELF = 20;
 /** In the box, for those that go bad. */

@@ -1,9 +1,9 @@
 /**
- * The suites of test/vm/suite, run on the kernel's own tape drivers in virtual machines: once as released, once with the
- * door's sanitized build. They run while this file is collected, so that each test is counted under its own name.
+ * The suites of test/vm/suite, run on the kernel's own tape drivers in virtual machines: once as released, in a soak
+ * once more with the door's sanitized build. They run while this file is collected, so that each test is counted under its own name.
  */
 import { execFileSync } from 'node:child_process';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, inject, test } from 'vitest';
 import { runInMachine, whyNoMachine } from './machine.ts';
 
 const reason = whyNoMachine();
@@ -16,18 +16,19 @@ const sanitized = () => ({
   SHELFS_TEST_DOOR: 'Debug',
 });
 
-const [released, checked] =
+const isSoak = inject('isSoak');
+const [released = [], checked = []] =
   reason === undefined
     ? await Promise.all([
         runInMachine(['contract', 'intruder', 'command', 'mount']),
-        runInMachine(['contract', 'intruder'], sanitized()),
+        ...(isSoak ? [runInMachine(['contract', 'intruder'], sanitized())] : []),
       ])
-    : [[], []];
+    : [];
 
-describe.each([
-  ['in the virtual machine', released],
-  ['in the virtual machine, with sanitizers', checked],
-])('%s', (_, results) => {
+const RELEASED = ['in the virtual machine', released] as const;
+const CHECKED = ['in the virtual machine, with sanitizers', checked] as const;
+
+describe.each(isSoak ? [RELEASED, CHECKED] : [RELEASED])('%s', (_, results) => {
   if (reason !== undefined) test('all suites', (context) => context.skip(reason));
 
   test.each(results)('$name', ({ state, messages }) => {
