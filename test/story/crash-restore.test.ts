@@ -9,7 +9,7 @@ import { CrashWorld, chooseCut, MAIN, makeTree } from '../sim/power/world.ts';
 import { differences } from '../sim/rich-tree.ts';
 import { seedCount } from '../sim/seeds.ts';
 
-const SEEDS = Array.from({ length: seedCount({ usual: 3, soak: 6 }) }, (_, seed) => seed);
+const SEEDS = Array.from({ length: seedCount({ usual: 2, soak: 6 }) }, (_, seed) => seed);
 const TEMPORARY = '.shelfs-restore-';
 
 describe.each<Loss>(['process', 'power'])('a restore ended by loss of %s', (loss) => {

@@ -8,7 +8,7 @@ import { buildPowerSwitch, type Loss } from '../sim/power/process.ts';
 import { CrashWorld, chooseCut, makeTree } from '../sim/power/world.ts';
 import { seedCount } from '../sim/seeds.ts';
 
-const SEEDS = Array.from({ length: seedCount({ usual: 3, soak: 100 }) }, (_, seed) => seed);
+const SEEDS = Array.from({ length: seedCount({ usual: 2, soak: 100 }) }, (_, seed) => seed);
 
 describe.each<Loss>(['process', 'power'])('a recall ended by loss of %s', (loss) => {
   let world: CrashWorld;
