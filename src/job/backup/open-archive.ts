@@ -7,10 +7,13 @@ import { archiveTail, DIGEST_MEMBER_BYTES, encodeDigest } from '../../archive/di
 import { formatStart } from '../../archive/journal.ts';
 import { encodeOpening, type Opening } from '../../archive/opening.ts';
 import { ownHead, ownPath } from '../../archive/own-member.ts';
+import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
+import type { Random } from '../../base/random.ts';
 import { rawOf } from '../../base/raw.ts';
 import type { MediumEnd } from '../../catalog/archives.ts';
 import type { CopiedFile } from '../../catalog/copy.ts';
+import type { Job } from '../../catalog/jobs.ts';
 import type { Run } from '../../catalog/run.ts';
 import type { Tape, TapeArchive, Written } from '../../storage/tape.ts';
 import { ArchiveStream } from './archive-stream.ts';
@@ -30,6 +33,28 @@ export type ArchiveIdentity = {
   readonly host: string;
   readonly sequence: number;
   readonly createdMs: number;
+  readonly program: string;
+};
+
+/** Of a job's next archive, which begins now. @param sequence from 1 */
+export function identify(
+  { job, clock, random, program }: IdentityTools,
+  sequence: number,
+): ArchiveIdentity {
+  return {
+    uuid: random.uuid(),
+    job: { number: job.number, uuid: job.uuid },
+    host: job.host,
+    sequence,
+    createdMs: clock.nowMs(),
+    program,
+  };
+}
+
+export type IdentityTools = {
+  readonly job: Pick<Job, 'number' | 'uuid' | 'host'>;
+  readonly clock: Clock;
+  readonly random: Random;
   readonly program: string;
 };
 

@@ -21,7 +21,7 @@ import { type Feed, Feeder, type OutgoingEntry } from './feed.ts';
 import { planItem } from './items.ts';
 import type { MediaSet } from './media-set.ts';
 import { counts, type EntryOutcome } from './member-writer.ts';
-import type { ArchiveIdentity, CopyTarget } from './open-archive.ts';
+import { type ArchiveIdentity, type CopyTarget, identify } from './open-archive.ts';
 import { nextOf, nextOrFull, PieceSource, type Steps } from './plan-steps.ts';
 import type { Fragment, ReadAhead } from './read-ahead.ts';
 import { closeRun, type RunEnd, runLine } from './run-journal.ts';
@@ -317,16 +317,8 @@ export class Writer {
   }
 
   #nextIdentity(): ArchiveIdentity {
-    const { job, clock, random, program } = this.#tools;
     this.#sequence += 1;
-    return {
-      uuid: random.uuid(),
-      job: { number: job.number, uuid: job.uuid },
-      host: job.host,
-      sequence: this.#sequence,
-      createdMs: clock.nowMs(),
-      program,
-    };
+    return identify(this.#tools, this.#sequence);
   }
 
   async #finish(writer: ArchiveWriter, targets: readonly CopyTarget[]): Promise<void> {

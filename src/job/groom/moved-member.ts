@@ -1,7 +1,6 @@
 /** A content that was read from one medium and is written to another, as a plan sees it and as a member of an archive. */
 import { strict as assert } from 'node:assert';
 import { type Member, memberPath } from '../../archive/member.ts';
-import { rawOf } from '../../base/raw.ts';
 import type { Contents } from '../../catalog/contents.ts';
 import type { SpooledContent } from '../../catalog/spooled.ts';
 import type { Content } from '../../domain/content.ts';
@@ -40,11 +39,6 @@ export function movedMember({ row, inode, host, ranges }: MovedEntry, part: Part
     ...(ranges && { ranges: part ? rangesWithin(ranges, part) : ranges }),
   };
   return member;
-}
-
-/** The name of its host where a journal's run is of another. */
-export function journalHost(host: string | undefined) {
-  return host === undefined ? undefined : rawOf(host);
 }
 
 /** What of the data lies in a part, counted from its first byte. */

@@ -19,7 +19,7 @@ import type { PlanLimits } from '../../pack/limits.ts';
 import { Planner, type PlanStep } from '../../pack/plan.ts';
 import type { Digester } from '../backup/digester.ts';
 import type { MediaSet } from '../backup/media-set.ts';
-import type { ArchiveIdentity, CopyTarget } from '../backup/open-archive.ts';
+import { type ArchiveIdentity, type CopyTarget, identify } from '../backup/open-archive.ts';
 import { Setbacks } from '../backup/setbacks.ts';
 import { StagingArea } from '../backup/stream-way.ts';
 import { MovedArchive, type MovedArchiveTools, type ToldElsewhere } from './moved-archive.ts';
@@ -314,16 +314,8 @@ export class MovedWriter {
   }
 
   #identity(): ArchiveIdentity {
-    const { job, clock, random, program } = this.#tools;
     this.#sequence += 1;
-    return {
-      uuid: random.uuid(),
-      job: { number: job.number, uuid: job.uuid },
-      host: job.host,
-      sequence: this.#sequence,
-      createdMs: clock.nowMs(),
-      program,
-    };
+    return identify(this.#tools, this.#sequence);
   }
 
   async #finish(
