@@ -160,7 +160,7 @@ export interface App {
   close(): void;
   init(request: InitRequest, signal: AbortSignal): Promise<InitResult>;
   library(): Promise<Library>;
-  /** Makes the state anew from what lies on cartridges; closed catalogs only. @throws CodedError STATE_EXISTS */
+  /** Makes the state anew from what lies on cartridges, or merges that into it; closed catalogs only. @throws CodedError STATE_EXISTS */
   recover(
     order: RecoverOrder,
     listen: (event: RecoverEvent) => void,
@@ -427,7 +427,8 @@ export function wire(options: WireOptions): App {
         return new Library(await libraryDevices(found, { clock, openDoor, traced }), clock);
       };
       const lock = (path: string) => lockFile(openDoor(), path);
-      return wireRecover({ ...app, libraryOf, lock }, order, listen, signal);
+      const { terminal } = options;
+      return wireRecover({ ...app, terminal, warn, libraryOf, lock }, order, listen, signal);
     },
     exportCatalog: async (path) => (await import('./wire/recover.ts')).wireExport(app, path),
     doctor: async () => {

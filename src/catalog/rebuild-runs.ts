@@ -254,7 +254,7 @@ export class RebuiltRuns {
       this.#run('DROP TABLE temp.moved_versions');
       this.#run('PRAGMA defer_foreign_keys = ON');
       this.#run(`UPDATE snapshot_tags SET snapshot = -${newId('snapshot')}`);
-      this.#run(`UPDATE snapshots SET id = -${newId('id')}`);
+      this.#run(`UPDATE snapshots SET id = -${newId('snapshots.id')}`);
       this.#run('UPDATE snapshots SET id = -id, seconds = -seconds');
       this.#run('UPDATE snapshot_tags SET snapshot = -snapshot');
       this.#run('DROP TABLE temp.renumbered');

@@ -194,7 +194,7 @@ export class Tape {
     if (known.file === 0 || !isLater) return;
     const more = writeGeneration - known.writeGeneration;
     throw this.#mismatch(
-      `holds ${more} ${more === 1 ? 'archive' : 'archives'} more than this catalog knows: it was written by a later state of it, or by another; run \`shelfs recover\``,
+      `holds ${more} ${more === 1 ? 'archive' : 'archives'} more than this catalog knows: it was written by a later state of it, or by another; run \`shelfs recover --merge\``,
     );
   }
 

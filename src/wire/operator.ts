@@ -43,7 +43,7 @@ export type OperatorSurroundings = {
   readonly host: Host;
   /** Of this process, where it has one. */
   readonly terminal: Terminal | undefined;
-  config(): Promise<Config>;
+  config(): Promise<Pick<Config, 'operator' | 'notify'>>;
 };
 
 export function openQuestions(app: Pick<OperatorSurroundings, 'stateDirectory'>): {

@@ -50,19 +50,23 @@ type Standing = FoundFile & {
   readonly blockBytes: number;
 };
 
-/** @param path of the catalog, which is made where there is no copy */
+/**
+ * @param path of the catalog, which is made where there is none
+ * @param found.base a copy of the catalog found on a medium, or the catalog that is in use
+ */
 export async function buildCatalog(
   path: string,
-  found: { readonly media: readonly FoundMedium[]; readonly hasBase: boolean },
+  found: { readonly media: readonly FoundMedium[]; readonly base: 'none' | 'copy' | 'own' },
   tools: BuildTools,
   signal: AbortSignal,
 ): Promise<Built> {
   const { clock } = tools;
-  const catalog = found.hasBase
-    ? Catalog.open(path, { mode: 'write', clock })
-    : Catalog.create(path, clock);
+  const catalog =
+    found.base === 'none'
+      ? Catalog.create(path, clock)
+      : Catalog.open(path, { mode: 'write', clock });
   try {
-    return await new Builder(catalog, tools).build(found.media, signal);
+    return await new Builder(catalog, tools, found.base === 'own').build(found.media, signal);
   } finally {
     catalog.close();
   }
@@ -72,13 +76,15 @@ class Builder {
   readonly #catalog: Catalog;
   readonly #tools: BuildTools;
   readonly #shelf: Shelf;
+  readonly #isMerge: boolean;
   readonly #warnings: string[] = [];
   #entries = 0;
   #journals = 0;
 
-  constructor(catalog: Catalog, tools: BuildTools) {
+  constructor(catalog: Catalog, tools: BuildTools, isMerge: boolean) {
     this.#catalog = catalog;
     this.#tools = tools;
+    this.#isMerge = isMerge;
     this.#shelf = new Shelf(catalog);
   }
 
@@ -148,6 +154,12 @@ class Builder {
       if (shelf.isContradicted(label)) {
         const barcode = printable(label.barcode);
         this.#warn(`${barcode} carries the label of another cartridge: nothing of it counts`);
+        continue;
+      }
+      if (this.#isMerge && shelf.endsEarly(label.uuid, medium)) {
+        this.#warn(
+          `${printable(label.barcode)} ends before the data that the catalog knows on it: it is left as it is; scrub it`,
+        );
         continue;
       }
       const mediumId = shelf.addMedium(shelfMedium(medium));
