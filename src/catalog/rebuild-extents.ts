@@ -1,7 +1,8 @@
 /**
  * Contents and where they lie, as journals tell it, while a catalog is rebuilt.
  *
- * A place counts when the archive's own journal tells of it: then those bytes were its members. What another journal says of
+ * A place counts when the archive's own journal tells of it, or that of a later archive of its job: then those bytes were its
+ * members. What another journal says of
  * an archive is believed only where that archive has no journal of its own to ask, and where its cartridge has not been
  * labelled since. So a cartridge that was written over, or a journal that lies, never makes bytes count as stored that are
  * not; and what is believed wrongly is found out by its hash when it is read.
@@ -25,7 +26,7 @@ export type ToldPlace = {
 
 /** The journal that speaks. */
 export type Teller = {
-  /** Its archive, and the torn one that this completes. */
+  /** Its archive, the torn one that this completes, and those of its job that were written before. */
   readonly own: ReadonlySet<number>;
   readonly createdMs: number;
   readonly blockBytes: number;
@@ -232,7 +233,7 @@ export class RebuiltExtents {
     };
     eachPage((doubt) => {
       if (this.#isProven(doubt)) this.#accept(doubt);
-      else if (doubt[9] !== null) refused += 1;
+      else if (doubt[9] !== null && !this.#isVoid(doubt)) refused += 1;
     });
     // Only now is it known of which contents nothing else is left.
     const missing = new Set<string>();
@@ -292,6 +293,15 @@ export class RebuiltExtents {
       .prepare<[number]>("SELECT created_ms FROM archives WHERE id = ? AND state = 'good'")
       .get(archive);
     return row !== undefined && row[0] <= createdMs;
+  }
+
+  /** What lies there now is younger than the journal that names the place: the cartridge has been written anew since. */
+  #isVoid(doubt: Doubt): boolean {
+    const [archive, createdMs] = [doubt[9], doubt[12]];
+    const row = this.#catalog
+      .prepare<[number]>('SELECT created_ms FROM archives WHERE id = ?')
+      .get(archive);
+    return row !== undefined && row[0] > createdMs;
   }
 
   /** Bytes that lie nowhere else get a place all the same: on a cartridge that is lost until somebody brings it. */

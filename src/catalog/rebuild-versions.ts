@@ -127,7 +127,7 @@ class Builder {
     const at = new Map(told.map((one) => [one.snapshot, one]));
     for (const { snapshot } of told) {
       edges.add(snapshot);
-      const next = this.#own.find((id) => id > snapshot);
+      const next = this.#own[this.#ownBehind(snapshot)];
       if (next !== undefined) edges.add(next);
     }
     const set = (snapshot: number, inode: number | undefined) => {
@@ -151,6 +151,17 @@ class Builder {
       } else if (one.kind !== PLANNED || spans.at(-1)?.until !== null) set(edge, one.inode);
     }
     return spans;
+  }
+
+  /** Index of the first of the catalog's own snapshots behind this one. */
+  #ownBehind(snapshot: number): number {
+    let [low, high] = [0, this.#own.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#own[middle] ?? 0) > snapshot) high = middle;
+      else low = middle + 1;
+    }
+    return low;
   }
 
   /** Told again with nothing changed, as what was stored anew because its copies were lost: no new version. */

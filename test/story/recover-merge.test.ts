@@ -27,8 +27,7 @@ async function keepState(world: BackupWorld): Promise<string> {
   return state;
 }
 
-const merged = (world: BackupWorld, state: string) =>
-  recoverWorld(world, { state, into: 'merge' });
+const merged = (world: BackupWorld, state: string) => recoverWorld(world, { state, into: 'merge' });
 
 const warningsOf = (events: readonly RecoverEvent[]) =>
   events.flatMap((event) => (event.event === 'warning' ? [event.message] : []));

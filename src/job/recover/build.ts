@@ -96,7 +96,11 @@ class Builder {
     rebuild.extents.readShelf();
     await this.#tell(
       rebuild,
-      { standing: standing.filter(({ opening }) => !known.has(opening.uuid)), torn },
+      {
+        standing: standing.filter(({ opening }) => !known.has(opening.uuid)),
+        torn,
+        ofJob: Map.groupBy(standing, ({ opening }) => opening.job.uuid),
+      },
       signal,
     );
     const job = new Jobs(this.#catalog).add({
@@ -188,10 +192,14 @@ class Builder {
   /** In order of time; of two copies of an archive the journal that can be read; of those with none their members. */
   async #tell(
     rebuild: Rebuild,
-    given: { readonly standing: readonly Standing[]; readonly torn: ReadonlySet<string> },
+    given: {
+      readonly standing: readonly Standing[];
+      readonly torn: ReadonlySet<string>;
+      readonly ofJob: ReadonlyMap<string, readonly Standing[]>;
+    },
     signal: AbortSignal,
   ) {
-    const { standing } = given;
+    const { standing, ofJob } = given;
     const byUuid = new Map(standing.map((one) => [one.opening.uuid, one.archiveId]));
     const completed = new Set<number>();
     for (const { archiveId, opening, journal } of standing) {
@@ -212,7 +220,7 @@ class Builder {
     );
     for (const one of inOrder) {
       if (done.has(one.archiveId)) continue;
-      const isTold = await this.#tellOne(rebuild, one, { byUuid, signal });
+      const isTold = await this.#tellOne(rebuild, one, { byUuid, ofJob, signal });
       // What the catalog knows to be torn it has stored again since.
       const isWanted = !given.torn.has(one.opening.uuid);
       if (isTold || (isWanted && (await this.#salvage(rebuild, one, signal))))
@@ -278,11 +286,26 @@ class Builder {
   async #tellOne(
     rebuild: Rebuild,
     { archiveId, opening, journal }: Standing,
-    { byUuid, signal }: { byUuid: ReadonlyMap<string, number>; signal: AbortSignal },
+    {
+      byUuid,
+      ofJob,
+      signal,
+    }: {
+      byUuid: ReadonlyMap<string, number>;
+      ofJob: ReadonlyMap<string, readonly Standing[]>;
+      signal: AbortSignal;
+    },
   ): Promise<boolean> {
     if (!journal) return false;
     const torn = opening.completes && byUuid.get(opening.completes.uuid);
-    const own = new Set(torn === undefined ? [archiveId] : [archiveId, torn]);
+    // Where a file's parts lie in several archives of a job, the journal of the last one may be the only one to tell.
+    const before = (ofJob.get(opening.job.uuid) ?? []).filter(
+      (other) =>
+        other.opening.sequence < opening.sequence && createdMs(other) <= createdMs({ opening }),
+    );
+    const own = new Set(
+      [archiveId, torn, ...before.map((other) => other.archiveId)].filter((id) => id !== undefined),
+    );
     const teller = { own, createdMs: Date.parse(opening.created), blockBytes: opening.blockBytes };
     const lines = this.#tools.spool.journal(journal.name);
     const warn = (message: string) => this.#warn(message);
@@ -308,7 +331,7 @@ class Builder {
   }
 }
 
-const createdMs = ({ opening }: Standing) => Date.parse(opening.created);
+const createdMs = ({ opening }: Pick<Standing, 'opening'>) => Date.parse(opening.created);
 
 function newestOf(media: readonly FoundMedium[]): number {
   const times = media.flatMap(({ label, files }) => [

@@ -28,11 +28,7 @@ export async function isBrought(
   const { signal, ...asked } = asking;
   const medium = { ...wanted, location: undefined };
   const waiting = { who: 'recover', contents: undefined, readers: undefined };
-  const answer = await askForMedium(
-    { medium, waiting, ...asked },
-    { library, operator },
-    signal,
-  );
+  const answer = await askForMedium({ medium, waiting, ...asked }, { library, operator }, signal);
   return answer === 'inserted';
 }
 

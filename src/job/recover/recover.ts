@@ -247,7 +247,15 @@ async function withRoom<T>(
   }
 }
 
-const OF_DISK: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EROFS', 'EACCES', 'EPERM']);
+const OF_DISK: ReadonlySet<string> = new Set([
+  'ENOSPC',
+  'EDQUOT',
+  'EFBIG',
+  'EIO',
+  'EROFS',
+  'EACCES',
+  'EPERM',
+]);
 
 /** Named by the newest journal that names any, and by places nobody could be asked about. */
 function missingOf(media: readonly FoundMedium[], named: readonly string[]): string[] {

@@ -106,7 +106,10 @@ export class RecoveryState {
 
   /** A copy of the catalog to be kept, as it is before anything is merged into it. @returns its path */
   async keep(nowMs: number): Promise<string> {
-    const time = new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z').replaceAll(':', '');
+    const time = new Date(nowMs)
+      .toISOString()
+      .replace(/\.\d+Z$/, 'Z')
+      .replaceAll(':', '');
     const path = join(this.stateDirectory, `${CATALOG_FILE}.before-merge-${time}`);
     await copyFile(this.catalog, `${path}.new`, constants.COPYFILE_FICLONE);
     await syncFile(`${path}.new`);

@@ -9,10 +9,11 @@ import { type HoldTools, isBrought } from './hold.ts';
 import { type InventoryTools, inventoryTape } from './inventory.ts';
 import type { FoundMedium } from './spool.ts';
 
-export type SurveyTools = Omit<InventoryTools, 'known' | 'sticker'> & HoldTools & {
-  /** What is known of a cartridge by its barcode, from before the recovery was cut. */
-  onMedium(barcode: string, drive: string): void;
-};
+export type SurveyTools = Omit<InventoryTools, 'known' | 'sticker'> &
+  HoldTools & {
+    /** What is known of a cartridge by its barcode, from before the recovery was cut. */
+    onMedium(barcode: string, drive: string): void;
+  };
 
 /** What one cartridge, or its way into the drive, may fail with while the others are read. */
 const OF_CARTRIDGE: ReadonlySet<FailureCode> = new Set([
@@ -80,7 +81,9 @@ async function inDrives(tools: SurveyTools, found: Found, { wanted, signal }: As
     const barcode = named.find((name) => !found.has(name) && !given.has(name));
     if (barcode === undefined) break;
     const reason =
-      wanted.length > 0 ? 'it is to be read' : 'a cartridge that was read names it; more may follow';
+      wanted.length > 0
+        ? 'it is to be read'
+        : 'a cartridge that was read names it; more may follow';
     for (let attempt = 1; !found.has(barcode); attempt += 1) {
       const isTried = attempt > tools.operator.attemptsMax;
       const asking = { reason, attempt, signal };
