@@ -10,7 +10,8 @@
 import { strict as assert } from 'node:assert';
 import { HASH_BYTES, SEGMENT_BYTES, segmentCount } from '../domain/content.ts';
 import type { Catalog } from './catalog.ts';
-import { ContentKeys } from './content-keys.ts';
+import { type ContentKey, ContentKeys } from './content-keys.ts';
+import { NULL_NUMBER, Packed } from './packed.ts';
 
 /** One extent as a journal says it; the archive's block size makes a place in its stream of it. */
 export type ToldPlace = {
@@ -55,8 +56,6 @@ type Doubt = [
   createdMs: number,
 ];
 
-/** Ids of new contents are taken in rows of so many. */
-const RANGE = 4096;
 const PAGE = 4096;
 /** Names of cartridges that nobody has seen; more are somebody's game. */
 const NAMED_MAX = 10_000;
@@ -64,8 +63,8 @@ const NAMED_MAX = 10_000;
 export class RebuiltExtents {
   readonly #catalog: Catalog;
   readonly #keys: ContentKeys;
-  readonly #insertContent;
-  readonly #insertExtent;
+  readonly #newContents;
+  readonly #newExtents;
   readonly #hasExtent;
   readonly #notePart;
   readonly #doubt;
@@ -74,7 +73,6 @@ export class RebuiltExtents {
   readonly #shelved = new Map<string, Shelved>();
   /** Archives whose own journals are read. */
   readonly #speaking = new Set<number>();
-  #range = { next: 0, end: 0 };
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
@@ -90,10 +88,15 @@ export class RebuiltExtents {
            position, block_bytes, created_ms)`,
       )
       .run();
-    this.#insertContent = catalog.prepare('INSERT INTO contents VALUES(?, ?, ?, NULL, NULL)');
-    this.#insertExtent = catalog.prepare(
-      'INSERT OR IGNORE INTO extents VALUES(?, ?, ?, ?, ?, ?, ?)',
-    );
+    this.#newContents = new Packed(catalog, {
+      sql: 'INSERT INTO contents SELECT n0, n1, b0, NULL, NULL',
+      numbers: 2,
+      hashes: 1,
+    });
+    this.#newExtents = new Packed(catalog, {
+      sql: 'INSERT OR IGNORE INTO extents SELECT n0, n1, n2, n3, n4, n5, n6',
+      numbers: 7,
+    });
     this.#hasExtent = catalog.prepare(
       'SELECT 1 FROM extents WHERE content = ? AND content_offset = ? AND archive = ?',
     );
@@ -129,21 +132,23 @@ export class RebuiltExtents {
     this.#speaking.add(archiveId);
   }
 
-  /** The content of these bytes, made where it is not known. Part of the caller's `write`. */
-  content(sizeBytes: number, hash: Buffer): number {
-    const [known] = this.#keys.find(sizeBytes, hash);
-    if (known !== undefined) return known;
-    const range = this.#range;
-    if (range.next === range.end) {
-      range.next = this.#catalog.nextIds('contents', RANGE);
-      range.end = range.next + RANGE;
-      this.#keys.beginRange(range.next, range.end - 1);
-    }
-    const id = range.next;
-    range.next += 1;
-    this.#insertContent.run(id, sizeBytes, hash);
-    this.#keys.add(id, { sizeBytes, hash });
-    return id;
+  /** The content of each of these bytes, made where it is not known. Part of the caller's `write`, which flushes rows. */
+  contents(asked: readonly ContentKey[]): number[] {
+    const found = this.#keys.findEach(asked);
+    if (found.every(([id]) => id !== undefined)) return found.map(([id]) => id ?? 0);
+    const base = this.#catalog.nextIds('contents', asked.length);
+    this.#keys.beginRange(base, base + asked.length - 1);
+    const added: ContentKey[] = [];
+    return asked.map((key, index) => {
+      const id = base + added.length;
+      const known =
+        found[index]?.[0] ??
+        this.#keys.add(id, key, (other) => added[other - base]?.hash.equals(key.hash));
+      if (known !== undefined) return known;
+      added.push(key);
+      this.#newContents.add([id, key.sizeBytes], undefined, key.hash);
+      return id;
+    });
   }
 
   /** Outside of a transaction; call it now and then. */
@@ -153,7 +158,12 @@ export class RebuiltExtents {
 
   flush(): void {
     this.#keys.flush();
-    this.#range = { next: 0, end: 0 };
+  }
+
+  /** What was added in this transaction is in its tables. */
+  flushRows(): void {
+    this.#newContents.flush();
+    this.#newExtents.flush();
   }
 
   /** One copy of a content, whole. */
@@ -172,6 +182,7 @@ export class RebuiltExtents {
         this.#insertSized({ content, sizeBytes, archive, position }, place);
         return;
       }
+      // What waits to be written is of this journal's own archives.
       if (this.#hasExtent.get(content, contentOffset, archive)) return;
     }
     this.#doubt.run(
@@ -260,15 +271,15 @@ export class RebuiltExtents {
     { contentOffset, lengthBytes, storedBytes, isSparse }: ToldPlace,
   ): void {
     const isToEnd = contentOffset + lengthBytes === of.sizeBytes;
-    this.#insertExtent.run(
+    this.#newExtents.add([
       of.content,
       contentOffset,
       of.archive,
       of.position,
-      isToEnd ? null : lengthBytes,
-      storedBytes === lengthBytes ? null : storedBytes,
+      isToEnd ? NULL_NUMBER : lengthBytes,
+      storedBytes === lengthBytes ? NULL_NUMBER : storedBytes,
       isSparse ? 1 : 0,
-    );
+    ]);
   }
 
   #accept([content, contentOffset, lengthBytes, barcode, file, block, skip, ...rest]: Doubt): void {
@@ -278,6 +289,7 @@ export class RebuiltExtents {
       ...{ barcode, file, block, skipBytes: skip, storedBytes, contentOffset, lengthBytes },
       isSparse: form === 1,
     });
+    this.#newExtents.flush();
   }
 
   #isProven(doubt: Doubt): boolean {
@@ -317,6 +329,7 @@ export class RebuiltExtents {
       ...{ barcode, file, block, skipBytes: skip, storedBytes: stored, contentOffset, lengthBytes },
       isSparse: form === 1,
     });
+    this.#newExtents.flush();
   }
 
   /** An archive that nobody has seen, on a cartridge that is known by name alone, or holds something else by now. */
