@@ -203,14 +203,43 @@ export class Rebuild {
     );
   }
 
+  /** Directories above what a run told, of which it told nothing itself: as anybody's who may look into them. */
+  addMissingDirectories(run: ToldRun, seconds: number): void {
+    const moment = { seconds, nanoseconds: 0 };
+    const owner = { uid: 0, gid: 0, user: '' as Raw, group: '' as Raw };
+    const times = { mtime: moment, ctime: moment };
+    const attributes: Attributes = {
+      ...{ type: 'directory', mode: 0o755, sizeBytes: 0, xattrs: [] },
+      ...{ ...owner, ...times },
+    };
+    const rows = this.#catalog
+      .prepare<[number, Raw]>(
+        `WITH RECURSIVE above(id) AS (SELECT DISTINCT dir FROM temp.told WHERE run = @run AND dir <> 0
+           UNION SELECT d.parent FROM above a CROSS JOIN directories d ON d.id = a.id WHERE d.parent <> 0)
+         SELECT d.parent, d.name FROM directories d WHERE d.id IN (SELECT id FROM above)
+           AND (d.parent, d.name) NOT IN (SELECT dir, name FROM temp.told WHERE run = @run)`,
+      )
+      .all({ run: run.index });
+    this.#catalog.write(() => {
+      for (const [parent, name] of rows) {
+        const inode = this.#inodes.add(attributes, NO_INODE, undefined);
+        this.#sequence += 1;
+        this.#tell.add([parent, run.index, this.#sequence, TOLD_KINDS.stored, inode], name);
+      }
+      this.#inodes.flush();
+      this.#tell.flush();
+    });
+  }
+
   /**
    * When all journals are told: places are settled, runs become snapshots in order of time, entries versions.
    * @param job of the recovery itself
+   * @param others runs that have not ended: they end, or what they found by now stays theirs
    */
-  finish(job: number): { readonly refused: number; readonly missing: readonly string[] } {
+  finish(job: number, others: 'end' | 'stay'): { readonly refused: number; readonly missing: readonly string[] } {
     this.extents.flush();
     const settled = this.extents.settle();
-    this.runs.takePending();
+    if (others === 'end') this.runs.takePending();
     this.runs.order();
     buildVersions(this.#catalog);
     this.#catalog.write(() => {
@@ -225,7 +254,7 @@ export class Rebuild {
         )
         .run();
     });
-    this.runs.expire(job);
+    if (others === 'end') this.runs.expire(job);
     for (const table of ['told', 'groups', 'rebuilt_runs'])
       this.#catalog.prepare(`DROP TABLE temp.${table}`).run();
     return settled;

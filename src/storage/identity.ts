@@ -8,6 +8,7 @@ import { parseOpening } from '../archive/opening.ts';
 import { CodedError, type FailureCode } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import type { Drive } from '../device/drive.ts';
+import type { ForeignTape } from '../domain/foreign.ts';
 
 /** Blocks are no longer on any medium of ours (FORMAT.md section 1). */
 const BLOCK_BYTES_MAX = 8 * 2 ** 20;
@@ -22,6 +23,8 @@ export type MeantMedium = {
   readonly uuid: string;
   /** Only to be read: then the opening of an archive on it proves it too, where its label is damaged. */
   readonly purpose?: 'read' | undefined;
+  /** It has no label of ours: another program wrote it. */
+  readonly foreign?: ForeignTape | undefined;
 };
 
 const NO_PROOF: ReadonlySet<FailureCode> = new Set([

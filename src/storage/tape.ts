@@ -10,6 +10,7 @@ import { type Label, parseLabel } from '../archive/label.ts';
 import { recogniseStart, type Start } from '../archive/recognise.ts';
 import { CodedError, type FailureCode } from '../base/errors.ts';
 import type { Drive, EndWarning } from '../device/drive.ts';
+import { proveForeign } from './foreign.ts';
 import { HealthWatch } from './health-watch.ts';
 import { blockBytesByArchive, labelOf, type MeantMedium } from './identity.ts';
 import type { HeldDrive, Library } from './library.ts';
@@ -120,6 +121,12 @@ export class Tape {
     const { barcode, purpose } = medium;
     try {
       const memory = await readCartridgeMemory(held.drive.unit, signal);
+      const { foreign } = medium;
+      if (foreign) {
+        await proveForeign(held.drive, { barcode, foreign }, signal);
+        const { blockBytes } = foreign;
+        return new Tape(held, barcode, { label: undefined, blockBytes, memory });
+      }
       const look = async () => {
         const found = await readBeginning(held.drive, signal);
         return found.kind === 'label' ? found.label : found.kind;

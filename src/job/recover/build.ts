@@ -111,7 +111,7 @@ class Builder {
       pid: this.#tools.pid,
       parameters: this.#tools.parameters,
     });
-    const { refused, missing } = rebuild.finish(job);
+    const { refused, missing } = rebuild.finish(job, 'end');
     if (refused > 0)
       this.#warn(
         `${refused} places of contents are told by journals, but not by those of the archives they name: they do not count`,
@@ -307,7 +307,7 @@ class Builder {
       [archiveId, torn, ...before.map((other) => other.archiveId)].filter((id) => id !== undefined),
     );
     const teller = { own, createdMs: Date.parse(opening.created), blockBytes: opening.blockBytes };
-    const lines = this.#tools.spool.journal(journal.name);
+    const lines = this.#tools.spool.journal(journal);
     const warn = (message: string) => this.#warn(message);
     const onEntries = (count: number) => {
       this.#entries += count;
@@ -317,7 +317,11 @@ class Builder {
       const telling = { archiveId, teller, lines };
       await tellJournal(telling, { rebuild, shelf: this.#shelf, warn, onEntries }, signal);
       this.#journals += 1;
-      return true;
+      if (journal.isCut)
+        this.#warn(
+          `the journal of archive ${opening.uuid} is not what was written behind its first ${journal.lengthBytes} bytes`,
+        );
+      return !journal.isCut;
     } catch (error) {
       if (!(error instanceof CodedError) || error.code !== 'ARCHIVE_INVALID') throw error;
       this.#warn(`the journal of archive ${opening.uuid} breaks off: ${printable(error.message)}`);
