@@ -210,7 +210,7 @@ export function copiesOf(
     .withSameBytes(contentId)
     .flatMap((id) => held.all({ contentId: id, poolId, sinceMs }));
   const least = { copies: Number.POSITIVE_INFINITY, offsite: Number.POSITIVE_INFINITY };
-  const edges = new Set([0, ...rows.flatMap(([start, end]) => [start, end])]);
+  const edges = new Set([0, ...rows.map(([start]) => start), ...rows.map(([, end]) => end)]);
   for (const edge of edges) {
     if (edge > 0 && edge === rows[0]?.[4]) continue;
     const here = rows.filter(([start, end]) => start <= edge && edge < end);
