@@ -82,6 +82,8 @@ export function addForeignArchive(catalog: Catalog, archive: ForeignArchive): nu
         ...[archive.lengthBytes, archive.lengthBlocks, archive.blake3, nowMs, nowMs],
       )?.[0];
     assert(id !== undefined);
+    // It has no digest, as one that another vouches for; whoever read it does.
+    catalog.prepare('UPDATE archives SET completed_by = id WHERE id = ?').run(id);
     // Every byte of it was read a moment ago.
     catalog
       .prepare("INSERT INTO archive_copies VALUES(?, ?, ?, ?, 'good', ?, ?)")
