@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CodedError } from '../../base/errors.ts';
+import { CodedError, usage } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
 import { Jobs } from '../../catalog/jobs.ts';
 import { type Source, Sources } from '../../catalog/sources.ts';
@@ -207,8 +207,4 @@ async function runCommand(
   const how =
     code === null ? `was ended by ${String(killedBy)}` : `ended with status ${String(code)}`;
   throw new CodedError('FAILED', `${what} ${how}`);
-}
-
-function usage(sentence: string): CodedError {
-  return new CodedError('USAGE', sentence);
 }
