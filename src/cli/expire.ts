@@ -26,16 +26,9 @@ export const expire = (open: OpenContext) =>
         if (args['dry-run']) return dryRun(context);
         const { app, output, signal } = context;
         const progress = new Progress(output, app.clock);
-        const listen = (event: ExpireEvent) => {
-          if (event.event === 'sweep') progress.show(event, () => describe(event) ?? '');
-          else if (event.event !== 'end') progress.tell(event, describe(event));
-        };
-        const report = await app.expire(
-          { clockIsRight: args['clock-is-right'] ?? false },
-          listen,
-          signal,
-        );
-        output.event({ event: 'end', ...report });
+        const listen = progress.listen(describe, ['sweep']);
+        const clockIsRight = args['clock-is-right'] ?? false;
+        const report = await progress.follow(app.expire({ clockIsRight }, listen, signal));
         progress.end(formatReport(report));
       },
     },

@@ -20,6 +20,7 @@ import type { MeantMedium } from '../../storage/identity.ts';
 import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { decideFailure, isHard } from '../../storage/operator-failure.ts';
+import { whenFree } from '../../storage/patience.ts';
 import type { Tape } from '../../storage/tape.ts';
 import { type PieceBytes, readPieces, type WantedPiece } from '../../storage/tape-reader.ts';
 import { Assembly, type Gathering } from './assembly.ts';
@@ -59,11 +60,6 @@ const COPY_BYTES = 2 ** 20;
 const DRIVE_FAILURES_MAX = 3;
 /** Contents that are there are told to the table in one go. */
 const DONE_MAX = 256;
-
-/** Others have it now. */
-const BUSY: ReadonlySet<string> = new Set(['DRIVE_BUSY', 'LIBRARY_BUSY']);
-/** How often drives are asked for that others have. */
-const BUSY_POLL_MS = 2000;
 
 export class Fetcher<File extends Gathering> {
   readonly #tools: FetchTools<File>;
@@ -136,7 +132,7 @@ export class Fetcher<File extends Gathering> {
     try {
       const known = { ...medium, uuid: medium.uuid, purpose: 'read' } as const;
       await this.#tools.beforeAttach?.(barcode);
-      const tape = await this.#patiently(() => this.#attach(share, known, signal), signal);
+      const tape = await whenFree(() => this.#attach(share, known, signal), this.#tools, signal);
       try {
         onMedium(barcode);
         await this.#readExtents(tape, mediumId, signal);
@@ -156,20 +152,6 @@ export class Fetcher<File extends Gathering> {
     const { library, operator, clock, onWait, who } = this.#tools;
     const waiting = { who, contents, readers: undefined };
     return attachAsking({ medium, waiting, onWait }, { library, operator, clock }, signal);
-  }
-
-  /** Drives and changers that other processes have are waited for: recalls and backups give them up after a while. */
-  async #patiently<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    for (let isTold = false; ; isTold = true) {
-      try {
-        return await step();
-      } catch (error) {
-        const isBusy = error instanceof CodedError && BUSY.has(error.code);
-        if (!isBusy) throw error;
-        if (!isTold) this.#tools.onWait(error.message);
-        await this.#tools.clock.sleepMs(BUSY_POLL_MS, signal);
-      }
-    }
   }
 
   /**
@@ -391,7 +373,7 @@ export class Fetcher<File extends Gathering> {
 
   async #present(signal: AbortSignal): Promise<ReadonlySet<string>> {
     const { library } = this.#tools;
-    const status = await this.#patiently(() => library.status(signal), signal);
+    const status = await whenFree(() => library.status(signal), this.#tools, signal);
     if (!status.changer) return new Set(this.#tools.media.list().map(({ barcode }) => barcode));
     return new Set(status.cartridges.flatMap(({ barcode }) => barcode ?? []));
   }
