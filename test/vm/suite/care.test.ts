@@ -26,16 +26,18 @@ let groomed = '';
 /** What was still needed is moved to it. */
 let other = '';
 
+/** Threads take seconds to start here. */
+const backup = () => product.backup('--single-threaded');
+
 const inSource = (name: string) => join(product.source, name);
 
 beforeAll(async () => {
   product = await new Bench().makeProduct(CONFIG, 'documents', 1);
   const media: string[] = [];
   for (const round of [1, 2, 3]) {
-    media.push(...(await product.backup()).media);
     makeBytes(inSource('changes each time'), 300_000 * round);
+    media.push(...(await backup()).media);
   }
-  media.push(...(await product.backup()).media);
   expect(new Set(media).size).toBe(1);
   [groomed = ''] = media;
 }, TIMEOUT_MS);
@@ -45,7 +47,7 @@ test(
   async () => {
     const expired = endOf<ExpireReport>(await product.expect(0, 'expire'));
     expect(expired).toMatchObject({ kept: 1, waitsFor: null });
-    expect(expired.expired).toHaveLength(3);
+    expect(expired.expired).toHaveLength(2);
     expect(expired.freed.media).toMatchObject([{ barcode: groomed }]);
     const report = endOf<GroomReport>(await product.expect(0, 'groom', groomed));
     expect(report).toMatchObject({ state: 'finished', lost: [], lostMore: 0 });
@@ -60,14 +62,14 @@ test(
   'the next backup labels it anew, and writes it from its beginning',
   async () => {
     await loadByHand(groomed);
-    expect(await countArchives()).toBeGreaterThanOrEqual(4);
+    expect(await countArchives()).toBeGreaterThanOrEqual(3);
     const others = CARTRIDGES.filter((name) => name !== groomed);
     await product.expect(0, 'media', 'hold', ...others);
     writeFileSync(inSource('new'), 'written where others were');
-    expect(await product.backup()).toMatchObject({ state: 'finished', media: [groomed] });
+    expect(await backup()).toMatchObject({ state: 'finished', media: [groomed] });
     await product.expect(0, 'media', 'release', ...others);
     await loadByHand(groomed);
-    expect(await countArchives()).toBeLessThan(4);
+    expect(await countArchives()).toBeLessThan(3);
   },
   TIMEOUT_MS,
 );
@@ -84,7 +86,7 @@ test(
     expect(wrong).toMatchObject({ damagedArchives: 1, damagedFiles: 1, lostFiles: 1 });
     expect(wrong.damaged).toMatchObject([{ barcode, path: inSource(LARGE), isSafe: false }]);
     expect(wrong.media).toMatchObject([{ barcode, state: 'suspect' }]);
-    const again = await product.backup();
+    const again = await backup();
     expect(again.media).toEqual([groomed]);
     expect(again.bytes.written).toBeGreaterThan(9_000_001);
   },
@@ -103,7 +105,7 @@ test(
     const held = (await document<MediaList>('media', 'list', '--in-state', 'hold')).media;
     if (held.length > 0)
       await product.expect(0, 'media', 'release', ...held.map(({ barcode }) => barcode));
-    expect(await product.backup()).toMatchObject({ state: 'finished', warnings: [] });
+    expect(await backup()).toMatchObject({ state: 'finished', warnings: [] });
     await expectRestored();
   },
   TIMEOUT_MS,
@@ -114,7 +116,11 @@ type Stat = {
   readonly extents: readonly {
     readonly blockBytes: number;
     readonly extent: { readonly archiveOffset: number; readonly lengthBytes: number };
-    readonly copies: readonly { readonly barcode: string; readonly startBlock: number }[];
+    readonly copies: readonly {
+      readonly barcode: string;
+      readonly startBlock: number;
+      readonly isGood: boolean;
+    }[];
   }[];
 };
 
@@ -125,16 +131,21 @@ async function document<T>(...args: string[]): Promise<T> {
   return JSON.parse(stdout) as T;
 }
 
-/** The cartridge that has a file of the tree, and a block in the middle of it. */
+/** The one cartridge that has a good copy of a file of the tree, and a block in the middle of it. */
 async function placeOf(name: string): Promise<{ barcode: string; block: number }> {
   const { extents } = await document<Stat>('stat', inSource(name));
-  expect(extents).toHaveLength(1);
-  const [{ blockBytes, extent, copies } = { blockBytes: 1, extent: undefined, copies: [] }] =
-    extents;
-  const [copy, ...more] = copies;
-  if (!copy || !extent || more.length > 0) throw new Error(`${name} has ${copies.length} copies`);
-  const middle = extent.archiveOffset + extent.lengthBytes / 2;
-  return { barcode: copy.barcode, block: copy.startBlock + Math.floor(middle / blockBytes) };
+  const places = extents.flatMap(({ blockBytes, extent, copies }) => {
+    const middle = extent.archiveOffset + extent.lengthBytes / 2;
+    return copies
+      .filter(({ isGood }) => isGood)
+      .map(({ barcode, startBlock }) => ({
+        barcode,
+        block: startBlock + Math.floor(middle / blockBytes),
+      }));
+  });
+  const [place, ...more] = places;
+  if (!place || more.length > 0) throw new Error(`${name} has ${places.length} good copies`);
+  return place;
 }
 
 async function expectRestored(): Promise<void> {
