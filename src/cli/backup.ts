@@ -5,6 +5,7 @@ import { formatTable, printable } from '../base/text.ts';
 import type { DryRunReport } from '../job/backup/dry-run.ts';
 import type { BackupEvent, BackupReport } from '../job/backup/report.ts';
 import { type Context, command, type OpenContext } from './context.ts';
+import { countOf } from './format.ts';
 import { Progress } from './progress.ts';
 
 /** Readers and hashers on threads of their own; more than two only wait for the same disk. */
@@ -159,12 +160,12 @@ function formatDryRun(report: DryRunReport): string {
     lines.push(formatTable(['CARTRIDGE', 'WRITTEN', 'OF ITS ROOM'], rows));
     const { media, wasteBytes } = forecast.tightest;
     lines.push(
-      `left over ${formatSize(forecast.wasteBytes)}; packed as tightly as can be: ${media} cartridges, ${formatSize(wasteBytes)}`,
+      `left over ${formatSize(forecast.wasteBytes)}; packed as tightly as can be: ${countOf(media, 'cartridge')}, ${formatSize(wasteBytes)}`,
       `about ${formatDuration(forecast.hours * 3600)}`,
     );
   }
   if (forecast.mediaMissing > 0) {
-    lines.push(`${forecast.mediaMissing} scratch cartridges are missing`);
+    lines.push(`missing: ${countOf(forecast.mediaMissing, 'scratch cartridge')}`);
   }
   for (const { path, reason } of report.unreadable) lines.push(`${path}: ${printable(reason)}`);
   return lines.join('\n');

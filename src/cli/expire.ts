@@ -1,6 +1,6 @@
 /** `shelfs expire`: gives up the snapshots that no rule keeps. */
 import { formatSize } from '../base/bytes.ts';
-import { formatTable, printable } from '../base/text.ts';
+import { formatFilled, printable } from '../base/text.ts';
 import { type ExpireEvent, type ExpirePlan, type ExpireReport, planExpiry } from '../job/expire.ts';
 import { type Context, command, type OpenContext } from './context.ts';
 import { countOf } from './format.ts';
@@ -61,7 +61,8 @@ function describe(event: ExpireEvent): string | undefined {
 function formatPlan({ expiring, kept, freed, hasPolicy, refused }: ExpirePlan): string {
   const rows = [...kept, ...expiring].toSorted((a, b) => a.id - b.id).map(retentionRow);
   const lines: string[] = [];
-  if (rows.length > 0) lines.push(formatTable(['ID', 'SNAPSHOT', 'KEPT AS', 'TAGS', 'HOLD'], rows));
+  if (rows.length > 0)
+    lines.push(formatFilled(['ID', 'SNAPSHOT', 'KEPT AS', 'TAGS', 'HOLD'], rows));
   if (!hasPolicy) lines.push(NO_POLICY);
   lines.push(
     expiring.length === 0

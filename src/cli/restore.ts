@@ -6,6 +6,7 @@ import { formatTable, printable } from '../base/text.ts';
 import { pathArgument } from '../job/path-argument.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from '../job/restore/report.ts';
 import { command, type OpenContext } from './context.ts';
+import { countOf } from './format.ts';
 import { AT, HOST } from './path-options.ts';
 import { Progress } from './progress.ts';
 
@@ -67,12 +68,18 @@ export const restore = (open: OpenContext) =>
 function describe(event: RestoreEvent): string | undefined {
   switch (event.event) {
     case 'plan':
-      return `${event.plan.files} files, ${formatSize(event.plan.bytes)}, from ${event.plan.media.map(({ barcode }) => barcode).join(', ') || 'no media'}`;
+      return describePlan(event.plan);
     case 'medium':
       return `reading ${event.barcode}`;
     default:
       return undefined;
   }
+}
+
+function describePlan({ files, bytes, media }: RestorePlan): string {
+  if (media.length === 0) return 'nothing has to be read from a cartridge';
+  const from = media.map(({ barcode }) => barcode).join(', ');
+  return `${countOf(files, 'file')}, ${formatSize(bytes)}, from ${from}`;
 }
 
 function formatPlan(plan: RestorePlan): string {
@@ -83,7 +90,7 @@ function formatPlan(plan: RestorePlan): string {
     formatSize(bytes),
     minutes,
   ]);
-  const lines = [`${plan.files} files, ${formatSize(plan.bytes)}`];
+  const lines = [`${countOf(plan.files, 'file')}, ${formatSize(plan.bytes)}`];
   if (rows.length > 0)
     lines.push(formatTable(['CARTRIDGE', 'LOCATION', 'FILES', 'SIZE', 'MINUTES'], rows));
   if (plan.lostFiles > 0) {
