@@ -23,6 +23,7 @@ import { decideFailure, isHard } from '../../storage/operator-failure.ts';
 import type { Tape } from '../../storage/tape.ts';
 import { type PieceBytes, readPieces, type WantedPiece } from '../../storage/tape-reader.ts';
 import { Assembly, type Gathering } from './assembly.ts';
+import { patiently } from './patience.ts';
 import { chooseRound, type MediumShare, type Round } from './round.ts';
 
 /** @typeParam File what `target` makes */
@@ -59,11 +60,6 @@ const COPY_BYTES = 2 ** 20;
 const DRIVE_FAILURES_MAX = 3;
 /** Contents that are there are told to the table in one go. */
 const DONE_MAX = 256;
-
-/** Others have it now. */
-const BUSY: ReadonlySet<string> = new Set(['DRIVE_BUSY', 'LIBRARY_BUSY']);
-/** How often drives are asked for that others have. */
-const BUSY_POLL_MS = 2000;
 
 export class Fetcher<File extends Gathering> {
   readonly #tools: FetchTools<File>;
@@ -158,18 +154,8 @@ export class Fetcher<File extends Gathering> {
     return attachAsking({ medium, waiting, onWait }, { library, operator, clock }, signal);
   }
 
-  /** Drives and changers that other processes have are waited for: recalls and backups give them up after a while. */
-  async #patiently<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    for (let isTold = false; ; isTold = true) {
-      try {
-        return await step();
-      } catch (error) {
-        const isBusy = error instanceof CodedError && BUSY.has(error.code);
-        if (!isBusy) throw error;
-        if (!isTold) this.#tools.onWait(error.message);
-        await this.#tools.clock.sleepMs(BUSY_POLL_MS, signal);
-      }
-    }
+  #patiently<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    return patiently(step, this.#tools, signal);
   }
 
   /**
