@@ -53,6 +53,8 @@ type Read = { readonly archive: ScarceArchive; readonly file: SpooledFile };
 
 /** A journal and the end of a tape want some room behind the copy. */
 const SLACK_BLOCKS = 4;
+/** Archives between two moments in which others may have the drives: some twenty minutes. */
+const PORTION_MAX = 16;
 /** Failures of one cartridge, not of a drive or of the library. */
 const OF_MEDIUM: ReadonlySet<string | undefined> = new Set([
   'operator',
@@ -88,15 +90,18 @@ export class CopyMaker {
     const { catalog, spool, set } = this.#tools;
     for (;;) {
       signal.throwIfAborted();
+      await set.handOver(signal);
       const left = shortageOf(catalog, policy);
       const wanted = this.#choose(scarceArchives(catalog, policy));
       if (wanted.length === 0) {
         await set.verify(signal);
         return { archives: this.#count, bytes: this.#bytes, left };
       }
-      if (this.#tools.isSwapped) {
-        await set.verify(signal);
-        await set.close();
+      if (this.#isOneByOne) {
+        if (this.#tools.isSwapped) {
+          await set.verify(signal);
+          await set.close();
+        }
         const read: Read[] = [];
         spool.part(0).clear();
         const into = (_bytes: number) => Promise.resolve(spool.part(0));
@@ -104,6 +109,11 @@ export class CopyMaker {
         for (const one of read) await this.#write(one, signal);
       } else await this.#stream(this.#portion(wanted), signal);
     }
+  }
+
+  /** With one drive; and where a person loads them. */
+  get #isOneByOne(): boolean {
+    return this.#tools.isSwapped || this.#tools.library.isByHand;
   }
 
   /** From one cartridge to another, as far as the spool takes two archives at a time. */
@@ -154,7 +164,8 @@ export class CopyMaker {
       const size = archive.lengthBlocks * archive.blockBytes;
       if (size > this.#tools.spool.bytesMax)
         this.#passOver(archive, 'the spool is too small for it, its files are copied one by one');
-      const isBeyond = this.#tools.isSwapped && bytes + size > this.#tools.spool.bytesMax;
+      const isBeyond = this.#isOneByOne && bytes + size > this.#tools.spool.bytesMax;
+      if (portion.length === PORTION_MAX) break;
       if (archive.mediumId !== first.mediumId || isBeyond || size > this.#tools.spool.bytesMax)
         continue;
       bytes += size;

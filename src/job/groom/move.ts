@@ -21,6 +21,7 @@ import type { Operator } from '../../storage/operator.ts';
 import type { MediaSet } from '../backup/media-set.ts';
 import { Fetcher } from '../restore/fetch.ts';
 import { Beside } from './beside.ts';
+import type { KeptTape } from './kept-tape.ts';
 import { moveInPieces, pieceBytesMax } from './pieces.ts';
 import type { GroomEvent } from './report.ts';
 import { type Spool, type SpooledFile, tooLarge } from './spool.ts';
@@ -36,6 +37,8 @@ export type MoveTools = {
   /** What is written to. */
   readonly set: MediaSet;
   readonly spool: Spool;
+  /** What is read stays in its drive; with one drive it never does. */
+  readonly kept: KeptTape;
   /** There is one drive: what is written to leaves it before anything is read, and the other way round. */
   readonly isSwapped: boolean;
   listen(event: GroomEvent): void;
@@ -71,7 +74,11 @@ export async function moveAll(
   signal: AbortSignal,
 ): Promise<{ readonly pending: number }> {
   const mover = new Mover(order, tools, signal);
-  await mover.run();
+  try {
+    await mover.run();
+  } finally {
+    await tools.kept.close();
+  }
   // What is still in its drive is read back with what follows.
   await tools.set.verify(signal);
   return { pending: mover.pending };
@@ -126,6 +133,12 @@ class Mover {
     return { number, file: spool.part(isSwapped ? 0 : number) };
   }
 
+  /** Two drives work at the same time; where a person loads them, one after the other. */
+  get #isAtOnce(): boolean {
+    const { isSwapped, library } = this.#tools;
+    return !isSwapped && !library.isByHand;
+  }
+
   /** With one drive nothing else is in it while it reads. */
   async #swap(): Promise<void> {
     const { set, isSwapped } = this.#tools;
@@ -163,7 +176,7 @@ class Mover {
     const { signal } = this.#beside;
     await fetcher.run(signal);
     await this.#beside.begin(() => this.#order.writer.store(part, signal));
-    if (this.#tools.isSwapped) await this.#beside.settled();
+    if (!this.#isAtOnce) await this.#beside.settled();
   }
 
   /** More than goes beside something else: as a whole where it fits alone, else in pieces. */
@@ -194,6 +207,7 @@ class Mover {
     const order = { moved, content, pieceBytes, heldBy: this.#heldBy(contentId), preferred };
     const tools = {
       ...this.#tools,
+      isAtOnce: this.#isAtOnce,
       writer,
       beside: this.#beside,
       file: (number: number) => this.#part(number % PARTS).file,
@@ -205,7 +219,7 @@ class Mover {
 
   #fetcher(part: SpooledPart): Fetcher<SpooledFile> {
     const { preferred, spooled, onLost } = this.#order;
-    const { catalog, library, clock, operator, job, warn, onWait, listen } = this.#tools;
+    const { catalog, library, clock, operator, job, warn, onWait, listen, kept } = this.#tools;
     return new Fetcher<SpooledFile>({
       who: `groom (job ${job.number})`,
       wanted: new Wanted(catalog),
@@ -217,6 +231,7 @@ class Mover {
       operator,
       target: { createFile: (_path, sizeBytes) => part.file.createFile(sizeBytes) },
       preferred,
+      ...(this.#isAtOnce && { kept }),
       onMedium: (barcode) => listen({ event: 'medium', barcode, drive: null }),
       beforeAttach: (barcode) => this.#beforeAttach(barcode),
       onWait,

@@ -21,6 +21,7 @@ import { inTapeOrder, readPieces, type WantedPiece } from '../../storage/tape-re
 import { noCopy } from '../restore/fetch.ts';
 import { patiently } from '../restore/patience.ts';
 import { DataMap } from './data-map.ts';
+import type { KeptTape } from './kept-tape.ts';
 import type { GroomEvent } from './report.ts';
 import type { SpoolPart } from './spool.ts';
 
@@ -30,6 +31,9 @@ export type PieceReaderTools = {
   readonly clock: Clock;
   readonly operator: Operator;
   readonly job: { readonly number: number };
+  readonly kept: KeptTape;
+  /** Two drives work at the same time. */
+  readonly isAtOnce: boolean;
   readonly signal: AbortSignal;
   /** As a fetcher's. */
   beforeAttach(barcode: string): Promise<void>;
@@ -131,12 +135,13 @@ export class PieceReader {
     shares: readonly Share[],
     into: { readonly piece: Span; readonly file: SpoolPart; readonly failed: Set<Share> },
   ): Promise<void> {
-    const { listen, beforeAttach, signal } = this.#tools;
+    const { listen, beforeAttach, signal, isAtOnce, kept } = this.#tools;
     const medium = this.#media.get(mediumId);
     const { barcode } = medium;
     try {
       await beforeAttach(barcode);
-      const tape = await this.#attach(medium, shares.length);
+      const here = isAtOnce ? await kept.take(barcode) : undefined;
+      const tape = here ?? (await this.#attach(medium, shares.length));
       try {
         listen({ event: 'medium', barcode, drive: null });
         const pieces = shares.flatMap((share) => [...this.#piecesOf(share)]);
@@ -146,9 +151,11 @@ export class PieceReader {
           else into.file.write(found.bytes, offset + found.at - into.piece.offset);
           signal.throwIfAborted();
         }
-      } finally {
+      } catch (error) {
         await tape.close();
+        throw error;
       }
+      await (isAtOnce ? kept.give(tape) : tape.close());
     } catch (error) {
       this.#passOver(barcode, error);
       for (const share of shares) into.failed.add(share);

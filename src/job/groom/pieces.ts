@@ -30,7 +30,6 @@ export type PiecesOrder = {
 export type PiecesTools = Omit<PieceReaderTools, 'signal'> & {
   readonly writer: MovedWriter;
   readonly beside: Beside;
-  readonly isSwapped: boolean;
   /** What the n-th piece waits in. */
   file(number: number): SpoolPart;
   /** With one drive: before anything is read. */
@@ -56,7 +55,7 @@ export async function moveInPieces(
   onLost: (error: CodedError) => void,
 ): Promise<void> {
   const { moved, content, pieceBytes, preferred } = order;
-  const { beside, writer, isSwapped } = tools;
+  const { beside, writer, isAtOnce } = tools;
   const wanted = { contentId: moved.contentId, path: moved.entry.path, content, preferred };
   const reader = new PieceReader(wanted, { ...tools, signal: beside.signal });
   const count = Math.ceil(content.sizeBytes / pieceBytes);
@@ -76,7 +75,7 @@ export async function moveInPieces(
       return onLost(error);
     }
     await beside.begin(() => write({ order, part, file }, tools));
-    if (isSwapped) await beside.settled();
+    if (!isAtOnce) await beside.settled();
   }
   await beside.settled();
   writer.moved(moved.contentId, content.sizeBytes);

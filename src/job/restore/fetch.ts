@@ -42,6 +42,11 @@ export type FetchTools<File extends Gathering> = {
   /** Media that are read first where there is a choice. */
   readonly preferred?: readonly number[];
   onMedium(barcode: string): void;
+  /** Takes over what is read, for the next one to go on where it stands. */
+  readonly kept?: {
+    take(barcode: string): Promise<Tape | undefined>;
+    give(tape: Tape): Promise<void>;
+  };
   /** It is to be attached: whoever has it in a drive of this job lets go of it. */
   beforeAttach?(barcode: string): Promise<void>;
   /** Others have all drives, or a person is waited for: why, and undefined when the waiting for a person is over. */
@@ -132,13 +137,18 @@ export class Fetcher<File extends Gathering> {
     try {
       const known = { ...medium, uuid: medium.uuid, purpose: 'read' } as const;
       await this.#tools.beforeAttach?.(barcode);
-      const tape = await this.#patiently(() => this.#attach(share, known, signal), signal);
+      const { kept } = this.#tools;
+      const tape =
+        (await kept?.take(barcode)) ??
+        (await this.#patiently(() => this.#attach(share, known, signal), signal));
       try {
         onMedium(barcode);
         await this.#readExtents(tape, mediumId, signal);
-      } finally {
+      } catch (error) {
         await tape.close();
+        throw error;
       }
+      await (kept ? kept.give(tape) : tape.close());
     } catch (error) {
       this.#passOver(barcode, error);
     }
