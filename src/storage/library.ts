@@ -35,6 +35,8 @@ export class Library {
   readonly #devices: LibraryDevices;
   readonly #drives: Drives;
   readonly #clock: Clock;
+  /** Of the changer, while it is used: when it is free again. */
+  #turn: Promise<void> = Promise.resolve();
   /** Told of the health of cartridges and drives that are used. */
   readonly keeper: HealthKeeper | undefined;
 
@@ -193,6 +195,7 @@ export class Library {
     }
   }
 
+  /** One after the other: a drive that one look holds for a moment is not busy for another of this process. */
   async #withChanger<T>(
     use: (library: OpenLibrary) => Promise<T>,
     signal: AbortSignal,
@@ -200,12 +203,20 @@ export class Library {
     if (!this.#devices.openChanger) {
       throw usage('this library has no changer: put the cartridge into the drive by hand');
     }
-    const port = await this.#devices.openChanger();
+    const before = this.#turn;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#turn = promise;
+    await before;
     try {
-      const changer = await Changer.open(port, this.#clock, signal);
-      return await use({ changer, drives: this.#drives });
+      const port = await this.#devices.openChanger();
+      try {
+        const changer = await Changer.open(port, this.#clock, signal);
+        return await use({ changer, drives: this.#drives });
+      } finally {
+        await port.close();
+      }
     } finally {
-      await port.close();
+      resolve();
     }
   }
 }

@@ -1,15 +1,16 @@
-/** Drives and changers that other processes have are waited for: recalls and backups give them up after a while. */
+/** Waiting for drives and changers that other processes have: recalls and backups give them up after a while. */
 import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
 
+/** Others have it now. */
 const BUSY: ReadonlySet<string> = new Set(['DRIVE_BUSY', 'LIBRARY_BUSY']);
-/** How often they are asked for. */
+/** How often drives are asked for that others have. */
 const BUSY_POLL_MS = 2000;
 
-/** Does it as soon as nobody else is in the way. @param who.onWait told once, why it waits */
-export async function whenFree<T>(
+/** @param tools.onWait told once what is waited for @throws what `step` throws, but for drives that are busy */
+export async function patiently<T>(
   step: () => Promise<T>,
-  who: { readonly clock: Clock; onWait(reason: string): void },
+  tools: { readonly clock: Clock; onWait(reason: string): void },
   signal: AbortSignal,
 ): Promise<T> {
   for (let isTold = false; ; isTold = true) {
@@ -18,8 +19,8 @@ export async function whenFree<T>(
     } catch (error) {
       const isBusy = error instanceof CodedError && BUSY.has(error.code);
       if (!isBusy) throw error;
-      if (!isTold) who.onWait(error.message);
-      await who.clock.sleepMs(BUSY_POLL_MS, signal);
+      if (!isTold) tools.onWait(error.message);
+      await tools.clock.sleepMs(BUSY_POLL_MS, signal);
     }
   }
 }

@@ -20,7 +20,7 @@ import type { MeantMedium } from '../../storage/identity.ts';
 import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { decideFailure, isHard } from '../../storage/operator-failure.ts';
-import { whenFree } from '../../storage/patience.ts';
+import { patiently } from '../../storage/patience.ts';
 import type { Tape } from '../../storage/tape.ts';
 import { type PieceBytes, readPieces, type WantedPiece } from '../../storage/tape-reader.ts';
 import { Assembly, type Gathering } from './assembly.ts';
@@ -42,6 +42,11 @@ export type FetchTools<File extends Gathering> = {
   /** Media that are read first where there is a choice. */
   readonly preferred?: readonly number[];
   onMedium(barcode: string): void;
+  /** Takes over what is read, for the next one to go on where it stands. */
+  readonly kept?: {
+    take(barcode: string): Promise<Tape | undefined>;
+    give(tape: Tape): Promise<void>;
+  };
   /** It is to be attached: whoever has it in a drive of this job lets go of it. */
   beforeAttach?(barcode: string): Promise<void>;
   /** Others have all drives, or a person is waited for: why, and undefined when the waiting for a person is over. */
@@ -132,13 +137,18 @@ export class Fetcher<File extends Gathering> {
     try {
       const known = { ...medium, uuid: medium.uuid, purpose: 'read' } as const;
       await this.#tools.beforeAttach?.(barcode);
-      const tape = await whenFree(() => this.#attach(share, known, signal), this.#tools, signal);
+      const { kept } = this.#tools;
+      const tape =
+        (await kept?.take(barcode)) ??
+        (await this.#patiently(() => this.#attach(share, known, signal), signal));
       try {
         onMedium(barcode);
         await this.#readExtents(tape, mediumId, signal);
-      } finally {
+      } catch (error) {
         await tape.close();
+        throw error;
       }
+      await (kept ? kept.give(tape) : tape.close());
     } catch (error) {
       this.#passOver(barcode, error);
     }
@@ -152,6 +162,10 @@ export class Fetcher<File extends Gathering> {
     const { library, operator, clock, onWait, who } = this.#tools;
     const waiting = { who, contents, readers: undefined };
     return attachAsking({ medium, waiting, onWait }, { library, operator, clock }, signal);
+  }
+
+  #patiently<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    return patiently(step, this.#tools, signal);
   }
 
   /**
@@ -373,7 +387,7 @@ export class Fetcher<File extends Gathering> {
 
   async #present(signal: AbortSignal): Promise<ReadonlySet<string>> {
     const { library } = this.#tools;
-    const status = await whenFree(() => library.status(signal), this.#tools, signal);
+    const status = await this.#patiently(() => library.status(signal), signal);
     if (!status.changer) return new Set(this.#tools.media.list().map(({ barcode }) => barcode));
     return new Set(status.cartridges.flatMap(({ barcode }) => barcode ?? []));
   }

@@ -18,7 +18,7 @@ import { attachAsking, barcodesInDrives } from '../../storage/attach.ts';
 import type { Library } from '../../storage/library.ts';
 import { absentOperator, type Operator } from '../../storage/operator.ts';
 import { decideFailure } from '../../storage/operator-failure.ts';
-import { whenFree } from '../../storage/patience.ts';
+import { patiently } from '../../storage/patience.ts';
 import type { Tape } from '../../storage/tape.ts';
 import { findMedium } from '../media.ts';
 import { ScrubJob, type ScrubRequest } from './begin.ts';
@@ -138,7 +138,7 @@ class Scrub {
       .list()
       .filter(({ kind, state, uuid }) => kind === 'tape' && uuid && READ_ANYWAY.has(state))
       .map(readable);
-    const status = await this.#whenFree(() => library.status(signal), signal);
+    const status = await this.#patiently(() => library.status(signal), signal);
     const present = status.changer
       ? new Set(status.cartridges.flatMap(({ barcode }) => barcode ?? []))
       : await barcodesInDrives(library, signal);
@@ -173,7 +173,7 @@ class Scrub {
     for (let failures = 0; ; ) {
       try {
         const contents = reading.copiesLeft;
-        const tape = await this.#whenFree(() => this.#attach(medium, contents, signal), signal);
+        const tape = await this.#patiently(() => this.#attach(medium, contents, signal), signal);
         try {
           if (await reading.read(tape, signal)) return;
         } finally {
@@ -240,9 +240,9 @@ class Scrub {
     if (reason !== undefined) this.#tools.listen({ event: 'waiting', reason });
   }
 
-  #whenFree<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  #patiently<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T> {
     const { clock, listen } = this.#tools;
     const onWait = (reason: string) => listen({ event: 'waiting', reason });
-    return whenFree(step, { clock, onWait }, signal);
+    return patiently(step, { clock, onWait }, signal);
   }
 }

@@ -13,7 +13,7 @@ export const CARTRIDGES = SHAPE.barcodes.slice(0, 3);
 /** Of tape blocks, unless configured. */
 export const BLOCK_BYTES = 512 * 2 ** 10;
 /** Under emulation, on a machine that has other work too. */
-export const TIMEOUT_MS = 600_000;
+export const TIMEOUT_MS = 1_800_000;
 
 export class Bench {
   readonly #disk = makeDisk();
