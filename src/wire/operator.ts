@@ -2,8 +2,6 @@
 import { resolve } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
-import type { Host } from '../base/machine.ts';
-import type { Random } from '../base/random.ts';
 import type { Media } from '../catalog/media.ts';
 import { Questions } from '../catalog/questions.ts';
 import { RunDb, systemProcesses } from '../catalog/run-db.ts';
@@ -17,6 +15,7 @@ import { askForMedium } from '../storage/attach.ts';
 import type { Library } from '../storage/library.ts';
 import { askingOperator, type Operator } from '../storage/operator.ts';
 import { decideFailure } from '../storage/operator-failure.ts';
+import type { Surroundings } from './surroundings.ts';
 
 export type OpenOperator = {
   readonly operator: Operator;
@@ -36,11 +35,10 @@ export type RecallRequest = {
 };
 
 /** What of the application the operator needs. */
-export type OperatorSurroundings = {
-  readonly stateDirectory: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly host: Host;
+export type OperatorSurroundings = Pick<
+  Surroundings,
+  'stateDirectory' | 'clock' | 'random' | 'host'
+> & {
   /** Of this process, where it has one. */
   readonly terminal: Terminal | undefined;
   config(): Promise<Pick<Config, 'operator' | 'notify'>>;

@@ -15,7 +15,7 @@ import { rawOf } from '../../base/raw.ts';
 import { printable } from '../../base/text.ts';
 import type { ForeignTape } from '../../domain/foreign.ts';
 import { BLOCK_BYTES_MAX, fingerprint } from '../../storage/foreign.ts';
-import type { HeldDrive } from '../../storage/library.ts';
+import type { HeldDrive } from '../../storage/drives.ts';
 import { proven } from '../../storage/tape-position.ts';
 import { hashOf } from '../recover/salvage.ts';
 

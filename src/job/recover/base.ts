@@ -10,7 +10,7 @@ import { createZstdDecompress } from 'node:zlib';
 import { CodedError, errnoOf } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
 import { proveCopy } from '../../catalog/check.ts';
-import type { HeldDrive } from '../../storage/library.ts';
+import type { HeldDrive } from '../../storage/drives.ts';
 import { readBeginning } from '../../storage/tape.ts';
 import { Blocks } from './blocks.ts';
 import { isOfMedium } from './inventory.ts';

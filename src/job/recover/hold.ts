@@ -2,7 +2,8 @@
 import { CodedError, type FailureCode } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
 import { askForMedium } from '../../storage/attach.ts';
-import type { HeldDrive, Library } from '../../storage/library.ts';
+import type { HeldDrive } from '../../storage/drives.ts';
+import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { readBeginning } from '../../storage/tape.ts';
 

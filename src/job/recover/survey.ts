@@ -4,7 +4,7 @@
  */
 import { CodedError, type FailureCode } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
-import type { HeldDrive } from '../../storage/library.ts';
+import type { HeldDrive } from '../../storage/drives.ts';
 import { type HoldTools, isBrought } from './hold.ts';
 import { type InventoryTools, inventoryTape } from './inventory.ts';
 import type { FoundMedium } from './spool.ts';
