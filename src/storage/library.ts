@@ -16,7 +16,7 @@ import type { ScsiPort } from '../device/port.ts';
 import type { DriveStatistics } from '../device/virtual/state.ts';
 import { parseBarcode } from '../domain/barcode.ts';
 import { formatPlace, type Place } from '../domain/place.ts';
-import type { HealthKeeper } from './health-watch.ts';
+import { type HealthKeeper, HealthWatch } from './health-watch.ts';
 
 /** Where the devices come from: the kernel's, or a virtual library's. */
 export interface LibraryDevices {
@@ -173,11 +173,21 @@ export class Library {
     // A first load may take hours: the changer is free for others meanwhile.
     try {
       await hold?.takeTape();
-      if (hold) await (await Drive.open(hold.port, this.#clock, signal)).waitReady(signal);
+      if (!hold) return done;
+      const drive = await Drive.open(hold.port, this.#clock, signal);
+      await drive.waitReady(signal);
+      if (done.barcode !== null) await this.#recordStay(drive, done.barcode, signal);
       return done;
     } finally {
       await hold?.close();
     }
+  }
+
+  /** Its time in the drive has just begun: what chip and drive say of what was before. */
+  async #recordStay(drive: Drive, barcode: string, signal: AbortSignal): Promise<void> {
+    const { keeper } = this;
+    const health = keeper && (await HealthWatch.begin(drive, { barcode, keeper }, signal));
+    await health?.end();
   }
 
   /**
