@@ -13,9 +13,9 @@ import { Media, type Medium } from '../catalog/media.ts';
 import { attachAsking } from '../storage/attach.ts';
 import type { Library } from '../storage/library.ts';
 import { absentOperator, type Operator } from '../storage/operator.ts';
+import { patiently } from '../storage/patience.ts';
 import { Tape } from '../storage/tape.ts';
 import { proven } from '../storage/tape-position.ts';
-import { patiently } from './restore/patience.ts';
 
 export type SurvivorTools = {
   readonly catalog: Catalog;
