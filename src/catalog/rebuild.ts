@@ -236,7 +236,10 @@ export class Rebuild {
    * @param job of the recovery itself
    * @param others runs that have not ended: they end, or what they found by now stays theirs
    */
-  finish(job: number, others: 'end' | 'stay'): { readonly refused: number; readonly missing: readonly string[] } {
+  finish(
+    job: number,
+    others: 'end' | 'stay',
+  ): { readonly refused: number; readonly missing: readonly string[] } {
     this.extents.flush();
     const settled = this.extents.settle();
     if (others === 'end') this.runs.takePending();

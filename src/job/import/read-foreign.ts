@@ -14,8 +14,8 @@ import type { Raw } from '../../base/raw.ts';
 import { rawOf } from '../../base/raw.ts';
 import { printable } from '../../base/text.ts';
 import type { ForeignTape } from '../../domain/foreign.ts';
-import { BLOCK_BYTES_MAX, fingerprint } from '../../storage/foreign.ts';
 import type { HeldDrive } from '../../storage/drives.ts';
+import { BLOCK_BYTES_MAX, fingerprint } from '../../storage/foreign.ts';
 import { proven } from '../../storage/tape-position.ts';
 import { hashOf } from '../recover/salvage.ts';
 
