@@ -35,7 +35,7 @@ const warningsOf = (events: readonly RecoverEvent[]) =>
 const countOf = (catalog: Catalog, what: string) =>
   catalog.prepare<[number]>(`SELECT count(*) FROM ${what}`).get()?.[0] ?? 0;
 
-const seeds = Array.from({ length: seedCount({ usual: 2, soak: 50 }) }, (_, index) => index + 1);
+const seeds = Array.from({ length: seedCount({ usual: 1, soak: 50 }) }, (_, index) => index + 2);
 
 test.each(seeds)('set back in a random history, seed %i', { timeout: 300_000 }, async (seed) => {
   const backups = 9;
