@@ -1,0 +1,164 @@
+/**
+ * A shelf on which somebody deceives: stickers, labels, older states and copies of cartridges come and go between commands that
+ * back up, groom, expire, scrub, erase and label. Whatever the commands make of it, bytes that a snapshot needs and that lay
+ * somewhere are still there after each; what is refused is refused in a sentence, with an exit status.
+ */
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { CodedError, FAILURES } from '../../src/base/errors.ts';
+import { type Random, seededRandom } from '../../src/base/random.ts';
+import { Alarms } from '../../src/catalog/alarms.ts';
+import { Media, type Medium } from '../../src/catalog/media.ts';
+import { eraseMedium } from '../../src/job/erase.ts';
+import type { LabelTools } from '../../src/job/label.ts';
+import { labelMedia } from '../../src/job/media.ts';
+import { takeMediaBack } from '../../src/job/media-state.ts';
+import { BackupWorld, HOST } from '../sim/backup-world.ts';
+import { Deceiver } from '../sim/deceiver.ts';
+import { expireWorld } from '../sim/expire-world.ts';
+import { groomMedia } from '../sim/groom-world.ts';
+import { randomBytes } from '../sim/rich-tree.ts';
+import { scrubWorld } from '../sim/scrub-world.ts';
+import { seedCount } from '../sim/seeds.ts';
+import {
+  archivesIn,
+  type LiveContent,
+  liveContents,
+  overwritten,
+  shelfOf,
+} from '../sim/tape-truth.ts';
+
+const go = new AbortController().signal;
+const SEEDS = Array.from({ length: seedCount({ usual: 1, soak: 20 }) }, (_, seed) => seed);
+const STEPS = 40;
+const HOUR_MS = 3_600_000;
+
+async function makeWorld(): Promise<BackupWorld> {
+  return BackupWorld.make({
+    drives: 2,
+    cartridges: 6,
+    capacityBytes: 8 * 2 ** 20,
+    config: '[archive]\nblock = "4KiB"\nsize = "1MB"\n',
+  });
+}
+
+function change({ source }: BackupWorld, random: Random): void {
+  for (let index = 0; index < 3; index += 1) {
+    const path = join(source, `${random.below(12)}`);
+    if (random.below(5) === 0) rmSync(path, { force: true });
+    else writeFileSync(path, randomBytes(random, 1000 + random.below(200_000)));
+  }
+}
+
+type Command = (world: BackupWorld, random: Random) => Promise<unknown>;
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  backup: (world, random) => world.backup({ copies: 1 + random.below(2) }),
+  groom: (world, random) => groomMedia(world, [anyOf(world, random).barcode]),
+  expire: (world) => expireWorld(world, 'keep-last = 3'),
+  scrub: (world, random) => scrubWorld(world, { media: [anyOf(world, random).barcode] }),
+  erase: (world, random) => {
+    const medium = anyOf(world, random);
+    return eraseMedium(toolsOf(world), { medium, confirm: medium.barcode, force: true }, go);
+  },
+  label: (world, random) => {
+    const { barcode } = anyOf(world, random);
+    const force = random.below(3) > 0;
+    const request = { barcodes: [barcode], force, confirm: force ? barcode : undefined };
+    return labelMedia(toolsOf(world), request, go);
+  },
+};
+const NAMES = ['backup', 'backup', 'backup', 'groom', 'groom', 'expire', 'scrub', 'erase', 'label'];
+
+function toolsOf({ tools }: BackupWorld): LabelTools {
+  const { catalog, library, clock, random } = tools;
+  const blockBytes = tools.archive.block;
+  return {
+    catalog,
+    library,
+    clock,
+    random,
+    host: HOST,
+    program: 'shelfs',
+    pool: 'main',
+    blockBytes,
+  };
+}
+
+function anyOf({ catalog }: BackupWorld, random: Random): Medium {
+  const all = new Media(catalog).list();
+  const one = all[random.below(all.length)];
+  if (!one) throw new Error('there are no media');
+  return one;
+}
+
+/** @returns how it ended, in a word or a sentence */
+async function run(command: Command, world: BackupWorld, random: Random): Promise<string> {
+  try {
+    await command(world, random);
+    return 'done';
+  } catch (error) {
+    // Anything else is a bug.
+    if (!(error instanceof CodedError)) throw error;
+    expect(FAILURES[error.code].exit, error.message).toBeGreaterThan(0);
+    expect(error.message).toMatch(/^\S.{15,}$/s);
+    expect(error.message).not.toMatch(/undefined|\[object|NaN/);
+    return `${error.code} ${error.message}`;
+  }
+}
+
+/** What a person does between two commands, having looked at what was said. */
+function settle({ catalog }: BackupWorld, random: Random): void {
+  const alarms = new Alarms(catalog);
+  for (const { id } of alarms.open()) alarms.settle(id);
+  const held = new Media(catalog).list().filter(({ state }) => state === 'hold');
+  for (const { barcode } of held)
+    if (random.below(3) === 0) takeMediaBack(catalog, [barcode], 'hold');
+}
+
+test.each(SEEDS)('seed %i', { timeout: 600_000 }, async (seed) => {
+  const world = await makeWorld();
+  const { catalog, sim } = world;
+  const random = seededRandom(seed);
+  const deceiver = new Deceiver(sim.directory, catalog, random);
+  const told: string[] = [];
+  for (let step = 0; step < STEPS; step += 1) {
+    await deceiver.emptyDrives();
+    await deceiver.keepOne();
+    if (step > 3 && random.below(2) === 0) told.push(`   ${await deceiver.deceive()}`);
+    settle(world, random);
+    change(world, random);
+    const before = shelfOf(sim.directory);
+    const wasLive = new Map(liveContents(catalog).map((content) => [content.hash, content]));
+    const name = step < 3 ? 'backup' : (NAMES[random.below(NAMES.length)] ?? 'backup');
+    const command = COMMANDS[name];
+    if (!command) throw new Error(name);
+    told.push(`${step} ${name}: ${await run(command, world, random)}`);
+    const after = shelfOf(sim.directory);
+    const written = overwritten(before, after);
+    if (written.length > 0) {
+      told.push(`   overwritten: ${written.join()}`);
+      const lost = lostContents(
+        wasLive,
+        { before: archivesIn(before), after: archivesIn(after) },
+        liveContents(catalog),
+      );
+      expect(lost, told.join('\n')).toEqual([]);
+    }
+    await sim.clock.sleepMs(HOUR_MS, go);
+  }
+});
+
+/** That snapshots show still, and that lay whole somewhere before and do no longer. */
+function lostContents(
+  wasLive: ReadonlyMap<string, LiveContent>,
+  there: { readonly before: ReadonlySet<string>; readonly after: ReadonlySet<string> },
+  isLive: readonly LiveContent[],
+): LiveContent[] {
+  return isLive.filter(({ hash, archives }) => {
+    const before = wasLive.get(hash)?.archives ?? [];
+    const isThere = archives.some((uuid) => there.after.has(uuid));
+    return !isThere && before.some((uuid) => there.before.has(uuid));
+  });
+}
