@@ -164,11 +164,14 @@ export class Deceiver {
     return `${name} is blank`;
   }
 
+  /** Mostly one that has been written to. */
   #any(): string {
-    const names = new Media(this.#catalog).list().map(({ barcode }) => barcode);
-    const name = names[this.#random.below(names.length)];
-    if (name === undefined) throw new Error('there are no media');
-    return name;
+    const all = new Media(this.#catalog).list();
+    const used = all.filter(({ nextBlock }) => nextBlock > 0);
+    const some = used.length > 0 && this.#random.below(4) > 0 ? used : all;
+    const medium = some[this.#random.below(some.length)];
+    if (!medium) throw new Error('there are no media');
+    return medium.barcode;
   }
 
   async #stateOf(name: string): Promise<State> {

@@ -36,7 +36,8 @@ export function archivesIn(shelf: Shelf): ReadonlySet<string> {
   return new Set([...shelf.values()].flatMap(archivesOn));
 }
 
-function archivesOn(bytes: Buffer): string[] {
+/** UUIDs of those on one cartridge. */
+export function archivesOn(bytes: Buffer): string[] {
   const image = new TapImage(bytes);
   const found: string[] = [];
   let blocks: Buffer[] = [];
@@ -56,15 +57,11 @@ function archivesOn(bytes: Buffer): string[] {
   return found;
 }
 
-/**
- * Contents that snapshots show, each with the archives that hold it in one piece, and with the media where the catalog counts
- * a copy of it.
- */
-export type LiveContent = {
-  readonly hash: string;
-  readonly archives: readonly string[];
-  readonly countedOn: readonly string[];
-};
+/** An archive that holds a content in one piece, and a medium where the catalog counts it; undefined: it does not. */
+export type CountedCopy = { readonly uuid: string; readonly countedOn: string | undefined };
+
+/** A content that snapshots show. */
+export type LiveContent = { readonly hash: string; readonly copies: readonly CountedCopy[] };
 
 export function liveContents(catalog: Catalog): LiveContent[] {
   const rows = catalog
@@ -77,9 +74,8 @@ export function liveContents(catalog: Catalog): LiveContent[] {
        WHERE c.size > 0 AND e.length IS NULL AND e.content_offset = 0 AND ${heldSql('v')}`,
     )
     .all();
-  return [...Map.groupBy(rows, ([hash]) => hash)].map(([hash, ofContent]) => ({
+  return [...Map.groupBy(rows, ([hash]) => hash)].map(([hash, found]) => ({
     hash,
-    archives: [...new Set(ofContent.map(([, uuid]) => uuid))],
-    countedOn: [...new Set(ofContent.flatMap(([, , barcode]) => barcode ?? []))],
+    copies: found.map(([, uuid, barcode]) => ({ uuid, countedOn: barcode ?? undefined })),
   }));
 }
