@@ -12,7 +12,7 @@ import { Alarms } from '../../src/catalog/alarms.ts';
 import { Media, type Medium } from '../../src/catalog/media.ts';
 import { eraseMedium } from '../../src/job/erase.ts';
 import type { LabelTools } from '../../src/job/label.ts';
-import { labelMedia } from '../../src/job/media.ts';
+import { labelMedia } from '../../src/job/label-media.ts';
 import { takeMediaBack } from '../../src/job/media-state.ts';
 import { BackupWorld, HOST } from '../sim/backup-world.ts';
 import { Deceiver } from '../sim/deceiver.ts';
