@@ -112,6 +112,8 @@ const CHANGER_BUSY_MS = 300_000;
 export class Library {
   readonly #devices: LibraryDevices;
   readonly #clock: Clock;
+  /** Of the changer, while it is used: when it is free again. */
+  #turn: Promise<void> = Promise.resolve();
   /** Told of the health of cartridges and drives that are used. */
   readonly keeper: HealthKeeper | undefined;
 
@@ -668,15 +670,24 @@ export class Library {
     }
   }
 
+  /** One after the other: a drive that one look holds for a moment is not busy for another of this process. */
   async #withChanger<T>(use: (changer: Changer) => Promise<T>, signal: AbortSignal): Promise<T> {
     if (!this.#devices.openChanger) {
       throw usage('this library has no changer: put the cartridge into the drive by hand');
     }
-    const port = await this.#devices.openChanger();
+    const before = this.#turn;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#turn = promise;
+    await before;
     try {
-      return await use(await Changer.open(port, this.#clock, signal));
+      const port = await this.#devices.openChanger();
+      try {
+        return await use(await Changer.open(port, this.#clock, signal));
+      } finally {
+        await port.close();
+      }
     } finally {
-      await port.close();
+      resolve();
     }
   }
 
