@@ -133,10 +133,7 @@ export class Deceiver {
             uuid: kind === 1 ? this.#random.uuid() : (medium?.uuid ?? label.uuid),
           }));
     if (!forged) return 'nothing';
-    let behind = 0;
-    while (behind < image.lengthBlocks && image.block(behind).length > 0) behind += 1;
-    const rest = tape.subarray(image.before(behind).length);
-    await this.#put(name, { tape: Buffer.concat([...records(forged, 4096), rest]), chip });
+    await this.#put(name, { tape: beginningWith(forged, tape), chip });
     const whose = ['zeros', 'a stranger', medium?.barcode][kind];
     return `${name} begins with a label of ${whose}`;
   }
@@ -193,6 +190,14 @@ export class Deceiver {
     change(library);
     await writeJson(path, library);
   }
+}
+
+/** A tape with other bytes, in blocks of 4 KiB, where its first tape file was. */
+export function beginningWith(bytes: Buffer, tape: Buffer): Buffer {
+  const image = new TapImage(tape);
+  let behind = 0;
+  while (behind < image.lengthBlocks && image.block(behind).length > 0) behind += 1;
+  return Buffer.concat([...records(bytes, 4096), tape.subarray(image.before(behind).length)]);
 }
 
 /** Undefined where no label of ours stands there. */

@@ -3,9 +3,10 @@
  * back up, groom, expire, scrub, erase and label. Whatever the commands make of it, bytes that a snapshot needs and that lay
  * somewhere are still there after each; what is refused is refused in a sentence, with an exit status.
  */
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { buildLabel, type Label, parseLabel } from '../../src/archive/label.ts';
 import { CodedError, FAILURES } from '../../src/base/errors.ts';
 import { type Random, seededRandom } from '../../src/base/random.ts';
 import { Alarms } from '../../src/catalog/alarms.ts';
@@ -15,7 +16,8 @@ import type { LabelTools } from '../../src/job/label.ts';
 import { labelMedia } from '../../src/job/label-media.ts';
 import { takeMediaBack } from '../../src/job/media-state.ts';
 import { BackupWorld, HOST } from '../sim/backup-world.ts';
-import { Deceiver } from '../sim/deceiver.ts';
+import { TapImage } from '../sim/check-archives.ts';
+import { beginningWith, Deceiver } from '../sim/deceiver.ts';
 import { expireWorld } from '../sim/expire-world.ts';
 import { groomMedia } from '../sim/groom-world.ts';
 import { randomBytes } from '../sim/rich-tree.ts';
@@ -33,7 +35,7 @@ import {
 
 const go = new AbortController().signal;
 const SEEDS = Array.from({ length: seedCount({ usual: 1, soak: 20 }) }, (_, seed) => seed);
-const STEPS = 40;
+const STEPS = seedCount({ usual: 16, soak: 40 });
 const HOUR_MS = 3_600_000;
 
 async function makeWorld(): Promise<BackupWorld> {
@@ -172,3 +174,32 @@ function takenFrom(before: Shelf, after: Shelf): string[] {
     return archivesOn(bytes).filter((uuid) => !left.includes(uuid));
   });
 }
+
+test.each([
+  ['of a stranger', (label: Label) => buildLabel({ ...label, uuid: crypto.randomUUID() })],
+  ['of zeros', () => Buffer.alloc(4096)],
+])(
+  'archives of ours behind a label %s, under another sticker: not labelled over',
+  async (_, forge) => {
+    const world = await makeWorld();
+    const random = seededRandom(1);
+    change(world, random);
+    await world.backup();
+    const [one, two] = ['BKP001L8', 'BKP002L8'].map((name) =>
+      join(world.sim.directory, `${name}.tap`),
+    );
+    if (!one || !two) throw new Error('two cartridges');
+    await new Deceiver(world.sim.directory, world.catalog, random).emptyDrives();
+    const tape = readFileSync(one);
+    writeFileSync(two, beginningWith(forge(parseLabel(new TapImage(tape).block(0))), tape));
+    rmSync(one);
+    rmSync(`${one}.index`, { force: true });
+    const before = readFileSync(two);
+    const request = { barcodes: ['BKP002L8'], force: true, confirm: 'BKP002L8' };
+    await expect(labelMedia(toolsOf(world), request, go)).rejects.toMatchObject({
+      code: 'MEDIUM_MISMATCH',
+      message: expect.stringMatching(/holds archives of it: it is never labelled over/),
+    });
+    expect(readFileSync(two).equals(before)).toBe(true);
+  },
+);

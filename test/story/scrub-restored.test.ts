@@ -19,7 +19,7 @@ import { flipOnTape } from '../sim/tap-damage.ts';
 
 const ONE = 'BKP001L8';
 const TWO = 'BKP002L8';
-const BYTES = seedCount({ usual: 6, soak: 600 });
+const BYTES = seedCount({ usual: 3, soak: 600 });
 /** So many meet each kind of byte, rare ones too. */
 const ENOUGH = 400;
 const operator = { ...absentOperator, ask: () => Promise.reject(new Error('asked')) };

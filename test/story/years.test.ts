@@ -28,7 +28,7 @@ import { seedCount } from '../sim/seeds.ts';
 import { breakOnTape, flipOnTape } from '../sim/tap-damage.ts';
 
 const go = new AbortController().signal;
-const YEARS = seedCount({ usual: 8, soak: 1000 });
+const YEARS = seedCount({ usual: 40, soak: 1000 });
 const COPIES = 3;
 const ON_SHELF = 20;
 const CAPACITY_BYTES = 8 * 2 ** 20;
