@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { BLOCK_BYTES_DEFAULT, type Label } from '../archive/label.ts';
 import type { Start } from '../archive/recognise.ts';
 import type { Clock } from '../base/clock.ts';
-import { CodedError } from '../base/errors.ts';
+import { CodedError, usage } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { printable } from '../base/text.ts';
 import { Archives } from '../catalog/archives.ts';
@@ -17,9 +17,10 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { holdsArchives, type LabelPlan, planLabel } from '../catalog/label-plan.ts';
 import { Media, type Medium } from '../catalog/media.ts';
 import { parseBarcode } from '../domain/barcode.ts';
+import type { HeldDrive } from '../storage/drives.ts';
 import { firstOpenings } from '../storage/identity.ts';
 import { type Labelled, labelTape } from '../storage/label-tape.ts';
-import type { HeldDrive, Library } from '../storage/library.ts';
+import type { Library } from '../storage/library.ts';
 import { type Beginning, readBeginning, Tape } from '../storage/tape.ts';
 import { proven } from '../storage/tape-position.ts';
 
@@ -281,8 +282,4 @@ export function unknownArchives(barcode: string): CodedError {
     `${barcode} holds archives that this catalog does not know: it may be older than they are; nothing was written`,
     { volser: barcode.slice(0, 6) },
   );
-}
-
-function usage(sentence: string): CodedError {
-  return new CodedError('USAGE', sentence);
 }

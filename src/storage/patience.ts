@@ -1,6 +1,6 @@
 /** Waiting for drives and changers that other processes have: recalls and backups give them up after a while. */
-import type { Clock } from '../../base/clock.ts';
-import { CodedError } from '../../base/errors.ts';
+import type { Clock } from '../base/clock.ts';
+import { CodedError } from '../base/errors.ts';
 
 /** Others have it now. */
 const BUSY: ReadonlySet<string> = new Set(['DRIVE_BUSY', 'LIBRARY_BUSY']);
