@@ -174,7 +174,7 @@ class BackupJob {
     try {
       if (this.#run.hasWaiting()) {
         readAhead.start();
-        digester.start();
+        if (this.#request.workers > 0) digester.start();
       }
       await media.rooms(signal); // registers what the library holds
       limits(); // sizes that cannot be are refused before anything is moved
