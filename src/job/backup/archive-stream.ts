@@ -7,8 +7,9 @@
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../../base/errors.ts';
 import type { TapeArchive, Written } from '../../storage/tape.ts';
-import type { Digester, Digests } from './digester.ts';
+import type { Digester } from './digester.ts';
 import type { Staging } from './staging.ts';
+import type { Digests } from './stream-digest.ts';
 import type { StreamWay } from './stream-way.ts';
 
 export type CopySink = {

@@ -3,30 +3,42 @@ import { strict as assert } from 'node:assert';
 import { Worker } from 'node:worker_threads';
 import { workerFile } from '../../base/worker-file.ts';
 import type { DigestReply, DigestRequest } from './digest-worker.ts';
+import { type Digests, StreamDigest } from './stream-digest.ts';
 
 /** Its garbage is small and short-lived; by default it may grow to many times that before it is collected. */
 const YOUNG_GENERATION_MB = 4;
 
-export type Digests = { readonly blake3: Buffer; readonly sha256: Buffer | undefined };
-
 export class Digester {
+  /** In the caller's thread. */
+  readonly #here: StreamDigest | undefined;
   #thread: Worker | undefined;
   readonly #busy = new Map<number, () => void>();
   #next = 0;
   #digests: PromiseWithResolvers<Digests> | undefined;
   #failure: Error | undefined;
 
+  /** @param options.isThreaded false: for a stream of a few MiB, which is digested before a thread has started */
+  constructor({ isThreaded = true }: { readonly isThreaded?: boolean } = {}) {
+    if (!isThreaded) this.#here = new StreamDigest();
+  }
+
   /** Starts the thread before the first archive begins. */
   start(): void {
-    this.#worker();
+    if (!this.#here) this.#worker();
   }
 
   begin(options: { readonly sha256: boolean }): void {
-    this.#send({ kind: 'begin', ...options });
+    if (this.#here) this.#here.begin(options);
+    else this.#send({ kind: 'begin', ...options });
   }
 
   /** @param onDone the bytes may be changed again; shared memory is not copied */
   update(bytes: Uint8Array, onDone: () => void): void {
+    if (this.#here) {
+      this.#here.update(bytes);
+      onDone();
+      return;
+    }
     if (this.#failure) throw this.#failure;
     this.#busy.set(this.#next, onDone);
     this.#send({ kind: 'bytes', bytes, number: this.#next });
@@ -35,6 +47,7 @@ export class Digester {
 
   /** Of all bytes since `begin`. */
   async end(): Promise<Digests> {
+    if (this.#here) return this.#here.end();
     if (this.#failure) throw this.#failure;
     assert(!this.#digests, 'one archive at a time');
     this.#digests = Promise.withResolvers();
