@@ -52,6 +52,7 @@ export class Catalog {
   readonly #ids = new Map<string, { next: number; end: number }>();
   readonly #onRollback: (() => void)[] = [];
   readonly #parts = new Map<unknown, unknown>();
+  #countOn: Database.Statement<Bound[], [number]> | undefined;
   #isMarked = false;
 
   private constructor(db: Database.Database, path: string, options: OpenOptions) {
@@ -206,9 +207,10 @@ export class Catalog {
   /** The first of `count` ids in a row, of which not all need be used. Within `write` only. */
   nextIds(table: IdTable, count: number): number {
     assert(this.#db.inTransaction, 'ids are given in transactions');
-    const end = this.prepare<[number]>(
+    this.#countOn ??= this.prepare<[number]>(
       'UPDATE counters SET next = next + ? WHERE name = ? RETURNING next',
-    ).get(count, table)?.[0];
+    );
+    const end = this.#countOn.get(count, table)?.[0];
     assert(end !== undefined, `no counter of ${table}`);
     return end - count;
   }
@@ -228,7 +230,8 @@ export class Catalog {
   }
 
   #begin(): void {
-    this.#db.pragma('busy_timeout = 0');
+    // By exec, for a statement object of each pragma costs more than a small transaction.
+    this.#db.exec('PRAGMA busy_timeout = 0');
     try {
       for (let attempt = 1; ; attempt += 1) {
         try {
@@ -240,7 +243,7 @@ export class Catalog {
         }
       }
     } finally {
-      this.#db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
+      this.#db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
     }
     if (!this.#isMarked) this.#mark();
   }

@@ -29,6 +29,8 @@ export type CopyReply =
 /** Measured on a catalog of 100,000 files: 180 MB/s of CPU time and 46 % of its size; level 3: 78 MB/s and 42 %. The tape waits. */
 const LEVEL = 1;
 const TEXT_BUFFER_BYTES = 256 * 2 ** 10;
+/** Of SQLite, instead of 16 MiB a connection: the thread stands beside all that a backup has in memory. */
+const CACHE_KIB = 2048;
 
 assert(parentPort, 'a worker has a parent');
 const port = parentPort;
@@ -53,6 +55,8 @@ async function make({ catalogPath, directory, head }: CopyOrder): Promise<number
   const path = join(directory, 'catalog.sqlite');
   const source = new Database(catalogPath, { readonly: true, fileMustExist: true });
   try {
+    // Pages are read once, in order, and written once.
+    source.pragma(`cache_size = -${CACHE_KIB}`);
     source.prepare('VACUUM INTO ?').run(path);
   } finally {
     source.close();
@@ -61,6 +65,7 @@ async function make({ catalogPath, directory, head }: CopyOrder): Promise<number
   try {
     copy.pragma('journal_mode = OFF');
     copy.pragma('synchronous = OFF');
+    copy.pragma(`cache_size = -${CACHE_KIB}`);
     copy.prepare('DELETE FROM writers').run();
     writeText(copy, join(directory, 'catalog.txt'), head);
   } finally {

@@ -160,7 +160,6 @@ class BackupJob {
   async #write(signal: AbortSignal): Promise<BackupReport> {
     const { catalog } = this.#tools;
     const media = this.#mediaSet();
-    const limits = () => this.#limits(media);
     const outstanding = this.#run.outstanding();
     const threads = new Threads({
       outstanding,
@@ -171,7 +170,8 @@ class BackupJob {
     try {
       threads.start();
       await media.rooms(signal); // registers what the library holds
-      limits(); // sizes that cannot be are refused before anything is moved
+      // Sizes that cannot be are refused before anything is moved.
+      const limits = this.#limitsFrom(media);
       const before = new Archives(catalog).ofJob(this.#job.number).length;
       const writer = new Writer(
         {
@@ -330,6 +330,17 @@ class BackupJob {
         warn: (message) => this.#tally.warn(message),
       },
     );
+  }
+
+  /** By what is there now; the first that asks is told without a further look, if the media are the same: it takes a while. */
+  #limitsFrom(media: MediaSet): () => PlanLimits {
+    const freshRoomBytes = media.freshRoomBytes();
+    let first: PlanLimits | undefined = this.#limits(media);
+    return () => {
+      const limits = media.freshRoomBytes() === freshRoomBytes ? first : undefined;
+      first = undefined;
+      return limits ?? this.#limits(media);
+    };
   }
 
   #limits(media: MediaSet): PlanLimits {
