@@ -65,9 +65,13 @@ export class ReadAhead {
     const ahead = this.#free.length + this.#unmade;
     try {
       for await (const item of items) {
-        const slab = this.#take();
-        // With no slab left, the oldest fragment has to be taken, used and released first.
-        if (slab === undefined && underway.length > 0) yield await next(underway);
+        let slab = this.#take();
+        // With no slab left, fragments have to be taken, used and released first: as many as there are, so that no drive has to
+        // wait for the second while the first is on its way to tape.
+        while (slab === undefined && underway.length > 0) {
+          yield await next(underway);
+          slab = this.#take();
+        }
         const room = slab ?? (await this.#slab());
         const promise = this.#fill(this.#readerOf(item.task), item, room);
         promise.catch(() => {}); // awaited in its turn
