@@ -10,8 +10,10 @@ export default defineConfig({
     allowOnly: false,
     provide: { isSoak: process.env.SHELFS_SOAK === '1' },
     maxWorkers: 2,
+    // Nothing of ours keeps state in a module: the files of one worker share what is loaded.
+    isolate: false,
     sequence: { sequencer: LongestFirst },
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 180_000,
   },
 });

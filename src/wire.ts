@@ -24,7 +24,7 @@ import type { EraseRequest } from './job/erase.ts';
 import type { ExpireEvent, ExpireReport, ExpireRequest } from './job/expire.ts';
 import type { GroomEvent, GroomPlan, GroomReport } from './job/groom/report.ts';
 import type { InitRequest, InitResult } from './job/init.ts';
-import type { LabelMediaRequest } from './job/media.ts';
+import type { LabelMediaRequest } from './job/label-media.ts';
 import type { RecallEvent, RecallReport } from './job/recall.ts';
 import type { RecoverEvent, RecoverReport } from './job/recover/report.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';

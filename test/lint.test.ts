@@ -6,6 +6,8 @@ import { expect, test } from 'vitest';
 
 const root = join(import.meta.dirname, '..');
 const run = promisify(execFile);
+/** Of a machine that does much else. */
+const TIMEOUT_MS = 600_000;
 
 /** What a tool complains about; empty when it is content. */
 async function complaints(program: string, args: readonly string[]): Promise<string> {
@@ -18,8 +20,14 @@ async function complaints(program: string, args: readonly string[]): Promise<str
   }
 }
 
-test('biome finds nothing', async () =>
-  expect(await complaints('biome', ['check', '--error-on-warnings', '.'])).toBe(''));
+test(
+  'biome finds nothing',
+  async () => expect(await complaints('biome', ['check', '--error-on-warnings', '.'])).toBe(''),
+  TIMEOUT_MS,
+);
 
-test('types hold, in the tests too', async () =>
-  expect(await complaints('tsc', ['-p', 'test'])).toBe(''));
+test(
+  'types hold, in the tests too',
+  async () => expect(await complaints('tsc', ['-p', 'test'])).toBe(''),
+  TIMEOUT_MS,
+);

@@ -140,7 +140,7 @@ export class Contents {
    * two processes store at the same time is two contents, and each is as safe as both.
    */
   extentsOf(contentId: number): LocatedExtent[] {
-    return this.#extentsOfEach(this.#twinsOf(contentId));
+    return this.#extentsOfEach(this.withSameBytes(contentId));
   }
 
   #extentsOfEach(contentIds: readonly number[]): LocatedExtent[] {
@@ -153,7 +153,7 @@ export class Contents {
   }
 
   /** Contents with the bytes of this one, itself among them. */
-  #twinsOf(contentId: number): readonly number[] {
+  withSameBytes(contentId: number): readonly number[] {
     const [sizeBytes = 0, hash] = this.#get.get(contentId) ?? [];
     if (!hash) return [contentId];
     const found = this.#keys.find(sizeBytes, hash);
@@ -212,7 +212,7 @@ export class Contents {
 
   /** The smallest number of distinct media that hold any one byte well; of one pool, where given. */
   goodCopies(contentId: number, poolId?: number): number {
-    return this.#copiesOf(this.#twinsOf(contentId), poolId);
+    return this.#copiesOf(this.withSameBytes(contentId), poolId);
   }
 
   /** As `goodCopies`, of media other than this one. */
@@ -220,7 +220,7 @@ export class Contents {
     if (contentId === EMPTY_CONTENT) return Number.POSITIVE_INFINITY;
     const size = this.#get.get(contentId)?.[0];
     assert(size !== undefined, `no content ${contentId}`);
-    const extents = this.#extentsOfEach(this.#twinsOf(contentId)).map((located) => ({
+    const extents = this.#extentsOfEach(this.withSameBytes(contentId)).map((located) => ({
       ...located,
       copies: located.copies.filter((copy) => copy.mediumId !== mediumId),
     }));

@@ -5,7 +5,7 @@
  * through all extents once, some seconds for ten million; while every archive has its copies, through none.
  */
 import type { Catalog } from './catalog.ts';
-import { BAD_MEDIUM_STATES } from './contents.ts';
+import { BAD_MEDIUM_STATES, Contents } from './contents.ts';
 import { EMPTY_CONTENT } from './schema.ts';
 
 export type CopiesPolicy = {
@@ -60,25 +60,65 @@ const IS_ANY_SCARCE = `SELECT 1 FROM archives a CROSS JOIN archive_copies k ON k
     OR (SELECT count(*) FROM temp.counting c WHERE c.archive = a.id AND c.is_fresh AND c.is_offsite) < @offsite)
   UNION ALL SELECT 1 FROM damages LIMIT 1`;
 
-/** Of every part of a content the media that hold it; the part with the fewest decides. */
-const SHORT = `INSERT INTO temp.short SELECT s.content, min(s.written), min(s.fresh), min(s.offsite) FROM (
-    SELECT e.content AS content, count(DISTINCT c.medium) AS written,
-      count(DISTINCT iif(c.is_fresh, c.medium, NULL)) AS fresh,
-      count(DISTINCT iif(c.is_fresh AND c.is_offsite, c.medium, NULL)) AS offsite
-    FROM extents e LEFT JOIN temp.counting c ON c.archive = e.archive AND NOT EXISTS(
-      SELECT 1 FROM damages d CROSS JOIN contents x ON x.id = e.content
-      WHERE d.archive = e.archive AND d.medium = c.medium
-        AND d.position < e.position + coalesce(e.stored, e.length, x.size - e.content_offset)
-        AND d.position + d.length > e.position)
+/** Whether something is wrong with what a medium of `counting` has of an extent. */
+const IS_DAMAGED = `EXISTS(SELECT 1 FROM damages d CROSS JOIN contents y ON y.id = e.content
+  WHERE d.archive = e.archive AND d.medium = c.medium
+    AND d.position < e.position + coalesce(e.stored, e.length, y.size - e.content_offset)
+    AND d.position + d.length > e.position)`;
+
+const COUNTS = `count(DISTINCT c.medium) AS written, count(DISTINCT iif(c.is_fresh, c.medium, NULL)) AS fresh,
+  count(DISTINCT iif(c.is_fresh AND c.is_offsite, c.medium, NULL)) AS offsite`;
+
+const IS_SHORT = 'fresh < @copies OR offsite < @offsite';
+
+/** Whole contents on too few media, and all that are cut somewhere: of these more has to be asked. */
+const SUSPECTS = `INSERT INTO temp.suspects SELECT content, is_cut, written, fresh, offsite FROM (
+    SELECT e.content AS content, max(e.content_offset > 0 OR e.length IS NOT NULL) AS is_cut, ${COUNTS}
+    FROM extents e LEFT JOIN temp.counting c ON c.archive = e.archive AND NOT ${IS_DAMAGED}
     WHERE e.content IN (SELECT o.content FROM extents o CROSS JOIN temp.pool_archives p ON p.archive = o.archive
       WHERE o.content = e.content)
-    GROUP BY e.content, e.content_offset) s
-  WHERE s.content <> ${EMPTY_CONTENT} GROUP BY s.content
-  HAVING min(s.fresh) < @copies OR min(s.offsite) < @offsite`;
+    GROUP BY e.content)
+  WHERE (is_cut OR ${IS_SHORT}) AND content <> ${EMPTY_CONTENT}
+    AND (SELECT hash FROM contents WHERE id = content) IS NOT NULL`;
+
+/** Contents with the same bytes serve each other (SCHEMA.md section 6). */
+const TWINS = `INSERT OR IGNORE INTO temp.ways SELECT a.content, b.content
+  FROM (SELECT size, key FROM content_keys GROUP BY size, key HAVING count(*) > 1) t
+    CROSS JOIN content_keys a ON a.size = t.size AND a.key = t.key
+    CROSS JOIN temp.suspects s ON s.content = a.content
+    CROSS JOIN content_keys b ON b.size = t.size AND b.key = t.key
+    CROSS JOIN contents x ON x.id = a.content CROSS JOIN contents y ON y.id = b.content
+  WHERE x.hash = y.hash`;
+
+const CUT =
+  'INSERT OR IGNORE INTO temp.ways SELECT content, content FROM temp.suspects WHERE is_cut';
+
+const PLAIN = `INSERT INTO temp.short SELECT content, written, fresh, offsite FROM temp.suspects
+  WHERE NOT is_cut AND content NOT IN (SELECT content FROM temp.ways)`;
+
+/** Copies may be cut at different places: between two edges of any of them nothing changes. */
+const EDGES = `INSERT OR IGNORE INTO temp.edges SELECT content, 0 FROM temp.ways
+  UNION ALL SELECT w.content, e.content_offset FROM temp.ways w CROSS JOIN extents e ON e.content = w.other
+  UNION ALL SELECT w.content, e.content_offset + e.length FROM temp.ways w
+    CROSS JOIN extents e ON e.content = w.other CROSS JOIN contents x ON x.id = w.other
+    WHERE e.length IS NOT NULL AND e.content_offset + e.length < x.size`;
+
+/** The bytes with the fewest media decide, whichever copies these belong to. */
+const CLOSER = `INSERT INTO temp.short SELECT content, min(written), min(fresh), min(offsite) FROM (
+    SELECT g.content AS content, ${COUNTS}
+    FROM temp.edges g CROSS JOIN temp.ways w ON w.content = g.content CROSS JOIN contents x ON x.id = w.other
+      LEFT JOIN extents e ON e.content = w.other AND e.content_offset <= g.position
+        AND e.content_offset + coalesce(e.length, x.size - e.content_offset) > g.position
+      LEFT JOIN temp.counting c ON c.archive = e.archive AND NOT ${IS_DAMAGED}
+    GROUP BY g.content, g.position)
+  GROUP BY content HAVING min(fresh) < @copies OR min(offsite) < @offsite`;
 
 const TABLES = [
   'counting(archive INTEGER, medium INTEGER, is_offsite INTEGER, is_fresh INTEGER, PRIMARY KEY(archive, medium)) WITHOUT ROWID',
   'pool_archives(archive INTEGER PRIMARY KEY)',
+  'suspects(content INTEGER PRIMARY KEY, is_cut INTEGER, written INTEGER, fresh INTEGER, offsite INTEGER)',
+  'ways(content INTEGER, other INTEGER, PRIMARY KEY(content, other)) WITHOUT ROWID',
+  'edges(content INTEGER, position INTEGER, PRIMARY KEY(content, position)) WITHOUT ROWID',
   'short(content INTEGER PRIMARY KEY, written INTEGER, fresh INTEGER, offsite INTEGER)',
 ];
 
@@ -89,7 +129,9 @@ export function shortageOf(catalog: Catalog, policy: CopiesPolicy): Shortage {
     prepare(catalog, policy);
     const { poolId: pool, copies, offsite } = policy;
     if (!catalog.prepare(IS_ANY_SCARCE).get({ pool, copies, offsite })) return none;
-    catalog.prepare(SHORT).run({ copies, offsite });
+    catalog.prepare(SUSPECTS).run({ copies, offsite });
+    for (const step of [TWINS, CUT, PLAIN, EDGES]) catalog.prepare(step).run();
+    catalog.prepare(CLOSER).run({ copies, offsite });
     const row = catalog
       .prepare<[number, number, number]>(
         `SELECT count(*), total(c.size), total(s.written >= ?) FROM temp.short s CROSS JOIN contents c ON c.id = s.content`,
@@ -132,7 +174,8 @@ export function scarceArchives(catalog: Catalog, { copies }: CopiesPolicy): Scar
        WHERE a.completed_by IS NULL AND NOT EXISTS(SELECT 1 FROM archives t WHERE t.completed_by = a.id)
          AND a.dead_bytes <= a.length_bytes * ${1 - LIVE_SHARE_MIN}
          AND a.id IN (SELECT e.archive FROM temp.short s CROSS JOIN extents e ON e.content = s.content
-           WHERE s.written < @copies)
+           WHERE s.written < @copies AND @copies > (
+             SELECT count(*) FROM temp.counting c WHERE c.archive = e.archive AND NOT ${IS_DAMAGED}))
        ORDER BY k.medium, k.file_number`,
     )
     .all({ copies });
@@ -153,27 +196,42 @@ export function scarceArchives(catalog: Catalog, { copies }: CopiesPolicy): Scar
   }));
 }
 
-/** How many copies of one content count, by the policy. */
+type HeldRow = [start: number, end: number, medium: number | null, isOffsite: number, size: number];
+
+/** How many copies of one content count, by the policy: of its bytes those on the fewest media decide. */
 export function copiesOf(
   catalog: Catalog,
   contentId: number,
   { poolId, readBackMs }: CopiesPolicy,
 ): { readonly copies: number; readonly offsite: number } {
   const sinceMs = readBackMs === undefined ? 0 : Math.floor(catalog.clock.nowMs() - readBackMs);
-  const row = catalog
-    .prepare<[number | null, number | null]>(
-      `SELECT min(s.copies), min(s.offsite) FROM (
-         SELECT count(DISTINCT m.id) AS copies, count(DISTINCT iif(l.is_offsite, m.id, NULL)) AS offsite
-         FROM extents e CROSS JOIN contents x ON x.id = e.content CROSS JOIN archives a ON a.id = e.archive
-           LEFT JOIN archive_copies k ON k.archive = a.id AND k.state = 'good' AND a.state = 'good'
-             AND max(coalesce(k.verified_ms, 0), coalesce(k.written_ms, 0)) >= @sinceMs
-             AND NOT EXISTS(SELECT 1 FROM damages d WHERE d.archive = a.id AND d.medium = k.medium
-               AND d.position < e.position + coalesce(e.stored, e.length, x.size - e.content_offset)
-               AND d.position + d.length > e.position)
-           LEFT JOIN media m ON m.id = k.medium AND m.pool = @poolId AND m.state NOT IN ${BAD_MEDIUM_STATES}
-           LEFT JOIN locations l ON l.id = m.location
-         WHERE e.content = @contentId GROUP BY e.content_offset) s`,
-    )
-    .get({ contentId, poolId, sinceMs });
-  return { copies: row?.[0] ?? 0, offsite: row?.[1] ?? 0 };
+  const held = catalog.prepare<HeldRow>(HELD);
+  const rows = new Contents(catalog)
+    .withSameBytes(contentId)
+    .flatMap((id) => held.all({ contentId: id, poolId, sinceMs }));
+  const least = { copies: Number.POSITIVE_INFINITY, offsite: Number.POSITIVE_INFINITY };
+  const edges = new Set([0, ...rows.map(([start]) => start), ...rows.map(([, end]) => end)]);
+  for (const edge of edges) {
+    if (edge > 0 && edge === rows[0]?.[4]) continue;
+    const here = rows.filter(([start, end]) => start <= edge && edge < end);
+    const offsite = here.filter(([, , , isOffsite]) => isOffsite === 1);
+    least.copies = Math.min(least.copies, mediaOf(here).size);
+    least.offsite = Math.min(least.offsite, mediaOf(offsite).size);
+  }
+  return least;
 }
+
+function mediaOf(rows: readonly HeldRow[]): Set<number> {
+  return new Set(rows.flatMap(([, , medium]) => medium ?? []));
+}
+
+const HELD = `SELECT e.content_offset, e.content_offset + coalesce(e.length, x.size - e.content_offset), m.id, l.is_offsite, x.size
+  FROM extents e CROSS JOIN contents x ON x.id = e.content CROSS JOIN archives a ON a.id = e.archive
+    LEFT JOIN archive_copies k ON k.archive = a.id AND k.state = 'good' AND a.state = 'good'
+      AND max(coalesce(k.verified_ms, 0), coalesce(k.written_ms, 0)) >= @sinceMs
+      AND NOT EXISTS(SELECT 1 FROM damages d WHERE d.archive = a.id AND d.medium = k.medium
+        AND d.position < e.position + coalesce(e.stored, e.length, x.size - e.content_offset)
+        AND d.position + d.length > e.position)
+    LEFT JOIN media m ON m.id = k.medium AND m.pool = @poolId AND m.state NOT IN ${BAD_MEDIUM_STATES}
+    LEFT JOIN locations l ON l.id = m.location
+  WHERE e.content = @contentId`;

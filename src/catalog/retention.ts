@@ -1,4 +1,5 @@
 /** Snapshots as retention sees them, what people say about single ones, and the moment in which some of them expire. */
+import { witnessedSeconds } from '../domain/witnessed.ts';
 import { Alarms } from './alarms.ts';
 import type { Catalog } from './catalog.ts';
 import { believeClock, refuseDoubtfulClock } from './clock.ts';
@@ -62,6 +63,17 @@ export class Retention {
         hold: hold ?? undefined,
         tags: tags.get(id)?.map(([, tag]) => tag) ?? [],
       }));
+  }
+
+  /** Of each finished one, expired or not, the moment from which its age counts, by id. */
+  bornSeconds(): ReadonlyMap<number, number> {
+    const rows = this.#catalog
+      .prepare<[id: number, seconds: number]>(
+        "SELECT id, seconds FROM snapshots WHERE state = 'finished' ORDER BY id",
+      )
+      .all();
+    const born = witnessedSeconds(rows.map(([, seconds]) => seconds));
+    return new Map(rows.map(([id, seconds], index) => [id, born[index] ?? seconds]));
   }
 
   /** What is kept whatever the rules say; `reason` is for people. Replaces what was said before. */

@@ -40,6 +40,8 @@ export type Dated = {
   /** Since the epoch. No two are of the same second. */
   readonly seconds: number;
   readonly isPartial: boolean;
+  /** From when its age counts (witnessed.ts), not before `seconds`; left out: those. */
+  readonly witnessedSeconds?: number | undefined;
 };
 
 export type Candidate = Dated & {
@@ -145,7 +147,7 @@ function* keptBy(
   if (last !== undefined) for (const { id } of snapshots.slice(-last)) yield [id, 'last'];
   if (within) {
     const from = lessSpan(reference, within);
-    for (const { id, seconds } of snapshots) if (seconds >= from) yield [id, 'within'];
+    for (const snapshot of snapshots) if (bornAt(snapshot) >= from) yield [snapshot.id, 'within'];
   }
   for (const period of PERIODS) {
     const count = policy.counts[period] ?? 0;
@@ -154,9 +156,13 @@ function* keptBy(
     const from = window ? lessSpan(reference, window) : Number.POSITIVE_INFINITY;
     const chosen = chosenOf(snapshots, period, policy.pick);
     // The chosen one leaves the window with its period: no other takes its place, which may be gone by then.
-    for (const [index, { id, seconds }] of chosen.entries())
-      if (index >= chosen.length - count || seconds >= from) yield [id, period];
+    for (const [index, snapshot] of chosen.entries())
+      if (index >= chosen.length - count || bornAt(snapshot) >= from) yield [snapshot.id, period];
   }
+}
+
+function bornAt({ seconds, witnessedSeconds = seconds }: Dated): number {
+  return witnessedSeconds;
 }
 
 /**

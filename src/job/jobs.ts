@@ -14,7 +14,7 @@ import { Snapshots, snapshotName } from '../catalog/snapshots.ts';
 import { Sources } from '../catalog/sources.ts';
 import { isWriting } from '../catalog/writing.ts';
 import { sourcesOf } from './backup/begin.ts';
-import { lockAll, type StartTools } from './backup/start.ts';
+import { type LockTools, lockSources } from './backup/source-lock.ts';
 import { type Change, changesBetween } from './snapshots.ts';
 
 export type JobSummary = Job & {
@@ -107,7 +107,7 @@ export function* entriesOf(catalog: Catalog, number: number): Generator<JobEntry
   }
 }
 
-export type CancelTools = Pick<StartTools, 'stateDirectory' | 'lock'> & {
+export type CancelTools = LockTools & {
   /** Open for writing. */
   readonly catalog: Catalog;
   readonly clock: Clock;
@@ -156,13 +156,13 @@ async function lockStopped(
   tools: CancelTools,
   job: Job,
   signal: AbortSignal,
-): Promise<Awaited<ReturnType<typeof lockAll>>> {
+): Promise<Awaited<ReturnType<typeof lockSources>>> {
   const { catalog, clock } = tools;
   const names = new Set(sourcesOf(job));
   const sources = new Sources(catalog).list().filter(({ name }) => names.has(name));
   for (let isAsked = false; ; isAsked = true) {
     try {
-      return await lockAll(sources, tools);
+      return await lockSources(sources, tools);
     } catch (error) {
       const isItsOwn = error instanceof CodedError && error.facts.pid === job.pid;
       if (!isItsOwn || !isWriting(catalog, job.pid)) throw error;

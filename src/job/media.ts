@@ -1,4 +1,4 @@
-/** The inventory of media: registered, labelled, moved, retired. */
+/** The inventory of media: registered, moved, retired. */
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
@@ -10,9 +10,7 @@ import { holdsArchives } from '../catalog/label-plan.ts';
 import { Media, type Medium, type Move } from '../catalog/media.ts';
 import { setForGood } from '../catalog/medium-state.ts';
 import { type Barcode, type BarcodeFacts, barcodeSeries, parseBarcode } from '../domain/barcode.ts';
-import { type LabelTools, writeLabel } from './label.ts';
 import { healthOfMedium, type MediumHealth } from './media-health.ts';
-import { relabel } from './relabel.ts';
 
 /** Libraries of this size exist; more is a slip of the keyboard. */
 const COUNT_MAX = 10_000;
@@ -23,15 +21,6 @@ export type AddMediaRequest = {
   readonly series?: { readonly from: string; readonly count: number } | undefined;
   readonly pool: string;
   readonly location?: string | undefined;
-};
-
-export type LabelMediaRequest = {
-  readonly barcodes: readonly string[];
-  /** Default: the medium's own, else the one of the config. */
-  readonly pool?: string | undefined;
-  readonly force: boolean;
-  /** The barcode once more, as the person typed it; needed with `force`. */
-  readonly confirm?: string | undefined;
 };
 
 export type MediumDetails = {
@@ -169,63 +158,6 @@ export function retireMedia(catalog: Catalog, names: readonly string[]): Retired
       setForGood(catalog, id, 'retired');
       return { medium: media.get(id), holdsArchives: holdsArchives(catalog, id) };
     }),
-  );
-}
-
-/**
- * Labels a registered cartridge that is blank, for a job that needs one, or one that was given up. One that was being
- * labelled when something ended it counts as what it was.
- * @throws CodedError MEDIUM_MISMATCH naming what is on it; USAGE where it is not registered or not unlabelled; the
- *   library's failures
- */
-export function labelMedium(
-  tools: LabelTools,
-  barcode: string,
-  signal: AbortSignal,
-): Promise<Medium> {
-  return (
-    relabel(tools, barcode, signal) ?? writeLabel(tools, { barcode, overwrite: false }, signal)
-  );
-}
-
-/**
- * Labels cartridges in turn; stops at the first that cannot be.
- * @throws CodedError USAGE also where `force` goes without the barcode typed once more; as `labelMedium`
- */
-export async function labelMedia(
-  tools: LabelTools,
-  request: LabelMediaRequest,
-  signal: AbortSignal,
-): Promise<Medium[]> {
-  const { force, confirm, pool } = request;
-  const media = request.barcodes.map((name) => findMedium(tools.catalog, name));
-  checkConfirmed(media, { force, confirm });
-  const done: Medium[] = [];
-  for (const { barcode } of media) {
-    signal.throwIfAborted();
-    const isAnew = force && pool === undefined;
-    done.push(
-      await ((isAnew ? relabel(tools, barcode, signal) : undefined) ??
-        writeLabel(tools, { barcode, pool, overwrite: force }, signal)),
-    );
-  }
-  return done;
-}
-
-/** What a label is written over is lost: two guards, and the second is typed for one cartridge alone. */
-function checkConfirmed(
-  media: readonly Medium[],
-  { force, confirm }: { force: boolean; confirm: string | undefined },
-): void {
-  const [medium, other] = media;
-  if (!force) {
-    if (confirm !== undefined) throw usage('--confirm goes with --force');
-    return;
-  }
-  if (other) throw usage('--force goes with one cartridge at a time');
-  if (confirm?.trim().toUpperCase() === medium?.barcode) return;
-  throw usage(
-    `what is on ${medium?.barcode} would be lost; --confirm ${medium?.barcode} says that you mean it`,
   );
 }
 

@@ -14,10 +14,13 @@ export type Retained = KeptSnapshot & {
 
 /** All that have not expired, oldest first. */
 export function retainedSnapshots(catalog: Catalog, config: RetentionConfig): Retained[] {
-  const kept = new Retention(catalog).list();
+  const snapshots = new Retention(catalog);
+  const kept = snapshots.list();
+  const born = snapshots.bornSeconds();
   const golden = goldenIds(kept, config);
   const candidates = kept.map((snapshot) => ({
     ...snapshot,
+    witnessedSeconds: born.get(snapshot.id),
     sources: sourcesOf(snapshot),
     pool: poolOf(snapshot.parameters),
     isHeld: snapshot.hold !== undefined || golden.has(snapshot.id),

@@ -13,7 +13,7 @@ import type { BackupReport, Listen } from '../job/backup/report.ts';
 import type { StartRequest, StartTools } from '../job/backup/start.ts';
 import type { EraseRequest } from '../job/erase.ts';
 import type { LabelTools } from '../job/label.ts';
-import type { LabelMediaRequest } from '../job/media.ts';
+import type { LabelMediaRequest } from '../job/label-media.ts';
 import type { Library } from '../storage/library.ts';
 import type { OpenOperator } from './operator.ts';
 
@@ -42,7 +42,7 @@ export async function wireLabels(
   request: LabelMediaRequest,
   signal: AbortSignal,
 ): Promise<Medium[]> {
-  const { labelMedia } = await import('../job/media.ts');
+  const { labelMedia } = await import('../job/label-media.ts');
   return labelMedia(await labelTools(app), request, signal);
 }
 
@@ -101,7 +101,7 @@ export async function backupTools(app: BackupSurroundings): Promise<StartTools> 
   const isUnreal = devices.kind === 'virtual' && devices.speed !== 'real';
   const staging = isUnreal && backup.staging === 'auto' ? 'never' : backup.staging;
   const { catalog, library, ...label } = await labelTools(app);
-  const { labelMedium } = await import('../job/media.ts');
+  const { labelMedium } = await import('../job/label-media.ts');
   return {
     catalog,
     library,

@@ -14,7 +14,7 @@ import type { Barcode } from '../../src/domain/barcode.ts';
 import { type BackupRequest, type BackupTools, backup } from '../../src/job/backup/backup.ts';
 import type { BackupEvent, BackupReport } from '../../src/job/backup/report.ts';
 import { backupCopies } from '../../src/job/backup/start.ts';
-import { labelMedium } from '../../src/job/media.ts';
+import { labelMedium } from '../../src/job/label-media.ts';
 import type { RestoreEvent, RestoreReport } from '../../src/job/restore/report.ts';
 import { restore } from '../../src/job/restore/restore.ts';
 

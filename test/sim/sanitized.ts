@@ -48,7 +48,7 @@ export function describeSanitized(
       UBSAN_OPTIONS: `print_stacktrace=1:log_path=${reports}/ubsan`,
     };
     const args = [list.program, addonPath];
-    const run = promisify(execFile)(process.execPath, args, { env, timeout: 170_000 });
+    const run = promisify(execFile)(process.execPath, args, { env, timeout: 570_000 });
     const { stdout } = await run.catch((error: unknown) => {
       // What was done by then tells in which check it stood still.
       const done = error instanceof Error && 'stdout' in error ? String(error.stdout) : '';
@@ -56,5 +56,5 @@ export function describeSanitized(
     });
     expect(reportTexts()).toEqual([]);
     expect(stdout.match(/^ok /gm)).toHaveLength(list.checks);
-  }, 180_000);
+  }, 600_000);
 }

@@ -9,7 +9,7 @@ import { Media } from '../../src/catalog/media.ts';
 import { Questions } from '../../src/catalog/questions.ts';
 import { RunDb } from '../../src/catalog/run-db.ts';
 import type { Barcode } from '../../src/domain/barcode.ts';
-import { labelMedium } from '../../src/job/media.ts';
+import { labelMedium } from '../../src/job/label-media.ts';
 import { answerQuestion } from '../../src/job/questions.ts';
 import type { Channel } from '../../src/notify/channel.ts';
 import { askForMedium, attachAsking } from '../../src/storage/attach.ts';

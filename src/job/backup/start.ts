@@ -1,18 +1,15 @@
 /** From the command to the run: which sources, locked against a second run, with their own commands before and after. */
 import { strict as assert } from 'node:assert';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { CodedError } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
 import { Jobs } from '../../catalog/jobs.ts';
 import { type Source, Sources } from '../../catalog/sources.ts';
-import { parseSourceOptions } from '../source-options.ts';
 import { type BackupRequest, type BackupTools, backup, dryRun } from './backup.ts';
 import { sourcesOf } from './begin.ts';
 import type { DryRunReport } from './dry-run.ts';
 import type { BackupReport, Listen } from './report.ts';
+import { runCommand } from './source-command.ts';
+import { type LockTools, lockSources } from './source-lock.ts';
 
 export type StartRequest = {
   /** Names; none: all. */
@@ -25,12 +22,7 @@ export type StartRequest = {
   readonly workers: number;
 };
 
-export type StartTools = BackupTools & {
-  /** Takes a lock that ends with the process. @throws CodedError DRIVE_BUSY naming the holder's pid */
-  lock(path: string): Promise<{ close(): Promise<void> }>;
-};
-
-const LOCKS = 'locks';
+export type StartTools = BackupTools & LockTools;
 
 /**
  * @throws CodedError USAGE where there is no such source, SOURCE_BUSY naming the process that backs one of them up; as
@@ -94,7 +86,7 @@ async function withSources<T>(
   signal: AbortSignal,
 ): Promise<T> {
   const sources = chooseSources(new Sources(tools.catalog), request.sources);
-  const locks = await lockAll(sources, tools);
+  const locks = await lockSources(sources, tools);
   try {
     for (const source of sources) await runCommand(source, 'before', signal);
     const copies = request.copies ?? tools.backup.copies;
@@ -142,71 +134,6 @@ function chooseSources(sources: Sources, names: readonly string[]): Source[] {
     if (source) return source;
     throw usage(`there is no source ${printable(name)}; \`shelfs source list\` names them`);
   });
-}
-
-/**
- * Keeps these sources from every other run. @throws CodedError SOURCE_BUSY naming the process that has one
- */
-export async function lockAll(
-  sources: readonly Source[],
-  tools: Pick<StartTools, 'stateDirectory' | 'lock'>,
-): Promise<{ close(): Promise<void> }[]> {
-  const directory = join(tools.stateDirectory, LOCKS);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const locks: { close(): Promise<void> }[] = [];
-  try {
-    for (const { id, name } of sources.toSorted((a, b) => a.id - b.id)) {
-      locks.push(await lockOne(join(directory, `source-${id}.lock`), name, tools));
-    }
-    return locks;
-  } catch (error) {
-    for (const lock of locks) await lock.close();
-    throw error;
-  }
-}
-
-async function lockOne(
-  path: string,
-  name: string,
-  tools: Pick<StartTools, 'lock'>,
-): Promise<{ close(): Promise<void> }> {
-  try {
-    return await tools.lock(path);
-  } catch (cause) {
-    if (!(cause instanceof CodedError) || cause.code !== 'DRIVE_BUSY') throw cause;
-    const { pid } = cause.facts;
-    const who = pid === undefined ? 'another process' : `process ${pid}`;
-    throw new CodedError(
-      'SOURCE_BUSY',
-      `the source ${printable(name)} is being backed up by ${who} just now`,
-      { cause, ...(pid !== undefined && { pid }) },
-    );
-  }
-}
-
-/** Without a shell; what it prints goes where our messages go. */
-async function runCommand(
-  source: Source,
-  when: 'before' | 'after',
-  signal: AbortSignal,
-): Promise<void> {
-  const [program, ...words] = parseSourceOptions(source.options)[when] ?? [];
-  if (program === undefined) return;
-  const child = spawn(program, words, { stdio: ['ignore', 2, 2], signal });
-  const what = `the command ${when} source ${printable(source.name)} (${printable(program)})`;
-  let code: unknown;
-  let killedBy: unknown;
-  try {
-    [code, killedBy] = await once(child, 'close');
-  } catch (cause) {
-    signal.throwIfAborted();
-    const reason = cause instanceof Error ? cause.message : 'error';
-    throw new CodedError('FAILED', `${what} cannot be run: ${printable(reason)}`, { cause });
-  }
-  if (code === 0) return;
-  const how =
-    code === null ? `was ended by ${String(killedBy)}` : `ended with status ${String(code)}`;
-  throw new CodedError('FAILED', `${what} ${how}`);
 }
 
 function usage(sentence: string): CodedError {

@@ -172,6 +172,19 @@ describe('guards', () => {
     expect(told.expired).toHaveLength(2);
   });
 
+  test('a leap of less than a year that backups went through ages nothing by more than a day', async () => {
+    const { catalog, clock, back } = days(10);
+    clock.set(300 * DAY_MS);
+    back();
+    back();
+    const plan = planExpiry(catalog, rules('keep-within = "8d"'));
+    expect(plan.refused).toBeUndefined();
+    // Twelve days, by whatever clock.
+    expect(plan.expiring.map(({ id }) => id)).toEqual([1, 2, 3]);
+    expect((await run(catalog, 'keep-daily-within = "8d"')).expired).toHaveLength(3);
+    expect(idsOf(catalog)).toEqual([4, 5, 6, 7, 8, 9, 10, 11, 12]);
+  });
+
   test('a clock that caught up, and one that was set back within a minute, are right', async () => {
     const { catalog, clock } = days(3);
     clock.set(-30_000);

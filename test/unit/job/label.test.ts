@@ -5,7 +5,7 @@ import { Catalog } from '../../../src/catalog/catalog.ts';
 import { planLabel } from '../../../src/catalog/label-plan.ts';
 import { Media } from '../../../src/catalog/media.ts';
 import { type LabelTools, writeLabel } from '../../../src/job/label.ts';
-import { labelMedium } from '../../../src/job/media.ts';
+import { labelMedium } from '../../../src/job/label-media.ts';
 import { readBeginning, Tape } from '../../../src/storage/tape.ts';
 import { WRITING_MODE } from '../../../src/storage/writing-mode.ts';
 import { SHAPE } from '../../contract/world.ts';
