@@ -10,7 +10,10 @@ const BUFFERS = 4;
 const BUFFER_BYTES = 256 * 2 ** 10;
 
 /** @param portions each is used before the next is asked for. Throws as `ArchiveStream.write` */
-export async function writeOwn(stream: ArchiveStream, portions: Iterable<Buffer>): Promise<void> {
+export async function writeOwn(
+  stream: Pick<ArchiveStream, 'write'>,
+  portions: Iterable<Buffer>,
+): Promise<void> {
   const buffers = new Buffers();
   for (const portion of portions) {
     for (let at = 0; at < portion.length; at += BUFFER_BYTES) {
