@@ -2,7 +2,7 @@
   'targets': [
     {
       'target_name': 'sqlite',
-      'sources': ['src/packed.c'],
+      'sources': ['src/extension.c', 'src/packed.c', 'src/records.c'],
       # Of the very SQLite that loads it.
       'include_dirs': ['<!(node -p "require(\'path\').dirname(require.resolve(\'better-sqlite3/package.json\')) + \'/deps/sqlite3\'")'],
       'cflags': ['-Wall', '-Wextra', '-Werror', '-fvisibility=hidden'],

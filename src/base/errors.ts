@@ -125,6 +125,11 @@ export class CodedError extends Error {
   }
 }
 
+/** What was asked for cannot be meant; the sentence says why, and what can. */
+export function usage(sentence: string): CodedError {
+  return new CodedError('USAGE', sentence);
+}
+
 /** The errno name of an error thrown by node:fs and its kin, for instance `ENOENT`. */
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined;

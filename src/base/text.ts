@@ -9,6 +9,16 @@ export function printable(text: string): string {
   });
 }
 
+/** As `formatTable`, without the columns in which no row says anything. */
+export function formatFilled(
+  head: readonly string[],
+  rows: readonly (readonly (string | number)[])[],
+): string {
+  const isFilled = head.map((_, column) => rows.some((row) => (row[column] ?? '') !== ''));
+  const filled = <Cell>(row: readonly Cell[]) => row.filter((_, column) => isFilled[column]);
+  return formatTable(filled(head), rows.map(filled));
+}
+
 /** Left-aligned columns, two blanks apart; numbers right-aligned. Every cell is made printable. */
 export function formatTable(
   head: readonly string[],

@@ -28,7 +28,7 @@ export type Bound =
   | Buffer
   | null
   | readonly (number | string | Buffer | null)[]
-  | Readonly<Record<string, number | string | null>>;
+  | Readonly<Record<string, number | string | Buffer | null>>;
 
 /** Who waits for the write lock asks once a millisecond, for ten minutes. */
 const LOCK_ATTEMPTS_MAX = 600_000;

@@ -3,7 +3,7 @@
  * cache's table, and the stage is filled again. Its nouns have files of their own: run-wants.ts, run-stage.ts, run-roles.ts.
  */
 import { strict as assert } from 'node:assert';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { CodedError } from '../base/errors.ts';
@@ -43,18 +43,32 @@ CREATE TRIGGER stage_less AFTER DELETE ON stage
 
 const REVISION = 3;
 const BUSY_TIMEOUT_MS = 30_000;
+/** Of a process's name in writers.ts. */
+const NAME_PARTS = 3;
 
 /** Who is who among the processes that share a run.db. */
 export interface Processes {
-  /** This one, as writers.ts names it: boot, pid and start time. */
+  /** This one, as writers.ts names it: boot, pid and start time; then its pid namespace. */
   readonly own: string;
   isAlive(name: string): boolean;
+  /**
+   * Nothing that it began can reach a file any more, for certain: of a process of another pid namespace that only looks dead nobody
+   * can tell. Left out: of nobody.
+   */
+  isGone?(name: string): boolean;
 }
 
 export function systemProcesses(): Processes {
-  const own = ownProcess();
-  const [boot] = own.split(':');
-  return { own, isAlive: (name) => isAlive(name, boot) };
+  const named = ownProcess();
+  const [boot] = named.split(':');
+  const namespace = readlinkSync('/proc/self/ns/pid').replaceAll(/\D/g, '');
+  // The kernel ends what a process has begun before its number goes.
+  const lives = (name: string) => isAlive(name.split(':').slice(0, NAME_PARTS).join(':'), boot);
+  const isGone = (name: string) => {
+    const [itsBoot, , , itsNamespace] = name.split(':');
+    return itsBoot !== boot || (itsNamespace === namespace && !lives(name));
+  };
+  return { own: `${named}:${namespace}`, isAlive: lives, isGone };
 }
 
 export class RunDb {

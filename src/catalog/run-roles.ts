@@ -50,6 +50,9 @@ export class RunRoles {
 
   /** Becomes the one that recalls for all, unless another process is. May be called again. */
   takeRecall(nowMs: number): boolean {
+    // Asked by all who wait, each second: that another one recalls is seen without taking the lock from others.
+    const { own } = this.#processes;
+    if ((this.recalls() ?? own) !== own) return false;
     return this.#db.write(() => {
       const holder = this.#holder.get(RECALL)?.[0];
       if (holder === this.#processes.own) return true;

@@ -23,6 +23,9 @@ export type StageRow = {
 /** `full`: what is there is in use, or still to be read; in a moment it may not be. */
 export type Claim = 'mine' | 'theirs' | 'there' | 'full';
 
+/** Stands for a process that does not live. */
+export const NOBODY = 'nobody';
+
 type Row = [
   state: 'filling' | 'complete',
   process: string,
@@ -58,6 +61,7 @@ export class RunStage {
   readonly #pin;
   readonly #unpin;
   readonly #filling;
+  readonly #leave;
 
   constructor(db: RunDb) {
     this.#db = db;
@@ -81,8 +85,11 @@ export class RunStage {
     this.#victims = db.prepare<[Buffer, number]>(VICTIMS);
     this.#pin = db.prepare('INSERT OR IGNORE INTO pins VALUES(?, ?)');
     this.#unpin = db.prepare('DELETE FROM pins WHERE hash = ? AND process = ?');
-    this.#filling = db.prepare<[Buffer, string]>(
-      "SELECT hash, process FROM stage WHERE state = 'filling'",
+    this.#filling = db.prepare<[Buffer, string, number]>(
+      "SELECT hash, process, proven IS NOT NULL FROM stage WHERE state = 'filling'",
+    );
+    this.#leave = db.prepare(
+      `UPDATE stage SET process = ? WHERE hash = ? AND process = ? AND state = 'filling'`,
     );
   }
 
@@ -121,7 +128,7 @@ export class RunStage {
     this.#insert.run(hash, sizeBytes, bytes, by.process, by.boot, nowMs, isAhead ? nowMs : null);
   }
 
-  /** The process that filled it is no more: it is filled from the start. */
+  /** The process that filled it is no more. Nothing of it is proven. */
   takeOver(hash: Buffer, by: { process: string; boot: string; nowMs: number }): void {
     this.#takeOver.run(by.process, by.boot, Math.floor(by.nowMs), hash);
   }
@@ -174,8 +181,15 @@ export class RunStage {
     });
   }
 
-  filling(): { readonly hash: Buffer; readonly process: string }[] {
-    return this.#filling.all().map(([hash, process]) => ({ hash, process }));
+  filling(): { readonly hash: Buffer; readonly process: string; readonly hasProven: boolean }[] {
+    return this.#filling
+      .all()
+      .map(([hash, process, proven]) => ({ hash, process, hasProven: proven === 1 }));
+  }
+
+  /** Nobody fills it any more, and nothing of it is being written: whoever wants it may go on where it ends. */
+  leave(hash: Buffer, process: string): void {
+    this.#db.write(() => this.#leave.run(NOBODY, hash, process));
   }
 
   /** Pins of processes that live no more hold nothing. */

@@ -5,6 +5,7 @@ import { formatTable, printable } from '../base/text.ts';
 import type { DryRunReport } from '../job/backup/dry-run.ts';
 import type { BackupEvent, BackupReport } from '../job/backup/report.ts';
 import { type Context, command, type OpenContext } from './context.ts';
+import { countOf } from './format.ts';
 import { Progress } from './progress.ts';
 
 /** Readers and hashers on threads of their own; more than two only wait for the same disk. */
@@ -84,23 +85,13 @@ export async function runBackup(
   request: Parameters<Context['app']['backup']>[0],
 ): Promise<void> {
   const progress = new Progress(output, app.clock);
-  const listen = (event: BackupEvent) => {
-    const { event: kind } = event;
-    if (kind === 'progress' || kind === 'scan' || kind === 'hash')
-      progress.show(event, () => describe(event) ?? '');
-    else progress.tell(event, describe(event));
-  };
-  try {
-    const report = await app.backup(request, listen, signal);
-    progress.end(formatReport(report));
-    if (report.files.unreadable > 0) setExit(FAILURES.SOURCE_UNREADABLE.exit);
-  } catch (error) {
-    progress.clear();
-    if (error instanceof CodedError && error.code === 'INTERRUPTED') {
-      output.note('what is stored by now counts; `shelfs backup` goes on with the rest');
-    }
-    throw error;
-  }
+  const listen = progress.listen(describe, ['progress', 'scan', 'hash']);
+  const report = await progress.follow(
+    app.backup(request, listen, signal),
+    'what is stored by now counts; `shelfs backup` goes on with the rest',
+  );
+  progress.end(formatReport(report));
+  if (report.files.unreadable > 0) setExit(FAILURES.SOURCE_UNREADABLE.exit);
 }
 
 function describe(event: BackupEvent): string | undefined {
@@ -109,12 +100,8 @@ function describe(event: BackupEvent): string | undefined {
       return `job ${event.job}: ${event.resumed ? 'going on with' : 'backing up'} ${event.sources.map(printable).join(', ')}`;
     case 'medium':
       return `${event.barcode} is in ${event.drive}`;
-    case 'waiting':
-      return `waiting: ${printable(event.reason)}`;
     case 'archive':
       return `${formatSize(event.bytes)} stored on ${event.media.join(' and ')}`;
-    case 'warning':
-      return `warning: ${printable(event.message)}`;
     case 'progress': {
       const rate = event.seconds > 0 ? event.bytes / event.seconds : 0;
       const left = rate > 0 ? (event.bytesTotal - event.bytes) / rate : undefined;
@@ -173,12 +160,12 @@ function formatDryRun(report: DryRunReport): string {
     lines.push(formatTable(['CARTRIDGE', 'WRITTEN', 'OF ITS ROOM'], rows));
     const { media, wasteBytes } = forecast.tightest;
     lines.push(
-      `left over ${formatSize(forecast.wasteBytes)}; packed as tightly as can be: ${media} cartridges, ${formatSize(wasteBytes)}`,
+      `left over ${formatSize(forecast.wasteBytes)}; packed as tightly as can be: ${countOf(media, 'cartridge')}, ${formatSize(wasteBytes)}`,
       `about ${formatDuration(forecast.hours * 3600)}`,
     );
   }
   if (forecast.mediaMissing > 0) {
-    lines.push(`${forecast.mediaMissing} scratch cartridges are missing`);
+    lines.push(`missing: ${countOf(forecast.mediaMissing, 'scratch cartridge')}`);
   }
   for (const { path, reason } of report.unreadable) lines.push(`${path}: ${printable(reason)}`);
   return lines.join('\n');

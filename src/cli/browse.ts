@@ -10,17 +10,8 @@ import { nameOf } from '../job/snapshots.ts';
 import { command, type OpenContext } from './context.ts';
 import { documentEntry, formatEntry, formatMode, formatOwner, formatXattrs } from './entry.ts';
 import { documentPath, formatTime } from './format.ts';
+import { AT, HOST } from './path-options.ts';
 
-const AT = {
-  type: 'string',
-  requiresArg: true,
-  describe: 'as it was: a snapshot, or a time such as 2026-11-20; default: the newest',
-} as const;
-const HOST = {
-  type: 'string',
-  requiresArg: true,
-  describe: 'of this host; default: ours',
-} as const;
 const PATH = {
   type: 'string',
   demandOption: true,

@@ -1,6 +1,6 @@
 /** `shelfs expire`: gives up the snapshots that no rule keeps. */
 import { formatSize } from '../base/bytes.ts';
-import { formatTable, printable } from '../base/text.ts';
+import { formatFilled, printable } from '../base/text.ts';
 import { type ExpireEvent, type ExpirePlan, type ExpireReport, planExpiry } from '../job/expire.ts';
 import { type Context, command, type OpenContext } from './context.ts';
 import { countOf } from './format.ts';
@@ -26,16 +26,9 @@ export const expire = (open: OpenContext) =>
         if (args['dry-run']) return dryRun(context);
         const { app, output, signal } = context;
         const progress = new Progress(output, app.clock);
-        const listen = (event: ExpireEvent) => {
-          if (event.event === 'sweep') progress.show(event, () => describe(event) ?? '');
-          else if (event.event !== 'end') progress.tell(event, describe(event));
-        };
-        const report = await app.expire(
-          { clockIsRight: args['clock-is-right'] ?? false },
-          listen,
-          signal,
-        );
-        output.event({ event: 'end', ...report });
+        const listen = progress.listen(describe, ['sweep']);
+        const clockIsRight = args['clock-is-right'] ?? false;
+        const report = await progress.follow(app.expire({ clockIsRight }, listen, signal));
         progress.end(formatReport(report));
       },
     },
@@ -68,7 +61,8 @@ function describe(event: ExpireEvent): string | undefined {
 function formatPlan({ expiring, kept, freed, hasPolicy, refused }: ExpirePlan): string {
   const rows = [...kept, ...expiring].toSorted((a, b) => a.id - b.id).map(retentionRow);
   const lines: string[] = [];
-  if (rows.length > 0) lines.push(formatTable(['ID', 'SNAPSHOT', 'KEPT AS', 'TAGS', 'HOLD'], rows));
+  if (rows.length > 0)
+    lines.push(formatFilled(['ID', 'SNAPSHOT', 'KEPT AS', 'TAGS', 'HOLD'], rows));
   if (!hasPolicy) lines.push(NO_POLICY);
   lines.push(
     expiring.length === 0

@@ -46,21 +46,13 @@ export const groom = (open: OpenContext) =>
           return;
         }
         const progress = new Progress(output, app.clock);
-        const listen = (event: GroomEvent) => {
-          if (event.event === 'progress') progress.show(event, () => describe(event) ?? '');
-          else progress.tell(event, describe(event));
-        };
-        try {
-          const report = await app.groom(order, listen, signal);
-          progress.end(formatReport(report));
-          if (report.lost.length > 0) setExit(FAILURES.MEDIUM_UNREADABLE.exit);
-          else if (report.state === 'partial') setExit(FAILURES.FAILED.exit);
-        } catch (error) {
-          progress.clear();
-          if (error instanceof CodedError && error.code === 'INTERRUPTED')
-            output.note('what was moved by now counts; `shelfs groom` goes on with the rest');
-          throw error;
-        }
+        const report = await progress.follow(
+          app.groom(order, progress.listen(describe, ['progress']), signal),
+          'what was moved by now counts; `shelfs groom` goes on with the rest',
+        );
+        progress.end(formatReport(report));
+        if (report.lost.length > 0) setExit(FAILURES.MEDIUM_UNREADABLE.exit);
+        else if (report.state === 'partial') setExit(FAILURES.FAILED.exit);
       },
     },
     open,
@@ -74,10 +66,6 @@ function describe(event: GroomEvent): string | undefined {
       return event.drive === null
         ? `reading ${event.barcode}`
         : `${event.barcode} is in ${event.drive}`;
-    case 'waiting':
-      return `waiting: ${printable(event.reason)}`;
-    case 'warning':
-      return `warning: ${printable(event.message)}`;
     case 'archive':
       return `${formatSize(event.bytes)} stored on ${event.media.join(' and ')}`;
     case 'progress':

@@ -1,7 +1,7 @@
 /** `shelfs init` */
 import { resolve } from 'node:path';
 import { parseSize } from '../base/bytes.ts';
-import { CodedError } from '../base/errors.ts';
+import { usage } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import { isDriveGeneration, parseGeneration } from '../domain/generation.ts';
 import { CAPACITY_BYTES_MIN } from '../domain/library-shape.ts';
@@ -125,8 +125,4 @@ function whole(option: string, value: number, range: { min: number; max: number 
 
 function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
-}
-
-function usage(sentence: string): CodedError {
-  return new CodedError('USAGE', sentence);
 }

@@ -21,6 +21,7 @@ import { cutScrub } from '../job/scrub/begin.ts';
 import { runBackup } from './backup.ts';
 import { command, type GlobalArgs, type OpenContext } from './context.ts';
 import { documentPath, documentTime, formatTime } from './format.ts';
+import { jobFacts, requestWords } from './job-facts.ts';
 import { runScrub } from './scrub.ts';
 
 type Line = ReturnType<typeof findLines> extends Generator<infer Found> ? Found : never;
@@ -197,7 +198,13 @@ export const logs = (open: OpenContext) =>
         };
         const count = last === undefined ? undefined : whole('--last', last);
         const items = findLines(await app.catalog('read'), query, count);
-        const list = { name: 'lines', head: {}, document: documentLine, text: formatLine };
+        let isEmpty = true;
+        const text = (line: Line) => {
+          isEmpty = false;
+          return formatLine(line);
+        };
+        const tail = () => ({ document: {}, text: isEmpty ? 'nothing of the kind was said' : '' });
+        const list = { name: 'lines', head: {}, document: documentLine, text, tail };
         await output.list({ ...list, items }, signal);
       },
     },
@@ -250,8 +257,8 @@ function formatJob(found: JobSummary, archives: readonly JobArchive[]): string {
     ['ended', endedMs === undefined ? undefined : formatTime(endedMs)],
     ['snapshot', found.snapshot],
     ['host', `${found.host} (${found.os}), process ${found.pid}`],
-    ['asked for', JSON.stringify(parameters)],
-    ['report', report === undefined ? undefined : JSON.stringify(report)],
+    ['asked for', requestWords(Object(parameters)) || undefined],
+    ...jobFacts(Object(report ?? {})),
   ];
   const rows = facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
   const parts = [formatTable([`job ${found.number}`, found.verb], rows)];

@@ -3,7 +3,8 @@ import type { CommandModule } from 'yargs';
 import { CodedError, FAILURES } from '../base/errors.ts';
 import { formatTable, printable } from '../base/text.ts';
 import { healthOfLibrary, type LibraryHealth } from '../job/media-health.ts';
-import type { LibraryStatus, Moved } from '../storage/library.ts';
+import type { LibraryStatus } from '../storage/library-status.ts';
+import type { Moved } from '../storage/places.ts';
 import type { App } from '../wire.ts';
 import { command, type GlobalArgs, type OpenContext, placeArgument } from './context.ts';
 

@@ -39,7 +39,11 @@ export type ListOf<Item> = {
 };
 
 export type Streams = {
-  readonly stdout: { write(text: string): unknown };
+  readonly stdout: {
+    write(text: string): unknown;
+    /** Of a terminal. */
+    readonly columns?: number | undefined;
+  };
   readonly stderr: {
     write(text: string): unknown;
     /** Of a terminal. */

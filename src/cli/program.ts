@@ -21,6 +21,34 @@ const LISTS: ReadonlySet<string> = new Set([
   ],
 ]);
 
+/** What the parser says in words of its own, said so that it helps. */
+const SENTENCES = {
+  'Not enough non-option arguments: got %s, need at least %s': {
+    one: 'an argument is missing: %s given, %s needed; --help names them',
+    other: 'an argument is missing: %s given, %s needed; --help names them',
+  },
+  'Too many non-option arguments: got %s, maximum of %s': {
+    one: 'too many arguments: %s given, at most %s taken',
+    other: 'too many arguments: %s given, at most %s taken',
+  },
+  'Missing required argument: %s': {
+    one: 'missing: --%s; --help says what it is',
+    other: 'missing: --%s; --help says what they are',
+  },
+  'Unknown argument: %s': {
+    one: 'unknown here: %s; --help lists what there is',
+    other: 'unknown here: %s; --help lists what there is',
+  },
+  'Unknown command: %s': {
+    one: 'there is no command %s; `shelfs --help` lists them',
+    other: 'there are no commands %s; `shelfs --help` lists them',
+  },
+  'Did you mean %s?': 'there is no such command; did you mean %s?',
+  'Not enough arguments following: %s': 'a value is missing behind --%s',
+  'Show help': 'show this help',
+  'Show version number': 'print the version',
+};
+
 /**
  * Parses and runs one command.
  * @param open opens what a command works with; called when a handler runs
@@ -30,7 +58,12 @@ const LISTS: ReadonlySet<string> = new Set([
 export async function program(
   argv: readonly string[],
   open: OpenContext,
-  about: { version: string; print: (text: string) => void },
+  about: {
+    readonly version: string;
+    readonly print: (text: string) => void;
+    /** Of the terminal that help is printed to; elsewhere lines are as long as they are. */
+    readonly columns?: number | undefined;
+  },
 ): Promise<void> {
   const options = yargs()
     .locale('en')
@@ -66,7 +99,7 @@ export async function program(
     .recommendCommands()
     .version(about.version)
     .help()
-    .wrap(null)
+    .wrap(about.columns ?? null)
     .epilogue(formatExits())
     .exitProcess(false)
     .fail((message, error) => {
@@ -75,6 +108,9 @@ export async function program(
       // Of several lines one is made: what is printed has no control bytes.
       throw new CodedError('USAGE', (message || error.message).replaceAll(/\s*\n\s*/g, ' '));
     });
+  // Its types know of no plurals.
+  const worded: { updateStrings(sentences: object): unknown } = parser;
+  worded.updateStrings(SENTENCES);
   await parser.parseAsync([...argv], {}, (_error, _argv, text) => {
     if (text) about.print(text);
   });

@@ -6,6 +6,7 @@ import { printable } from '../base/text.ts';
 import { pathArgument } from '../job/path-argument.ts';
 import type { RecallEvent, RecallReport } from '../job/recall.ts';
 import { command, type OpenContext } from './context.ts';
+import { AT, HOST } from './path-options.ts';
 import { Progress } from './progress.ts';
 
 /** Failures shown one by one; --json has an event of each. */
@@ -24,27 +25,16 @@ export const recall = (open: OpenContext) =>
             demandOption: true,
             describe: 'what to bring, as `shelfs ls` shows it; with everything below',
           })
-          .option('at', {
-            type: 'string',
-            requiresArg: true,
-            describe: 'a snapshot or a time; default: the newest snapshot',
-          })
-          .option('host', {
-            type: 'string',
-            requiresArg: true,
-            describe: 'of this host; default: ours',
-          }),
+          .option('at', AT)
+          .option('host', HOST),
       run: async ({ app, output, signal, setExit }, args) => {
         const here = workingDirectory();
         const progress = new Progress(output, app.clock);
-        const report = await app.recallPaths(
-          {
-            paths: args.paths.map((path) => pathArgument(path, here)),
-            host: args.host,
-            at: args.at,
-          },
-          progress.ofFiles<RecallEvent>(describe),
-          signal,
+        const paths = args.paths.map((path) => pathArgument(path, here));
+        const order = { paths, host: args.host, at: args.at };
+        const report = await progress.follow(
+          app.recallPaths(order, progress.ofFiles<RecallEvent>(describe), signal),
+          'what is in the stage by now is whole; the same command goes on with the rest',
         );
         output.event({ event: 'end', ...report });
         progress.end(formatReport(report));
@@ -56,8 +46,7 @@ export const recall = (open: OpenContext) =>
   );
 
 function describe(event: RecallEvent): string | undefined {
-  if (event.event === 'medium') return `reading ${event.barcode}`;
-  return event.event === 'warning' ? `warning: ${printable(event.message)}` : undefined;
+  return event.event === 'medium' ? `reading ${event.barcode}` : undefined;
 }
 
 function formatReport({ recalled, staged, bytes, failed, failures }: RecallReport): string {

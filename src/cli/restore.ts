@@ -6,6 +6,8 @@ import { formatTable, printable } from '../base/text.ts';
 import { pathArgument } from '../job/path-argument.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from '../job/restore/report.ts';
 import { command, type OpenContext } from './context.ts';
+import { countOf } from './format.ts';
+import { AT, HOST } from './path-options.ts';
 import { Progress } from './progress.ts';
 
 /** Failures, and files without a copy, that are shown one by one; --json has an event of each failure. */
@@ -30,16 +32,8 @@ export const restore = (open: OpenContext) =>
             requiresArg: true,
             describe: 'an existing directory; paths are kept below it',
           })
-          .option('at', {
-            type: 'string',
-            requiresArg: true,
-            describe: 'a snapshot or a time; default: the newest snapshot',
-          })
-          .option('host', {
-            type: 'string',
-            requiresArg: true,
-            describe: 'of this host; default: ours',
-          })
+          .option('at', AT)
+          .option('host', HOST)
           .option('plan', { type: 'boolean', describe: 'only say which cartridges it takes' })
           .option('overwrite', { type: 'boolean', describe: 'replace what is there and differs' }),
       run: async ({ app, output, signal, setExit }, args) => {
@@ -57,7 +51,11 @@ export const restore = (open: OpenContext) =>
           return;
         }
         const progress = new Progress(output, app.clock);
-        const report = await app.restore(order, progress.ofFiles<RestoreEvent>(describe), signal);
+        const listen = progress.ofFiles<RestoreEvent>(describe);
+        const report = await progress.follow(
+          app.restore(order, listen, signal),
+          'what is there by now is whole; the same command goes on with the rest',
+        );
         output.event({ event: 'end', ...report });
         progress.end(formatReport(report));
         const [first] = report.failed;
@@ -70,16 +68,18 @@ export const restore = (open: OpenContext) =>
 function describe(event: RestoreEvent): string | undefined {
   switch (event.event) {
     case 'plan':
-      return `${event.plan.files} files, ${formatSize(event.plan.bytes)}, from ${event.plan.media.map(({ barcode }) => barcode).join(', ') || 'no media'}`;
+      return describePlan(event.plan);
     case 'medium':
       return `reading ${event.barcode}`;
-    case 'waiting':
-      return `waiting: ${printable(event.reason)}`;
-    case 'warning':
-      return `warning: ${printable(event.message)}`;
     default:
       return undefined;
   }
+}
+
+function describePlan({ files, bytes, media }: RestorePlan): string {
+  if (media.length === 0) return 'nothing has to be read from a cartridge';
+  const from = media.map(({ barcode }) => barcode).join(', ');
+  return `${countOf(files, 'file')}, ${formatSize(bytes)}, from ${from}`;
 }
 
 function formatPlan(plan: RestorePlan): string {
@@ -90,7 +90,7 @@ function formatPlan(plan: RestorePlan): string {
     formatSize(bytes),
     minutes,
   ]);
-  const lines = [`${plan.files} files, ${formatSize(plan.bytes)}`];
+  const lines = [`${countOf(plan.files, 'file')}, ${formatSize(plan.bytes)}`];
   if (rows.length > 0)
     lines.push(formatTable(['CARTRIDGE', 'LOCATION', 'FILES', 'SIZE', 'MINUTES'], rows));
   if (plan.lostFiles > 0) {

@@ -62,7 +62,11 @@ export async function run(argv: readonly string[], around: Surroundings): Promis
           },
         };
       },
-      { version, print: (text) => streams.stdout.write(`${text}\n`) },
+      {
+        version,
+        print: (text) => streams.stdout.write(`${text}\n`),
+        columns: streams.stdout.columns,
+      },
     );
   } catch (error) {
     const failure = asFailure(error);

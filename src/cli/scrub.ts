@@ -70,20 +70,12 @@ export async function runScrub(
   request: Parameters<Context['app']['scrub']>[0],
 ): Promise<void> {
   const progress = new Progress(output, app.clock);
-  const listen = (event: ScrubEvent) => {
-    if (event.event === 'progress') progress.show(event, () => describe(event) ?? '');
-    else progress.tell(event, describe(event));
-  };
-  try {
-    const report = await app.scrub(request, listen, signal);
-    progress.end(formatReport(report));
-    setExit(exitOf(report));
-  } catch (error) {
-    progress.clear();
-    if (error instanceof CodedError && error.code === 'INTERRUPTED')
-      output.note('what was read counts; the same command goes on with the rest');
-    throw error;
-  }
+  const report = await progress.follow(
+    app.scrub(request, progress.listen(describe, ['progress']), signal),
+    'what was read counts; the same command goes on with the rest',
+  );
+  progress.end(formatReport(report));
+  setExit(exitOf(report));
 }
 
 /** What is lost comes before what could not be read, that before damage of which there are good copies. */
@@ -114,10 +106,6 @@ function describe(event: ScrubEvent): string | undefined {
       const blocks = event.blocks ? ` (block ${event.blocks.first})` : '';
       return `${event.barcode}${file}: ${printable(event.sentence)}${blocks}`;
     }
-    case 'waiting':
-      return `waiting: ${printable(event.reason)}`;
-    case 'warning':
-      return `warning: ${printable(event.message)}`;
     default:
       return undefined;
   }
@@ -159,12 +147,10 @@ async function againstSource(
   names: readonly string[],
 ): Promise<void> {
   const progress = new Progress(output, app.clock);
-  const listen = (event: SourceCheckEvent) => {
-    if (event.event === 'progress')
-      progress.show(event, () => `${event.source}: ${countOf(event.entries, 'entry')}`);
-    else progress.tell(event, undefined);
-  };
-  const report = await app.checkSources(names, listen, signal);
+  const words = (event: SourceCheckEvent) =>
+    event.event === 'progress' ? `${event.source}: ${countOf(event.entries, 'entry')}` : undefined;
+  const listen = progress.listen(words, ['progress']);
+  const report = await progress.follow(app.checkSources(names, listen, signal));
   progress.end(formatCheck(report));
   if (report.counts.unreadable > 0) setExit(FAILURES.SOURCE_UNREADABLE.exit);
 }

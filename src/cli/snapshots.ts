@@ -1,7 +1,7 @@
 /** `shelfs snapshots` and `diff`. */
 import { formatSize } from '../base/bytes.ts';
 import { rawText } from '../base/raw.ts';
-import { formatTable, printable } from '../base/text.ts';
+import { formatFilled, printable } from '../base/text.ts';
 import {
   type Change,
   compareSnapshots,
@@ -40,17 +40,15 @@ function formatSnapshots(found: readonly SnapshotSummary[]): string {
     snapshot.jobNumber,
     snapshot.files,
     formatSize(snapshot.bytes),
-    snapshot.added,
-    snapshot.modified,
-    snapshot.deleted,
+    `${SIGNS.added}${snapshot.added} ${SIGNS.modified}${snapshot.modified} ${SIGNS.deleted}${snapshot.deleted}`,
     `${(snapshot.changeRatio * 100).toFixed(1)} %`,
     snapshot.isPartial ? 'partial' : '',
     keptAs(snapshot),
     snapshot.tags.map(printable).join(' '),
     holdOf(snapshot),
   ]);
-  const head = ['ID', 'SNAPSHOT', 'JOB', 'FILES', 'SIZE', 'ADDED', 'MODIFIED', 'DELETED', 'CHANGE'];
-  return formatTable([...head, '', 'KEPT AS', 'TAGS', 'HOLD'], rows);
+  const head = ['ID', 'SNAPSHOT', 'JOB', 'FILES', 'SIZE', 'DIFFERS', 'OF ALL'];
+  return formatFilled([...head, 'STATE', 'KEPT AS', 'TAGS', 'HOLD'], rows);
 }
 
 const SIGNS = {

@@ -1,6 +1,6 @@
 /** `shelfs source ...`: what is protected. */
 import type { CommandModule } from 'yargs';
-import { CodedError } from '../base/errors.ts';
+import { usage } from '../base/errors.ts';
 import { workingDirectory } from '../base/machine.ts';
 import { rawText } from '../base/raw.ts';
 import { formatTable, printable } from '../base/text.ts';
@@ -266,8 +266,4 @@ function describeOptions(options: SourceOptions): string {
     after && `after ${after.join(' ')}`,
   ];
   return said.filter((text) => typeof text === 'string').join('; ');
-}
-
-function usage(sentence: string): CodedError {
-  return new CodedError('USAGE', sentence);
 }

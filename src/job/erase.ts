@@ -9,7 +9,7 @@
 import { strict as assert } from 'node:assert';
 import { z } from 'zod';
 import { formatSize } from '../base/bytes.ts';
-import { CodedError } from '../base/errors.ts';
+import { CodedError, usage } from '../base/errors.ts';
 import { rawText } from '../base/raw.ts';
 import { Alarms } from '../catalog/alarms.ts';
 import { Archives } from '../catalog/archives.ts';
@@ -159,8 +159,4 @@ function notToErase({ barcode, state }: Medium): string {
   if (state === 'scratch' || state === 'unlabelled')
     return `${barcode} is ${state}: there is nothing on it to be erased`;
   return `${barcode} is ${state}: it is not erased`;
-}
-
-function usage(sentence: string): CodedError {
-  return new CodedError('USAGE', sentence);
 }

@@ -99,7 +99,11 @@ export async function expire(
   const plan = planExpiry(catalog, retention);
   const golden = plan.kept.filter(({ isGolden, hold }) => isGolden && hold === undefined);
   const nothing = plan.expiring.length === 0 && golden.length === 0 && !needsSweep(catalog);
-  if (nothing && !request.clockIsRight) return reportOf(plan, { job: null, expired: [] });
+  if (nothing && !request.clockIsRight) {
+    const report = reportOf(plan, { job: null, expired: [] });
+    listen({ event: 'end', ...report });
+    return report;
+  }
   const jobs = new Jobs(catalog);
   const job = beginJob(tools, request);
   listen({ event: 'begin', job });

@@ -1,7 +1,7 @@
 /** Jobs: what runs, what ran, what it said, and ending one. */
 
 import type { Clock } from '../base/clock.ts';
-import { CodedError } from '../base/errors.ts';
+import { CodedError, usage } from '../base/errors.ts';
 import type { Raw } from '../base/raw.ts';
 import { Archives } from '../catalog/archives.ts';
 import type { Catalog } from '../catalog/catalog.ts';
@@ -209,8 +209,4 @@ function summaryOf(catalog: Catalog, job: Job): JobSummary {
 
 function sizeOf(inode: { type: string; sizeBytes: number } | undefined): number | undefined {
   return inode?.type === 'file' ? inode.sizeBytes : undefined;
-}
-
-function usage(sentence: string): CodedError {
-  return new CodedError('USAGE', sentence);
 }

@@ -1,5 +1,5 @@
 /** Labels for registered cartridges: of a job that needs one, and of a person who names some. */
-import { CodedError } from '../base/errors.ts';
+import { usage } from '../base/errors.ts';
 import type { Medium } from '../catalog/media.ts';
 import { type LabelTools, writeLabel } from './label.ts';
 import { findMedium } from './media.ts';
@@ -69,8 +69,4 @@ function checkConfirmed(
   throw usage(
     `what is on ${medium?.barcode} would be lost; --confirm ${medium?.barcode} says that you mean it`,
   );
-}
-
-function usage(sentence: string): CodedError {
-  return new CodedError('USAGE', sentence);
 }

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { BLOCK_BYTES_DEFAULT, type Label } from '../archive/label.ts';
 import type { Start } from '../archive/recognise.ts';
 import type { Clock } from '../base/clock.ts';
-import { CodedError } from '../base/errors.ts';
+import { CodedError, usage } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { printable } from '../base/text.ts';
 import { Archives } from '../catalog/archives.ts';
@@ -257,8 +257,4 @@ export function unknownArchives(barcode: string): CodedError {
     `${barcode} holds archives that this catalog does not know: it may be older than they are; nothing was written`,
     { volser: barcode.slice(0, 6) },
   );
-}
-
-function usage(sentence: string): CodedError {
-  return new CodedError('USAGE', sentence);
 }

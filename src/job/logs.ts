@@ -1,5 +1,5 @@
 /** What jobs said, across all of them; and times as people say them. */
-import { CodedError } from '../base/errors.ts';
+import { usage } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import {
@@ -69,8 +69,4 @@ export function timeArgument(
   if (parts && !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(`${day}T${hour}`))
     return ms;
   throw usage(`"${printable(text)}" is no time; say 2026-11-20, "2026-11-20 09:00", 12h or 7d`);
-}
-
-function usage(sentence: string): CodedError {
-  return new CodedError('USAGE', sentence);
 }

@@ -6,7 +6,7 @@
  * count on it; and the catalog, where it is the last copy of something a snapshot shows: then a word of its own is asked for.
  */
 import { formatSize } from '../base/bytes.ts';
-import { CodedError } from '../base/errors.ts';
+import { CodedError, usage } from '../base/errors.ts';
 import { type Raw, rawText } from '../base/raw.ts';
 import { Alarms } from '../catalog/alarms.ts';
 import type { Catalog } from '../catalog/catalog.ts';
@@ -101,8 +101,4 @@ export function tellLoss(
 
 function some(paths: readonly Raw[], count: number): string {
   return `${paths.map(rawText).join(', ')}${count > paths.length ? ' and others' : ''}`;
-}
-
-function usage(sentence: string): CodedError {
-  return new CodedError('USAGE', sentence);
 }

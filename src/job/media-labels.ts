@@ -1,6 +1,6 @@
 /** Stickers for cartridges, written as a drawing or as a document for the printer. */
 import { writeFile } from 'node:fs/promises';
-import { CodedError, errnoOf } from '../base/errors.ts';
+import { CodedError, errnoOf, usage } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import { type Barcode, barcodeSeries, parseBarcode } from '../domain/barcode.ts';
 import { pdfOf, svgOf } from '../domain/label-drawing.ts';
@@ -77,8 +77,4 @@ async function write(path: string, bytes: string | Buffer): Promise<void> {
     const sentence = `${printable(path)} cannot be written (${why ?? 'error'})`;
     throw new CodedError('TARGET_FAILED', sentence, { path, cause });
   }
-}
-
-function usage(sentence: string): CodedError {
-  return new CodedError('USAGE', sentence);
 }

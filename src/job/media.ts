@@ -1,6 +1,6 @@
 /** The inventory of media: registered, moved, retired. */
 import { strict as assert } from 'node:assert';
-import { CodedError } from '../base/errors.ts';
+import { usage } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import { Archives } from '../catalog/archives.ts';
 import { fillOfMedia, type MediumFill } from '../catalog/capacity.ts';
@@ -165,8 +165,4 @@ function known(media: Media, barcode: string): Medium {
   const medium = media.find(barcode);
   assert(medium, 'added a moment ago');
   return medium;
-}
-
-function usage(sentence: string): CodedError {
-  return new CodedError('USAGE', sentence);
 }

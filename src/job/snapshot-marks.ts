@@ -1,5 +1,5 @@
 /** What people say of single snapshots: tags, and holds that no rule overrides. */
-import { CodedError } from '../base/errors.ts';
+import { usage } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { Retention } from '../catalog/retention.ts';
@@ -70,8 +70,4 @@ function marked(
     mark(new Retention(catalog), id, now());
     return now();
   });
-}
-
-function usage(sentence: string): CodedError {
-  return new CodedError('USAGE', sentence);
 }

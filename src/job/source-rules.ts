@@ -1,5 +1,5 @@
 /** Patterns and presets as people name them, for one source or for all. */
-import { CodedError } from '../base/errors.ts';
+import { usage } from '../base/errors.ts';
 import { type Raw, rawOf, rawText } from '../base/raw.ts';
 import { printable } from '../base/text.ts';
 import type { Rule } from '../catalog/sources.ts';
@@ -50,8 +50,4 @@ function checkedPattern(pattern: Raw): Raw {
     throw usage(`--exclude "${rawText(pattern)}" is a comment; \\# begins a name with that sign`);
   if (!/[\0\n]/.test(pattern) && /[^\s!]/.test(pattern)) return pattern;
   throw usage(`--exclude "${rawText(pattern)}" is no pattern`);
-}
-
-function usage(sentence: string): CodedError {
-  return new CodedError('USAGE', sentence);
 }

@@ -1,7 +1,7 @@
 /** Sources: what is to be protected; added, removed, and single paths tracked or untracked. */
 import { strict as assert } from 'node:assert';
 import { realpath, stat } from 'node:fs/promises';
-import { CodedError, errnoOf } from '../base/errors.ts';
+import { CodedError, errnoOf, usage } from '../base/errors.ts';
 import { type Raw, rawPath, rawText, toRaw } from '../base/raw.ts';
 import { printable } from '../base/text.ts';
 import type { Catalog } from '../catalog/catalog.ts';
@@ -264,8 +264,4 @@ function checkName(name: string): void {
   throw usage(
     `"${printable(name)}" is no name for a source: up to ${NAME_LENGTH_MAX} letters without a slash; say --name`,
   );
-}
-
-function usage(sentence: string): CodedError {
-  return new CodedError('USAGE', sentence);
 }

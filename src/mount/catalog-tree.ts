@@ -3,10 +3,12 @@ import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
 import { LISTED, type ListedRow, type ListedRows, plainOf } from '../catalog/listed-rows.ts';
 import { isDirectoryRow, NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
+import type { ListedRecords } from '../catalog/records.ts';
 import { highOfDirectory, highOfFile, lowOfDirectory, lowOfFile } from './inode-number.ts';
-import { catalogListing, FIRST_PAGE_ROWS, type Listing } from './listing.ts';
+import { catalogListing, type Listing, type PackedListing } from './listing.ts';
 import { NextDirectory } from './next-directory.ts';
 import { directoryNode, fileNode } from './node-id.ts';
+import { PackedDirectories } from './packed-directory.ts';
 import { type NotedPlace, Places } from './places.ts';
 import type { FileAttributes } from './protocol/attributes.ts';
 import type { EntryReply } from './protocol/entry.ts';
@@ -29,6 +31,7 @@ export type EmptyDirectories = {
 export type CatalogTreeTools = {
   readonly nodes: Nodes;
   readonly rows: ListedRows;
+  readonly records: ListedRecords;
   readonly empty: EmptyDirectories;
 };
 
@@ -42,11 +45,15 @@ export class CatalogTree {
   readonly #nodes: Nodes;
   readonly #empty: EmptyDirectories;
   readonly #places = new Places();
-  readonly #ahead: NextDirectory;
+  readonly #rows: ListedRows;
+  readonly #packed: PackedDirectories;
+  readonly #ahead: NextDirectory<Buffer | undefined>;
 
-  constructor({ nodes, rows, empty }: CatalogTreeTools) {
+  constructor({ nodes, rows, records, empty }: CatalogTreeTools) {
     this.#nodes = nodes;
-    this.#ahead = new NextDirectory(nodes, rows);
+    this.#rows = rows;
+    this.#packed = new PackedDirectories({ records, owner: (id) => nodes.owner(id) });
+    this.#ahead = new NextDirectory(nodes);
     this.#empty = empty;
   }
 
@@ -59,18 +66,52 @@ export class CatalogTree {
     return { ...entry, nodeId: this.#empty.node(view, place, row) };
   }
 
-  list(view: View, directoryId: number): Listing {
+  list(view: View, directoryId: number): Listing | PackedListing {
+    const { tree } = view;
+    const packed =
+      tree.kind === 'as-of'
+        ? this.#ahead.take(keyOf(view, directoryId), () => this.#pack(view, directoryId))
+        : undefined;
+    return packed ? { packed } : this.entries(view, directoryId);
+  }
+
+  /** One by one. */
+  entries(view: View, directoryId: number): Listing {
     return catalogListing({
-      rows: this.#ahead,
+      rows: this.#rows,
       tree: view.tree,
       directoryId,
       toEntry: (row) => this.#listed(view, directoryId, row),
     });
   }
 
-  /** A listing was read to its end: the walk goes on somewhere. */
-  finished(view: View, directoryId: number): void {
-    this.#ahead.finished(view.tree, directoryId, FIRST_PAGE_ROWS);
+  /** A listing was opened, or read to its end: a walk goes on somewhere. */
+  passed(view: View, directoryId: number, when: 'opened' | 'finished'): void {
+    if (view.tree.kind !== 'as-of') return;
+    this.#ahead[when](
+      directoryId,
+      (id) => keyOf(view, id),
+      (id) => this.#pack(view, id),
+    );
+  }
+
+  /** Undefined for a directory that is read by pages. */
+  #pack(view: View, directoryId: number): Buffer | undefined {
+    const place = { viewNumber: view.number, directoryId };
+    return this.#packed.read({
+      directoryId,
+      snapshotId: view.tree.snapshotId,
+      entrySeconds: view.isFixed ? FOREVER_SECONDS : LIVE_SECONDS,
+      attributeSeconds: FOREVER_SECONDS,
+      note: (inodeId) => this.#places.note(inodeId, place),
+      toEntry: (name, inodeId) => this.#whole({ view, directoryId, name }, inodeId),
+    });
+  }
+
+  #whole(place: Place, inodeId: number): EntryReply {
+    const row = this.#nodes.inode(inodeId);
+    assert(row, `no inode ${inodeId}`);
+    return this.#toEntry(place, row);
   }
 
   /** Undefined where it is no directory at that time (any more). */
@@ -97,9 +138,9 @@ export class CatalogTree {
     const { [LISTED.plain]: packed, [LISTED.inode]: inodeId } = row;
     const plain = packed === null ? undefined : plainOf(packed);
     if (!plain || (plain.mode & TYPE_BITS) === DIRECTORY) {
-      const whole = row[LISTED.whole] ?? this.#nodes.inode(inodeId);
-      assert(whole, `no inode ${inodeId}`);
-      return this.#toEntry({ view, directoryId, name: row[LISTED.name] }, whole);
+      const place = { view, directoryId, name: row[LISTED.name] };
+      const whole = row[LISTED.whole];
+      return whole ? this.#toEntry(place, whole) : this.#whole(place, inodeId);
     }
     this.#places.note(inodeId, { viewNumber: view.number, directoryId });
     const [uid, gid] = this.#nodes.owner(plain.ownerId);
@@ -155,6 +196,10 @@ export class CatalogTree {
     return attributesOf(row, this.#nodes.owner(row[NODE.owner]), directoryNodeId);
   }
 }
+
+/** Of a directory's entries in a view as of now. */
+const keyOf = ({ number, tree }: View, directoryId: number): string =>
+  `${number} ${tree.snapshotId} ${directoryId}`;
 
 export function attributesOf(
   row: NodeRow,

@@ -107,7 +107,7 @@ export class ControlTree {
       list: () => {
         const host = facts.rootHost();
         if (!host) return listOf([]);
-        return without(tree.list(view(VIEW_NUMBER.root), host.directoryId), [
+        return without(tree.entries(view(VIEW_NUMBER.root), host.directoryId), [
           SNAPSHOTS_NAME,
           CONTROL_NAME,
         ]);

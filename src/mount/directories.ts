@@ -1,12 +1,12 @@
 /**
  * Open directories: what READDIR and READDIRPLUS are answered with.
  *
- * Who reads a directory reads on: while the kernel works on one answer the next is made and given to the door, which sends it
+ * What the catalog gives packed is given to the door at once, which then answers by itself. Of all else who reads reads on: while the kernel works on one answer the next is made and given to the door, which sends it
  * as soon as it is asked for. So a walk waits neither for a thread to wake nor for rows to be written out.
  */
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
-import type { Listing } from './listing.ts';
+import type { Listing, PackedListing } from './listing.ts';
 import type { FusePort } from './port.ts';
 import type { FileAttributes } from './protocol/attributes.ts';
 import { DirectoryReply } from './protocol/entry.ts';
@@ -27,7 +27,8 @@ type Ahead = { readonly offset: number; readonly opcode: number; readonly bytes:
 type OpenDirectory = {
   readonly handle: number;
   readonly nodeId: number;
-  readonly listing: Listing;
+  /** Undefined: the door has all of it. */
+  readonly listing: Listing | undefined;
   readonly self: FileAttributes;
   ahead: Ahead | undefined;
   /** Where the answer made last ends; where it begins, if that is the end of all. */
@@ -57,12 +58,23 @@ export class OpenDirectories {
   }
 
   /** @returns its handle */
-  open(directory: Pick<OpenDirectory, 'nodeId' | 'listing' | 'self'>): number {
+  open(directory: {
+    readonly nodeId: number;
+    readonly listing: Listing | PackedListing;
+    readonly self: FileAttributes;
+  }): number {
+    const { listing, self } = directory;
     const handle = this.#next;
     this.#next += 1;
-    const opened = { ...directory, handle, ahead: undefined, next: 0, isFinished: false };
+    const isPacked = 'packed' in listing;
+    const unpacked = isPacked ? undefined : listing;
+    const made = { ahead: undefined, next: 0, isFinished: false };
+    const opened: OpenDirectory = { ...directory, handle, listing: unpacked, ...made };
     this.#open.set(handle, opened);
-    this.#due.add(opened);
+    if (isPacked) {
+      this.#tools.port.serveListing(handle, [this.#dots(self), listing.packed]);
+      giveUp(listing.packed);
+    } else this.#due.add(opened);
     return handle;
   }
 
@@ -71,7 +83,7 @@ export class OpenDirectories {
     assert(directory, 'a directory is closed once');
     this.#open.delete(handle);
     this.#due.delete(directory);
-    if (directory.ahead) this.#tools.port.dropAhead(handle);
+    if (directory.ahead || !directory.listing) this.#tools.port.dropAhead(handle);
   }
 
   /** Offsets: 0 is `.`, 1 is `..`, then the entries by their places. */
@@ -90,9 +102,13 @@ export class OpenDirectories {
     this.#due.add(directory);
   }
 
-  /** The door has answered the request with what was made ahead. */
+  /** The door has answered the request with what was made ahead, or with the last entries of what it has. */
   answered(request: RequestReader): void {
     const directory = this.#directoryOf(request);
+    if (!directory.listing) {
+      this.#finished(directory);
+      return;
+    }
     // An answer made since then is the one that counts.
     if (directory.ahead?.offset === request.u64(8)) this.#due.add(directory);
   }
@@ -134,12 +150,14 @@ export class OpenDirectories {
     directory: OpenDirectory,
     { offset, opcode, sizeBytes }: { offset: number; opcode: number; sizeBytes: number },
   ): Buffer {
+    const { listing } = directory;
+    assert(listing, 'the door answers what it has');
     const isPlus = opcode === OPCODE.READDIRPLUS;
     const reply = this.#reply;
     reply.begin(sizeBytes);
     directory.next = offset;
     for (let index = offset; ; index += 1) {
-      const listed = index < 2 ? dots(directory.self, index) : directory.listing.at(index - 2);
+      const listed = index < 2 ? dots(directory.self, index) : listing.at(index - 2);
       if (!listed) {
         this.#finished(directory);
         break;
@@ -155,11 +173,26 @@ export class OpenDirectories {
     return reply.bytes;
   }
 
+  #dots(self: FileAttributes): Buffer {
+    const reply = this.#reply;
+    reply.begin(USUAL_BYTES);
+    for (const index of [0, 1]) {
+      const { name, entry } = dots(self, index);
+      reply.addPlus(name, index + 1, entry);
+    }
+    return reply.bytes;
+  }
+
   #finished(directory: OpenDirectory): void {
     if (directory.isFinished) return;
     directory.isFinished = true;
     this.#tools.onEnd(directory.nodeId);
   }
+}
+
+/** Nobody reads it any more: left to the collector, a few hundred of them would each time cost a walk through all that lives. */
+function giveUp({ buffer, byteLength }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 function dots(self: FileAttributes, index: number) {

@@ -63,6 +63,11 @@ export type DoorHandle = {
   stopServing(handle: number): Promise<Answer> | Answer;
   /** Answers a READDIR or READDIRPLUS when it comes, if it takes so many bytes; `requests` is told of it, its opcode's highest bit set. */
   answerAhead(opcode: number, handle: number, offset: number, body: Uint8Array): Answer;
+  /**
+   * Answers all that is asked of a listing from these entries of READDIRPLUS; EINVAL where they are not whole. `requests` is told
+   * when the last one is sent, as above.
+   */
+  serveListing(handle: number, first: Uint8Array, rest: Uint8Array): Answer;
   dropAhead(handle: number): Answer;
   openBacking(file: number): Answer;
   closeBacking(backingId: number): Answer;

@@ -7,10 +7,11 @@ import type { TreePlace } from '../catalog/below.ts';
 import { PLACE_OF_HOSTS } from '../catalog/directories.ts';
 import type { ListedRows } from '../catalog/listed-rows.ts';
 import { NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
+import type { ListedRecords } from '../catalog/records.ts';
 import { expiredMeanwhile, type Snapshots } from '../catalog/snapshots.ts';
 import { CatalogTree, emptyAttributesOf, FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
 import { type ControlFacts, ControlTree } from './control-tree.ts';
-import { type Listing, listOf } from './listing.ts';
+import { type Listing, listOf, type PackedListing } from './listing.ts';
 import type { Live } from './live.ts';
 import { nodeRef, ROOT_NODE } from './node-id.ts';
 import { Probes } from './probes.ts';
@@ -24,6 +25,7 @@ import { IN_USE_SECONDS, VirtualNodes, virtualAttributes } from './virtual.ts';
 export type FilesystemTools = {
   readonly nodes: Nodes;
   readonly rows: ListedRows;
+  readonly records: ListedRecords;
   readonly snapshots: Snapshots;
   readonly facts: ControlFacts;
   readonly root: RootView;
@@ -37,6 +39,12 @@ export type OpenedNode =
   | { readonly kind: 'file'; readonly row: NodeRow; readonly place: TreePlace | undefined }
   | { readonly kind: 'text'; readonly text: Buffer };
 
+/** `isFixed`: it never changes. */
+export type OpenedDirectory = {
+  readonly listing: Listing | PackedListing;
+  readonly isFixed: boolean;
+};
+
 /** No directory of the catalog has this id. */
 const NO_DIRECTORY = 0;
 
@@ -48,14 +56,14 @@ export class Filesystem {
   readonly #probes = new Probes();
 
   constructor(tools: FilesystemTools) {
-    const { nodes, rows, snapshots, facts } = tools;
+    const { nodes, rows, records, snapshots, facts } = tools;
     this.#tools = tools;
     const empty = {
       node: (view: View, { directoryId, name }: { directoryId: number; name: Raw }, row: NodeRow) =>
         // With other attributes it is another inode, and so another node.
         this.#emptyDirectory(`empty:${view.number}:${directoryId}:${row[NODE.inode]}:${name}`, row),
     };
-    this.tree = new CatalogTree({ nodes, rows, empty });
+    this.tree = new CatalogTree({ nodes, rows, records, empty });
     const { owner } = facts;
     this.#versions = new VersionsTree({ nodes, rows, snapshots, virtual: this.#virtual, owner });
     new ControlTree({
@@ -119,7 +127,7 @@ export class Filesystem {
   }
 
   /** Undefined for what is no directory. `isFixed`: the kernel may keep the whole listing. */
-  list(nodeId: number): { readonly listing: Listing; readonly isFixed: boolean } | undefined {
+  list(nodeId: number): OpenedDirectory | undefined {
     const ref = nodeRef(nodeId);
     if (ref.kind === 'file') return undefined;
     if (ref.kind === 'virtual') {
@@ -131,6 +139,10 @@ export class Filesystem {
     const tree = view.isVersions ? this.#versions : this.tree;
     const listing = tree.list(view, ref.directoryId);
     if (!view.isFixed) return { listing, isFixed: false };
+    if ('packed' in listing) {
+      this.#refuseExpired(view);
+      return { listing, isFixed: true };
+    }
     const at = (index: number) => {
       const listed = listing.at(index);
       if (!listed) this.#refuseExpired(view);
@@ -145,12 +157,12 @@ export class Filesystem {
     throw expiredMeanwhile();
   }
 
-  /** A directory's listing was read to its end. */
-  finished(nodeId: number): void {
+  /** A directory's listing was opened, or read to its end: what a walk comes to next may be read. */
+  passed(nodeId: number, when: 'opened' | 'finished'): void {
     const ref = nodeRef(nodeId);
     if (ref.kind !== 'directory') return;
     const view = this.#view(ref.viewNumber);
-    if (!view.isVersions) this.tree.finished(view, ref.directoryId);
+    if (!view.isVersions) this.tree.passed(view, ref.directoryId, when);
   }
 
   /** The target of a link; undefined for what is none. */

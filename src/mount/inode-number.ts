@@ -10,6 +10,8 @@ import { strict as assert } from 'node:assert';
 
 const WORD = 2 ** 32;
 const DIRECTORIES = 2 ** 30;
+/** Ids of contents are lower. */
+export const CONTENTS_END = DIRECTORIES;
 /** Above all directories, whose node ids stay below 2^52; below 2^31, for there are programs that take numbers to be signed. */
 const NAMES = 2 ** 30 + 2 ** 29;
 

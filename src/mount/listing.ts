@@ -16,6 +16,9 @@ export interface Listing {
   at(index: number): Listed | undefined;
 }
 
+/** All entries but `.` and `..` at once, as READDIRPLUS shows them. */
+export type PackedListing = { readonly packed: Buffer };
+
 /** Of a few entries, all known. */
 export function listOf(entries: readonly Listed[]): Listing {
   return { at: (index) => entries[index] };
@@ -24,7 +27,7 @@ export function listOf(entries: readonly Listed[]): Listing {
 /** Larger directories are read page by page in order of name: in memory they would take half a kilobyte an entry. */
 const SORTED_ROWS_MAX = 20_000;
 /** So many rows are asked for to see whether there are more. */
-export const FIRST_PAGE_ROWS = SORTED_ROWS_MAX + 1;
+const FIRST_PAGE_ROWS = SORTED_ROWS_MAX + 1;
 const PAGE_ROWS = 2000;
 
 /** A directory of the catalog, in tape order. */

@@ -7,6 +7,7 @@ import { Facts } from '../catalog/facts.ts';
 import { ListedRows } from '../catalog/listed-rows.ts';
 import { Media } from '../catalog/media.ts';
 import { Nodes } from '../catalog/nodes.ts';
+import { ListedRecords } from '../catalog/records.ts';
 import { roomOf } from '../catalog/room.ts';
 import { Snapshots } from '../catalog/snapshots.ts';
 import { named } from '../catalog/sqlite-error.ts';
@@ -90,6 +91,7 @@ function assemble(tools: MountTools, { nodes, snapshots, live }: Parts) {
   const filesystem = new Filesystem({
     nodes,
     rows: new ListedRows(catalog, nodes),
+    records: new ListedRecords(catalog),
     snapshots,
     live,
     root: tools.root,

@@ -142,6 +142,10 @@ class NativePort implements FusePort {
     check(this.#started.answerAhead(opcode, handle, offset, body));
   }
 
+  serveListing(handle: number, [first, rest]: readonly [Uint8Array, Uint8Array]): void {
+    check(this.#started.serveListing(handle, first, rest));
+  }
+
   dropAhead(handle: number): void {
     check(this.#started.dropAhead(handle));
   }

@@ -1,44 +1,42 @@
 /**
- * Reads one directory ahead of a walk: while the kernel still works on the last entries of a directory, the rows of its next
- * sibling are fetched, so that whoever walks the tree waits for half of what it takes.
+ * Reads one directory ahead of a walk: while the kernel is busy with the entries of one, the next sibling is read, so that
+ * whoever walks the tree hardly waits for the catalog.
  */
-import type { Raw } from '../base/raw.ts';
-import type { From, ListedRow, ListedRows } from '../catalog/listed-rows.ts';
-import type { Nodes, TreeView } from '../catalog/nodes.ts';
+import type { Nodes } from '../catalog/nodes.ts';
 
-type Ahead = { readonly key: string; readonly rows: ListedRow[] };
-
-export class NextDirectory {
+export class NextDirectory<Read> {
   readonly #nodes: Nodes;
-  readonly #rows: ListedRows;
-  #ahead: Ahead | undefined;
+  #ahead: { readonly key: string; readonly read: Read } | undefined;
   /** The sibling that a walk would open next. */
   #expected: string | undefined;
 
-  constructor(nodes: Nodes, rows: ListedRows) {
+  constructor(nodes: Nodes) {
     this.#nodes = nodes;
-    this.#rows = rows;
   }
 
-  /** What `ListedRows.page` would give; from the start it may be there already, once. */
-  page(tree: TreeView, directoryId: number, from: From): ListedRow[] {
-    const key = keyOf(tree, directoryId);
-    const ahead = from.after === '' && this.#ahead?.key === key ? this.#ahead : undefined;
-    if (!ahead) return this.#rows.page(tree, directoryId, from);
+  /** What `read` would give; it may be there already, once. */
+  take(key: string, read: () => Read): Read {
+    const ahead = this.#ahead;
+    if (ahead?.key !== key) return read();
     this.#ahead = undefined;
-    return ahead.rows;
+    return ahead.read;
   }
 
-  /** The directory was read to its end. @param limit as of the `page` that will follow */
-  finished(tree: TreeView, directoryId: number, limit: number): void {
-    const isWalk = this.#expected === undefined || this.#expected === keyOf(tree, directoryId);
+  /** As it is opened: who was awaited there walks, and what follows is read while the kernel is busy with this one. */
+  opened(directoryId: number, keyOf: (directoryId: number) => string, read: (id: number) => Read) {
+    if (this.#expected === keyOf(directoryId)) this.finished(directoryId, keyOf, read);
+  }
+
+  /** The directory was read to its end. @param read of the one that follows, by its id */
+  finished(
+    directoryId: number,
+    keyOf: (directoryId: number) => string,
+    read: (id: number) => Read,
+  ) {
+    const isWalk = this.#expected === undefined || this.#expected === keyOf(directoryId);
     const nextId = this.#nodes.siblingAfter(directoryId);
-    this.#expected = nextId === undefined ? undefined : keyOf(tree, nextId);
+    this.#expected = nextId === undefined ? undefined : keyOf(nextId);
     if (!isWalk || nextId === undefined || this.#ahead?.key === this.#expected) return;
-    const rows = this.#rows.page(tree, nextId, { after: '' as Raw, limit });
-    this.#ahead = { key: keyOf(tree, nextId), rows };
+    this.#ahead = { key: keyOf(nextId), read: read(nextId) };
   }
 }
-
-const keyOf = (tree: TreeView, directoryId: number): string =>
-  `${tree.kind} ${tree.snapshotId} ${tree.kind === 'medium' ? tree.mediumId : ''} ${directoryId}`;

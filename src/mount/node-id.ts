@@ -15,8 +15,12 @@ import { strict as assert } from 'node:assert';
 /** FUSE_ROOT_ID (linux/fuse.h). */
 export const ROOT_NODE = 1;
 
+/** Of an inode's id to its node. */
+export const FIRST_FILE = 1;
+export const XATTRS_BIT = 51;
+
 const VIRTUAL = 2 ** 52;
-const XATTRS = 2 ** 51;
+const XATTRS = 2 ** XATTRS_BIT;
 const DIRECTORY = 2 ** 50;
 const VIEW = 2 ** 30;
 export const VIEWS_MAX = 2 ** 20;
@@ -33,8 +37,6 @@ export function fileNode(inodeId: number, { hasXattrs }: { readonly hasXattrs: b
   const id = inodeId + FIRST_FILE;
   return hasXattrs ? id + XATTRS : id;
 }
-
-const FIRST_FILE = 1;
 
 export function directoryNode(viewNumber: number, directoryId: number): number {
   assert(viewNumber >= 0 && viewNumber < VIEWS_MAX, `too many views: ${viewNumber}`);

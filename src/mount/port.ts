@@ -52,6 +52,11 @@ export interface FusePort {
     request: { readonly opcode: number; readonly handle: number; readonly offset: number },
     body: Uint8Array,
   ): void;
+  /**
+   * From now on listings of this handle are answered from these entries (struct fuse_direntplus, back to back in both pieces, the
+   * offset of each its place from 1), from wherever they are asked for. `onRequests` is told as ANSWERED of what sent the last one.
+   */
+  serveListing(handle: number, entries: readonly [Uint8Array, Uint8Array]): void;
   /** The handle was released. */
   dropAhead(handle: number): void;
   /** Registers a file for passthrough. @returns its backing id for OPEN's reply, or an errno below zero */

@@ -85,7 +85,7 @@ export class Session {
     this.#directories = new OpenDirectories({
       port: tools.port,
       replies: this.#replies,
-      onEnd: (nodeId) => this.#finished(nodeId),
+      onEnd: (nodeId) => this.#passed(nodeId, 'finished'),
     });
   }
 
@@ -152,6 +152,7 @@ export class Session {
       [OPCODE.OPENDIR, (request) => this.#openDirectory(request)],
       [OPCODE.READDIR, readDirectory],
       [OPCODE.READDIRPLUS, readDirectory],
+      [OPCODE.READDIR + ANSWERED, (request) => this.#directories.answered(request)],
       [OPCODE.READDIRPLUS + ANSWERED, (request) => this.#directories.answered(request)],
       [OPCODE.RELEASEDIR, (request) => this.#releaseDirectory(request)],
       [OPCODE.GETXATTR, xattr],
@@ -309,12 +310,13 @@ export class Session {
     const handle = this.#directories.open({ nodeId, listing, self: self.file });
     const flags = found.isFixed ? OPEN_FLAGS.KEEP_CACHE | OPEN_FLAGS.CACHE_DIR : 0;
     this.#replies.open(unique, { handle, flags, backingId: 0 });
+    this.#passed(nodeId, 'opened');
   }
 
   /** When the answer is on its way: the kernel has work, and so have we. */
-  #finished(nodeId: number): void {
+  #passed(nodeId: number, when: 'opened' | 'finished'): void {
     setImmediate(() => {
-      if (!this.#isOver) this.#ahead(() => this.#tools.filesystem.finished(nodeId));
+      if (!this.#isOver) this.#ahead(() => this.#tools.filesystem.passed(nodeId, when));
     });
   }
 

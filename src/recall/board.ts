@@ -183,10 +183,12 @@ export class Board {
     if (!item || item.fill) return item;
     const { stage, prover } = this.#tools;
     try {
-      const claim = stage.claim(item.content, { isAhead: item.isAhead });
+      const left = stage.takeOver(item.content);
+      const claim = left ? 'mine' : stage.claim(item.content, { isAhead: item.isAhead });
       if (claim === 'mine') {
         const onProven = (fill: Fill) => this.#onProven(fill);
-        item.fill = new Fill(item.content, { stage, prover, signal, onProven });
+        item.fill = new Fill(item.content, { stage, prover, signal, onProven, left });
+        if (left) this.#resume(contentId, item.fill);
         return item;
       }
       if (claim === 'full') return this.#waitForRoom(item);
@@ -198,6 +200,14 @@ export class Board {
       else this.fail(contentId, asCoded(error));
     }
     return undefined;
+  }
+
+  /** Only what is missing is to be read now. */
+  #resume(contentId: number, fill: Fill): void {
+    fill.resume();
+    this.place(contentId);
+    if (this.queue.has(contentId) && this.queue.runsOf(contentId).length === 0)
+      void this.finish(contentId);
   }
 
   /** What is in use may not be in a moment: it stays in the queue, but not for ever. */
@@ -220,7 +230,7 @@ export class Board {
       const wrong = await item.fill.settle();
       if (this.#items.get(contentId) !== item) return;
       if (item.fill.isWhole) return await this.#complete(item);
-      this.#blame(item, wrong);
+      if (wrong.length > 0) this.#blame(item, wrong);
       this.place(contentId);
     } catch (error) {
       this.fail(contentId, asCoded(error));
@@ -257,10 +267,18 @@ export class Board {
     while (this.#flushing) await this.#flushing;
   }
 
-  /** The end: what is half done is removed. */
+  /** The end: what is half done is removed, but for parts that are proven, with which somebody can go on. */
   async close(): Promise<void> {
     await this.flush();
-    for (const contentId of [...this.#items.keys()]) await this.abandon(contentId);
+    for (const contentId of [...this.#items.keys()]) {
+      if (!this.#items.get(contentId)?.fill?.hasProven) {
+        await this.abandon(contentId);
+        continue;
+      }
+      const item = this.#forget(contentId);
+      await item?.fill?.close();
+      if (item) this.#tools.stage.leave(item.content.hash);
+    }
   }
 
   /** Told to other processes too, but for what is whole in a moment. */

@@ -46,6 +46,17 @@ export class Fill {
     if (content.sizeBytes <= SMALL_BYTES) this.#memory = Buffer.alloc(content.sizeBytes);
   }
 
+  /** Begins to prove what is there already. Once, before anything else. */
+  resume(): void {
+    const { left } = this.#tools;
+    for (let index = 0; left && index < proofCount(this.content); index += 1) {
+      if (!hasBit(left, index)) continue;
+      const { range } = proofOf(this.content, index);
+      this.#present.add(range);
+      this.#begin(index, 'left');
+    }
+  }
+
   get isWhole(): boolean {
     return this.#proven.covers({ offset: 0, lengthBytes: this.content.sizeBytes });
   }
@@ -130,9 +141,15 @@ export class Fill {
   }
 
   async #opened(): Promise<FileHandle> {
-    this.#opening ??= this.#tools.stage.create(this.content);
+    this.#opening ??= this.#open();
     this.#file = await this.#opening;
     return this.#file;
+  }
+
+  async #open(): Promise<FileHandle> {
+    const { stage, left } = this.#tools;
+    const begun = left && (await stage.openLeft(this.content));
+    return begun ?? stage.create(this.content);
   }
 
   #proveParts(range: DataRange): void {
@@ -142,22 +159,26 @@ export class Fill {
     for (let index = first; index <= last; index += 1) {
       const { range: part } = proofOf(this.content, index);
       if (this.#proofs.has(index) || this.#proven.covers(part)) continue;
-      if (!this.#present.covers(part)) continue;
-      const proof = this.#prove(index)
-        .catch((error: unknown) => {
-          this.#failure ??= error;
-        })
-        .finally(() => this.#proofs.delete(index));
-      this.#proofs.set(index, proof);
+      if (this.#present.covers(part)) this.#begin(index, 'come');
     }
   }
 
-  async #prove(index: number): Promise<void> {
+  /** @param whence `left`: by who is gone; nobody is to blame for it */
+  #begin(index: number, whence: 'left' | 'come'): void {
+    const proof = this.#prove(index, whence)
+      .catch((error: unknown) => {
+        this.#failure ??= error;
+      })
+      .finally(() => this.#proofs.delete(index));
+    this.#proofs.set(index, proof);
+  }
+
+  async #prove(index: number, whence: 'left' | 'come'): Promise<void> {
     const { range, hash } = proofOf(this.content, index);
     const found = this.#memory ? hashOf(this.#memory) : await this.#hashOfFile(range);
     if (!found?.equals(hash)) {
       this.#present.remove(range);
-      this.#wrong.push(range);
+      if (whence === 'come') this.#wrong.push(range);
       return;
     }
     if (this.#memory) await this.#writeOut(this.#memory);
@@ -190,6 +211,8 @@ export class Fill {
 }
 
 export type FillTools = {
+  /** Of a file that somebody else has begun: its parts that were proven then. They are proven once more. */
+  readonly left?: Buffer | undefined;
   readonly stage: Stage;
   readonly prover: Prover;
   readonly signal: AbortSignal;
@@ -199,6 +222,9 @@ export type FillTools = {
 
 /** Why a content cannot be had. */
 export type Loss = { readonly contentId: number; readonly error: CodedError };
+
+const hasBit = (bits: Buffer, index: number): boolean =>
+  ((bits[index >> 3] ?? 0) & (1 << (index & 7))) !== 0;
 
 function hashOf(bytes: Buffer): Buffer {
   const hash = Buffer.allocUnsafe(HASH_BYTES);

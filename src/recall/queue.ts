@@ -95,6 +95,11 @@ export class Queue<R extends Run> {
     this.#items.set(run.contentId, { ...item, runs: item.runs.filter((other) => other !== run) });
   }
 
+  /** Whether it is still to be read. */
+  isPlaced(run: R): boolean {
+    return this.#isOpen(run);
+  }
+
   runsOf(contentId: number): readonly R[] {
     return this.#items.get(contentId)?.runs ?? [];
   }

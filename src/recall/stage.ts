@@ -7,7 +7,6 @@
  * Several processes share it. What goes is renamed within the transaction that forgets it, and removed behind it: nobody
  * who takes the name meanwhile loses a file of his own.
  */
-import { strict as assert } from 'node:assert';
 import {
   closeSync,
   constants,
@@ -18,14 +17,16 @@ import {
   type Stats,
   statSync,
 } from 'node:fs';
-import { type FileHandle, open, opendir, unlink } from 'node:fs/promises';
+import { chmod, type FileHandle, open, opendir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { CodedError, errnoOf } from '../base/errors.ts';
 import type { Processes } from '../catalog/run-db.ts';
-import type { Claim, RunStage } from '../catalog/run-stage.ts';
+import { type Claim, NOBODY, type RunStage, type StageRow } from '../catalog/run-stage.ts';
 import { diskBytes, type RecallContent } from './content.ts';
 import { factsOf, isSame } from './file-facts.ts';
+import { StageRoom } from './stage-room.ts';
+import { StageUsers } from './stage-users.ts';
 
 export type StageTools = {
   /** Made where there is none. */
@@ -41,24 +42,17 @@ export type StageTools = {
 export type Found = { readonly descriptor: number } | 'unproven' | 'filling' | undefined;
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+const MODE = 0o400;
+/** For who goes on filling it, a moment long. */
+const FILLED_MODE = 0o600;
 const GONE = 'gone-';
 const NAME = /^[0-9a-f]{64}$/;
-/** What was read ahead is kept so long for who comes to read it. */
-const AHEAD_KEPT_MS = 3_600_000;
-/** After a full disk the stage grows no more for so long. */
-const LOWERED_MS = 10 * 60_000;
-
 export class Stage {
   readonly directory: string;
   readonly #tools: StageTools;
   readonly #boot: string;
-  /** What the disk could take when it was full; undefined when that is long ago. */
-  #lowered: { readonly limitBytes: number; readonly atMs: number } | undefined;
-  /** Users of each file in this process. */
-  readonly #users = new Map<string, { readonly hash: Buffer; count: number; isTold: boolean }>();
-  /** Read since the table was told last. */
-  readonly #read = new Map<string, Buffer>();
-  #unpinned: Buffer[] = [];
+  readonly #room: StageRoom;
+  readonly #users = new StageUsers();
   /** Renamed, and to be removed. */
   #gone: string[] = [];
 
@@ -67,6 +61,16 @@ export class Stage {
     this.#tools = tools;
     this.directory = tools.directory;
     this.#boot = tools.processes.own.split(':')[0] ?? '';
+    this.#room = new StageRoom({
+      ...tools,
+      users: this.#users,
+      putAway: (hash) => this.#putAway(hash),
+      refresh: () => {
+        // What is open here would be found again and again, and what others held that were killed since the sweep would stay.
+        this.tell();
+        this.#forgetDead('removed');
+      },
+    });
     this.#attempt(() => mkdirSync(this.directory, { recursive: true, mode: 0o700 }));
     refuseOthers(
       this.directory,
@@ -76,10 +80,7 @@ export class Stage {
 
   /** As the config has it, or less for a while after the disk was full. */
   get limitBytes(): number {
-    const { limitBytes, clock } = this.#tools;
-    if (!this.#lowered) return limitBytes;
-    if (clock.monotonicMs() - this.#lowered.atMs > LOWERED_MS) this.#lowered = undefined;
-    return Math.min(limitBytes, this.#lowered?.limitBytes ?? limitBytes);
+    return this.#room.limitBytes;
   }
 
   get totalBytes(): number {
@@ -101,7 +102,7 @@ export class Stage {
       return undefined;
     }
     if (row.boot === this.#boot && isSame(factsOf(descriptor), row.facts)) {
-      this.#read.set(hash.toString('hex'), hash);
+      this.#users.seen(hash);
       return { descriptor };
     }
     closeSync(descriptor);
@@ -171,16 +172,52 @@ export class Stage {
         return 'mine';
       }
       const bytes = diskBytes(content);
-      if (!this.#makeRoom(bytes, isAhead)) return 'full';
+      if (!this.#room.make(bytes, isAhead)) return 'full';
       rows.insert(hash, { sizeBytes, bytes, isAhead }, by);
       return 'mine';
     });
   }
 
+  /**
+   * What somebody who is gone has left of a content, which is ours to fill from now on: its parts that were proven, a bit each. Of
+   * one that may still write, nothing is left: what it brings must reach no file that others read.
+   */
+  takeOver({ hash }: RecallContent): Buffer | undefined {
+    const { rows } = this.#tools;
+    const isLeft = (row: StageRow) => row.state === 'filling' && this.#isGone(row.process);
+    return rows.write(() => {
+      const row = rows.get(hash);
+      if (!row?.proven || !isLeft(row)) return undefined;
+      rows.takeOver(hash, this.#by());
+      return row.proven;
+    });
+  }
+
+  /** The file of what was taken over; undefined where it is none to go on with. @throws CodedError STAGE_FULL, STAGE_FAILED */
+  async openLeft({ hash, sizeBytes }: RecallContent): Promise<FileHandle | undefined> {
+    const path = this.pathOf(hash);
+    try {
+      await chmod(path, FILLED_MODE);
+      const file = await open(path, O_RDWR | O_NOFOLLOW);
+      await file.chmod(MODE);
+      // A power cut may have taken its length.
+      await file.truncate(sizeBytes);
+      return file;
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      throw this.failure(error);
+    }
+  }
+
+  /** Ends filling it, closed already: whoever wants it next goes on with what is proven. */
+  leave(hash: Buffer): void {
+    this.#tools.rows.leave(hash, this.#tools.processes.own);
+  }
+
   /** The empty file of a content that was claimed, as long as the content. @throws CodedError STAGE_FULL, STAGE_FAILED */
   async create({ hash, sizeBytes }: RecallContent): Promise<FileHandle> {
     const path = this.pathOf(hash);
-    const make = () => open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o400);
+    const make = () => open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, MODE);
     try {
       // What had to go for it takes its room until it is removed.
       await this.clean();
@@ -245,41 +282,22 @@ export class Stage {
 
   /** As long as it is used it is not evicted. */
   use(hash: Buffer): void {
-    const key = hash.toString('hex');
-    const known = this.#users.get(key);
-    if (known) known.count += 1;
-    else this.#users.set(key, { hash, count: 1, isTold: false });
+    this.#users.use(hash);
   }
 
   release(hash: Buffer): void {
-    const key = hash.toString('hex');
-    const known = this.#users.get(key);
-    assert(known, 'a file is released by who uses it');
-    known.count -= 1;
-    this.#read.set(key, hash);
-    if (known.count > 0) return;
-    this.#users.delete(key);
-    if (known.isTold) this.#unpinned.push(hash);
+    this.#users.release(hash);
   }
 
   /** Something for `tell` or `clean` to do. */
   get isDirty(): boolean {
-    const isUntold = [...this.#users.values()].some(({ isTold }) => !isTold);
-    return isUntold || this.#read.size + this.#unpinned.length + this.#gone.length > 0;
+    return this.#users.isDirty || this.#gone.length > 0;
   }
 
   /** Tells the table what was read, and what is open for longer. Once a second is enough. */
   tell(): void {
     const { rows, clock, processes } = this.#tools;
-    const add = [...this.#users.values()].filter(({ isTold }) => !isTold);
-    const remove = this.#unpinned;
-    if (add.length + remove.length > 0)
-      rows.setPins({ add: add.map(({ hash }) => hash), remove }, processes.own);
-    this.#unpinned = [];
-    for (const user of add) user.isTold = true;
-    if (this.#read.size === 0) return;
-    rows.touch(this.#read.values(), clock.nowMs());
-    this.#read.clear();
+    this.#users.tell(rows, { process: processes.own, nowMs: clock.nowMs() });
   }
 
   /** Removes what was evicted. */
@@ -289,9 +307,9 @@ export class Stage {
     for (const path of gone) await this.#unlink(path);
   }
 
-  /** Removes what processes left behind that ended while they filled or evicted. */
+  /** Removes what processes left behind that ended while they filled or evicted, but for what somebody can go on with. */
   async sweep(): Promise<void> {
-    this.#forgetDead();
+    this.#forgetDead('kept');
     for await (const { name } of await opendir(this.directory)) {
       if (name.startsWith(GONE)) this.#gone.push(join(this.directory, name));
       if (!NAME.test(name)) continue;
@@ -303,21 +321,12 @@ export class Stage {
 
   /** What the file system refused, named; a full disk lowers the limit to what it could take. */
   failure(error: unknown): unknown {
-    const errno = errnoOf(error);
-    if (error instanceof CodedError || errno === undefined) return error;
-    if (errno !== 'ENOSPC' && errno !== 'EDQUOT') {
-      return new CodedError('STAGE_FAILED', `the stage ${this.directory}: ${errno}`, {
-        path: this.directory,
-        errno,
-        cause: error,
-      });
-    }
-    // With nothing there to make room, it is others who fill the disk: to keep smaller would help nobody.
-    const { rows, clock } = this.#tools;
-    const limitBytes = rows.completeBytes;
-    if (limitBytes > 0) this.#lowered = { limitBytes, atMs: clock.monotonicMs() };
-    const sentence = `the disk of the stage ${this.directory} is full; it is kept smaller for a while; make room, or set [stage] directory`;
-    return new CodedError('STAGE_FULL', sentence, { path: this.directory, errno, cause: error });
+    return this.#room.failure(error);
+  }
+
+  /** Why so many bytes do not fit. */
+  full(bytes: number): CodedError {
+    return this.#room.full(bytes);
   }
 
   #by() {
@@ -330,51 +339,18 @@ export class Stage {
     return process === own || isAlive(process);
   }
 
-  /** What processes pinned, or were filling, that live no more. */
-  #forgetDead(): void {
+  #isGone(process: string): boolean {
+    return process === NOBODY || this.#tools.processes.isGone?.(process) === true;
+  }
+
+  /** What processes pinned, or were filling, that live no more. @param proven what is done with what somebody could go on with */
+  #forgetDead(proven: 'kept' | 'removed'): void {
     const { rows } = this.#tools;
     rows.forgetDead((process) => this.#lives(process));
-    for (const { hash, process } of rows.filling()) if (!this.#lives(process)) this.remove(hash);
-  }
-
-  /** @returns false where all that is there has to stay for now. @throws CodedError STAGE_FULL where it never fits */
-  #makeRoom(bytes: number, isAhead: boolean): boolean {
-    if (bytes > this.limitBytes) throw this.full(bytes);
-    const hasRoom = () => this.totalBytes + bytes <= this.limitBytes;
-    this.#evict(hasRoom, isAhead);
-    if (hasRoom()) return true;
-    // What is open here would be found again and again, and what others held that were killed since the sweep would stay.
-    this.tell();
-    this.#forgetDead();
-    this.#evict(hasRoom, isAhead);
-    return hasRoom();
-  }
-
-  /** Until there is room, or nothing more may go. */
-  #evict(hasRoom: () => boolean, isAhead: boolean): void {
-    const { rows, clock } = this.#tools;
-    const aheadMs = isAhead ? clock.nowMs() - AHEAD_KEPT_MS : Number.MAX_SAFE_INTEGER;
-    for (const of of ['used', 'ahead'] as const) {
-      while (!hasRoom()) {
-        const victims = rows.victims(of, aheadMs);
-        const found = victims.filter(({ hash }) => !this.#users.has(hash.toString('hex')));
-        if (found.length === 0) break;
-        for (const { hash } of found) {
-          if (hasRoom()) break;
-          this.#putAway(hash);
-          rows.remove(hash);
-        }
-      }
+    for (const { hash, process, hasProven } of rows.filling()) {
+      const isKept = proven === 'kept' && hasProven && this.#isGone(process);
+      if (!isKept && !this.#lives(process)) this.remove(hash);
     }
-  }
-
-  /** Why so many bytes do not fit. */
-  full(bytes: number): CodedError {
-    return new CodedError(
-      'STAGE_FULL',
-      `the stage ${this.directory} may hold ${this.limitBytes} bytes, of which ${this.totalBytes} are in use; ${bytes} more do not fit; set [stage] size`,
-      { path: this.directory },
-    );
   }
 
   /** From its name, at once; the rest of it later. */

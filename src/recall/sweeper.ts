@@ -91,7 +91,8 @@ export class Sweeper {
     const { board, ahead } = this.#tools;
     for (let run = this.#next(sweep); run; run = this.#next(sweep)) {
       const item = board.begin(run.contentId, this.#signal);
-      if (!item || this.#broken.has(run)) continue;
+      // Of what somebody else has begun, less may be left to be read than was thought.
+      if (!item || this.#broken.has(run) || !board.queue.isPlaced(run)) continue;
       if (!item.isAhead) ahead.resume();
       const { offset, lengthBytes, copy } = run;
       yield { key: run, startBlock: copy.startBlock, offset, lengthBytes };

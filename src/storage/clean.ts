@@ -9,7 +9,8 @@ import { CodedError } from '../base/errors.ts';
 import type { Drive } from '../device/drive.ts';
 import { parsePlace } from '../domain/place.ts';
 import type { Cleaned } from './health-watch.ts';
-import type { DriveStatus, Library, LibraryStatus } from './library.ts';
+import type { Library } from './library.ts';
+import type { DriveStatus, LibraryStatus } from './library-status.ts';
 
 const POLL_MS = 2000;
 /** A cleaning takes two to five minutes by the drives' manuals; after three times that nobody knows what happens. */

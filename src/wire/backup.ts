@@ -1,12 +1,7 @@
 /** Builds what a backup works with, and what writes labels. */
-import type { Clock } from '../base/clock.ts';
-import { type Host, hasSha256Instructions } from '../base/machine.ts';
-import type { Random } from '../base/random.ts';
-import type { Raw } from '../base/raw.ts';
+import { hasSha256Instructions } from '../base/machine.ts';
 import type { Alarm } from '../catalog/alarms.ts';
-import type { Catalog } from '../catalog/catalog.ts';
 import type { Medium } from '../catalog/media.ts';
-import type { Config } from '../config.ts';
 import { lockFile, type ScsiDoor } from '../device/native.ts';
 import type { DryRunReport } from '../job/backup/dry-run.ts';
 import type { BackupReport, Listen } from '../job/backup/report.ts';
@@ -14,31 +9,21 @@ import type { StartRequest, StartTools } from '../job/backup/start.ts';
 import type { EraseRequest } from '../job/erase.ts';
 import type { LabelTools } from '../job/label.ts';
 import type { LabelMediaRequest } from '../job/label-media.ts';
-import type { Library } from '../storage/library.ts';
 import type { OpenOperator } from './operator.ts';
+import type { Surroundings } from './surroundings.ts';
 
-/** What of the application it needs. */
-type Surroundings = {
-  readonly stateDirectory: string;
-  readonly program: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly host: Host;
-  config(): Promise<Config>;
-  catalog(mode: 'read' | 'write'): Promise<Catalog>;
-  library(): Promise<Library>;
-};
+type LabelSurroundings = Pick<
+  Surroundings,
+  'program' | 'clock' | 'random' | 'host' | 'config' | 'catalog' | 'library'
+>;
 
 type BackupSurroundings = Surroundings & {
-  ownDirectories(): Promise<Raw[]>;
   operator(): Promise<OpenOperator>;
   openDoor(): ScsiDoor;
-  /** A job has ended: drives may be cleaned. */
-  cleanIdle(signal: AbortSignal): Promise<void>;
 };
 
 export async function wireLabels(
-  app: Surroundings,
+  app: LabelSurroundings,
   request: LabelMediaRequest,
   signal: AbortSignal,
 ): Promise<Medium[]> {
@@ -48,7 +33,7 @@ export async function wireLabels(
 
 /** @param request the medium by its name */
 export async function wireErase(
-  app: Surroundings,
+  app: LabelSurroundings,
   request: Omit<EraseRequest, 'medium'> & { readonly name: string },
   signal: AbortSignal,
 ): Promise<Medium> {
@@ -125,7 +110,7 @@ export async function backupTools(app: BackupSurroundings): Promise<StartTools> 
   };
 }
 
-async function labelTools(app: Surroundings): Promise<LabelTools> {
+async function labelTools(app: LabelSurroundings): Promise<LabelTools> {
   const { backup, archive } = await app.config();
   const { clock, random, host, program } = app;
   return {

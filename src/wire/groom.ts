@@ -1,22 +1,16 @@
 /** Builds what groom works with, from what a backup works with. */
-import type { Catalog } from '../catalog/catalog.ts';
-import type { Config } from '../config.ts';
 import type { StartTools } from '../job/backup/start.ts';
 import type { GroomRequest, GroomTools } from '../job/groom/groom.ts';
 import type { GroomEvent, GroomPlan, GroomReport } from '../job/groom/report.ts';
 import type { DriveHandover } from '../recall/handover.ts';
-import type { Library } from '../storage/library.ts';
 import type { OpenOperator } from './operator.ts';
+import type { Surroundings } from './surroundings.ts';
 
 /** As the command says it: media by name. */
 export type GroomOrder = Omit<GroomRequest, 'media'> & { readonly names: readonly string[] };
 
 export async function wireGroomPlan(
-  app: {
-    config(): Promise<Config>;
-    catalog(mode: 'read'): Promise<Catalog>;
-    library(): Promise<Library>;
-  },
+  app: Pick<Surroundings, 'config' | 'catalog' | 'library'>,
   order: GroomOrder,
   signal: AbortSignal,
 ): Promise<GroomPlan> {
@@ -27,8 +21,7 @@ export async function wireGroomPlan(
 }
 
 export async function wireGroom(
-  app: {
-    config(): Promise<Config>;
+  app: Pick<Surroundings, 'config'> & {
     operator(): Promise<OpenOperator>;
     backupTools(): Promise<StartTools>;
     withHandover<T>(work: (handover: DriveHandover) => Promise<T>): Promise<T>;

@@ -9,7 +9,7 @@ import { lockFile, openScsiPort, type ScsiDoor } from '../device/native.ts';
 import { type DeviceNode, resolveDevice } from '../device/node.ts';
 import type { ScsiPort } from '../device/port.ts';
 import type { VirtualLibrary } from '../device/virtual/library.ts';
-import type { Hand, LibraryDevices } from '../storage/library.ts';
+import type { Hand, LibraryDevices } from '../storage/devices.ts';
 
 /** The chip's own words, without loading it; undefined where there is no such cartridge. */
 export async function virtualCapacity(

@@ -1,19 +1,18 @@
 /** A mount as this machine has it: the catalog open for reading, recall behind it, the kernel in front. */
-import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
-import { type Host, processName } from '../base/machine.ts';
+import { processName } from '../base/machine.ts';
 import type { Raw } from '../base/raw.ts';
 import { printable } from '../base/text.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { Directories } from '../catalog/directories.ts';
 import { Snapshots } from '../catalog/snapshots.ts';
-import type { Config } from '../config.ts';
 import { jobsText } from '../job/jobs-text.ts';
 import { serveMount } from '../mount/mount.ts';
 import { mountFuse } from '../mount/native.ts';
 import type { RootView } from '../mount/views.ts';
 import type { XattrMode } from '../mount/xattrs.ts';
 import type { OpenRecall, RecallOptions } from './recall.ts';
+import type { Surroundings } from './surroundings.ts';
 
 /** What `mount` asks for, as the command says it. */
 export type MountOrder = {
@@ -28,12 +27,8 @@ export type MountOrder = {
   readonly allowOther: boolean;
 };
 
-export type MountSurroundings = {
-  readonly clock: Clock;
-  readonly host: Host;
+export type MountSurroundings = Pick<Surroundings, 'clock' | 'host' | 'config' | 'catalog'> & {
   readonly user: { readonly uid: number; readonly gid: number };
-  config(): Promise<Config>;
-  catalog(mode: 'read'): Promise<Catalog>;
   recall(options: RecallOptions): Promise<OpenRecall>;
 };
 

@@ -2,12 +2,10 @@
 import { resolve } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
-import type { Host } from '../base/machine.ts';
-import type { Random } from '../base/random.ts';
 import type { Media } from '../catalog/media.ts';
 import { Questions } from '../catalog/questions.ts';
 import { RunDb, systemProcesses } from '../catalog/run-db.ts';
-import { type Config, type NotifyConfig, RUN_DB_FILE } from '../config.ts';
+import { type NotifyConfig, RUN_DB_FILE } from '../config.ts';
 import type { Warning } from '../domain/question.ts';
 import { answerQuestion } from '../job/questions.ts';
 import type { Channel } from '../notify/channel.ts';
@@ -17,6 +15,7 @@ import { askForMedium } from '../storage/attach.ts';
 import type { Library } from '../storage/library.ts';
 import { askingOperator, type Operator } from '../storage/operator.ts';
 import { decideFailure } from '../storage/operator-failure.ts';
+import type { Surroundings } from './surroundings.ts';
 
 export type OpenOperator = {
   readonly operator: Operator;
@@ -36,14 +35,12 @@ export type RecallRequest = {
 };
 
 /** What of the application the operator needs. */
-export type OperatorSurroundings = {
-  readonly stateDirectory: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly host: Host;
+export type OperatorSurroundings = Pick<
+  Surroundings,
+  'stateDirectory' | 'clock' | 'random' | 'host' | 'config'
+> & {
   /** Of this process, where it has one. */
   readonly terminal: Terminal | undefined;
-  config(): Promise<Config>;
 };
 
 export function openQuestions(app: Pick<OperatorSurroundings, 'stateDirectory'>): {

@@ -1,10 +1,8 @@
 /** Recall as this machine has it: the catalog open for reading, run.db and the stage where the config says. */
 import { mkdirSync, statfsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
 import { systemdInhibitor } from '../base/inhibitor.ts';
-import type { Host } from '../base/machine.ts';
 import { systemMachine } from '../base/machine.ts';
 import type { Raw } from '../base/raw.ts';
 import { printable } from '../base/text.ts';
@@ -28,7 +26,7 @@ import { BackupHandover, type DriveHandover } from '../recall/handover.ts';
 import { openRecall } from '../recall/open.ts';
 import { Presence } from '../recall/presence.ts';
 import type { Recall } from '../recall/recall.ts';
-import type { Library } from '../storage/library.ts';
+import type { Surroundings } from './surroundings.ts';
 
 export type RecallOptions = {
   /** `fail`: what is not staged is refused at once; `first`: goes before backups. */
@@ -65,13 +63,10 @@ const STAGE_SHARE_SMALL = 0.5;
 const HASH_THREADS = 1;
 
 /** What of the application recall needs. */
-export type RecallSurroundings = {
-  readonly stateDirectory: string;
-  readonly clock: Clock;
-  config(): Promise<Config>;
-  catalog(mode: 'read'): Promise<Catalog>;
-  library(): Promise<Library>;
-};
+export type RecallSurroundings = Pick<
+  Surroundings,
+  'stateDirectory' | 'clock' | 'config' | 'catalog' | 'library'
+>;
 
 export async function wireRecall(
   app: RecallSurroundings,
@@ -137,7 +132,7 @@ export async function wireRecall(
 /** Brings whole trees into the stage. @throws CodedError USAGE, PATH_UNKNOWN; as `recallPaths` */
 export async function wireRecallPaths(
   app: RecallSurroundings & {
-    readonly host: Host;
+    readonly host: Surroundings['host'];
     recall(options: RecallOptions): Promise<OpenRecall>;
   },
   order: RecallOrder,

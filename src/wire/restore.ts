@@ -1,12 +1,7 @@
 /** Builds what a restore works with. */
-import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
-import type { Host } from '../base/machine.ts';
-import type { Random } from '../base/random.ts';
 import type { Raw } from '../base/raw.ts';
 import { printable } from '../base/text.ts';
-import type { Catalog } from '../catalog/catalog.ts';
-import type { Config } from '../config.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from '../job/restore/report.ts';
 import {
   planRestore,
@@ -14,9 +9,9 @@ import {
   type RestoreTools,
   restore,
 } from '../job/restore/restore.ts';
-import type { Library } from '../storage/library.ts';
 import type { OpenOperator } from './operator.ts';
 import { withHandover } from './recall.ts';
+import type { Surroundings } from './surroundings.ts';
 
 /** What a restore asks for, as the command says it. */
 export type RestoreOrder = {
@@ -30,20 +25,13 @@ export type RestoreOrder = {
   readonly overwrite: boolean;
 };
 
-/** What of the application it needs. */
-type Surroundings = {
-  readonly stateDirectory: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly host: Host;
-  config(): Promise<Config>;
-  catalog(mode: 'read' | 'write'): Promise<Catalog>;
-  library(): Promise<Library>;
-  ownDirectories(): Promise<Raw[]>;
-};
+type RestoreSurroundings = Pick<
+  Surroundings,
+  'stateDirectory' | 'clock' | 'random' | 'host' | 'catalog' | 'library' | 'ownDirectories'
+>;
 
 export async function wireRestorePlan(
-  app: Surroundings,
+  app: RestoreSurroundings,
   order: RestoreOrder,
   signal: AbortSignal,
 ): Promise<RestorePlan> {
@@ -51,11 +39,8 @@ export async function wireRestorePlan(
 }
 
 export async function wireRestore(
-  app: Surroundings & {
-    operator(): Promise<OpenOperator>;
-    /** A job has ended: drives may be cleaned. */
-    cleanIdle(signal: AbortSignal): Promise<void>;
-  },
+  app: RestoreSurroundings &
+    Pick<Surroundings, 'cleanIdle'> & { operator(): Promise<OpenOperator> },
   { request, listen }: { readonly request: RestoreOrder; listen(event: RestoreEvent): void },
   signal: AbortSignal,
 ): Promise<RestoreReport> {
@@ -74,7 +59,7 @@ export async function wireRestore(
 }
 
 async function restoreOrder(
-  app: Surroundings,
+  app: RestoreSurroundings,
   { paths, host: hostName = app.host.name, at, to, overwrite }: RestoreOrder,
 ): Promise<[RestoreRequest, RestoreTools]> {
   const catalog = await app.catalog('write');

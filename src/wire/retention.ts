@@ -1,23 +1,10 @@
 /** Expiry as this machine has it: the catalog open for writing, rules as the config says. */
-import type { Clock } from '../base/clock.ts';
-import type { Host } from '../base/machine.ts';
-import type { Random } from '../base/random.ts';
-import type { Catalog } from '../catalog/catalog.ts';
-import type { Config } from '../config.ts';
 import { type ExpireEvent, type ExpireReport, type ExpireRequest, expire } from '../job/expire.ts';
-
-/** What of the application it needs. */
-export type RetentionSurroundings = {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly host: Host;
-  config(): Promise<Config>;
-  catalog(mode: 'write'): Promise<Catalog>;
-};
+import type { Surroundings } from './surroundings.ts';
 
 /** Throws as `expire`. */
 export async function wireExpire(
-  app: RetentionSurroundings,
+  app: Pick<Surroundings, 'clock' | 'random' | 'host' | 'config' | 'catalog'>,
   request: ExpireRequest,
   listen: (event: ExpireEvent) => void,
   signal: AbortSignal,

@@ -1,29 +1,18 @@
 /** What a scrub takes of the application: drives, the operator, a thread that hashes; for sources their trees alone. */
-import type { Clock } from '../base/clock.ts';
-import type { Random } from '../base/random.ts';
-import type { Raw } from '../base/raw.ts';
-import type { Catalog, CatalogMode } from '../catalog/catalog.ts';
 import type { SourceCheck, SourceCheckEvent } from '../job/scrub/against-source.ts';
 import type { ScrubRequest } from '../job/scrub/begin.ts';
 import type { ScrubEvent, ScrubReport } from '../job/scrub/report.ts';
-import type { Library } from '../storage/library.ts';
-import type { Operator } from '../storage/operator.ts';
-
-/** What of the application it needs. */
-export type ScrubSurroundings = {
-  readonly stateDirectory: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly host: { readonly name: string; readonly system: string };
-  catalog(mode: CatalogMode): Promise<Catalog>;
-  ownDirectories(): Promise<Raw[]>;
-  library(): Promise<Library>;
-  operator(): Promise<{ readonly operator: Operator; close(): Promise<void> }>;
-};
+import type { OpenOperator } from './operator.ts';
+import type { Surroundings } from './surroundings.ts';
 
 /** @throws CodedError as `scrub` */
 export async function wireScrub(
-  app: ScrubSurroundings,
+  app: Pick<
+    Surroundings,
+    'stateDirectory' | 'clock' | 'random' | 'host' | 'catalog' | 'library'
+  > & {
+    operator(): Promise<OpenOperator>;
+  },
   request: ScrubRequest,
   listen: (event: ScrubEvent) => void,
   signal: AbortSignal,
@@ -51,7 +40,7 @@ export async function wireScrub(
 
 /** @throws CodedError as `checkSources` */
 export async function wireSourceCheck(
-  app: ScrubSurroundings,
+  app: Pick<Surroundings, 'clock' | 'catalog' | 'ownDirectories'>,
   names: readonly string[],
   listen: (event: SourceCheckEvent) => void,
   signal: AbortSignal,

@@ -18,7 +18,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/base/clock.ts';
@@ -71,7 +71,8 @@ class Bed {
   readonly state: string;
   readonly here: string;
 
-  constructor(directory: string) {
+  /** @param stage on the disk that the peers of what is staged lie on; default: beside all else */
+  constructor(directory: string, stage?: string) {
     this.here = mkdtempSync(join(directory, 'shelfs-bench-'));
     chmodSync(this.here, 0o755);
     this.state = join(this.here, 'state');
@@ -81,6 +82,7 @@ class Bed {
     const config = join(this.state, 'config.toml');
     writeFileSync(config, readFileSync(config, 'utf8').replace('"model"', '"instant"'));
     appendFileSync(config, '\n[recall]\nhold = 0\n');
+    if (stage) appendFileSync(config, `\n[stage]\ndirectory = "${stage}"\n`);
   }
 
   argv(...words: string[]): string[] {
@@ -182,8 +184,11 @@ function peakMib(pid: number): number {
   return Number(kib) / 1024;
 }
 
+/** What is staged, and what it is compared with, lie in the page cache of one disk: file systems in memory read at another speed. */
 function contents({ contentMib, rounds, directory }: MountOptions): void {
-  const bed = new Bed(directory);
+  const disk = mkdtempSync(join(tmpdir(), 'shelfs-bench-'));
+  chmodSync(disk, 0o755);
+  const bed = new Bed(directory, join(disk, 'stage'));
   try {
     const film = join(bed.here, 'film');
     largeFiles(film, { files: 1, bytes: contentMib * 2 ** 20 });
@@ -198,7 +203,8 @@ function contents({ contentMib, rounds, directory }: MountOptions): void {
       argv: ['sh', '-c', 'cat "$0"/* "$1"/* >/dev/null', join(bed.at, film), join(bed.at, tree)],
     });
     const name = 'film-0000.mkv';
-    const [staged, bare] = [join(bed.at, film, name), join(film, name)];
+    const onDisk = diskCopy(disk, film);
+    const [staged, bare] = [join(bed.at, film, name), join(onDisk, name)];
     console.log(`mount: ${contentMib} MiB staged, ${rounds} rounds`);
     const read = inTurn(
       rounds,
@@ -206,19 +212,21 @@ function contents({ contentMib, rounds, directory }: MountOptions): void {
       () => dd(bare),
     );
     ratio('mount, dd with passthrough to the bare file', read, TARGETS.passthroughShare, 'least');
-    const disk = diskCopy(tree);
+    const treeOnDisk = diskCopy(disk, tree);
+    run({ argv: ['sync', '-f', disk] });
     const copied = inTurn(
       rounds,
       () => copy(bed, join(bed.at, tree)),
-      () => copy(bed, disk),
+      () => copy(bed, treeOnDisk),
     );
-    rmSync(dirname(disk), { recursive: true });
     ratio('mount, cp -r to that from a disk', copied, TARGETS.copyShare, 'least');
     bed.unmount();
+    run({ argv: ['chown', '-R', 'nobody:nogroup', join(disk, 'stage')] });
     const served = (contentMib * 2 ** 20 * 1e-9) / asUser(bed, staged);
     ratio('mount, dd without passthrough, GB/s', served, TARGETS.servedGbs, 'least');
   } finally {
     bed.close();
+    rmSync(disk, { recursive: true });
   }
 }
 
@@ -231,14 +239,10 @@ function inTurn(rounds: number, ours: () => number, peer: () => number): number 
   return shares.toSorted((a, b) => a - b)[Math.floor(rounds / 2)] ?? Number.NaN;
 }
 
-/**
- * A copy in memory on the disk of temporary files. Within one file system `cp` leaves the copying to the kernel, and between
- * two it does not: the source itself would be no peer.
- */
-function diskCopy(tree: string): string {
-  const there = mkdtempSync(join(tmpdir(), 'shelfs-bench-'));
-  assert.notEqual(statSync(there).dev, statSync(tree).dev, `${tmpdir()} is no other file system`);
-  const to = join(there, 'tree');
+/** Within one file system `cp` leaves the copying to the kernel, and between two it does not: the source itself would be no peer. */
+function diskCopy(disk: string, tree: string): string {
+  assert.notEqual(statSync(disk).dev, statSync(tree).dev, `${disk} is no other file system`);
+  const to = join(disk, basename(tree));
   run({ argv: ['cp', '-r', tree, to] });
   return to;
 }

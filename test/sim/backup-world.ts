@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import type { Clock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { rawOf } from '../../src/base/raw.ts';
 import { Catalog } from '../../src/catalog/catalog.ts';
@@ -10,6 +11,7 @@ import { Media } from '../../src/catalog/media.ts';
 import { Sources } from '../../src/catalog/sources.ts';
 import { Tree } from '../../src/catalog/tree.ts';
 import { parseConfig } from '../../src/config.ts';
+import type { Speed } from '../../src/device/virtual/usage.ts';
 import type { Barcode } from '../../src/domain/barcode.ts';
 import { type BackupRequest, type BackupTools, backup } from '../../src/job/backup/backup.ts';
 import type { BackupEvent, BackupReport } from '../../src/job/backup/report.ts';
@@ -42,6 +44,10 @@ export type BackupWorldOptions = {
   readonly registered?: number;
   /** Who keeps the health of media and drives; default: nobody. */
   readonly keeper?: (catalog: Catalog) => HealthKeeper;
+  /** Default: one of its own. */
+  readonly clock?: Clock;
+  /** Whether drives take their time, by the clock of the world; default: it is only added up. */
+  readonly speed?: Speed;
   /** Lines of the config below [library]. */
   readonly config?: string;
 };
@@ -91,7 +97,8 @@ export class BackupWorld {
     );
     const sim = await SimWorld.make({
       shape: { barcodes, slots: cartridges + 2, drives, capacityBytes },
-      speed: 'model',
+      speed: options.speed ?? 'model',
+      ...(options.clock && { clock: options.clock }),
     });
     const root = await scratchDirectory();
     const state = join(root, 'state');

@@ -34,6 +34,8 @@ export class FakeKernel implements FusePort {
   readonly backings: number[] = [];
   /** Answers made ahead, by handle. */
   readonly ahead = new Map<number, { opcode: number; offset: number; body: Buffer }>();
+  /** All entries of a directory, by handle. */
+  readonly listings = new Map<number, Buffer>();
   readonly forgotten: string[] = [];
   sentAhead = 0;
   listener: FuseListener | undefined;
@@ -88,8 +90,13 @@ export class FakeKernel implements FusePort {
     this.ahead.set(handle, { opcode, offset, body: Buffer.from(body) });
   }
 
+  serveListing(handle: number, entries: readonly [Uint8Array, Uint8Array]): void {
+    this.listings.set(handle, Buffer.concat(entries));
+  }
+
   dropAhead(handle: number): void {
     this.ahead.delete(handle);
+    this.listings.delete(handle);
   }
 
   openBacking(file: number): number {
@@ -134,6 +141,21 @@ export class FakeKernel implements FusePort {
       this.ahead.delete(handle);
       this.sentAhead += 1;
       this.#settle(unique, { errno: undefined, body: ahead.body });
+      opcode += ANSWERED;
+    }
+    const listing =
+      opcode === OPCODE.READDIRPLUS || opcode === OPCODE.READDIR
+        ? this.listings.get(handle)
+        : undefined;
+    if (listing) {
+      const part = partOf(
+        listing,
+        { offset: Number(body.readBigUInt64LE(8)), size: body.readUInt32LE(16) },
+        opcode,
+      );
+      this.sentAhead += 1;
+      this.#settle(unique, { errno: undefined, body: part.body });
+      if (!part.isEnd) return { unique, answer: promise };
       opcode += ANSWERED;
     }
     this.listener?.onRequests(requestBytes({ opcode, unique, nodeId, body, pid }));
@@ -323,4 +345,26 @@ function attributesOf(body: Buffer, at: number) {
 function errnoName(number: number): string {
   const found = Object.entries(constants.errno).find(([, value]) => value === number);
   return found?.[0] ?? (number === 123 ? 'ENOMEDIUM' : `errno ${number}`);
+}
+
+/** What the door answers of entries that it has: as many as fit. `isEnd`: the last is among them. */
+function partOf(
+  entries: Buffer,
+  { offset, size }: { offset: number; size: number },
+  opcode: number,
+): { readonly body: Buffer; readonly isEnd: boolean } {
+  const pieces: Buffer[] = [];
+  let left = size;
+  let at = 0;
+  for (let index = 0; at < entries.length; index += 1) {
+    const end = at + ((152 + entries.readUInt32LE(at + 144) + 7) & ~7);
+    const piece = entries.subarray(opcode === OPCODE.READDIRPLUS ? at : at + 128, end);
+    if (index >= offset && piece.length > left) break;
+    if (index >= offset) {
+      pieces.push(piece);
+      left -= piece.length;
+    }
+    at = end;
+  }
+  return { body: Buffer.concat(pieces), isEnd: at === entries.length && pieces.length > 0 };
 }

@@ -1,7 +1,8 @@
 /** A cartridge in memory, as it lies on its virtual tape, with single bytes changed: for what has to be tried a million times. */
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { CodedError } from '../../src/base/errors.ts';
-import type { Position, ReadResult } from '../../src/device/drive.ts';
+import type { ReadResult } from '../../src/device/block-read.ts';
+import type { Position } from '../../src/device/head.ts';
 import type { StreamHasher } from '../../src/job/scrub/stream.ts';
 import type { ReadableTape } from '../../src/storage/tape-reader.ts';
 import type { TapImage } from './check-archives.ts';

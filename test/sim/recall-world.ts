@@ -84,7 +84,8 @@ export class RecallWorld {
     this.#started += 1;
     const name = `${this.#boot}:${this.#started}:1`;
     this.alive.add(name);
-    const processes: Processes = { own: name, isAlive: (other) => this.alive.has(other) };
+    const isAlive = (other: string) => this.alive.has(other);
+    const processes: Processes = { own: name, isAlive, isGone: (other) => !isAlive(other) };
     const { clock } = this.backup.sim;
     const path = join(this.backup.state, 'catalog.sqlite');
     const catalog = Catalog.open(path, { mode: 'read', clock });

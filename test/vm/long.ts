@@ -6,7 +6,7 @@ if (reason !== undefined) {
   console.error(`no virtual machine here: ${reason}`);
   process.exit(1);
 }
-const results = await runInMachine(['backup', 'backup-long']);
+const results = await runInMachine(['backup', 'backup-long', 'care']);
 for (const { name, state, messages } of results) {
   console.log(`${state}: ${name}`);
   for (const message of messages) console.log(message);

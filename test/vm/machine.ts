@@ -84,15 +84,17 @@ function parseReport(text: string, output: string): GuestTest[] {
       },
     ];
   const { testResults } = JSON.parse(text) as Report;
-  return testResults.flatMap(({ name, message, assertionResults }) =>
-    assertionResults.length === 0
-      ? [{ name, state: 'failed', messages: [message || output.slice(-4000)] }]
-      : assertionResults.map(({ fullName, status, failureMessages }) => ({
-          name: fullName,
-          state: status,
-          messages: failureMessages,
-        })),
-  );
+  return testResults.flatMap(({ name, message, assertionResults }) => {
+    const tests = assertionResults.map(({ fullName, status, failureMessages }) => ({
+      name: fullName,
+      state: status,
+      messages: failureMessages,
+    }));
+    // What fails before the first test, or beside all of them, is told of the file alone.
+    const hasOwnFailure = tests.length === 0 || (message ?? '') !== '';
+    const own = { name, state: 'failed', messages: [message || output.slice(-4000)] };
+    return hasOwnFailure ? [own, ...tests] : tests;
+  });
 }
 
 /** Everything a program prints; its exit status is in the report's own terms. */

@@ -38,6 +38,7 @@ Napi::Function Handle::define(Napi::Env env) {
       {InstanceMethod<&Handle::reply>("reply"), InstanceMethod<&Handle::reply_from_file>("replyFromFile"),
        InstanceMethod<&Handle::serve>("serve"), InstanceMethod<&Handle::stop_serving>("stopServing"),
        InstanceMethod<&Handle::answer_ahead>("answerAhead"), InstanceMethod<&Handle::drop_ahead>("dropAhead"),
+       InstanceMethod<&Handle::serve_listing>("serveListing"),
        InstanceMethod<&Handle::open_backing>("openBacking"), InstanceMethod<&Handle::close_backing>("closeBacking"),
        InstanceMethod<&Handle::forget_name>("forgetName"), InstanceMethod<&Handle::forget_node>("forgetNode"),
        InstanceMethod<&Handle::drain>("drain"), InstanceMethod<&Handle::guard>("guard"),
@@ -173,6 +174,20 @@ Napi::Value Handle::answer_ahead(const Napi::CallbackInfo& info) {
   const auto body = bytes_of(info[3]);
   if (!session_ || !opcode || !handle || !offset || !body) return refused(info, EINVAL);
   session_->answer_ahead(*handle, {static_cast<uint32_t>(*opcode), *offset, std::string(body->data, body->length)});
+  return refused(info, 0);
+}
+
+Napi::Value Handle::serve_listing(const Napi::CallbackInfo& info) {
+  const auto handle = safe_integer(info[0]);
+  const auto first = bytes_of(info[1]);
+  const auto rest = bytes_of(info[2]);
+  if (!session_ || !handle || !first || !rest) return refused(info, EINVAL);
+  std::string entries;
+  entries.reserve(first->length + rest->length);
+  entries.append(first->data, first->length).append(rest->data, rest->length);
+  auto listing = Listing::of(std::move(entries));
+  if (!listing) return refused(info, EINVAL);
+  session_->serve_listing(*handle, std::move(listing));
   return refused(info, 0);
 }
 

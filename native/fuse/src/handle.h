@@ -30,6 +30,7 @@ class Handle final : public Napi::ObjectWrap<Handle> {
   Napi::Value serve(const Napi::CallbackInfo& info);
   Napi::Value stop_serving(const Napi::CallbackInfo& info);
   Napi::Value answer_ahead(const Napi::CallbackInfo& info);
+  Napi::Value serve_listing(const Napi::CallbackInfo& info);
   Napi::Value drop_ahead(const Napi::CallbackInfo& info);
   Napi::Value open_backing(const Napi::CallbackInfo& info);
   Napi::Value close_backing(const Napi::CallbackInfo& info);

@@ -152,7 +152,7 @@ void Session::enqueue(const char* request, size_t length, bool is_urgent) {
 }
 
 std::optional<std::string> Session::take_ahead(const char* request, size_t length) {
-  auto header = copied<InHeader>(request);
+  const auto header = copied<InHeader>(request);
   const auto opcode = static_cast<Opcode>(header.opcode);
   if (opcode != Opcode::kReaddirplus && opcode != Opcode::kReaddir) return std::nullopt;
   const auto in = copied<ReadIn>(request + sizeof header);
@@ -162,14 +162,48 @@ std::optional<std::string> Session::take_ahead(const char* request, size_t lengt
   std::string body = std::move(found->second.body);
   ahead_.erase(found);
   // Before the answer: what the kernel asks then, as to close the directory, comes behind it.
+  enqueue_answered(request, length);
+  return body;
+}
+
+void Session::enqueue_answered(const char* request, size_t length) {
+  auto header = copied<InHeader>(request);
   std::string told(request, length);
   header.opcode |= kAnswered;
   __builtin_memcpy(told.data(), &header, sizeof header);
   enqueue(told.data(), told.size(), false);
-  return body;
+}
+
+bool Session::list(const char* request, size_t length) {
+  const auto header = copied<InHeader>(request);
+  const bool is_plus = static_cast<Opcode>(header.opcode) == Opcode::kReaddirplus;
+  if (!is_plus && static_cast<Opcode>(header.opcode) != Opcode::kReaddir) return false;
+  const auto in = copied<ReadIn>(request + sizeof header);
+  std::shared_ptr<const Listing> listing;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = listings_.find(in.handle);
+    if (found == listings_.end()) return false;
+    listing = found->second;
+  }
+  const auto part = listing->from(in.offset, in.size, is_plus);
+  if (part.is_end && part.count > 0) {
+    // Before the answer: what the kernel asks then comes behind it.
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!is_refusing_) enqueue_answered(request, length);
+  }
+  if (is_plus) {
+    const auto bytes = listing->entries(part);
+    send(header.unique, 0, bytes.data(), bytes.size());
+  } else {
+    const std::string bytes = listing->names(part);
+    send(header.unique, 0, bytes.data(), bytes.size());
+  }
+  return true;
 }
 
 void Session::pass(const char* request, size_t length) {
+  if (list(request, length)) return;
   const auto header = copied<InHeader>(request);
   std::optional<std::string> body;
   int error = 0;

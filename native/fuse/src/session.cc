@@ -150,9 +150,19 @@ void Session::answer_ahead(uint64_t handle, Ahead ahead) {
   ahead_[handle] = std::move(ahead);
 }
 
+void Session::serve_listing(uint64_t handle, std::shared_ptr<const Listing> listing) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!is_refusing_) listings_[handle] = std::move(listing);
+}
+
 void Session::drop_ahead(uint64_t handle) {
+  std::shared_ptr<const Listing> listing;  // freed without the lock
   const std::lock_guard<std::mutex> lock(mutex_);
   ahead_.erase(handle);
+  const auto found = listings_.find(handle);
+  if (found == listings_.end()) return;
+  listing = std::move(found->second);
+  listings_.erase(found);
 }
 
 int Session::open_backing(int file) {
@@ -223,6 +233,7 @@ void Session::refuse() {
     queue_.clear();
     line_.clear();
     ahead_.clear();
+    listings_.clear();
     notifications_.clear();
   }
   for (const uint64_t unique : left) send(unique, EIO);

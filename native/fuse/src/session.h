@@ -24,6 +24,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "listing.h"
 #include "office.h"
 #include "queue.h"
 #include "request.h"
@@ -90,6 +91,8 @@ class Session {
   void stop_serving(uint64_t handle, Ticket let_go);
   /** Answers a listing's request that will come, if it takes so much; JavaScript is told of it. */
   void answer_ahead(uint64_t handle, Ahead ahead);
+  /** All requests of the handle's listing are answered from it; JavaScript is told when its end is sent. */
+  void serve_listing(uint64_t handle, std::shared_ptr<const Listing> listing);
   void drop_ahead(uint64_t handle);
   /** The backing id, or an errno below zero. */
   int open_backing(int file);
@@ -142,6 +145,10 @@ class Session {
   void interrupt(const char* request, size_t length);
   /** What was made ahead for the request, if anything; JavaScript is told of it then. With the lock held. */
   std::optional<std::string> take_ahead(const char* request, size_t length);
+  /** False where the request is none of a listing that is served. */
+  bool list(const char* request, size_t length);
+  /** JavaScript is told that it was answered. With the lock held. */
+  void enqueue_answered(const char* request, size_t length);
   /** With the lock held. */
   void enqueue(const char* request, size_t length, bool is_urgent);
   void begin_job(Job job, Place from);
@@ -166,6 +173,7 @@ class Session {
   std::unordered_map<uint64_t, Place> places_;
   std::unordered_map<uint64_t, std::shared_ptr<Served>> served_;
   std::unordered_map<uint64_t, Ahead> ahead_;
+  std::unordered_map<uint64_t, std::shared_ptr<const Listing>> listings_;
   std::deque<Job> line_;
   std::deque<std::string> notifications_;
   std::optional<Agreement> agreement_;

@@ -13,7 +13,9 @@
 #include <string.h>
 
 #include "sqlite3ext.h"
-SQLITE_EXTENSION_INIT1
+SQLITE_EXTENSION_INIT3
+
+#include "extension.h"
 
 enum {
   kNumbers = 16,
@@ -211,8 +213,4 @@ static const sqlite3_module kModule = {
     .xRowid = rowid,
 };
 
-__attribute__((visibility("default"))) int sqlite3_extension_init(sqlite3 *db, char **error, const sqlite3_api_routines *api) {
-  (void)error;
-  SQLITE_EXTENSION_INIT2(api);
-  return sqlite3_create_module(db, "packed", &kModule, NULL);
-}
+int add_packed(sqlite3 *db) { return sqlite3_create_module(db, "packed", &kModule, NULL); }

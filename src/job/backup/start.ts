@@ -1,6 +1,6 @@
 /** From the command to the run: which sources, locked against a second run, with their own commands before and after. */
 import { strict as assert } from 'node:assert';
-import { CodedError } from '../../base/errors.ts';
+import { usage } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
 import { Jobs } from '../../catalog/jobs.ts';
 import { type Source, Sources } from '../../catalog/sources.ts';
@@ -134,8 +134,4 @@ function chooseSources(sources: Sources, names: readonly string[]): Source[] {
     if (source) return source;
     throw usage(`there is no source ${printable(name)}; \`shelfs source list\` names them`);
   });
-}
-
-function usage(sentence: string): CodedError {
-  return new CodedError('USAGE', sentence);
 }

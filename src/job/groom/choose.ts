@@ -65,8 +65,9 @@ export function planOf(
     const changeSeconds = times.loadSeconds + times.unloadSeconds;
     const spools = Math.max(1, Math.ceil(liveBytes / options.spoolBytes));
     const changes = options.drives > 1 ? 2 : 2 * spools;
-    // Read here, written there, read back there.
-    const seconds = changes * changeSeconds + (3 * liveBytes) / times.rateBytes;
+    // Read here, written there, in two drives at once; read back there.
+    const passes = options.drives > 1 ? 2 : 3;
+    const seconds = changes * changeSeconds + (passes * liveBytes) / times.rateBytes;
     const { barcode, writtenBytes } = medium;
     const livePercent = writtenBytes === 0 ? 0 : (100 * liveBytes) / writtenBytes;
     const freedBytes = Math.max(0, writtenBytes - liveBytes);

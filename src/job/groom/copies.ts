@@ -1,6 +1,7 @@
 /**
  * Copies that a pool's policy asks for and that are missing: whole archives, byte for byte, onto another cartridge of the
- * pool. What cannot be had so is left to others. Read into the spool, proven, written from there; with one drive cartridges change once for each spool that is filled.
+ * pool. What cannot be had so is left to others. Read into the spool, proven, written from there: with two drives one is read while
+ * the one before is written, with one drive cartridges change once for each spool that is filled.
  */
 import { strict as assert } from 'node:assert';
 import { Blake3Hasher } from '@napi-rs/blake-hash';
@@ -22,8 +23,9 @@ import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
 import type { MediaSet } from '../backup/media-set.ts';
 import type { CopyTarget } from '../backup/open-archive.ts';
+import { Beside } from './beside.ts';
 import type { GroomEvent } from './report.ts';
-import type { Spool, SpooledFile } from './spool.ts';
+import type { Spool, SpooledFile, SpoolPart } from './spool.ts';
 
 export type CopyTools = {
   readonly catalog: Catalog;
@@ -51,6 +53,8 @@ type Read = { readonly archive: ScarceArchive; readonly file: SpooledFile };
 
 /** A journal and the end of a tape want some room behind the copy. */
 const SLACK_BLOCKS = 4;
+/** Archives between two moments in which others may have the drives: some twenty minutes. */
+const PORTION_MAX = 16;
 /** Failures of one cartridge, not of a drive or of the library. */
 const OF_MEDIUM: ReadonlySet<string | undefined> = new Set([
   'operator',
@@ -86,20 +90,51 @@ export class CopyMaker {
     const { catalog, spool, set } = this.#tools;
     for (;;) {
       signal.throwIfAborted();
+      await set.handOver(signal);
       const left = shortageOf(catalog, policy);
       const wanted = this.#choose(scarceArchives(catalog, policy));
       if (wanted.length === 0) {
         await set.verify(signal);
         return { archives: this.#count, bytes: this.#bytes, left };
       }
-      if (this.#tools.isSwapped) {
-        await set.verify(signal);
-        await set.close();
-      }
-      const read = await this.#read(this.#portion(wanted), signal);
-      for (const one of read) await this.#write(one, signal);
-      spool.clear();
+      if (this.#isOneByOne) {
+        if (this.#tools.isSwapped) {
+          await set.verify(signal);
+          await set.close();
+        }
+        const read: Read[] = [];
+        spool.part(0).clear();
+        const into = (_bytes: number) => Promise.resolve(spool.part(0));
+        for await (const one of this.#read(this.#portion(wanted), into, signal)) read.push(one);
+        for (const one of read) await this.#write(one, signal);
+      } else await this.#stream(this.#portion(wanted), signal);
     }
+  }
+
+  /** With one drive; and where a person loads them. */
+  get #isOneByOne(): boolean {
+    return this.#tools.isSwapped || this.#tools.library.isByHand;
+  }
+
+  /** From one cartridge to another, as far as the spool takes two archives at a time. */
+  async #stream(portion: readonly ScarceArchive[], signal: AbortSignal): Promise<void> {
+    const { spool } = this.#tools;
+    const beside = new Beside(signal);
+    let turn = 0;
+    let writingBytes = 0;
+    const into = async (bytes: number) => {
+      if (bytes + writingBytes > spool.bytesMax) await beside.settled();
+      const part = spool.part(turn % 2);
+      part.clear();
+      return part;
+    };
+    await beside.with(async () => {
+      for await (const one of this.#read(portion, into, beside.signal)) {
+        await beside.begin(() => this.#write(one, beside.signal));
+        turn += 1;
+        writingBytes = one.archive.lengthBlocks * one.archive.blockBytes;
+      }
+    });
   }
 
   /** Each archive once, from a medium that may give it back; undamaged ones first. */
@@ -119,7 +154,7 @@ export class CopyMaker {
     );
   }
 
-  /** What one cartridge has of them, as much as the spool takes. */
+  /** What one cartridge has of them, with one drive as much as the spool takes. */
   #portion(wanted: readonly ScarceArchive[]): ScarceArchive[] {
     const [first] = wanted;
     assert(first);
@@ -129,7 +164,9 @@ export class CopyMaker {
       const size = archive.lengthBlocks * archive.blockBytes;
       if (size > this.#tools.spool.bytesMax)
         this.#passOver(archive, 'the spool is too small for it, its files are copied one by one');
-      if (archive.mediumId !== first.mediumId || bytes + size > this.#tools.spool.bytesMax)
+      const isBeyond = this.#isOneByOne && bytes + size > this.#tools.spool.bytesMax;
+      if (portion.length === PORTION_MAX) break;
+      if (archive.mediumId !== first.mediumId || isBeyond || size > this.#tools.spool.bytesMax)
         continue;
       bytes += size;
       portion.push(archive);
@@ -164,9 +201,14 @@ export class CopyMaker {
     this.#tools.warn(`an archive of ${barcode} is not copied: ${why}`);
   }
 
-  async #read(portion: readonly ScarceArchive[], signal: AbortSignal): Promise<Read[]> {
+  /** @param into where the next one goes, of so many bytes */
+  async *#read(
+    portion: readonly ScarceArchive[],
+    into: (bytes: number) => Promise<SpoolPart>,
+    signal: AbortSignal,
+  ): AsyncGenerator<Read> {
     const [first] = portion;
-    if (!first) return [];
+    if (!first) return;
     const { library, operator, clock, set, who, onWait, listen } = this.#tools;
     const medium = this.#media.get(first.mediumId);
     await set.letGo(medium.barcode, signal);
@@ -177,13 +219,13 @@ export class CopyMaker {
     const tape = await attachAsking({ medium: wanted, waiting, onWait }, tools, signal).catch(
       (error: unknown) => this.#passOverMedium(medium, error),
     );
-    if (!tape) return [];
-    const read: Read[] = [];
+    if (!tape) return;
     try {
       listen({ event: 'medium', barcode: medium.barcode, drive: null });
       const buffer = Buffer.alloc(tape.blockBytes);
       for (const archive of portion) {
-        const file = this.#tools.spool.createFile(archive.lengthBlocks * archive.blockBytes);
+        const bytes = archive.lengthBlocks * archive.blockBytes;
+        const file = (await into(bytes)).createFile(bytes);
         const hasher = new Blake3Hasher();
         let at = 0;
         try {
@@ -198,13 +240,12 @@ export class CopyMaker {
           continue;
         }
         if (at === archive.lengthBlocks * archive.blockBytes && isRight(archive, file, hasher))
-          read.push({ archive, file });
+          yield { archive, file };
         else this.#passOverThere(archive, 'it reads back other bytes than were written');
       }
     } finally {
       await tape.close();
     }
-    return read;
   }
 
   async #write({ archive, file }: Read, signal: AbortSignal): Promise<void> {

@@ -6,8 +6,7 @@
  * from it, so a groom that is cut anywhere has lost nothing, and the next one moves only what is not there yet.
  */
 import { strict as assert } from 'node:assert';
-import { mkdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
@@ -27,7 +26,9 @@ import { Digester } from '../backup/digester.ts';
 import { MediaSet } from '../backup/media-set.ts';
 import { chooseMedia, planOf } from './choose.ts';
 import { CopyMaker } from './copies.ts';
-import { MediumGroom, moverOf } from './medium.ts';
+import { KeptTape, releasing } from './kept-tape.ts';
+import { lockGroom } from './lock.ts';
+import { type GroomingTools, MediumGroom, moverOf } from './medium.ts';
 import type {
   CopiedPool,
   GroomEvent,
@@ -80,6 +81,9 @@ export type Listen = (event: GroomEvent) => void;
 
 const LOST_TOLD_MAX = 1000;
 
+/** What is groomed, one after the other. */
+type Groomed = { readonly job: Job; readonly media: readonly Medium[] };
+
 type Shared = { readonly digester: Digester; readonly spool: Spool; readonly isSwapped: boolean };
 
 /** What would be groomed. Nothing is read or written. */
@@ -115,22 +119,6 @@ export async function groom(
     return await new GroomJob(request, tools, listen).run(media, signal);
   } finally {
     await lock.close();
-  }
-}
-
-async function lockGroom({ stateDirectory, lock }: GroomTools) {
-  const directory = join(stateDirectory, 'locks');
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  try {
-    return await lock(join(directory, 'groom.lock'));
-  } catch (cause) {
-    if (!(cause instanceof CodedError) || cause.code !== 'DRIVE_BUSY') throw cause;
-    const { pid } = cause.facts;
-    const who = pid === undefined ? 'another process' : `process ${pid}`;
-    throw new CodedError('SOURCE_BUSY', `${who} grooms just now`, {
-      cause,
-      ...(pid !== undefined && { pid }),
-    });
   }
 }
 
@@ -224,20 +212,17 @@ class GroomJob {
     }
   }
 
-  /** Media that are kept because something cannot be had are not written to: they are to be looked at. */
-  async #copy(
-    order: { readonly job: Job; readonly policy: PoolPolicy; readonly media: readonly Medium[] },
+  #copy(
+    { job, policy, media }: Groomed & { readonly policy: PoolPolicy },
     shared: Shared,
     signal: AbortSignal,
   ): Promise<CopiedPool> {
-    const { job, policy } = order;
     const { pool } = policy;
-    const set = this.#mediaSet(job, { pool, media: order.media });
-    const tools = this.#mediumTools(job, { set, pool, shared });
     const { id: poolId } = new Media(this.#tools.catalog).ensurePool(pool);
     const who = `groom (job ${job.number})`;
     const blockBytes = this.#tools.archive.block;
-    try {
+    return this.#writing({ job, media, pool }, shared, async (tools) => {
+      const { set } = tools;
       await set.rooms(signal);
       const maker = new CopyMaker({ ...tools, who, blockBytes });
       const whole = await maker.run({ ...policy, poolId }, signal);
@@ -257,24 +242,35 @@ class GroomJob {
       }
       const missing = left.contents - left.onlyElsewhere;
       return { pool, archives: whole.archives, contents, bytes, missing };
-    } finally {
-      await set.close();
-    }
+    });
   }
 
-  async #groomOne(
-    order: { readonly job: Job; readonly medium: Medium; readonly media: readonly Medium[] },
+  #groomOne(
+    { job, medium, media }: Groomed & { readonly medium: Medium },
     shared: Shared,
     signal: AbortSignal,
   ): Promise<GroomedMedium> {
-    const { job, medium } = order;
     const pool = medium.pool ?? this.#tools.backup.pool;
-    const set = this.#mediaSet(job, { pool, media: order.media });
-    const tools = this.#mediumTools(job, { set, pool, shared });
     const copies = this.#tools.copiesOf(pool);
     const onLost = (file: LostFile) => this.#loseFile(file);
+    return this.#writing({ job, media, pool }, shared, (tools) =>
+      new MediumGroom(medium, { ...tools, copies, onLost }).run(signal),
+    );
+  }
+
+  /**
+   * With media of the pool that are written to. Those that are groomed are not: one that is kept because something cannot be
+   * had is to be looked at.
+   */
+  async #writing<T>(
+    { job, media, pool }: Groomed & { readonly pool: string },
+    shared: Shared,
+    work: (tools: GroomingTools) => Promise<T>,
+  ): Promise<T> {
+    const kept = new KeptTape();
+    const set = this.#mediaSet(job, { pool, media, kept });
     try {
-      return await new MediumGroom(medium, { ...tools, copies, onLost }).run(signal);
+      return await work(this.#mediumTools(job, { set, pool, shared, kept }));
     } finally {
       await set.close();
     }
@@ -282,15 +278,21 @@ class GroomJob {
 
   #mediumTools(
     job: Job,
-    parts: { readonly set: MediaSet; readonly pool: string; readonly shared: Shared },
+    parts: {
+      readonly set: MediaSet;
+      readonly pool: string;
+      readonly shared: Shared;
+      readonly kept: KeptTape;
+    },
   ) {
-    const { set, pool, shared } = parts;
+    const { set, pool, shared, kept } = parts;
     return {
       ...this.#tools,
       ...shared,
       job,
       set,
       pool,
+      kept,
       isPatient: this.#request.wait,
       sha256: this.#wantsSha256(),
       operator: this.#tools.operator ?? absentOperator,
@@ -302,7 +304,11 @@ class GroomJob {
 
   #mediaSet(
     job: Job,
-    { pool, media }: { readonly pool: string; readonly media: readonly Medium[] },
+    {
+      pool,
+      media,
+      kept,
+    }: { readonly pool: string; readonly media: readonly Medium[]; readonly kept: KeptTape },
   ): MediaSet {
     const { catalog, library, clock, archive, backup, operator, handover } = this.#tools;
     return new MediaSet({
@@ -316,7 +322,7 @@ class GroomJob {
       blockBytes: archive.block,
       autoLabel: backup.label === 'auto',
       verify: true,
-      handover,
+      handover: handover && releasing(kept, handover),
       isPatient: this.#request.wait,
       operator: operator ?? absentOperator,
       who: `groom (job ${job.number})`,

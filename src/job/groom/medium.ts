@@ -24,6 +24,7 @@ import type { Digester } from '../backup/digester.ts';
 import type { MediaSet } from '../backup/media-set.ts';
 import { limitsOf } from '../backup/run-media.ts';
 import { isToGroom } from './choose.ts';
+import type { KeptTape } from './kept-tape.ts';
 import { moveAll } from './move.ts';
 import { readBackEarlier } from './read-back.ts';
 import type { GroomEvent, GroomedMedium, LostFile } from './report.ts';
@@ -47,6 +48,7 @@ export type MediumGroomTools = {
   readonly copies: number;
   readonly digester: Digester;
   readonly spool: Spool;
+  readonly kept: KeptTape;
   /** There is one drive: what is written to leaves it before the medium is read, and the other way round. */
   readonly isSwapped: boolean;
   readonly isPatient: boolean;
@@ -57,6 +59,9 @@ export type MediumGroomTools = {
   onWait(reason: string | undefined): void;
   onLost(file: LostFile): void;
 };
+
+/** What all that is written with media of one pool works with. */
+export type GroomingTools = Omit<MediumGroomTools, 'copies' | 'onLost'>;
 
 /** How often it is asked whether a run is still under way, and how long at most. */
 const QUIET_POLL_MS = 5000;
@@ -196,7 +201,7 @@ export class MediumGroom {
 
 /** Who writes, and who tells of it. */
 export function moverOf(
-  tools: Omit<MediumGroomTools, 'copies' | 'onLost'>,
+  tools: GroomingTools,
   options: {
     readonly spooled: Spooled;
     readonly givenUp: ReadonlySet<number>;

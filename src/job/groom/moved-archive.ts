@@ -23,13 +23,19 @@ import {
 } from '../backup/open-archive.ts';
 import type { ArchiveProof } from '../backup/verify.ts';
 import { type MovedEntry, movedMember } from './moved-member.ts';
-import type { Spool } from './spool.ts';
+import type { SpoolPart } from './spool.ts';
 
 export type MovedArchiveTools = OpeningTools & {
   readonly archives: Archives;
   readonly extents: MovedExtents;
-  readonly spool: Spool;
   readonly spoolDirectory: string;
+};
+
+/** A content, or a part of one, and where its bytes wait. */
+export type MovedMember = {
+  readonly entry: MovedEntry;
+  readonly part: Part | undefined;
+  readonly file: SpoolPart;
 };
 
 /** What the commit tells besides the archive itself. */
@@ -133,8 +139,7 @@ export class MovedArchive {
    * @param onBytes sees its data as they are written, in order; of a part, those of the part
    */
   async addMember(
-    entry: MovedEntry,
-    part: Part | undefined,
+    { entry, part, file }: MovedMember,
     onBytes: (bytes: Buffer, offset: number) => void,
   ): Promise<void> {
     const member = movedMember(entry, part);
@@ -145,7 +150,8 @@ export class MovedArchive {
     const whole = [{ offset: 0, lengthBytes: member.lengthBytes }];
     for (const range of member.ranges ?? whole) {
       const from = offset + range.offset;
-      await this.#addData({ base: moved.base, from, lengthBytes: range.lengthBytes, onBytes });
+      const { lengthBytes } = range;
+      await this.#addData({ file, base: moved.base, from, lengthBytes, onBytes });
     }
     await this.#addZeros(padTo512(dataBytes) - dataBytes);
     const extent: Extent = {
@@ -232,16 +238,17 @@ export class MovedArchive {
   }
 
   async #addData(data: {
+    readonly file: SpoolPart;
     readonly base: number;
     readonly from: number;
     readonly lengthBytes: number;
     readonly onBytes: (bytes: Buffer, offset: number) => void;
   }): Promise<void> {
-    const { base, from, lengthBytes, onBytes } = data;
+    const { file, base, from, lengthBytes, onBytes } = data;
     for (let at = 0; at < lengthBytes; ) {
       const slab = await this.#slab();
       const room = slab.bytes.subarray(this.#filled, this.#filled + lengthBytes - at);
-      const count = this.#tools.spool.read(room, base + from + at);
+      const count = file.read(room, base + from + at);
       assert(count > 0, 'what is in the spool is read to its end');
       onBytes(room.subarray(0, count), from + at);
       this.#filled += count;

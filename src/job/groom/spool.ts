@@ -1,6 +1,6 @@
 /**
- * Contents on their way from one cartridge to another: read, proven, waiting to be written. Of bounded size, in one file that
- * has no name once it is open, so that a crash leaves nothing behind.
+ * Contents on their way from one cartridge to another: read, proven, waiting to be written. Of bounded size, in files that
+ * have no name once they are open, so that a crash leaves nothing behind.
  *
  * Which contents wait is in a temporary table, in the order in which they are written: those of one directory together.
  */
@@ -24,22 +24,23 @@ const GRAIN_BYTES = 4096;
 /** Others use the disk too. */
 const SHARE_OF_FREE = 0.5;
 
+/** Where parts of the spool lie, and how much they hold together. */
 export class Spool {
-  readonly #fd: number;
   readonly #directory: string;
+  readonly #name: string;
   /** Bytes of contents it takes. */
   readonly bytesMax: number;
-  #next = 0;
+  readonly #parts: SpoolPart[] = [];
 
-  private constructor(fd: number, directory: string, bytesMax: number) {
-    this.#fd = fd;
+  private constructor(directory: string, name: string, bytesMax: number) {
     this.#directory = directory;
+    this.#name = name;
     this.bytesMax = bytesMax;
   }
 
   /**
    * @param options.bytesMax at most; less where the disk has no more than twice as much free
-   * @throws CodedError FAILED where the directory cannot be written
+   * @throws CodedError TARGET_FAILED where the directory cannot be written
    */
   static open(options: {
     readonly directory: string;
@@ -50,12 +51,41 @@ export class Spool {
     return attempt(directory, () => {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       const { bavail, bsize } = statfsSync(directory);
-      const path = join(directory, name);
+      const bytesMax = Math.min(options.bytesMax, Math.floor(bavail * bsize * SHARE_OF_FREE));
+      const spool = new Spool(directory, name, bytesMax);
+      // That nothing can be written there is found out before a cartridge is moved.
+      spool.part(0);
+      return spool;
+    });
+  }
+
+  /** One that is written while another is read. @param index from 0; the same part for the same one */
+  part(index: number): SpoolPart {
+    const known = this.#parts[index];
+    if (known) return known;
+    const part = attempt(this.#directory, () => {
+      const path = join(this.#directory, `${this.#name}-${index}`);
       const fd = openSync(path, 'wx+', 0o600);
       unlinkSync(path);
-      const bytesMax = Math.min(options.bytesMax, Math.floor(bavail * bsize * SHARE_OF_FREE));
-      return new Spool(fd, directory, bytesMax);
+      return new SpoolPart(fd, this.#directory);
     });
+    this.#parts[index] = part;
+    return part;
+  }
+
+  close(): void {
+    for (const part of this.#parts) part?.close();
+  }
+}
+
+export class SpoolPart {
+  readonly #fd: number;
+  readonly #directory: string;
+  #next = 0;
+
+  constructor(fd: number, directory: string) {
+    this.#fd = fd;
+    this.#directory = directory;
   }
 
   /** Room for a content of so many bytes, holes included. */
@@ -99,9 +129,9 @@ export class Spool {
 /** The room of one content. */
 export class SpooledFile implements Gathering {
   readonly base: number;
-  readonly #spool: Spool;
+  readonly #spool: SpoolPart;
 
-  constructor(spool: Spool, base: number) {
+  constructor(spool: SpoolPart, base: number) {
     this.#spool = spool;
     this.base = base;
   }

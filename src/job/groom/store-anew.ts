@@ -39,8 +39,6 @@ export async function storeAnew(
     } catch (error) {
       if (!(error instanceof CodedError) || error.code !== 'MEDIUM_FULL') throw error;
       tools.warn(`some files get no further copy: ${error.message}`);
-      mover.spooled.clear();
-      tools.spool.clear();
       round = policy.copies;
     }
     left = shortageOf(tools.catalog, policy);

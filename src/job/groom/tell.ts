@@ -34,6 +34,8 @@ export type TellOrder = {
 
 /** A line of an entry takes some 200 bytes and its path, mostly: what is missing is met as the end of the tape is. */
 const ENTRY_BYTES = 600;
+const TOLD =
+  'the journals and the catalog that have to be elsewhere before a cartridge is given up';
 
 /**
  * One archive more. @returns its id
@@ -69,7 +71,7 @@ export async function tellAnew(
     );
   };
   const { archiveId } = await writer.append(
-    { bytes, avoid: mediumId === undefined ? [] : [mediumId], fill },
+    { bytes, what: TOLD, avoid: mediumId === undefined ? [] : [mediumId], fill },
     signal,
   );
   return archiveId;

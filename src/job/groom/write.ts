@@ -6,7 +6,7 @@ import { strict as assert } from 'node:assert';
 import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
-import { rawText } from '../../base/raw.ts';
+import { type Raw, rawText } from '../../base/raw.ts';
 import type { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import type { Contents } from '../../catalog/contents.ts';
@@ -22,10 +22,15 @@ import type { MediaSet } from '../backup/media-set.ts';
 import { type ArchiveIdentity, type CopyTarget, identify } from '../backup/open-archive.ts';
 import { Setbacks } from '../backup/setbacks.ts';
 import { StagingArea } from '../backup/stream-way.ts';
-import { MovedArchive, type MovedArchiveTools, type ToldElsewhere } from './moved-archive.ts';
+import {
+  MovedArchive,
+  type MovedArchiveTools,
+  type MovedMember,
+  type ToldElsewhere,
+} from './moved-archive.ts';
 import { type MovedEntry, movedItem } from './moved-member.ts';
 import type { RunLines } from './run-lines.ts';
-import type { Spool } from './spool.ts';
+import type { SpoolPart } from './spool.ts';
 
 export type MovedWriterTools = {
   readonly catalog: Catalog;
@@ -33,7 +38,6 @@ export type MovedWriterTools = {
   readonly archives: Archives;
   readonly spooled: Spooled;
   readonly extents: MovedExtents;
-  readonly spool: Spool;
   readonly spoolDirectory: string;
   readonly media: MediaSet;
   readonly job: Job;
@@ -52,7 +56,13 @@ export type MovedWriterTools = {
   warn(message: string): void;
 };
 
+/** A part of the spool that is full, or as full as it will be. */
+export type SpooledPart = { readonly number: number; readonly file: SpoolPart };
+
 type Step = PlanStep<MovedEntry>;
+
+/** What a plan takes from where. */
+type Source = { readonly part: SpooledPart; readonly heldBy: readonly number[] };
 
 /** How far a content has been hashed. */
 type Underway = { readonly hasher: ContentHasher; at: number };
@@ -85,23 +95,27 @@ export class MovedWriter {
   }
 
   /**
-   * Until nothing is left in the spool.
+   * Until nothing is left in a part of the spool. Others may be filled meanwhile.
    * @throws CodedError MEDIUM_FULL where no medium has room; the failure of the last drive
    */
-  async store(signal: AbortSignal): Promise<void> {
-    for (const heldBy of this.#tools.spooled.groups())
-      while ((await this.#plan(heldBy, signal)) === 'again');
-    this.#tools.spooled.clear();
-    this.#tools.spool.clear();
+  async store(part: SpooledPart, signal: AbortSignal): Promise<void> {
+    for (const heldBy of this.#tools.spooled.groups(part.number))
+      while ((await this.#plan({ part, heldBy }, signal)) === 'again');
+    this.#tools.spooled.clear(part.number);
+    part.file.clear();
   }
 
   /**
-   * One archive that holds no content, on a medium with room for it.
-   * @param fill adds what it holds; false: there is not the room it needs, another medium is to be tried
+   * One archive of which it is known what it holds, on a medium with room for it.
+   * @param options.fill adds what it holds, anew where a medium failed
+   * @throws CodedError MEDIUM_FULL where no medium has room
    */
   async append(
     options: {
       readonly bytes: number;
+      /** In a sentence: `no medium has room for` it. */
+      readonly what: string;
+      /** Ids of media it is not to lie on. */
       readonly avoid: readonly number[];
       fill(archive: MovedArchive, roomBytes: number): Promise<ToldElsewhere>;
     },
@@ -133,7 +147,7 @@ export class MovedWriter {
     if (!best)
       throw new CodedError(
         'MEDIUM_FULL',
-        'no medium has room for the journals and the catalog that have to be elsewhere before a cartridge is given up; label scratch media, or add some',
+        `no medium has room for ${options.what}; label scratch media, or add some`,
       );
     const targets = await media.attach([best.key], signal);
     if (media.isOtherwise) return undefined;
@@ -141,6 +155,7 @@ export class MovedWriter {
     try {
       const told = await options.fill(archive, best.roomBytes);
       await this.#finish(archive, { targets, told });
+      for (const mediumId of archive.mediaNearEnd) media.setFull(mediumId);
       return { archiveId: archive.archiveId };
     } catch (error) {
       await archive.abandon();
@@ -158,22 +173,23 @@ export class MovedWriter {
   }
 
   /** One plan from the spool to its end, or to a failure that another medium or another try can help. */
-  async #plan(heldBy: readonly number[], signal: AbortSignal): Promise<'done' | 'again'> {
+  async #plan(source: Source, signal: AbortSignal): Promise<'done' | 'again'> {
     signal.throwIfAborted();
     this.#split.clear();
-    const rooms = await this.#rooms(heldBy, signal);
+    const rooms = await this.#rooms(source.heldBy, signal);
     const planner = new Planner<MovedEntry>({
       media: rooms,
       copies: 1,
       limits: this.#tools.limits(),
     });
-    const steps = this.#steps(planner, heldBy);
+    const steps = this.#steps(planner, source);
     try {
       for (let next = steps.next(); !next.done; next = steps.next()) {
         assert(next.value.kind === 'begin', 'archives follow each other');
         signal.throwIfAborted();
         await this.#tools.media.handOver(signal);
-        if ((await this.#archive(next.value.media, steps, signal)) === 'again') return 'again';
+        const from = { steps, file: source.part.file };
+        if ((await this.#archive(next.value.media, from, signal)) === 'again') return 'again';
       }
       return 'done';
     } catch (error) {
@@ -184,16 +200,16 @@ export class MovedWriter {
     }
   }
 
-  *#steps(planner: Planner<MovedEntry>, heldBy: readonly number[]): Generator<Step, void> {
+  *#steps(planner: Planner<MovedEntry>, { part, heldBy }: Source): Generator<Step, void> {
     const { spooled, contents, lines } = this.#tools;
-    for (const moved of spooled.of(heldBy))
+    for (const moved of spooled.of(part.number, heldBy))
       yield* planner.add(movedItem(moved, contents, lines.foreign));
     yield* planner.finish();
   }
 
   async #archive(
     barcodes: readonly string[],
-    steps: Generator<Step, void>,
+    from: { readonly steps: Generator<Step, void>; readonly file: SpoolPart },
     signal: AbortSignal,
   ): Promise<'next' | 'again'> {
     const { media } = this.#tools;
@@ -202,8 +218,8 @@ export class MovedWriter {
     const archive = await this.#begin(targets);
     const whole: MovedEntry[] = [];
     try {
-      const isAtEnd = await this.#fill({ archive, steps, whole }, signal);
-      this.#tell(archive, whole);
+      const isAtEnd = await this.#fill({ archive, ...from, whole }, signal);
+      this.tell(archive, whole);
       await this.#finish(archive, { targets, told: {} });
       for (const { moved, content } of whole)
         this.#tools.onMoved(moved.contentId, content.sizeBytes);
@@ -226,11 +242,12 @@ export class MovedWriter {
     into: {
       readonly archive: MovedArchive;
       readonly steps: Generator<Step, void>;
+      readonly file: SpoolPart;
       readonly whole: MovedEntry[];
     },
     signal: AbortSignal,
   ): Promise<boolean> {
-    const { archive, steps, whole } = into;
+    const { archive, steps, file, whole } = into;
     const { clock, archiveMsMax } = this.#tools;
     const startMs = clock.monotonicMs();
     for (let next = steps.next(); !next.done; next = steps.next()) {
@@ -238,7 +255,7 @@ export class MovedWriter {
       if (step.kind === 'end') return true;
       assert(step.kind === 'piece');
       const entry = step.item.key;
-      await this.#add(archive, entry, step.part);
+      await this.#add(archive, { entry, part: step.part, file });
       if (!step.part || step.part.number === step.part.count) whole.push(entry);
       const isLate = clock.monotonicMs() - startMs > archiveMsMax;
       if (archive.mediaNearEnd.length > 0 || isLate || signal.aborted) return false;
@@ -250,10 +267,10 @@ export class MovedWriter {
    * The bytes are proven once more on their way from the disk to the tape.
    * @throws CodedError FAILED where the disk gives back other bytes than it took
    */
-  async #add(archive: MovedArchive, entry: MovedEntry, part: Part | undefined): Promise<void> {
+  async #add(archive: MovedArchive, { entry, part, file }: MovedMember): Promise<void> {
     const { content, moved, row } = entry;
     const underway = this.#underway(moved.contentId, part);
-    await archive.addMember(entry, part, (bytes, offset) => {
+    await archive.addMember({ entry, part, file }, (bytes, offset) => {
       underway.hasher.updateZeros(offset - underway.at);
       underway.hasher.update(bytes);
       underway.at = offset + bytes.length;
@@ -262,10 +279,7 @@ export class MovedWriter {
     this.#split.delete(moved.contentId);
     underway.hasher.updateZeros(content.sizeBytes - underway.at);
     if (underway.hasher.finish().hash.equals(content.hash)) return;
-    throw new CodedError(
-      'FAILED',
-      `the disk of the spool gave back other bytes of ${rawText(row.path)} than were put there; nothing of them was kept`,
-    );
+    throw spoolLied(row.path);
   }
 
   #underway(contentId: number, part: Part | undefined): Underway {
@@ -279,8 +293,18 @@ export class MovedWriter {
     return underway;
   }
 
+  /** Names of hosts other than the one that writes. */
+  get foreign(): ReadonlyMap<number, string> {
+    return this.#tools.lines.foreign;
+  }
+
+  /** A content that was moved in another way than by `store` is whole elsewhere. */
+  moved(contentId: number, sizeBytes: number): void {
+    this.#tools.onMoved(contentId, sizeBytes);
+  }
+
   /** Lines of what is whole in the archive: who reads its journal alone knows its members. */
-  #tell(archive: MovedArchive, whole: readonly MovedEntry[]): void {
+  tell(archive: MovedArchive, whole: readonly MovedEntry[]): void {
     archive.record();
     const { lines, extents } = this.#tools;
     let told: number | undefined;
@@ -332,4 +356,12 @@ export class MovedWriter {
       bytes: archive.lengthBytes,
     });
   }
+}
+
+/** @returns the failure of a disk that gives back other bytes than it took */
+export function spoolLied(path: Raw): CodedError {
+  return new CodedError(
+    'FAILED',
+    `the disk of the spool gave back other bytes of ${rawText(path)} than were put there; nothing of them was kept`,
+  );
 }

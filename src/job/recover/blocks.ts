@@ -1,6 +1,6 @@
 /** Whole blocks of a cartridge whose label is known, and ranges of a tape file's stream. */
 import { CodedError } from '../../base/errors.ts';
-import type { HeldDrive } from '../../storage/library.ts';
+import type { HeldDrive } from '../../storage/drives.ts';
 
 /** Read at once, in whole blocks. */
 const CHUNK_BYTES = 2 ** 20;

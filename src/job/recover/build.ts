@@ -10,7 +10,7 @@ import { Rebuild, type ToldEntry } from '../../catalog/rebuild.ts';
 import { lostContents, touchClock } from '../../catalog/rebuild-facts.ts';
 import { Shelf, type ShelfArchive, type ShelfMedium } from '../../catalog/rebuild-shelf.ts';
 import { GENERATIONS, isDriveGeneration, parseGeneration } from '../../domain/generation.ts';
-import type { HeldDrive } from '../../storage/library.ts';
+import type { HeldDrive } from '../../storage/drives.ts';
 import { Blocks } from './blocks.ts';
 import { findHoles } from './holes.ts';
 import { isOfMedium } from './inventory.ts';

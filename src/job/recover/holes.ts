@@ -4,7 +4,7 @@ import { CodedError } from '../../base/errors.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { RebuiltHoles, type SparseExtent } from '../../catalog/rebuild-holes.ts';
 import type { DataRange } from '../../domain/entry.ts';
-import type { HeldDrive } from '../../storage/library.ts';
+import type { HeldDrive } from '../../storage/drives.ts';
 import { readBeginning } from '../../storage/tape.ts';
 import { Blocks } from './blocks.ts';
 import { isOfMedium } from './inventory.ts';

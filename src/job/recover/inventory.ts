@@ -9,7 +9,7 @@ import type { Label } from '../../archive/label.ts';
 import { type Opening, parseOpening } from '../../archive/opening.ts';
 import { CodedError } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
-import type { HeldDrive } from '../../storage/library.ts';
+import type { HeldDrive } from '../../storage/drives.ts';
 import { readBeginning } from '../../storage/tape.ts';
 import { proven } from '../../storage/tape-position.ts';
 import { readCartridgeMemory } from '../../storage/write-generation.ts';

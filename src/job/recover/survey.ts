@@ -1,7 +1,8 @@
 /** Looks through all cartridges that there are, one after the other: what a changer holds, or what stands in the drives. */
 import { CodedError, type FailureCode } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
-import type { HeldDrive, Library } from '../../storage/library.ts';
+import type { HeldDrive } from '../../storage/drives.ts';
+import type { Library } from '../../storage/library.ts';
 import { type InventoryTools, inventoryTape } from './inventory.ts';
 import type { FoundMedium } from './spool.ts';
 

@@ -20,6 +20,7 @@ import type { MeantMedium } from '../../storage/identity.ts';
 import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { decideFailure, isHard } from '../../storage/operator-failure.ts';
+import { patiently } from '../../storage/patience.ts';
 import type { Tape } from '../../storage/tape.ts';
 import { type PieceBytes, readPieces, type WantedPiece } from '../../storage/tape-reader.ts';
 import { Assembly, type Gathering } from './assembly.ts';
@@ -41,6 +42,11 @@ export type FetchTools<File extends Gathering> = {
   /** Media that are read first where there is a choice. */
   readonly preferred?: readonly number[];
   onMedium(barcode: string): void;
+  /** Takes over what is read, for the next one to go on where it stands. */
+  readonly kept?: {
+    take(barcode: string): Promise<Tape | undefined>;
+    give(tape: Tape): Promise<void>;
+  };
   /** It is to be attached: whoever has it in a drive of this job lets go of it. */
   beforeAttach?(barcode: string): Promise<void>;
   /** Others have all drives, or a person is waited for: why, and undefined when the waiting for a person is over. */
@@ -59,11 +65,6 @@ const COPY_BYTES = 2 ** 20;
 const DRIVE_FAILURES_MAX = 3;
 /** Contents that are there are told to the table in one go. */
 const DONE_MAX = 256;
-
-/** Others have it now. */
-const BUSY: ReadonlySet<string> = new Set(['DRIVE_BUSY', 'LIBRARY_BUSY']);
-/** How often drives are asked for that others have. */
-const BUSY_POLL_MS = 2000;
 
 export class Fetcher<File extends Gathering> {
   readonly #tools: FetchTools<File>;
@@ -136,13 +137,18 @@ export class Fetcher<File extends Gathering> {
     try {
       const known = { ...medium, uuid: medium.uuid, purpose: 'read' } as const;
       await this.#tools.beforeAttach?.(barcode);
-      const tape = await this.#patiently(() => this.#attach(share, known, signal), signal);
+      const { kept } = this.#tools;
+      const tape =
+        (await kept?.take(barcode)) ??
+        (await this.#patiently(() => this.#attach(share, known, signal), signal));
       try {
         onMedium(barcode);
         await this.#readExtents(tape, mediumId, signal);
-      } finally {
+      } catch (error) {
         await tape.close();
+        throw error;
       }
+      await (kept ? kept.give(tape) : tape.close());
     } catch (error) {
       this.#passOver(barcode, error);
     }
@@ -158,18 +164,8 @@ export class Fetcher<File extends Gathering> {
     return attachAsking({ medium, waiting, onWait }, { library, operator, clock }, signal);
   }
 
-  /** Drives and changers that other processes have are waited for: recalls and backups give them up after a while. */
-  async #patiently<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    for (let isTold = false; ; isTold = true) {
-      try {
-        return await step();
-      } catch (error) {
-        const isBusy = error instanceof CodedError && BUSY.has(error.code);
-        if (!isBusy) throw error;
-        if (!isTold) this.#tools.onWait(error.message);
-        await this.#tools.clock.sleepMs(BUSY_POLL_MS, signal);
-      }
-    }
+  #patiently<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    return patiently(step, this.#tools, signal);
   }
 
   /**

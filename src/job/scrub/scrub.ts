@@ -18,6 +18,7 @@ import { attachAsking, barcodesInDrives } from '../../storage/attach.ts';
 import type { Library } from '../../storage/library.ts';
 import { absentOperator, type Operator } from '../../storage/operator.ts';
 import { decideFailure } from '../../storage/operator-failure.ts';
+import { patiently } from '../../storage/patience.ts';
 import type { Tape } from '../../storage/tape.ts';
 import { findMedium } from '../media.ts';
 import { ScrubJob, type ScrubRequest } from './begin.ts';
@@ -45,8 +46,6 @@ export type ScrubTools = {
 
 /** States of media that are read where none is named. */
 const READ_ANYWAY: ReadonlySet<string> = new Set(['scratch', 'filling', 'full', 'suspect', 'hold']);
-const BUSY: ReadonlySet<string> = new Set(['DRIVE_BUSY', 'LIBRARY_BUSY']);
-const BUSY_POLL_MS = 2000;
 /** So often a drive is asked again for the same cartridge after it was reset or lost its place. */
 const DRIVE_FAILURES_MAX = 3;
 
@@ -241,17 +240,9 @@ class Scrub {
     if (reason !== undefined) this.#tools.listen({ event: 'waiting', reason });
   }
 
-  /** Drives and changers that other processes have are waited for. */
-  async #patiently<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    for (let isTold = false; ; isTold = true) {
-      try {
-        return await step();
-      } catch (error) {
-        const isBusy = error instanceof CodedError && BUSY.has(error.code);
-        if (!isBusy) throw error;
-        if (!isTold) this.#tools.listen({ event: 'waiting', reason: error.message });
-        await this.#tools.clock.sleepMs(BUSY_POLL_MS, signal);
-      }
-    }
+  #patiently<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const { clock, listen } = this.#tools;
+    const onWait = (reason: string) => listen({ event: 'waiting', reason });
+    return patiently(step, { clock, onWait }, signal);
   }
 }

@@ -23,7 +23,7 @@ export type FileAttributes = {
 
 const WORD = 2 ** 32;
 /** What tools read at a time: as large as the kernel asks for. */
-const BLOCK_BYTES = 2 ** 20;
+export const BLOCK_BYTES = 2 ** 20;
 /** struct fuse_attr. */
 export const ATTRIBUTES_BYTES = 88;
 /** struct fuse_statx. */

@@ -22,6 +22,18 @@ export function putEntry(view: DataView, at: number, entry: EntryReply): void {
   putAttributes(view, at + 40, entry.attributes);
 }
 
+/** In a listing with attributes: another entry of the same name in the place of one, which goes on at the same offset. */
+export function replaceEntry(view: DataView, at: number, entry: EntryReply): void {
+  const { inoLow, inoHigh, mode } = entry.attributes;
+  putEntry(view, at, entry);
+  view.setUint32(at + ENTRY_BYTES, inoLow, true);
+  view.setUint32(at + ENTRY_BYTES + 4, inoHigh, true);
+  view.setUint32(at + ENTRY_BYTES + 20, typeOf(mode), true);
+}
+
+/** As directories say it: d_type of readdir(3). */
+const typeOf = (mode: number): number => (mode >>> 12) & 0xf;
+
 const EMPTY = Buffer.alloc(0);
 
 /** The body of an answer to READDIR or READDIRPLUS. One serves for all, one after the other. */
@@ -71,7 +83,7 @@ export class DirectoryReply {
     view.setUint32(at + 4, inoHigh, true);
     putU64(view, at + 8, offset);
     view.setUint32(at + 16, name.length, true);
-    view.setUint32(at + 20, (mode >>> 12) & 0xf, true);
+    view.setUint32(at + 20, typeOf(mode), true);
     // The padding, of which the name then takes what it needs.
     putU64(view, end - 8, 0);
     const start = at + DIRENT_BYTES;

@@ -25,6 +25,24 @@ function doubles(...numbers: number[]): Buffer {
   return Buffer.from(new Float64Array(numbers).buffer);
 }
 
+/** As native/sqlite reads it: the template ends with a T. */
+function layoutOf(shape: {
+  readonly fixed: number;
+  readonly lengthAt: number;
+  readonly numberAt: number;
+  readonly first: number;
+  readonly key: number;
+  readonly rowsMax?: number;
+  readonly fields: readonly (readonly number[])[];
+}): Buffer {
+  const { fixed, lengthAt, numberAt, first, key, rowsMax = 3000, fields } = shape;
+  const head = [fixed, lengthAt, numberAt, first, key, rowsMax, fields.length];
+  const numbers = [...head, ...fields.flat()];
+  const template = Buffer.alloc(fixed);
+  template.write('T', fixed - 1);
+  return Buffer.concat([new Uint8Array(new Int16Array(numbers).buffer), template]);
+}
+
 const SAFE = Number.MAX_SAFE_INTEGER;
 
 export const CHECKS: readonly Check[] = [
@@ -120,6 +138,93 @@ export const CHECKS: readonly Check[] = [
         [10, 'two'],
         [12, 'again'],
       ]);
+    },
+  },
+  {
+    name: 'records: numbers and texts where the layout says, ordered by a column',
+    run: (db) => {
+      db.exec('CREATE TABLE t(name TEXT, a INT, b INT)');
+      db.exec("INSERT INTO t VALUES('late', 3, -1), ('né\u{80}\u{ff}', 1, NULL), ('', 1, 258)");
+      const layout = layoutOf({
+        ...{ fixed: 32, lengthAt: 24, numberAt: 0, first: 7, key: 0 },
+        fields: [
+          [1, 8, 8, 0, 0],
+          [1, 16, 2, 1, 0],
+          [0, 20, 1, 0, -4],
+          [1, 21, 1, 0, 8],
+          [0, 20, 1, 0, 0],
+        ],
+      });
+      const record = (number: number, b: number, [c, d]: readonly number[], text: string) => {
+        const bytes = Buffer.alloc((32 + text.length + 7) & ~7);
+        bytes.writeBigInt64LE(BigInt(number), 0);
+        bytes.writeBigInt64LE(BigInt(b), 8);
+        bytes.writeUInt16LE((b + 1) & 0xffff, 16);
+        bytes.writeUInt8(c ?? 0, 20);
+        bytes.writeUInt8(d ?? 0, 21);
+        bytes.writeUInt32LE(text.length, 24);
+        bytes.write('T', 31);
+        bytes.write(text, 32, 'latin1');
+        return bytes;
+      };
+      const expected = Buffer.concat([
+        record(7, 0, [0x11, 0], 'né\u{80}\u{ff}'),
+        record(8, 258, [0x11, 1], ''),
+        record(9, -1, [0x33, 0xff], 'late'),
+      ]);
+      const sql = 'SELECT records(?, name, a, b) FROM t';
+      assert.deepEqual(rows(db, sql, layout), [[expected]]);
+      assert.deepEqual(rows(db, `${sql} WHERE 0`, layout), [[null]]);
+    },
+  },
+  {
+    name: 'records: many at once, as they are and in another order',
+    run: (db) => {
+      const numbers = doubles(...Array.from({ length: 3000 }, (_, index) => index));
+      const shape = { fixed: 24, lengthAt: 8, numberAt: 0, first: 0, key: 0 };
+      const layout = layoutOf({ ...shape, fields: [[1, 12, 4, 0, 0]] });
+      for (const order of ['n0', '-n0', 'n0 % 7']) {
+        const sql = `SELECT records(?, 'text', ${order}, n0) FROM packed(?, 1)`;
+        const [bytes] = rows(db, sql, layout, numbers).flat();
+        assert(Buffer.isBuffer(bytes) && bytes.length === 3000 * 32);
+        const found = Array.from({ length: 3000 }, (_, at) => bytes.readUInt32LE(at * 32 + 12));
+        const wanted = rows(db, `SELECT n0 FROM packed(?, 1) ORDER BY ${order}, n0`, numbers);
+        assert.deepEqual(found, wanted.flat());
+      }
+      const fewer = layoutOf({ ...shape, rowsMax: 2999, fields: [] });
+      const sql = "SELECT records(?, 'text', n0) FROM packed(?, 1)";
+      assert.throws(() => rows(db, sql, fewer, numbers), { code: 'SQLITE_TOOBIG' });
+    },
+  },
+  {
+    name: 'records: a layout that does not fit is refused, as is text that is not bytes',
+    run: (db) => {
+      const fits = { fixed: 16, lengthAt: 8, numberAt: 0, first: 0, key: 0, fields: [] };
+      const wrongs = [
+        { ...fits, key: 1 },
+        { ...fits, lengthAt: 13 },
+        { ...fits, numberAt: 9 },
+        { ...fits, fixed: 257 },
+        { ...fits, fields: Array.from({ length: 65 }, () => [0, 0, 1, 0, 0]) },
+        ...[
+          [1, 0, 1, 0, 0],
+          [0, 16, 1, 0, 0],
+          [0, 9, 8, 0, 0],
+          [0, 0, 3, 0, 0],
+          [0, 0, 8, 0, 64],
+          [0, 0, 8, 0, -64],
+        ].map((field) => ({ ...fits, fields: [field] })),
+      ].map(layoutOf);
+      const right = layoutOf(fits);
+      const sql = 'SELECT records(?, ?, 1)';
+      assert.equal(rows(db, sql, right, 'text').length, 1);
+      for (const wrong of [...wrongs, right.subarray(1), Buffer.alloc(0), null])
+        assert.throws(() => rows(db, sql, wrong, 'text'), { code: 'SQLITE_MISUSE' });
+      for (const text of ['\u{100}', '€', '😀', null])
+        assert.throws(() => rows(db, sql, right, text), { code: 'SQLITE_MISUSE' });
+      assert.throws(() => rows(db, 'SELECT records(?, ?)', right, 'text'), {
+        code: 'SQLITE_MISUSE',
+      });
     },
   },
   {

@@ -52,7 +52,7 @@ describe('snapshots', () => {
         ...{ added: 2, modified: 1, deleted: 3, changeRatio: 1 },
       },
     ]);
-    expect(await line.ok('snapshots')).toMatch(/^ 2 +2026-01-01T010000Z +2 +3 +22 B +2 +1 +3 /m);
+    expect(await line.ok('snapshots')).toMatch(/^ 2 +2026-01-01T010000Z +2 +3 +22 B +\+2 M1 -3 /m);
   });
 
   test('an unfinished run is seen by nobody', async () => {

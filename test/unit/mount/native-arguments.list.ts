@@ -55,6 +55,7 @@ const HANDLE_CALLS: readonly (readonly [string, readonly unknown[]])[] = [
   ['serve', [1, 2 ** 31 - 1]],
   ['stopServing', [1]],
   ['answerAhead', [44, 1, 0, Buffer.alloc(8)]],
+  ['serveListing', [1, Buffer.alloc(0), Buffer.alloc(0)]],
   ['dropAhead', [1]],
   ['openBacking', [2 ** 31 - 1]],
   ['closeBacking', [1]],

@@ -163,6 +163,71 @@ check(
   },
 );
 
+/** Entries of READDIRPLUS, the byte before each name telling which one it is. */
+function entriesOf(names: readonly string[]): Buffer[] {
+  return names.map((name, index) => {
+    const entry = Buffer.alloc((152 + name.length + 7) & ~7);
+    entry.writeUInt32LE(index, 0);
+    entry.writeUInt32LE(index + 1, 136);
+    entry.writeUInt32LE(name.length, 144);
+    entry.write(name, 152, 'latin1');
+    return entry;
+  });
+}
+
+check(
+  'a listing that the door has is answered from anywhere, whole entries, and its end is told once it is sent',
+  async (world) => {
+    const tree = silent();
+    await connected(world, tree, async ({ kernel, port }) => {
+      const entries = entriesOf(['.', '..', 'name', 'x'.repeat(255), '\xff', 'last one']);
+      port.serveListing(7, [Buffer.concat(entries.slice(0, 2)), Buffer.concat(entries.slice(2))]);
+      const ask = (opcode: number, offset: number, lengthBytes: number) => {
+        const unique = kernel.send({ opcode, body: readBody(7, offset, lengthBytes) });
+        const { body, errno, unique: answered } = kernel.take();
+        assert.deepEqual([errno, answered], [0, unique]);
+        return body;
+      };
+      const plus = (from: number, to: number) => Buffer.concat(entries.slice(from, to));
+      const names = (from: number, to: number) =>
+        Buffer.concat(entries.slice(from, to).map((entry) => entry.subarray(128)));
+      const room = plus(1, 4).length;
+      assert.deepEqual(ask(OPCODE.READDIRPLUS, 1, room), plus(1, 4));
+      assert.deepEqual(ask(OPCODE.READDIRPLUS, 1, room - 1), plus(1, 3));
+      assert.deepEqual(ask(OPCODE.READDIRPLUS, 0, 159), plus(0, 0));
+      assert.deepEqual(ask(OPCODE.READDIR, 0, names(0, 4).length), names(0, 4));
+      assert.deepEqual(ask(OPCODE.READDIRPLUS, 6, 4096), plus(0, 0));
+      assert.deepEqual(ask(OPCODE.READDIRPLUS, 2 ** 52, 4096), plus(0, 0));
+      assert.equal(tree.seen.length, 0);
+      assert.deepEqual(ask(OPCODE.READDIRPLUS, 4, 4096), plus(4, 6));
+      await tree.until(() => tree.seen.length === 1);
+      assert.equal(tree.seen[0]?.opcode, OPCODE.READDIRPLUS + ANSWERED);
+      assert.deepEqual(ask(OPCODE.READDIR, 5, 4096), names(5, 6));
+      await tree.until(() => tree.seen.length === 2);
+      assert.equal(tree.seen[1]?.opcode, OPCODE.READDIR + ANSWERED);
+      // Those of others, and what was dropped, are JavaScript's.
+      kernel.send({ opcode: OPCODE.READDIRPLUS, body: readBody(8, 0, 4096) });
+      await tree.until(() => tree.seen.length === 3);
+      port.dropAhead(7);
+      kernel.send({ opcode: OPCODE.READDIRPLUS, body: readBody(7, 0, 4096) });
+      await tree.until(() => tree.seen.length === 4);
+      // One that is empty is one; what is not whole is none.
+      port.serveListing(7, [Buffer.alloc(0), Buffer.alloc(0)]);
+      assert.deepEqual(ask(OPCODE.READDIRPLUS, 0, 4096), plus(0, 0));
+      const [entry = Buffer.alloc(0)] = entries;
+      const far = Buffer.from(entry);
+      far.writeUInt32LE(0xffffffff, 144);
+      for (const wrong of [
+        entry.subarray(1),
+        entry.subarray(0, 8),
+        far,
+        plus(0, 4).subarray(0, -8),
+      ])
+        assert.throws(() => port.serveListing(9, [entry, wrong]), /EINVAL/);
+    });
+  },
+);
+
 check('a malformed request is refused, and the next is answered', async (world) => {
   const tree = silent();
   await connected(world, tree, ({ kernel }) => {

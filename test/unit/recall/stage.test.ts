@@ -22,11 +22,13 @@ async function world(limitBytes = 100 * PAGE) {
   const directory = await scratchDirectory();
   const clock = new SimClock();
   const alive = new Set<string>();
-  const start = (name: string, boot = 'boot1') => {
+  const start = (name: string, boot = 'boot1', sight: 'any' | 'certain' = 'any') => {
     const db = RunDb.open(join(directory, 'run.db'));
     onTestFinished(() => db.close());
     alive.add(`${boot}:${name}`);
-    const processes = { own: `${boot}:${name}`, isAlive: (other: string) => alive.has(other) };
+    const isAlive = (other: string) => alive.has(other);
+    const isGone = (other: string) => sight === 'certain' && !isAlive(other);
+    const processes = { own: `${boot}:${name}`, isAlive, isGone };
     const rows = new RunStage(db);
     const stage = new Stage({
       directory: join(directory, 'stage'),
@@ -111,6 +113,40 @@ test('one process fills a content; another takes over when it is gone, and begin
   expect(readFileSync(join(directory, one.hash.toString('hex')))).toEqual(Buffer.alloc(PAGE));
   await Promise.all([file.close(), anew.close()]);
   expect(b.stage.claim(one, { isAhead: false })).toBe('there');
+});
+
+test('who is gone for certain leaves what is proven to the next, in the same file; of others nothing is believed', async () => {
+  const { start, directory } = await world();
+  const [a, b] = [start('a'), start('b')];
+  const one = content(1, 3 * PAGE);
+  const parts = Buffer.from([0b101]);
+  expect(a.stage.claim(one, { isAhead: false })).toBe('mine');
+  const file = await a.stage.create(one);
+  a.stage.setProven(one.hash, parts);
+  expect(b.stage.takeOver(one)).toBeUndefined();
+  a.end();
+  // In another pid namespace it may live.
+  expect(b.stage.takeOver(one)).toBeUndefined();
+  const c = start('c', 'boot1', 'certain');
+  await c.stage.sweep();
+  expect(c.stage.takeOver(one)).toEqual(parts);
+  expect([b.stage.claim(one, { isAhead: false }), c.rows.get(one.hash)?.proven]).toEqual([
+    'theirs',
+    undefined,
+  ]);
+  const left = await c.stage.openLeft(one);
+  expect(c.stage.isCurrent(one.hash, left?.fd ?? -1)).toBe(true);
+  expect((await left?.stat())?.mode).toBe(0o100400);
+  await Promise.all([file.close(), left?.close()]);
+  // Left in peace, anybody may go on; where room is wanted it goes.
+  c.stage.setProven(one.hash, parts);
+  c.stage.leave(one.hash);
+  const d = start('d', 'boot1', 'certain');
+  expect([found(d.stage, one), d.stage.takeOver(one)]).toEqual([undefined, parts]);
+  d.stage.setProven(one.hash, parts);
+  d.stage.leave(one.hash);
+  expect(b.stage.claim(content(2, 98 * PAGE), { isAhead: false })).toBe('mine');
+  expect([names(directory), d.rows.get(one.hash)]).toEqual([['go'], undefined]);
 });
 
 test('longest unread goes first; what is used here or pinned elsewhere stays', async () => {

@@ -5,7 +5,8 @@ import { CodedError } from '../../../src/base/errors.ts';
 import type { ScsiPort } from '../../../src/device/port.ts';
 import type { Barcode } from '../../../src/domain/barcode.ts';
 import { type Place, parsePlace } from '../../../src/domain/place.ts';
-import { type DriveDevice, Library, type LibraryDevices } from '../../../src/storage/library.ts';
+import type { DriveDevice, LibraryDevices } from '../../../src/storage/devices.ts';
+import { Library } from '../../../src/storage/library.ts';
 import { SimWorld } from '../../sim/world.ts';
 
 const go = new AbortController().signal;

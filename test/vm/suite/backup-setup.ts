@@ -13,7 +13,7 @@ export const CARTRIDGES = SHAPE.barcodes.slice(0, 3);
 /** Of tape blocks, unless configured. */
 export const BLOCK_BYTES = 512 * 2 ** 10;
 /** Under emulation, on a machine that has other work too. */
-export const TIMEOUT_MS = 600_000;
+export const TIMEOUT_MS = 1_800_000;
 
 export class Bench {
   readonly #disk = makeDisk();
@@ -25,9 +25,9 @@ export class Bench {
     makeRichTree(this.#richTree, seededRandom(1));
   }
 
-  /** @param tree what of the rich tree is to be protected */
-  async makeProduct(config: string, tree = '.'): Promise<Product> {
-    const product = await Product.make(this.#disk, config);
+  /** @param tree what of the rich tree is to be protected @param drives as `Product.make` */
+  async makeProduct(config: string, tree = '.', drives?: number): Promise<Product> {
+    const product = await Product.make(this.#disk, config, drives);
     execFileSync('cp', ['-a', `${join(this.#richTree, tree)}/.`, product.source]);
     await product.expect(0, 'media', 'add', ...CARTRIDGES);
     // By their labels their true capacity is known.

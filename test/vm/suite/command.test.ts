@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { run } from '../../../src/cli/run.ts';
-import type { LibraryStatus } from '../../../src/storage/library.ts';
+import type { LibraryStatus } from '../../../src/storage/library-status.ts';
 import { SHAPE } from '../../contract/world.ts';
 import { control, tapeNodes } from './world.ts';
 

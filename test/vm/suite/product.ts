@@ -11,7 +11,7 @@ import { control, tapeNodes } from './world.ts';
 
 /** The drive of the hand; the product uses it too, but never at the same time. */
 export const TAPE = '/dev/nst0';
-const CHANGER = '/dev/changer';
+export const CHANGER = '/dev/changer';
 const DISK_BYTES = 2 ** 30;
 
 export type Result = { readonly exit: number; readonly stdout: string; readonly stderr: string };
@@ -80,14 +80,18 @@ export class Product {
     mkdirSync(this.source);
   }
 
-  /** A fresh library and a state directory that knows it, with one source. */
-  static async make(disk: string, config: string): Promise<Product> {
+  /**
+   * A fresh library and a state directory that knows it, with one source.
+   * @param drives of the library that it may use, the first so many; default: all
+   */
+  static async make(disk: string, config: string, drives?: number): Promise<Product> {
     await control('restart');
     // The changer's first answer after a restart is its unit attention; mtx does not ask twice.
     await execute('mtx', ['-f', CHANGER, 'status']);
     const product = new Product(disk);
-    const drives = (await tapeNodes()).flatMap((node) => ['--drive', node]);
-    await product.expect(0, 'init', '--changer', CHANGER, ...drives);
+    const nodes = (await tapeNodes()).slice(0, drives);
+    const named = nodes.flatMap((node) => ['--drive', node]);
+    await product.expect(0, 'init', '--changer', CHANGER, ...named);
     appendFileSync(join(product.state, 'config.toml'), config);
     await product.expect(0, 'source', 'add', product.source, '--name', 'tree');
     return product;
@@ -178,7 +182,7 @@ export function events({ stdout }: Result): EventLine[] {
   return lines.map((line) => JSON.parse(line) as EventLine);
 }
 
-function endOf<T>(lines: readonly EventLine[]): T {
+export function endOf<T>(lines: readonly EventLine[]): T {
   const end = lines.findLast(({ event }) => event === 'end');
   if (!end) throw new Error('the run told no end');
   return end as unknown as T;
