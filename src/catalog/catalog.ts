@@ -39,6 +39,8 @@ const BATCH_PAUSE_MS = 2;
 const ID_BLOCK = 1000;
 /** The busy handler of SQLite for what is no write lock: recovery after a crash, closing. */
 const BUSY_TIMEOUT_MS = 30_000;
+/** More than any job uses; those whose text has numbers in it would grow without end. */
+const STATEMENTS_MAX = 512;
 /** 64 MiB: the inner pages of all tables at ten million files, and the leaves in use. */
 const CACHE_KIB = 65_536;
 /** 16 MiB of log before it is moved into the file; a longer log slows readers. */
@@ -52,7 +54,8 @@ export class Catalog {
   readonly #ids = new Map<string, { next: number; end: number }>();
   readonly #onRollback: (() => void)[] = [];
   readonly #parts = new Map<unknown, unknown>();
-  #countOn: Database.Statement<Bound[], [number]> | undefined;
+  /** By their text, the one that was asked for last at the end. Their rows are of whatever kind the asker says: `never` is all. */
+  readonly #statements = new Map<string, Database.Statement<Bound[], never>>();
   #isMarked = false;
 
   private constructor(db: Database.Database, path: string, options: OpenOptions) {
@@ -120,9 +123,23 @@ export class Catalog {
     }
   }
 
-  /** A statement for the life of the catalog; who runs it often keeps it. Rows are arrays. */
+  /**
+   * A statement for the life of the catalog. Asked for again it is the same one: compiling costs 10 to 100 us. Who runs it for
+   * each of many rows keeps it all the same. Rows are arrays.
+   */
   prepare<Row extends unknown[] = unknown[]>(sql: string): Database.Statement<Bound[], Row> {
-    const statement = this.#db.prepare<Bound[], Row>(hidesParameters(sql));
+    const known = this.#statements.get(sql);
+    const statement = known ?? this.#compile(sql);
+    this.#statements.delete(sql);
+    this.#statements.set(sql, statement);
+    const [oldest] = this.#statements.keys();
+    if (this.#statements.size > STATEMENTS_MAX && oldest !== undefined)
+      this.#statements.delete(oldest);
+    return statement;
+  }
+
+  #compile(sql: string): Database.Statement<Bound[], never> {
+    const statement = this.#db.prepare<Bound[], never>(hidesParameters(sql));
     return statement.reader ? statement.raw() : statement;
   }
 
@@ -207,10 +224,9 @@ export class Catalog {
   /** The first of `count` ids in a row, of which not all need be used. Within `write` only. */
   nextIds(table: IdTable, count: number): number {
     assert(this.#db.inTransaction, 'ids are given in transactions');
-    this.#countOn ??= this.prepare<[number]>(
+    const end = this.prepare<[number]>(
       'UPDATE counters SET next = next + ? WHERE name = ? RETURNING next',
-    );
-    const end = this.#countOn.get(count, table)?.[0];
+    ).get(count, table)?.[0];
     assert(end !== undefined, `no counter of ${table}`);
     return end - count;
   }

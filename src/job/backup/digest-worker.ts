@@ -1,7 +1,7 @@
-/** Digests an archive's stream in a thread of its own. */
+/** The digests of an archive's stream, in a thread of its own: it sees all bytes in their order. */
 import { strict as assert } from 'node:assert';
 import { parentPort } from 'node:worker_threads';
-import { StreamDigest } from './stream-digest.ts';
+import { StreamDigest } from './digest.ts';
 
 export type DigestRequest =
   | { readonly kind: 'begin'; readonly sha256: boolean }

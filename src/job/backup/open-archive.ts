@@ -212,7 +212,7 @@ export class OpenArchive {
     const { stream, blockBytes } = this;
     const { uuid, createdMs, host } = this.identity;
     const created = new Date(createdMs).toISOString();
-    const start = formatStart({ archive: uuid, host: rawOf(host), created });
+    const start = formatStart({ archive: uuid, host: rawOf(host), created, hasProofs: true });
     const journalBytes = start.length + journal.lengthBytes;
     await stream.write(ownHead(ownPath(uuid, 'journal'), journalBytes, createdMs).head);
     const offset = stream.lengthBytes;

@@ -17,8 +17,9 @@ const SLABS_SHARE = 0.09375;
 
 export class Threads {
   readonly readAhead: ReadAhead;
-  readonly digester: Digester;
+  readonly digester = new Digester();
   readonly #isNeeded: boolean;
+  readonly #isDigested: boolean;
 
   /**
    * @param options.workers threads that read; 0: none
@@ -39,16 +40,14 @@ export class Threads {
       workers: isSmall ? 0 : workers,
       slabs: Math.max(4, Math.min(64, slabs)),
     });
-    this.digester = new Digester({
-      isThreaded: !isSmall || catalogBytes > CATALOG_HERE_BYTES_MAX,
-    });
+    this.#isDigested = workers > 0 && (!isSmall || catalogBytes > CATALOG_HERE_BYTES_MAX);
   }
 
-  /** Before there is something to read: threads take a moment. Without it they start with the first task. */
+  /** Before there is something to read: threads take a moment. Without it readers start with the first task. */
   start(): void {
     if (!this.#isNeeded) return;
     this.readAhead.start();
-    this.digester.start();
+    if (this.#isDigested) this.digester.start();
   }
 
   async close(): Promise<void> {

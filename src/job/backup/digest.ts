@@ -1,4 +1,4 @@
-/** BLAKE3 and SHA-256 of an archive's stream, whose bytes come in their order. */
+/** BLAKE3 and SHA-256 of an archive's stream, one archive after the other. */
 import { createHash, type Hash } from 'node:crypto';
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 
@@ -8,9 +8,9 @@ export class StreamDigest {
   readonly #blake3 = new Blake3Hasher();
   #sha256: Hash | undefined;
 
-  begin(options: { readonly sha256: boolean }): void {
+  begin({ sha256 }: { readonly sha256: boolean }): void {
     this.#blake3.reset();
-    this.#sha256 = options.sha256 ? createHash('sha256') : undefined;
+    this.#sha256 = sha256 ? createHash('sha256') : undefined;
   }
 
   update({ buffer, byteOffset, byteLength }: Uint8Array): void {
@@ -19,10 +19,10 @@ export class StreamDigest {
     this.#sha256?.update(bytes);
   }
 
-  /** Of all bytes since `begin`; once. */
+  /** Of all bytes since `begin`. */
   end(): Digests {
-    const sha256 = this.#sha256?.digest();
+    const digests = { blake3: this.#blake3.digestBuffer(), sha256: this.#sha256?.digest() };
     this.#sha256 = undefined;
-    return { blake3: this.#blake3.digestBuffer(), sha256 };
+    return digests;
   }
 }
