@@ -246,7 +246,8 @@ export class Catalog {
   }
 
   #begin(): void {
-    this.#db.pragma('busy_timeout = 0');
+    // By exec, for a statement object of each pragma costs more than a small transaction.
+    this.#db.exec('PRAGMA busy_timeout = 0');
     try {
       for (let attempt = 1; ; attempt += 1) {
         try {
@@ -258,7 +259,7 @@ export class Catalog {
         }
       }
     } finally {
-      this.#db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
+      this.#db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
     }
     if (!this.#isMarked) this.#mark();
   }

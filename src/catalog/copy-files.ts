@@ -23,6 +23,8 @@ export type CopyOrder = {
 /** Measured on a catalog of 100,000 files: 180 MB/s of CPU time and 46 % of its size; level 3: 78 MB/s and 42 %. The tape waits. */
 const LEVEL = 1;
 const TEXT_BUFFER_BYTES = 256 * 2 ** 10;
+/** Of SQLite, instead of 16 MiB a connection: a backup has all its memory in use beside it. */
+const CACHE_KIB = 2048;
 
 /**
  * @returns bytes of the database before it was compressed
@@ -48,6 +50,8 @@ async function make({ catalogPath, directory, head }: CopyOrder): Promise<number
   const path = join(directory, 'catalog.sqlite');
   const source = new Database(catalogPath, { readonly: true, fileMustExist: true });
   try {
+    // Pages are read once, in order, and written once.
+    source.pragma(`cache_size = -${CACHE_KIB}`);
     source.prepare('VACUUM INTO ?').run(path);
   } finally {
     source.close();
@@ -56,6 +60,7 @@ async function make({ catalogPath, directory, head }: CopyOrder): Promise<number
   try {
     copy.pragma('journal_mode = OFF');
     copy.pragma('synchronous = OFF');
+    copy.pragma(`cache_size = -${CACHE_KIB}`);
     copy.prepare('DELETE FROM writers').run();
     writeText(copy, join(directory, 'catalog.txt'), head);
   } finally {

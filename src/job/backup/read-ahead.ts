@@ -39,8 +39,8 @@ export class ReadAhead {
   readonly #readers: TaskReader[] = [];
   readonly #workers: number;
   readonly #free: SharedArrayBuffer[] = [];
-  readonly #slabs: number;
-  #made = 0;
+  /** Slabs that may still be made: a small run needs one or two. */
+  #unmade: number;
   readonly #waiting: ((slab: SharedArrayBuffer) => void)[] = [];
   /** Who reads a large file goes on with it, also in a later archive: its hash is begun there. */
   readonly #pinned = new Map<string, TaskReader>();
@@ -49,7 +49,7 @@ export class ReadAhead {
   constructor({ workers, slabs }: ReadAheadOptions) {
     assert(slabs >= 2, 'one slab is written while the next is filled');
     this.#workers = workers;
-    this.#slabs = slabs;
+    this.#unmade = slabs;
   }
 
   /** Starts the readers before the first task comes: a thread takes as long to start as a thousand small files to read. */
@@ -62,12 +62,16 @@ export class ReadAhead {
     items: Iterable<T> | AsyncIterable<T>,
   ): AsyncGenerator<{ item: T; fragment: Fragment }> {
     const underway: Promise<{ item: T; fragment: Fragment }>[] = [];
-    const ahead = this.#free.length + this.#slabs - this.#made;
+    const ahead = this.#free.length + this.#unmade;
     try {
       for await (const item of items) {
-        const slab = this.#free.pop() ?? this.#newSlab();
-        // With no slab left, the oldest fragment has to be taken, used and released first.
-        if (slab === undefined && underway.length > 0) yield await next(underway);
+        let slab = this.#take();
+        // With no slab left, fragments have to be taken, used and released first: as many as there are, so that no drive has to
+        // wait for the second while the first is on its way to tape.
+        while (slab === undefined && underway.length > 0) {
+          yield await next(underway);
+          slab = this.#take();
+        }
         const room = slab ?? (await this.#slab());
         const promise = this.#fill(this.#readerOf(item.task), item, room);
         promise.catch(() => {}); // awaited in its turn
@@ -80,13 +84,6 @@ export class ReadAhead {
         if (left.status === 'fulfilled') left.value.fragment.release();
       }
     }
-  }
-
-  /** Few runs need all there may be. */
-  #newSlab(): SharedArrayBuffer | undefined {
-    if (this.#made === this.#slabs) return undefined;
-    this.#made += 1;
-    return new SharedArrayBuffer(SLAB_BYTES);
   }
 
   async close(): Promise<void> {
@@ -118,8 +115,15 @@ export class ReadAhead {
     }
   }
 
-  #slab(): Promise<SharedArrayBuffer> {
+  #take(): SharedArrayBuffer | undefined {
     const slab = this.#free.pop();
+    if (slab || this.#unmade === 0) return slab;
+    this.#unmade -= 1;
+    return new SharedArrayBuffer(SLAB_BYTES);
+  }
+
+  #slab(): Promise<SharedArrayBuffer> {
+    const slab = this.#take();
     if (slab) return Promise.resolve(slab);
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
