@@ -217,14 +217,28 @@ export class Contents {
 
   /** As `goodCopies`, of media other than this one. */
   goodCopiesWithout(contentId: number, mediumId: number, poolId?: number): number {
-    if (contentId === EMPTY_CONTENT) return Number.POSITIVE_INFINITY;
+    return this.copiesElsewhere(contentId, mediumId, { poolId, isProven: () => true }).good;
+  }
+
+  /**
+   * Good copies on media other than this one.
+   * @returns `good`: of the pool, where given; `proven`: on media of which that is said, whatever their pool
+   */
+  copiesElsewhere(
+    contentId: number,
+    mediumId: number,
+    only: { readonly poolId: number | undefined; isProven(mediumId: number): boolean },
+  ): { readonly good: number; readonly proven: number } {
+    const all = Number.POSITIVE_INFINITY;
+    if (contentId === EMPTY_CONTENT) return { good: all, proven: all };
     const size = this.#get.get(contentId)?.[0];
     assert(size !== undefined, `no content ${contentId}`);
-    const extents = this.#extentsOfEach(this.withSameBytes(contentId)).map((located) => ({
-      ...located,
-      copies: located.copies.filter((copy) => copy.mediumId !== mediumId),
-    }));
-    return leastCopies(extents, size, poolId);
+    const extents = this.#extentsOfEach(this.withSameBytes(contentId));
+    const counted = (isCounted: (copy: ArchiveCopy) => boolean) =>
+      extents.map((located) => ({ ...located, copies: located.copies.filter(isCounted) }));
+    const others = counted((copy) => copy.mediumId !== mediumId);
+    const known = counted((copy) => copy.mediumId !== mediumId && only.isProven(copy.mediumId));
+    return { good: leastCopies(others, size, only.poolId), proven: leastCopies(known, size) };
   }
 
   /** @param contentIds all with the same bytes */

@@ -24,8 +24,25 @@ export type LiveContent = {
   readonly isPending: boolean;
 };
 
+/**
+ * Whether a medium is what the catalog takes it for, as a job has found out: a catalog that was set back to an older day counts copies
+ * that were written over since (SCHEMA.md section 9).
+ */
+export interface Proof {
+  isProven(mediumId: number): boolean;
+  /**
+   * A content has copies enough, but none on media that are proven.
+   * @param holders media that have some of it
+   * @returns whether some of them are going to be looked at, so that it is not needed yet
+   */
+  awaits(holders: readonly number[]): boolean;
+}
+
+const NO_PROOF: Proof = { isProven: () => true, awaits: () => true };
+
 const TABLES = [
-  'live_elsewhere(archive INTEGER PRIMARY KEY, copies INTEGER)',
+  'live_elsewhere(archive INTEGER PRIMARY KEY, copies INTEGER, is_proven INTEGER)',
+  'live_proven(medium INTEGER PRIMARY KEY)',
   'live_archives(archive INTEGER PRIMARY KEY, file INTEGER)',
   'live_places(content INTEGER PRIMARY KEY, file INTEGER, position INTEGER)',
   `live_names(content INTEGER PRIMARY KEY, is_now INTEGER, since INTEGER, dir INTEGER, name TEXT,
@@ -38,7 +55,8 @@ const ARCHIVES = `INSERT INTO temp.live_archives SELECT k.archive, k.file_number
   WHERE k.medium = ? AND k.state IN ('good', 'bad') AND a.state = 'good'`;
 
 /** Archives that are whole and undamaged on other media, and on how many of the pool: most contents need no closer look. */
-const ELSEWHERE = `INSERT INTO temp.live_elsewhere SELECT k.archive, count(*)
+const ELSEWHERE = `INSERT INTO temp.live_elsewhere
+  SELECT k.archive, count(*), max(k.medium IN (SELECT medium FROM temp.live_proven))
   FROM archive_copies k CROSS JOIN archives a ON a.id = k.archive CROSS JOIN media m ON m.id = k.medium
   WHERE a.state = 'good' AND k.state = 'good' AND k.medium <> @medium AND m.state NOT IN ${BAD_MEDIUM_STATES}
     AND (@pool IS NULL OR m.pool = @pool) AND NOT EXISTS(SELECT 1 FROM damages d WHERE d.archive = k.archive)
@@ -46,7 +64,7 @@ const ELSEWHERE = `INSERT INTO temp.live_elsewhere SELECT k.archive, count(*)
 
 /** Stored in one piece, in an archive that has enough copies elsewhere. */
 const IS_SAFE = `EXISTS(SELECT 1 FROM extents e CROSS JOIN temp.live_elsewhere w ON w.archive = e.archive
-  WHERE e.content = p.content AND e.content_offset = 0 AND e.length IS NULL AND w.copies >= ?)`;
+  WHERE e.content = p.content AND e.content_offset = 0 AND e.length IS NULL AND w.copies >= ? AND w.is_proven)`;
 
 const PLACES = `INSERT OR IGNORE INTO temp.live_places SELECT e.content, l.file, e.position
   FROM extents e CROSS JOIN temp.live_archives l ON l.archive = e.archive`;
@@ -114,16 +132,26 @@ export class LiveContents {
     });
   }
 
-  /** Those that would have fewer copies than they are to have if the medium were not there; in order of tape. */
-  *needing({ copies, poolId }: PoolCopies): Generator<LiveContent> {
+  /**
+   * Those that would have fewer copies than they are to have if the medium were not there, or none that is proven; in order of tape.
+   */
+  *needing({ copies, poolId }: PoolCopies, proof: Proof = NO_PROOF): Generator<LiveContent> {
     this.#catalog.read(() => {
-      this.#catalog.prepare('DELETE FROM temp.live_elsewhere').run();
+      for (const table of ['live_elsewhere', 'live_proven'])
+        this.#catalog.prepare(`DELETE FROM temp.${table}`).run();
       const medium = this.#mediumId;
+      const add = this.#catalog.prepare('INSERT INTO temp.live_proven VALUES(?)');
+      const media = this.#catalog.prepare<[number]>('SELECT id FROM media').all().flat();
+      for (const id of media) if (proof.isProven(id)) add.run(id);
       this.#catalog.prepare(ELSEWHERE).run({ medium, pool: poolId ?? null });
     });
-    for (const content of this.#all(copies))
-      if (this.#contents.goodCopiesWithout(content.contentId, this.#mediumId, poolId) < copies)
-        yield content;
+    const only = { poolId, isProven: (id: number) => proof.isProven(id) };
+    for (const content of this.#all(copies)) {
+      const { contentId } = content;
+      const { good, proven } = this.#contents.copiesElsewhere(contentId, this.#mediumId, only);
+      const isSafe = good >= copies && (proven > 0 || proof.awaits(this.holdersOf(contentId)));
+      if (!isSafe) yield content;
+    }
   }
 
   /** Media that hold a good copy of some of it, other than the medium. */

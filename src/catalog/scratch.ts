@@ -20,6 +20,8 @@ export type GiveUpOrder = PoolCopies & {
   readonly mediumId: number;
   /** Holds the copy of the catalog that knows where everything is now. */
   readonly archiveId: number;
+  /** Whether the job has looked at a medium, and found what the catalog knows of it. */
+  isProven(mediumId: number): boolean;
 };
 
 /** `kept`: why it is not scratch. `isBusy`: a run is under way, and may name what lies there a moment later. */
@@ -83,8 +85,9 @@ function whyNot(catalog: Catalog, order: GiveUpOrder): string | undefined {
     return 'no copy of the catalog that knows it all was read back from another medium';
   if (unreadCopies(catalog, mediumId).length > 0)
     return 'what was written to other media was not read back yet';
-  for (const { entry } of new LiveContents(catalog, mediumId).needing(order))
-    return `too few other media hold what it has of inode ${entry.inode.inodeId}`;
+  const proof = { isProven: (id: number) => order.isProven(id), awaits: () => false };
+  for (const { entry } of new LiveContents(catalog, mediumId).needing(order, proof))
+    return `too few other media, proven to be what they were, hold what it has of inode ${entry.inode.inodeId}`;
   return undefined;
 }
 

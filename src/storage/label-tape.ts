@@ -3,6 +3,7 @@ import { strict as assert } from 'node:assert';
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { buildLabel, type Label } from '../archive/label.ts';
 import { CodedError } from '../base/errors.ts';
+import { HealthWatch } from './health-watch.ts';
 import type { Library } from './library.ts';
 import { type Beginning, readBeginning } from './tape.ts';
 import { proven, type TapePoint } from './tape-position.ts';
@@ -30,8 +31,12 @@ export async function labelTape(
   permits: (found: Exclude<Beginning, { kind: 'blank' }>) => void,
   signal: AbortSignal,
 ): Promise<Labelled> {
-  const { drive, close } = await library.attach(label.barcode, signal);
+  const { barcode } = label;
+  const { drive, close } = await library.attach(barcode, signal);
+  const { keeper } = library;
+  let health: HealthWatch | undefined;
   try {
+    health = keeper && (await HealthWatch.begin(drive, { barcode, keeper }, signal));
     const memory = await readCartridgeMemory(drive.unit, signal);
     const found = await readBeginning(drive, signal);
     if (found.kind !== 'blank') permits(found);
@@ -54,7 +59,7 @@ export async function labelTape(
     await drive.writeFilemarks(1, { immediate: false }, signal);
     await drive.checkPosition(signal);
     const end = proven(drive);
-    const { barcode, pool, program, uuid } = label;
+    const { pool, program, uuid } = label;
     await writeHostAttributes(drive.unit, { barcode, pool, program }, signal);
     await writeGeneration(drive.unit, { generation: 1, mediumUuid: uuid }, signal);
     const { maximumMib, serialNumber } = memory;
@@ -66,6 +71,10 @@ export async function labelTape(
       labelBlake3: new Blake3Hasher().update(bytes).digestBuffer(),
     };
   } finally {
-    await close();
+    try {
+      await health?.end();
+    } finally {
+      await close();
+    }
   }
 }

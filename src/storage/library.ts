@@ -15,7 +15,7 @@ import { attachByHand, attachThreaded, ejectByHand, ejectThreaded, loadByHand } 
 import { carry, type OpenLibrary } from './carry.ts';
 import type { LibraryDevices } from './devices.ts';
 import { Drives, type HeldDrive } from './drives.ts';
-import type { HealthKeeper } from './health-watch.ts';
+import { type HealthKeeper, HealthWatch } from './health-watch.ts';
 import { type LibraryStatus, statusOf, statusOfDrives } from './library-status.ts';
 import { exportCartridge, load, transfer, unload } from './moves.ts';
 import { findPlace, type Moved, type PlaceStatus, placesOf } from './places.ts';
@@ -84,8 +84,21 @@ export class Library {
       signal,
     );
     // A first load may take hours: the changer is free for others meanwhile.
-    if (hold) await (await this.#drives.ready(hold, signal)).close();
+    if (!hold) return done;
+    const held = await this.#drives.ready(hold, signal);
+    try {
+      if (done.barcode !== null) await this.#recordStay(held, done.barcode, signal);
+    } finally {
+      await held.close();
+    }
     return done;
+  }
+
+  /** Its stay in the drive has just begun: what chip and drive say of it by now. */
+  async #recordStay({ drive }: HeldDrive, barcode: string, signal: AbortSignal): Promise<void> {
+    const { keeper } = this;
+    const health = keeper && (await HealthWatch.begin(drive, { barcode, keeper }, signal));
+    await health?.end();
   }
 
   /**

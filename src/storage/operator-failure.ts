@@ -38,7 +38,8 @@ export function isHard(error: CodedError): boolean {
 }
 
 /**
- * Call it with nothing held: it may take hours. Where the library has a cleaning cartridge, the drive may be cleaned.
+ * Call it with nothing held: it may take hours. Where the library has a cleaning cartridge, the drive may be cleaned; where a person
+ * loads, he is asked to put one in.
  * @returns `bad`: take another medium, the default where nobody is there and for what is no such failure
  */
 export async function decideFailure(
@@ -49,14 +50,15 @@ export async function decideFailure(
   const { barcode, error, who, onAsked } = request;
   if (!isHard(error)) return 'bad';
   let reason = error.message;
-  for (;;) {
+  for (let isCleaningByHand = false; ; ) {
     const drive = await cleanableOrNone(library, request, signal);
+    const mayClean = drive !== undefined || (library.isByHand && !isCleaningByHand);
     const answer = await operator.ask(
       {
         about: { kind: 'failure', barcode },
         reason,
         waiting: { who, contents: undefined, readers: undefined },
-        choices: ['retry', 'bad', ...(drive === undefined ? [] : (['clean'] as const)), 'abort'],
+        choices: ['retry', 'bad', ...(mayClean ? (['clean'] as const) : []), 'abort'],
         byDefault: 'bad',
         ...(onAsked && { onAsked }),
       },
@@ -64,6 +66,12 @@ export async function decideFailure(
     );
     if (answer === 'retry') return 'retry';
     if (answer !== 'clean') return answer === 'abort' ? 'abort' : 'bad';
+    if (library.isByHand) {
+      isCleaningByHand = true;
+      const where = error.facts.device ?? 'the drive';
+      reason = `put a cleaning cartridge into ${where}, which works by itself for some minutes and ejects it; then put ${barcode} back, and say retry`;
+      continue;
+    }
     try {
       const { outcome, cartridge } = await cleanDrive(library, drive, { clock, signal });
       if (outcome === 'cleaned') return 'retry';

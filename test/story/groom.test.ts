@@ -8,6 +8,7 @@ import { shortageOf } from '../../src/catalog/copies-policy.ts';
 import { Jobs } from '../../src/catalog/jobs.ts';
 import { Media } from '../../src/catalog/media.ts';
 import { sweep } from '../../src/catalog/sweep.ts';
+import type { GroomEvent } from '../../src/job/groom/report.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { restoreByScript } from '../sim/by-script.ts';
 import { changeTree, makeBytes } from '../sim/changed-tree.ts';
@@ -170,6 +171,39 @@ test.each(['replayed', 'exchanged'] as const)(
     expect(readFileSync(path).equals(before)).toBe(true);
   },
 );
+
+test.each(['replayed', 'exchanged'] as const)(
+  'copies on a cartridge that was %s while nobody looked are not counted on: what they held is moved',
+  async (how) => {
+    const world = await BackupWorld.make({ cartridges: 3 });
+    const path = join(world.sim.directory, 'BKP002L8.tap');
+    writeFileSync(join(world.source, 'a'), randomBytes(seededRandom(1), 300_000));
+    await world.backup({ copies: 2 });
+    const older = readFileSync(path);
+    writeFileSync(join(world.source, 'b'), 'more');
+    await world.sim.clock.sleepMs(60_000, go);
+    await world.backup({ copies: 2 });
+    // As a catalog finds it that was set back: the cartridge is not what it says.
+    const other = join(world.sim.directory, `${ONE}.tap`);
+    writeFileSync(path, how === 'replayed' ? older : readFileSync(other));
+    rmSync(`${path}.index`, { force: true });
+    const events: GroomEvent[] = [];
+    const report = await groomMedia(world, [ONE], { events });
+    expect(report).toMatchObject({ media: [{ state: 'scratch', contents: 2 }] });
+    const warned = events.flatMap((event) => (event.event === 'warning' ? event.message : []));
+    expect(warned.join()).toMatch(/nothing is given up because of copies on BKP002L8/);
+    expect(differences(world.source, (await world.restore()).tree)).toBe('');
+  },
+);
+
+test('copies on a cartridge that is what it was are counted on, and nothing is moved', async () => {
+  const world = await BackupWorld.make({ cartridges: 3 });
+  writeFileSync(join(world.source, 'a'), randomBytes(seededRandom(1), 300_000));
+  await world.backup({ copies: 2 });
+  const report = await groomMedia(world, [ONE]);
+  expect(report).toMatchObject({ media: [{ state: 'scratch', contents: 0 }] });
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+});
 
 test('what two cartridges hold that are both groomed; a second name, a deleted file, a second run of nothing', async () => {
   const world = await BackupWorld.make({ cartridges: 6 });

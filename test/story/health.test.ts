@@ -50,8 +50,10 @@ test('a backup and a restore record what chip and drive said', async () => {
   const medium = new Media(catalog).find('BKP001L8');
   const readings = new HealthBook(catalog).ofMedium(medium?.id ?? 0);
   expect(readings.length).toBeGreaterThanOrEqual(2);
-  expect(readings[0]).toMatchObject({ alerts: [19], loads: 1, uncorrectedReads: 0 });
-  expect(readings[0]?.writtenBytes).toBeGreaterThan(5 * 2 ** 20);
+  // The first stay is that of its labelling.
+  expect(readings[0]).toMatchObject({ alerts: [], loads: 1 });
+  expect(readings[1]).toMatchObject({ alerts: [19], loads: 1, uncorrectedReads: 0 });
+  expect(readings[1]?.writtenBytes).toBeGreaterThan(5 * 2 ** 20);
   expect(readings.at(-1)?.readBytes).toBeGreaterThan(5 * 2 ** 20);
   expect(readings.at(-1)?.writtenMib).toBeGreaterThanOrEqual(5);
   const [job] = catalog.prepare<[number | null]>('SELECT job FROM health').all();
@@ -60,6 +62,13 @@ test('a backup and a restore record what chip and drive said', async () => {
     { about: 'BKP001L8', sentence: expect.stringMatching(/near the end of its life/) },
   ]);
   expect(healthOfDrives(catalog)).toHaveLength(1);
+});
+
+test('a cartridge that a person loads is recorded too', async () => {
+  const world = await watched();
+  await world.tools.library.load({ kind: 'cartridge', name: 'BKP002L8' }, undefined, go);
+  const id = new Media(world.catalog).find('BKP002L8')?.id ?? 0;
+  expect(new HealthBook(world.catalog).ofMedium(id)).toMatchObject([{ loads: 1 }]);
 });
 
 test('a drive that asks to be cleaned now is cleaned after the archive, and the backup goes on', async () => {

@@ -3,8 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { CodedError } from '../../src/base/errors.ts';
 import { Media } from '../../src/catalog/media.ts';
 import type { Choice } from '../../src/domain/question.ts';
+import { decideFailure } from '../../src/storage/operator-failure.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { addCleaner, cleanings } from '../sim/cleaner.ts';
 import { desk } from '../sim/operator-world.ts';
@@ -65,6 +67,23 @@ test.each([
   expect(report).toMatchObject({ state: 'finished', media: expect.arrayContaining([medium]) });
   expect(new Media(world.catalog).find('BKP001L8')?.state).toBe(state);
   expect((await world.restore()).report.failed).toEqual([]);
+});
+
+test('where a person loads, he is asked to clean the drive, once, and it goes on', async () => {
+  const world = await BackupWorld.make({ isByHand: true });
+  const { operator, questions, next } = desk(world.sim, { state: world.state });
+  const error = new CodedError('DRIVE_NEEDS_CLEANING', 'it is dirty', { device: 'drive 0' });
+  const request = { barcode: 'BKP001L8', error, who: 'backup (job 1)' };
+  const tools = { operator, library: world.tools.library, clock: world.sim.clock };
+  const deciding = decideFailure(request, tools, go);
+  const first = await next();
+  expect(first.choices).toEqual(['retry', 'bad', 'clean', 'abort']);
+  questions.answer(first.id, 'clean', 0);
+  const second = await next();
+  expect(second.reason).toMatch(/put a cleaning cartridge into drive 0, .*then put BKP001L8 back/);
+  expect(second.choices).toEqual(['retry', 'bad', 'abort']);
+  questions.answer(second.id, 'retry', 0);
+  expect(await deciding).toBe('retry');
 });
 
 test('a backup: abort ends it with 23, and the next one goes on', async () => {

@@ -55,6 +55,8 @@ export type MediaTools = {
   /** Writes a label onto a blank cartridge. @throws CodedError MEDIUM_MISMATCH where it is not blank */
   label(barcode: string, signal: AbortSignal): Promise<Medium>;
   onAttach(barcode: string, drive: string): void;
+  /** Its label and the end of its data are what the catalog knows. */
+  onProven?(barcode: string): void;
   warn(message: string): void;
 };
 
@@ -364,6 +366,7 @@ export class MediaSet {
         const target = { mediumId: medium.id, tape };
         this.#attached.set(barcode, target);
         if (!this.#used.includes(barcode)) this.#used.push(barcode);
+        this.#tools.onProven?.(barcode);
         return target;
       } catch (error) {
         await tape.close();

@@ -23,10 +23,11 @@ import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
 import { absentOperator, type Operator } from '../../storage/operator.ts';
 import { Digester } from '../backup/digester.ts';
-import { MediaSet } from '../backup/media-set.ts';
+import type { MediaSet } from '../backup/media-set.ts';
+import { Survivors } from '../survivors.ts';
 import { chooseMedia, planOf } from './choose.ts';
 import { CopyMaker } from './copies.ts';
-import { KeptTape, releasing } from './kept-tape.ts';
+import { KeptTape } from './kept-tape.ts';
 import { lockGroom } from './lock.ts';
 import { type GroomingTools, MediumGroom, moverOf } from './medium.ts';
 import type {
@@ -39,6 +40,7 @@ import type {
 } from './report.ts';
 import { Spool } from './spool.ts';
 import { storeAnew } from './store-anew.ts';
+import { targetSet } from './target-set.ts';
 import { tellAnew } from './tell.ts';
 
 export type GroomRequest = {
@@ -80,11 +82,18 @@ export type GroomTools = {
 export type Listen = (event: GroomEvent) => void;
 
 const LOST_TOLD_MAX = 1000;
+/** A thread takes as long to begin as hashing so much. */
+const MUCH_BYTES = 64 * 2 ** 20;
 
 /** What is groomed, one after the other. */
 type Groomed = { readonly job: Job; readonly media: readonly Medium[] };
 
-type Shared = { readonly digester: Digester; readonly spool: Spool; readonly isSwapped: boolean };
+type Shared = {
+  readonly digester: Digester;
+  readonly spool: Spool;
+  readonly isSwapped: boolean;
+  readonly survivors: Survivors;
+};
 
 /** What would be groomed. Nothing is read or written. */
 export async function planGroom(
@@ -188,6 +197,7 @@ class GroomJob {
     if (media.length + wanted.length === 0) return this.#end(job, { done: [], copied: [] });
     await sweepCopies(stateDirectory);
     const digester = new Digester();
+    if (this.#isMuch()) digester.start();
     const spool = Spool.open({
       directory: resolve(stateDirectory, config['spool-directory']),
       name: `spool-${random.uuid()}`,
@@ -195,7 +205,8 @@ class GroomJob {
     });
     try {
       const { drives } = await this.#tools.library.status(signal);
-      const shared = { digester, spool, isSwapped: drives.length < 2 };
+      const survivors = this.#survivors(job);
+      const shared = { digester, spool, isSwapped: drives.length < 2, survivors };
       const done: GroomedMedium[] = [];
       for (const medium of media) {
         const one = await this.#groomOne({ job, medium, media }, shared, signal);
@@ -210,6 +221,12 @@ class GroomJob {
       spool.close();
       await digester.close();
     }
+  }
+
+  /** Whether a thread may have enough to hash. */
+  #isMuch(): boolean {
+    const media = new Media(this.#tools.catalog).list();
+    return media.some(({ writtenBytes }) => writtenBytes > MUCH_BYTES);
   }
 
   #copy(
@@ -268,7 +285,14 @@ class GroomJob {
     work: (tools: GroomingTools) => Promise<T>,
   ): Promise<T> {
     const kept = new KeptTape();
-    const set = this.#mediaSet(job, { pool, media, kept });
+    const { survivors } = shared;
+    const avoid = new Set(media.map(({ barcode }) => barcode));
+    const who = `groom (job ${job.number})`;
+    const isPatient = this.#request.wait;
+    const set = targetSet(
+      { pool, avoid, who, isPatient, kept, survivors },
+      { ...this.#tools, ...this.#listeners() },
+    );
     try {
       return await work(this.#mediumTools(job, { set, pool, shared, kept }));
     } finally {
@@ -302,36 +326,20 @@ class GroomJob {
     };
   }
 
-  #mediaSet(
-    job: Job,
-    {
-      pool,
-      media,
-      kept,
-    }: { readonly pool: string; readonly media: readonly Medium[]; readonly kept: KeptTape },
-  ): MediaSet {
-    const { catalog, library, clock, archive, backup, operator, handover } = this.#tools;
-    return new MediaSet({
-      library,
-      clock,
-      media: new Media(catalog),
-      archives: new Archives(catalog),
-      pool,
-      // What is to be given up is not filled again.
-      avoid: new Set(media.map(({ barcode }) => barcode)),
-      blockBytes: archive.block,
-      autoLabel: backup.label === 'auto',
-      verify: true,
-      handover: handover && releasing(kept, handover),
-      isPatient: this.#request.wait,
-      operator: operator ?? absentOperator,
+  #listeners() {
+    return {
+      onWait: (reason: string | undefined) => this.#onWait(reason),
+      onAttach: (barcode: string, drive: string) =>
+        this.#listen({ event: 'medium', barcode, drive }),
+      warn: (message: string) => this.#warn(message),
+    };
+  }
+
+  #survivors(job: Job): Survivors {
+    return new Survivors({
+      ...this.#tools,
+      ...this.#listeners(),
       who: `groom (job ${job.number})`,
-      ordinal: () => ({ number: 1, expected: undefined }),
-      onWait: (reason) => this.#onWait(reason),
-      onDamage: () => {},
-      label: (barcode, signal) => this.#tools.label(barcode, pool, signal),
-      onAttach: (barcode, drive) => this.#listen({ event: 'medium', barcode, drive }),
-      warn: (message) => this.#warn(message),
     });
   }
 

@@ -23,6 +23,7 @@ import type { Operator } from '../../storage/operator.ts';
 import type { Digester } from '../backup/digester.ts';
 import type { MediaSet } from '../backup/media-set.ts';
 import { limitsOf } from '../backup/run-media.ts';
+import type { Survivors } from '../survivors.ts';
 import { isToGroom } from './choose.ts';
 import type { KeptTape } from './kept-tape.ts';
 import { moveAll } from './move.ts';
@@ -49,6 +50,8 @@ export type MediumGroomTools = {
   readonly digester: Digester;
   readonly spool: Spool;
   readonly kept: KeptTape;
+  /** Media that are counted on, for the whole job. */
+  readonly survivors: Survivors;
   /** There is one drive: what is written to leaves it before the medium is read, and the other way round. */
   readonly isSwapped: boolean;
   readonly isPatient: boolean;
@@ -117,10 +120,16 @@ export class MediumGroom {
     // Nothing more is to come there while it is emptied.
     if (state === 'filling') media.worsen(id, 'full');
     await set.rooms(signal);
-    // What went to a medium that turned out to be bad meanwhile counts no more: it is moved once more.
+    // What went to a medium that turned out to be bad meanwhile counts no more, nor what was counted on one that is not what it
+    // was: it is moved once more.
+    const { survivors } = this.#tools;
     for (let before = -1; this.#suspects() > before && this.#lost + this.#pending === 0; ) {
       before = this.#suspects();
       await this.#move(signal);
+      if (!survivors.isAwaiting) continue;
+      await set.close();
+      await survivors.look(signal);
+      before = -1;
     }
     if (this.#lost > 0)
       return this.#kept(`${this.#lost} of its contents cannot be had from any medium`);
@@ -147,9 +156,11 @@ export class MediumGroom {
   /** Until everything that is needed of it is elsewhere, or cannot be had. */
   async #move(signal: AbortSignal): Promise<void> {
     const { id } = this.#medium;
+    const { survivors } = this.#tools;
     const order = {
       live: new LiveContents(this.#tools.catalog, id),
       policy: this.#policy,
+      proof: survivors,
       preferred: [id],
       spooled: this.#spooled,
       writer: this.#writer,
@@ -167,13 +178,14 @@ export class MediumGroom {
 
   /** While a run is under way it may name what nobody needs now: it is waited for, for a while. */
   async #giveUp(archiveId: number, signal: AbortSignal): Promise<GivenUp> {
-    const { catalog, clock, isPatient, onWait } = this.#tools;
+    const { catalog, clock, isPatient, onWait, survivors } = this.#tools;
     const startMs = clock.monotonicMs();
     for (let isTold = false; ; isTold = true) {
       const given = giveUpMedium(catalog, {
         ...this.#policy,
         mediumId: this.#medium.id,
         archiveId,
+        isProven: (id) => survivors.isProven(id),
       });
       const isOver = !isPatient || clock.monotonicMs() - startMs > QUIET_MS_MAX;
       const isBusy = given.state === 'kept' && given.isBusy;

@@ -10,7 +10,7 @@ import { rawText } from '../../base/raw.ts';
 import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { Contents, type KnownContent } from '../../catalog/contents.ts';
-import type { LiveContent, LiveContents, PoolCopies } from '../../catalog/live.ts';
+import type { LiveContent, LiveContents, PoolCopies, Proof } from '../../catalog/live.ts';
 import { Media } from '../../catalog/media.ts';
 import type { Spooled } from '../../catalog/spooled.ts';
 import { Wanted } from '../../catalog/wanted.ts';
@@ -49,6 +49,8 @@ export type MoveTools = {
 export type MoveOrder = {
   readonly live: LiveContents;
   readonly policy: PoolCopies;
+  /** Left out: copies count wherever they are. */
+  readonly proof?: Proof;
   /** Media that are read first where there is a choice. */
   readonly preferred: readonly number[];
   readonly spooled: Spooled;
@@ -108,7 +110,7 @@ class Mover {
     const archiveBytes = archive.size ?? ARCHIVE_BYTES;
     // Nothing is won by more than an archive at a time where both drives run.
     this.#portionBytes = isSwapped ? spool.bytesMax : Math.min(this.#partBytes, archiveBytes);
-    this.#contents = order.live.needing(order.policy);
+    this.#contents = order.live.needing(order.policy, order.proof);
     this.#next = this.#contents.next();
   }
 
