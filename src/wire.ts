@@ -23,6 +23,7 @@ import type { Finding } from './job/doctor.ts';
 import type { EraseRequest } from './job/erase.ts';
 import type { ExpireEvent, ExpireReport, ExpireRequest } from './job/expire.ts';
 import type { GroomEvent, GroomPlan, GroomReport } from './job/groom/report.ts';
+import type { ImportEvent, ImportReport, ImportRequest } from './job/import/import.ts';
 import type { InitRequest, InitResult } from './job/init.ts';
 import type { LabelMediaRequest } from './job/label-media.ts';
 import type { RecallEvent, RecallReport } from './job/recall.ts';
@@ -160,12 +161,18 @@ export interface App {
   close(): void;
   init(request: InitRequest, signal: AbortSignal): Promise<InitResult>;
   library(): Promise<Library>;
-  /** Makes the state anew from what lies on cartridges; closed catalogs only. @throws CodedError STATE_EXISTS */
+  /** Makes the state anew from what lies on cartridges, or merges that into it; closed catalogs only. @throws CodedError STATE_EXISTS */
   recover(
     order: RecoverOrder,
     listen: (event: RecoverEvent) => void,
     signal: AbortSignal,
   ): Promise<RecoverReport>;
+  /** A cartridge that another program wrote, into the catalog. */
+  importMedium(
+    request: ImportRequest,
+    listen: (event: ImportEvent) => void,
+    signal: AbortSignal,
+  ): Promise<ImportReport>;
   /** A copy of the catalog as a file. @param path default: as configured */
   exportCatalog(path: string | undefined): Promise<ExportedCatalog>;
   /** Cleans a drive with a cleaning cartridge of the library, and counts it. @param drive default: the only one */
@@ -427,7 +434,12 @@ export function wire(options: WireOptions): App {
         return new Library(await libraryDevices(found, { clock, openDoor, traced }), clock);
       };
       const lock = (path: string) => lockFile(openDoor(), path);
-      return wireRecover({ ...app, libraryOf, lock }, order, listen, signal);
+      const { terminal } = options;
+      return wireRecover({ ...app, terminal, warn, libraryOf, lock }, order, listen, signal);
+    },
+    importMedium: async (request, listen, signal) => {
+      const { wireImport } = await import('./wire/import.ts');
+      return exported(() => wireImport(app, request, listen, signal));
     },
     exportCatalog: async (path) => (await import('./wire/recover.ts')).wireExport(app, path),
     doctor: async () => {

@@ -8,6 +8,7 @@ import {
   type JournalEntry,
   type JournalLine,
   LINE_BYTES_MAX,
+  PROOFS,
   TYPE_LETTERS,
 } from './journal.ts';
 import { unescapeField, unescapeValue } from './journal-field.ts';
@@ -81,13 +82,19 @@ export function parseLine(text: string, number: number): JournalLine | undefined
 /** Null where the line is broken. */
 const PARSERS: ReadonlyMap<string, (fields: readonly string[]) => JournalLine | null> = new Map(
   Object.entries<(fields: readonly string[]) => JournalLine | null>({
-    'shelfs-journal': ([, revision, archive = '', hash, host, created = '']) =>
+    'shelfs-journal': ([, revision, archive = '', hash, host, created = '', proofs]) =>
       revision === '1' &&
       UUID.test(archive) &&
       hash === 'hash=blake3' &&
       host &&
       INSTANT.test(created)
-        ? { kind: 'journal', archive, host: unescapeField(host), created }
+        ? {
+            kind: 'journal',
+            archive,
+            host: unescapeField(host),
+            created,
+            ...(proofs === PROOFS && { hasProofs: true }),
+          }
         : null,
     run: ([, job, uuid = '', host, started = '', program]) => {
       const jobNumber = parseCount(job);

@@ -54,6 +54,8 @@ export type JournalStart = {
   readonly host: Raw;
   /** As the opening says: ISO 8601, UTC. Puts the journals of a run in order. */
   readonly created: string;
+  /** `proof` lines follow, the last one at its end; those written before there were any have none. */
+  readonly hasProofs?: true | undefined;
 };
 
 export type JournalRun = {
@@ -139,8 +141,26 @@ export type JournalLine =
   | JournalEnd;
 
 /** The first line. */
-export function formatStart({ archive, host, created }: Omit<JournalStart, 'kind'>): string {
-  return line(['shelfs-journal', '1', archive, 'hash=blake3', escapeField(host), created]);
+export function formatStart(start: Omit<JournalStart, 'kind'>): string {
+  const { archive, host, created, hasProofs } = start;
+  const fields = ['shelfs-journal', '1', archive, 'hash=blake3', escapeField(host), created];
+  return line(hasProofs ? [...fields, PROOFS] : fields);
+}
+
+/** Last field of the first line. */
+export const PROOFS = 'proofs';
+/** With its TAB and its LF. */
+export const PROOF_LINE_BYTES = 'proof\t'.length + 2 * HASH_BYTES + 1;
+
+/** @param blake3 of all lines before this one but the first */
+export function formatProof(blake3: Buffer): string {
+  return line(['proof', blake3.toString('hex')]);
+}
+
+/** The hash that a proof line names; undefined for all others. */
+export function proofOf(text: string): Buffer | undefined {
+  const hex = /^proof\t([0-9a-f]{64})$/.exec(text)?.[1];
+  return hex === undefined ? undefined : Buffer.from(hex, 'hex');
 }
 
 export function formatRun({ job, uuid, host, started, program }: Omit<JournalRun, 'kind'>): string {

@@ -23,6 +23,23 @@ function isOwn(block: Buffer): boolean {
   );
 }
 
+/** How streams of these begin, in hex (each format's own description). */
+const COMPRESSED: readonly (readonly [start: string, name: string])[] = [
+  ['1f8b', 'gzip'],
+  ['425a68', 'bzip2'],
+  ['fd377a585a00', 'xz'],
+  ['28b52ffd', 'zstd'],
+  ['04224d18', 'lz4'],
+  ['5d0000', 'lzma'],
+  ['1f9d', 'compress'],
+];
+
+/** By what a stream is compressed; undefined where it is not, or nobody knows. */
+export function compressionOf(firstBlock: Buffer): string | undefined {
+  const start = firstBlock.toString('hex', 0, 8);
+  return COMPRESSED.find(([bytes]) => start.startsWith(bytes))?.[1];
+}
+
 function isZeros(block: Buffer): boolean {
   return block.every((byte) => byte === 0);
 }

@@ -1,4 +1,5 @@
 /** Whether a catalog is whole: as a file, as a schema, and in what its rows say of each other (SCHEMA.md). */
+import { strict as assert } from 'node:assert';
 import { existsSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { CodedError } from '../base/errors.ts';
@@ -30,6 +31,11 @@ export async function proveCopy(path: string): Promise<void> {
       if (finding !== 'ok') throw damaged(path, `is damaged (${finding ?? 'unreadable'})`);
       if (schemaOf(db) !== expectedSchema(revision))
         throw damaged(path, 'has other tables than a catalog has');
+      for (const check of NEEDED) {
+        const [, sentence, sql] = CHECKS.find(([name]) => name === check) ?? [];
+        assert(sentence !== undefined && sql !== undefined);
+        if (Number(db.prepare(sql).pluck().get()) > 0) throw damaged(path, `has ${sentence}`);
+      }
     } finally {
       db.close();
     }
@@ -37,6 +43,9 @@ export async function proveCopy(path: string): Promise<void> {
     throw named(error, path);
   }
 }
+
+/** Whoever goes on with a copy relies on these, and would crash where they are not so. */
+const NEEDED = ['counters', 'empty', 'parents', 'directories', 'owners', 'xattrs', 'ids'] as const;
 
 /** Of tables, indexes and triggers; never of the tables of statistics that SQLite keeps. */
 function schemaOf(db: Database.Database): string {
@@ -146,6 +155,16 @@ const CHECKS: readonly (readonly [check: string, sentence: string, sql: string])
     'snapshots whose times do not ascend',
     `SELECT count(*) FROM (SELECT seconds, lag(seconds) OVER (ORDER BY id) AS before FROM snapshots)
      WHERE before IS NOT NULL AND seconds <= before`,
+  ],
+  [
+    'counters',
+    'no counters of its ids',
+    `SELECT 3 - count(*) FROM counters WHERE name IN ('directories', 'inodes', 'contents') AND next > 0`,
+  ],
+  [
+    'empty',
+    'no row for what has no bytes',
+    'SELECT NOT EXISTS(SELECT 1 FROM contents WHERE id = 1 AND size = 0 AND hash IS NOT NULL)',
   ],
   [
     'ids',

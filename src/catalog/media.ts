@@ -2,8 +2,10 @@
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
+import type { ForeignTape } from '../domain/foreign.ts';
 import type { MediumKind, MediumState } from '../domain/medium.ts';
 import type { Bound, Catalog } from './catalog.ts';
+import { foreignOf } from './foreign.ts';
 
 export type { MediumKind, MediumState } from '../domain/medium.ts';
 
@@ -55,6 +57,8 @@ export type Medium = {
   readonly writeGeneration: number;
   readonly location: string | undefined;
   readonly label: unknown;
+  /** Another program wrote it: it is read, and nothing is ever written to it. */
+  readonly foreign: ForeignTape | undefined;
   readonly createdMs: number;
 };
 
@@ -318,6 +322,7 @@ export class Media {
 }
 
 function toMedium(row: MediumRow): Medium {
+  const label: unknown = row[17] === null ? undefined : JSON.parse(row[17]);
   return {
     id: row[0],
     uuid: row[1] ?? undefined,
@@ -336,7 +341,8 @@ function toMedium(row: MediumRow): Medium {
     nextBlock: row[14],
     writeGeneration: row[15],
     location: row[16] ?? undefined,
-    label: row[17] === null ? undefined : JSON.parse(row[17]),
+    label,
+    foreign: foreignOf(label),
     createdMs: row[18],
   };
 }

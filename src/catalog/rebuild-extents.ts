@@ -1,7 +1,8 @@
 /**
  * Contents and where they lie, as journals tell it, while a catalog is rebuilt.
  *
- * A place counts when the archive's own journal tells of it: then those bytes were its members. What another journal says of
+ * A place counts when the archive's own journal tells of it, or that of a later archive of its job: then those bytes were its
+ * members. What another journal says of
  * an archive is believed only where that archive has no journal of its own to ask, and where its cartridge has not been
  * labelled since. So a cartridge that was written over, or a journal that lies, never makes bytes count as stored that are
  * not; and what is believed wrongly is found out by its hash when it is read.
@@ -9,7 +10,8 @@
 import { strict as assert } from 'node:assert';
 import { HASH_BYTES, SEGMENT_BYTES, segmentCount } from '../domain/content.ts';
 import type { Catalog } from './catalog.ts';
-import { ContentKeys } from './content-keys.ts';
+import { type ContentKey, ContentKeys } from './content-keys.ts';
+import { NULL_NUMBER, Packed } from './packed.ts';
 
 /** One extent as a journal says it; the archive's block size makes a place in its stream of it. */
 export type ToldPlace = {
@@ -25,7 +27,7 @@ export type ToldPlace = {
 
 /** The journal that speaks. */
 export type Teller = {
-  /** Its archive, and the torn one that this completes. */
+  /** Its archive, the torn one that this completes, and those of its job that were written before. */
   readonly own: ReadonlySet<number>;
   readonly createdMs: number;
   readonly blockBytes: number;
@@ -54,8 +56,6 @@ type Doubt = [
   createdMs: number,
 ];
 
-/** Ids of new contents are taken in rows of so many. */
-const RANGE = 4096;
 const PAGE = 4096;
 /** Names of cartridges that nobody has seen; more are somebody's game. */
 const NAMED_MAX = 10_000;
@@ -63,8 +63,8 @@ const NAMED_MAX = 10_000;
 export class RebuiltExtents {
   readonly #catalog: Catalog;
   readonly #keys: ContentKeys;
-  readonly #insertContent;
-  readonly #insertExtent;
+  readonly #newContents;
+  readonly #newExtents;
   readonly #hasExtent;
   readonly #notePart;
   readonly #doubt;
@@ -73,7 +73,6 @@ export class RebuiltExtents {
   readonly #shelved = new Map<string, Shelved>();
   /** Archives whose own journals are read. */
   readonly #speaking = new Set<number>();
-  #range = { next: 0, end: 0 };
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
@@ -89,10 +88,15 @@ export class RebuiltExtents {
            position, block_bytes, created_ms)`,
       )
       .run();
-    this.#insertContent = catalog.prepare('INSERT INTO contents VALUES(?, ?, ?, NULL, NULL)');
-    this.#insertExtent = catalog.prepare(
-      'INSERT OR IGNORE INTO extents VALUES(?, ?, ?, ?, ?, ?, ?)',
-    );
+    this.#newContents = new Packed(catalog, {
+      sql: 'INSERT INTO contents SELECT n0, n1, b0, NULL, NULL',
+      numbers: 2,
+      hashes: 1,
+    });
+    this.#newExtents = new Packed(catalog, {
+      sql: 'INSERT OR IGNORE INTO extents SELECT n0, n1, n2, n3, n4, n5, n6',
+      numbers: 7,
+    });
     this.#hasExtent = catalog.prepare(
       'SELECT 1 FROM extents WHERE content = ? AND content_offset = ? AND archive = ?',
     );
@@ -128,21 +132,23 @@ export class RebuiltExtents {
     this.#speaking.add(archiveId);
   }
 
-  /** The content of these bytes, made where it is not known. Part of the caller's `write`. */
-  content(sizeBytes: number, hash: Buffer): number {
-    const [known] = this.#keys.find(sizeBytes, hash);
-    if (known !== undefined) return known;
-    const range = this.#range;
-    if (range.next === range.end) {
-      range.next = this.#catalog.nextIds('contents', RANGE);
-      range.end = range.next + RANGE;
-      this.#keys.beginRange(range.next, range.end - 1);
-    }
-    const id = range.next;
-    range.next += 1;
-    this.#insertContent.run(id, sizeBytes, hash);
-    this.#keys.add(id, { sizeBytes, hash });
-    return id;
+  /** The content of each of these bytes, made where it is not known. Part of the caller's `write`, which flushes rows. */
+  contents(asked: readonly ContentKey[]): number[] {
+    const found = this.#keys.findEach(asked);
+    if (found.every(([id]) => id !== undefined)) return found.map(([id]) => id ?? 0);
+    const base = this.#catalog.nextIds('contents', asked.length);
+    this.#keys.beginRange(base, base + asked.length - 1);
+    const added: ContentKey[] = [];
+    return asked.map((key, index) => {
+      const id = base + added.length;
+      const known =
+        found[index]?.[0] ??
+        this.#keys.add(id, key, (other) => added[other - base]?.hash.equals(key.hash));
+      if (known !== undefined) return known;
+      added.push(key);
+      this.#newContents.add([id, key.sizeBytes], undefined, key.hash);
+      return id;
+    });
   }
 
   /** Outside of a transaction; call it now and then. */
@@ -152,7 +158,12 @@ export class RebuiltExtents {
 
   flush(): void {
     this.#keys.flush();
-    this.#range = { next: 0, end: 0 };
+  }
+
+  /** What was added in this transaction is in its tables. */
+  flushRows(): void {
+    this.#newContents.flush();
+    this.#newExtents.flush();
   }
 
   /** One copy of a content, whole. */
@@ -171,6 +182,7 @@ export class RebuiltExtents {
         this.#insertSized({ content, sizeBytes, archive, position }, place);
         return;
       }
+      // What waits to be written is of this journal's own archives.
       if (this.#hasExtent.get(content, contentOffset, archive)) return;
     }
     this.#doubt.run(
@@ -232,7 +244,7 @@ export class RebuiltExtents {
     };
     eachPage((doubt) => {
       if (this.#isProven(doubt)) this.#accept(doubt);
-      else if (doubt[9] !== null) refused += 1;
+      else if (doubt[9] !== null && !this.#isVoid(doubt)) refused += 1;
     });
     // Only now is it known of which contents nothing else is left.
     const missing = new Set<string>();
@@ -259,15 +271,15 @@ export class RebuiltExtents {
     { contentOffset, lengthBytes, storedBytes, isSparse }: ToldPlace,
   ): void {
     const isToEnd = contentOffset + lengthBytes === of.sizeBytes;
-    this.#insertExtent.run(
+    this.#newExtents.add([
       of.content,
       contentOffset,
       of.archive,
       of.position,
-      isToEnd ? null : lengthBytes,
-      storedBytes === lengthBytes ? null : storedBytes,
+      isToEnd ? NULL_NUMBER : lengthBytes,
+      storedBytes === lengthBytes ? NULL_NUMBER : storedBytes,
       isSparse ? 1 : 0,
-    );
+    ]);
   }
 
   #accept([content, contentOffset, lengthBytes, barcode, file, block, skip, ...rest]: Doubt): void {
@@ -277,6 +289,7 @@ export class RebuiltExtents {
       ...{ barcode, file, block, skipBytes: skip, storedBytes, contentOffset, lengthBytes },
       isSparse: form === 1,
     });
+    this.#newExtents.flush();
   }
 
   #isProven(doubt: Doubt): boolean {
@@ -294,6 +307,15 @@ export class RebuiltExtents {
     return row !== undefined && row[0] <= createdMs;
   }
 
+  /** What lies there now is younger than the journal that names the place: the cartridge has been written anew since. */
+  #isVoid(doubt: Doubt): boolean {
+    const [archive, createdMs] = [doubt[9], doubt[12]];
+    const row = this.#catalog
+      .prepare<[number]>('SELECT created_ms FROM archives WHERE id = ?')
+      .get(archive);
+    return row !== undefined && row[0] > createdMs;
+  }
+
   /** Bytes that lie nowhere else get a place all the same: on a cartridge that is lost until somebody brings it. */
   #remember(doubt: Doubt, missing: Set<string>): void {
     const [content, contentOffset, lengthBytes, barcode, file, block, skip, stored, form] = doubt;
@@ -307,6 +329,7 @@ export class RebuiltExtents {
       ...{ barcode, file, block, skipBytes: skip, storedBytes: stored, contentOffset, lengthBytes },
       isSparse: form === 1,
     });
+    this.#newExtents.flush();
   }
 
   /** An archive that nobody has seen, on a cartridge that is known by name alone, or holds something else by now. */

@@ -5,6 +5,7 @@
  * of it is shown as a partial snapshot, as of its last journal, unless the catalog knows that it was given up.
  */
 import { strict as assert } from 'node:assert';
+import { CodedError } from '../base/errors.ts';
 import type { Bound, Catalog } from './catalog.ts';
 import { completeSnapshots } from './finish.ts';
 import { WAITING } from './pending.ts';
@@ -33,6 +34,11 @@ type Expired = {
   readonly timeMs: number;
 };
 
+/** Fifty runs a day for a tenth of a century; what names more is made to fill memory. */
+const RUNS_MAX = 200_000;
+/** Of what has expired: a time, or a barcode. */
+const NAME_MAX = 1024;
+
 /** Rows of what a run had found by the time of the copy come before all that journals tell of it. */
 const BEFORE_JOURNALS = 0;
 
@@ -48,6 +54,12 @@ export class RebuiltRuns {
     catalog
       .prepare('CREATE TEMP TABLE rebuilt_runs(run PRIMARY KEY, snapshot, is_ended) WITHOUT ROWID')
       .run();
+  }
+
+  /** Whether a further run may be told, or one that was told before. @throws CodedError ARCHIVE_INVALID */
+  expectRoom(uuid: string): void {
+    if (this.#runs.size < RUNS_MAX || this.#runs.has(uuid)) return;
+    throw new CodedError('ARCHIVE_INVALID', `journals name more than ${RUNS_MAX} runs`);
   }
 
   /** The run of this job. @param timeMs of the journal that tells of it */
@@ -85,10 +97,13 @@ export class RebuiltRuns {
     if (run && seconds !== undefined) run.end = { state, seconds };
   }
 
-  /** Told again it stays the same. */
+  /** Told again it stays the same. @throws CodedError ARCHIVE_INVALID where there are more than any history has */
   addExpired(expired: Expired): void {
     const key = `${expired.kind} ${expired.uuid}`;
-    if (!this.#expired.has(key)) this.#expired.set(key, expired);
+    if (this.#expired.has(key)) return;
+    if (this.#expired.size >= RUNS_MAX || expired.name.length > NAME_MAX)
+      throw new CodedError('ARCHIVE_INVALID', 'journals name more as expired than can be');
+    this.#expired.set(key, expired);
   }
 
   /** Jobs that this recovery has made, for journals alone tell of them, are no jobs of the catalog's. */
@@ -254,7 +269,7 @@ export class RebuiltRuns {
       this.#run('DROP TABLE temp.moved_versions');
       this.#run('PRAGMA defer_foreign_keys = ON');
       this.#run(`UPDATE snapshot_tags SET snapshot = -${newId('snapshot')}`);
-      this.#run(`UPDATE snapshots SET id = -${newId('id')}`);
+      this.#run(`UPDATE snapshots SET id = -${newId('snapshots.id')}`);
       this.#run('UPDATE snapshots SET id = -id, seconds = -seconds');
       this.#run('UPDATE snapshot_tags SET snapshot = -snapshot');
       this.#run('DROP TABLE temp.renumbered');

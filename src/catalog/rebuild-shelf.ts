@@ -83,6 +83,13 @@ export class Shelf {
     return labelled !== undefined && named !== undefined && labelled.id !== named.id;
   }
 
+  /** Whether the catalog knows archives behind the end of this medium: it was cut, or is an older likeness of it. */
+  endsEarly(uuid: string, found: { readonly endFile: number; readonly endBlock: number }): boolean {
+    const medium = this.#media.findUuid(uuid);
+    if (!medium) return false;
+    return medium.nextFile > found.endFile || medium.nextBlock > found.endBlock;
+  }
+
   /** @returns the medium's id. One that the catalog did not know is kept from being erased: it is on hold. */
   addMedium(found: ShelfMedium): number {
     return this.#catalog.write(() => {
@@ -97,7 +104,7 @@ export class Shelf {
         `UPDATE media SET uuid = ?, barcode = ?, pool = ?, set_uuid = ?, set_number = ?, generation = ?,
            block_bytes = ?, next_file = ?, next_block = ?, write_generation = ?, label = ?,
            written_bytes = (? - 1) * ?, capacity_bytes = iif(capacity_bytes > 0, capacity_bytes, ?),
-           held_from = iif(?, ?, held_from),
+           held_from = iif(?, ?, held_from), label_bytes = iif(?, NULL, label_bytes), label_blake3 = iif(?, NULL, label_blake3),
            state = iif(?, ?, iif(state IN ('unlabelled', 'lost'), ?, iif(state = 'scratch', ?, state)))
          WHERE id = ?`,
         found.uuid,
@@ -116,6 +123,7 @@ export class Shelf {
         found.capacityBytes,
         isNew ? 1 : 0,
         isNew && found.archives > 0 ? state : null,
+        ...[isNew ? 1 : 0, isNew ? 1 : 0],
         isNew ? 1 : 0,
         held,
         held,

@@ -5,9 +5,9 @@
  * keeps what it showed: it knew best what it had seen.
  */
 import type { Raw } from '../base/raw.ts';
-import { Bulk } from './bulk.ts';
 import type { Catalog } from './catalog.ts';
 import { type InodeRow, inodeColumns } from './inodes.ts';
+import { NULL_NUMBER, Packed } from './packed.ts';
 
 /** A told line of one path: at a snapshot, an entry, or that it is gone. */
 type Told = { readonly snapshot: number; readonly kind: number; readonly inode: number | null };
@@ -55,7 +55,7 @@ export function buildVersions(catalog: Catalog): void {
 }
 
 class Builder {
-  readonly #insert: Bulk;
+  readonly #insert: Packed;
   readonly #known;
   readonly #remove;
   readonly #inode;
@@ -67,7 +67,11 @@ class Builder {
   #told: Told[] = [];
 
   constructor(catalog: Catalog) {
-    this.#insert = new Bulk(catalog, 'INSERT INTO versions', '(?, ?, ?, ?, ?)');
+    this.#insert = new Packed(catalog, {
+      sql: 'INSERT INTO versions SELECT n0, t0, n1, n2, n3',
+      numbers: 4,
+      texts: 1,
+    });
     this.#known = catalog.prepare<[number, number | null, number]>(
       'SELECT since, until, inode FROM versions WHERE dir = ? AND name = ? ORDER BY since',
     );
@@ -109,7 +113,7 @@ class Builder {
     const known = this.#own.length === 0 ? [] : this.#known.all(this.#dir, name);
     if (known.length > 0) this.#remove.run(this.#dir, name);
     for (const { since, until, inode } of this.#spans(known, told))
-      this.#insert.add(this.#dir, name, since, until, inode);
+      this.#insert.add([this.#dir, since, until ?? NULL_NUMBER, inode], name);
   }
 
   flush(): void {
@@ -127,7 +131,7 @@ class Builder {
     const at = new Map(told.map((one) => [one.snapshot, one]));
     for (const { snapshot } of told) {
       edges.add(snapshot);
-      const next = this.#own.find((id) => id > snapshot);
+      const next = this.#own[this.#ownBehind(snapshot)];
       if (next !== undefined) edges.add(next);
     }
     const set = (snapshot: number, inode: number | undefined) => {
@@ -151,6 +155,17 @@ class Builder {
       } else if (one.kind !== PLANNED || spans.at(-1)?.until !== null) set(edge, one.inode);
     }
     return spans;
+  }
+
+  /** Index of the first of the catalog's own snapshots behind this one. */
+  #ownBehind(snapshot: number): number {
+    let [low, high] = [0, this.#own.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#own[middle] ?? 0) > snapshot) high = middle;
+      else low = middle + 1;
+    }
+    return low;
   }
 
   /** Told again with nothing changed, as what was stored anew because its copies were lost: no new version. */

@@ -9,10 +9,10 @@
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
 import { type Attributes, compareMoments, type SourceInode } from '../domain/entry.ts';
-import { Bulk } from './bulk.ts';
 import type { Catalog } from './catalog.ts';
 import { Directories } from './directories.ts';
 import { Inodes } from './inodes.ts';
+import { NULL_NUMBER, Packed } from './packed.ts';
 import { RebuiltExtents, type Teller, type ToldPlace } from './rebuild-extents.ts';
 import { RebuiltRuns, type ToldRun } from './rebuild-runs.ts';
 import { buildVersions } from './rebuild-versions.ts';
@@ -34,6 +34,16 @@ export type ToldEntry = {
 /** How a path is told of in `temp.told`. */
 export const TOLD_KINDS = { stored: 1, gone: 2, planned: 3 } as const;
 
+type OfBytes = ToldEntry & { readonly hash: Buffer };
+
+/** A file that is stored and has bytes. */
+function hasBytes(entry: ToldEntry): entry is OfBytes {
+  const { kind, attributes, hash } = entry;
+  if (kind !== 'stored' || attributes.type !== 'file' || attributes.sizeBytes === 0) return false;
+  assert(hash, 'a file that is stored has a hash');
+  return true;
+}
+
 const NO_INODE: SourceInode = { device: 0, inode: 0, links: 1 };
 
 export class Rebuild {
@@ -49,10 +59,16 @@ export class Rebuild {
   readonly #firstInode: number;
   #sequence = 0;
   #lastHost: { readonly name: string; readonly id: number } | undefined;
+  #lastDirectory:
+    | { readonly hostId: number; readonly path: string; readonly id: number }
+    | undefined;
   #last: { readonly hash: Buffer; readonly content: number } | undefined;
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
+    catalog.onRollback(() => {
+      this.#lastDirectory = undefined;
+    });
     this.#directories = new Directories(catalog);
     this.#inodes = new Inodes(catalog);
     catalog.prepare('CREATE TEMP TABLE told(dir, name, run, sequence, kind, inode)').run();
@@ -61,7 +77,11 @@ export class Rebuild {
         'CREATE TEMP TABLE groups(run, number, inode, PRIMARY KEY(run, number)) WITHOUT ROWID',
       )
       .run();
-    this.#tell = new Bulk(catalog, 'INSERT INTO temp.told', '(?, ?, ?, ?, ?, ?)');
+    this.#tell = new Packed(catalog, {
+      sql: 'INSERT INTO temp.told SELECT n0, t0, n1, n2, n3, n4',
+      numbers: 5,
+      texts: 1,
+    });
     this.#findGroup = catalog.prepare<[number]>(
       'SELECT inode FROM temp.groups WHERE run = ? AND number = ?',
     );
@@ -79,7 +99,16 @@ export class Rebuild {
   /** Entries of one run, in order. One transaction: a few thousand at a time. */
   add(run: ToldRun, teller: Teller, entries: Iterable<ToldEntry>): void {
     this.#catalog.write(() => {
-      for (const entry of entries) this.#add(run, teller, entry);
+      const all = [...entries];
+      const ofBytes = all.filter(hasBytes);
+      const ids = this.extents.contents(
+        ofBytes.map(({ attributes: { sizeBytes }, hash }) => ({ sizeBytes, hash })),
+      );
+      const contents = new Map<ToldEntry, number>(
+        ofBytes.map((entry, index) => [entry, ids[index] ?? 0]),
+      );
+      for (const entry of all) this.#add(run, teller, { entry, content: contents.get(entry) });
+      this.extents.flushRows();
       this.#inodes.flush();
       this.#tell.flush();
     });
@@ -93,23 +122,26 @@ export class Rebuild {
     this.#catalog.write(() => this.extents.addSegments(last.content, first, segments));
   }
 
-  #add(run: ToldRun, teller: Teller, entry: ToldEntry): void {
+  #add(
+    run: ToldRun,
+    teller: Teller,
+    { entry, content: stored }: { readonly entry: ToldEntry; readonly content: number | undefined },
+  ): void {
     const { kind, attributes, hash, copies } = entry;
-    const isOfBytes = attributes.type === 'file' && attributes.sizeBytes > 0;
-    let content: number | null = attributes.type === 'file' && !isOfBytes ? EMPTY_CONTENT : null;
-    if (kind === 'stored' && isOfBytes) {
-      assert(hash, 'a file that is stored has a hash');
-      content = this.extents.content(attributes.sizeBytes, hash);
-      this.#last = { hash, content };
+    const { sizeBytes } = attributes;
+    const content =
+      stored ?? (attributes.type === 'file' && sizeBytes === 0 ? EMPTY_CONTENT : null);
+    if (stored !== undefined && hash) {
+      this.#last = { hash, content: stored };
       for (const places of copies)
-        for (const place of places)
-          this.extents.add({ content, sizeBytes: attributes.sizeBytes }, place, teller);
+        for (const place of places) this.extents.add({ content: stored, sizeBytes }, place, teller);
     } else for (const place of copies.flat()) this.extents.addPart(place, teller);
     if (run.isKnown) return;
     const { directoryId, name } = this.#place(this.#hostId(entry.host), entry.path);
     const inode = kind === 'gone' ? null : this.#inode(run, entry, content);
     this.#sequence += 1;
-    this.#tell.add(directoryId, name, run.index, this.#sequence, TOLD_KINDS[kind], inode);
+    const row = [directoryId, run.index, this.#sequence, TOLD_KINDS[kind], inode ?? NULL_NUMBER];
+    this.#tell.add(row, name);
   }
 
   /** Neighbours have one host. */
@@ -123,8 +155,13 @@ export class Rebuild {
     if (path !== '/') {
       const slash = path.lastIndexOf('/');
       const above = slash === 0 ? '/' : path.slice(0, slash);
-      const directoryId = this.#directories.ensure(hostId, above as Raw);
-      return { directoryId, name: path.slice(slash + 1) as Raw };
+      const last = this.#lastDirectory;
+      const name = path.slice(slash + 1) as Raw;
+      // Neighbours mostly lie in one directory.
+      if (last?.hostId === hostId && last.path === above) return { directoryId: last.id, name };
+      const id = this.#directories.ensure(hostId, above as Raw);
+      this.#lastDirectory = { hostId, path: above, id };
+      return { directoryId: id, name };
     }
     const place = this.#directories.place(hostId, path);
     assert(place);
@@ -166,14 +203,46 @@ export class Rebuild {
     );
   }
 
+  /** Directories above what a run told, of which it told nothing itself: as anybody's who may look into them. */
+  addMissingDirectories(run: ToldRun, seconds: number): void {
+    const moment = { seconds, nanoseconds: 0 };
+    const owner = { uid: 0, gid: 0, user: '' as Raw, group: '' as Raw };
+    const times = { mtime: moment, ctime: moment };
+    const attributes: Attributes = {
+      ...{ type: 'directory', mode: 0o755, sizeBytes: 0, xattrs: [] },
+      ...{ ...owner, ...times },
+    };
+    const rows = this.#catalog
+      .prepare<[number, Raw]>(
+        `WITH RECURSIVE above(id) AS (SELECT DISTINCT dir FROM temp.told WHERE run = @run AND dir <> 0
+           UNION SELECT d.parent FROM above a CROSS JOIN directories d ON d.id = a.id WHERE d.parent <> 0)
+         SELECT d.parent, d.name FROM directories d WHERE d.id IN (SELECT id FROM above)
+           AND (d.parent, d.name) NOT IN (SELECT dir, name FROM temp.told WHERE run = @run)`,
+      )
+      .all({ run: run.index });
+    this.#catalog.write(() => {
+      for (const [parent, name] of rows) {
+        const inode = this.#inodes.add(attributes, NO_INODE, undefined);
+        this.#sequence += 1;
+        this.#tell.add([parent, run.index, this.#sequence, TOLD_KINDS.stored, inode], name);
+      }
+      this.#inodes.flush();
+      this.#tell.flush();
+    });
+  }
+
   /**
    * When all journals are told: places are settled, runs become snapshots in order of time, entries versions.
    * @param job of the recovery itself
+   * @param others runs that have not ended: they end, or what they found by now stays theirs
    */
-  finish(job: number): { readonly refused: number; readonly missing: readonly string[] } {
+  finish(
+    job: number,
+    others: 'end' | 'stay',
+  ): { readonly refused: number; readonly missing: readonly string[] } {
     this.extents.flush();
     const settled = this.extents.settle();
-    this.runs.takePending();
+    if (others === 'end') this.runs.takePending();
     this.runs.order();
     buildVersions(this.#catalog);
     this.#catalog.write(() => {
@@ -188,7 +257,7 @@ export class Rebuild {
         )
         .run();
     });
-    this.runs.expire(job);
+    if (others === 'end') this.runs.expire(job);
     for (const table of ['told', 'groups', 'rebuilt_runs'])
       this.#catalog.prepare(`DROP TABLE temp.${table}`).run();
     return settled;

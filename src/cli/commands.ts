@@ -209,8 +209,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
   recover: {
-    usage: 'recover <places..>',
-    describe: 'Make the catalog anew from cartridges, when it is lost',
+    usage: 'recover [places..]',
+    describe: 'Make the catalog anew from cartridges, when it is lost or set back',
     load: async () => {
       const { recover } = await import('./recover.ts');
       return (parser, open) => parser.command(recover(open));

@@ -8,6 +8,7 @@ import { command, type GlobalArgs, type OpenContext } from './context.ts';
 import { countOf, documentTime, formatTime } from './format.ts';
 import { due } from './media-due.ts';
 import { expire } from './media-expire.ts';
+import { importForeign } from './media-import.ts';
 import { labels } from './media-labels.ts';
 import { list } from './media-list.ts';
 import { found, hold, location, lost, release } from './media-state.ts';
@@ -22,6 +23,7 @@ export const media = (open: OpenContext): CommandModule<GlobalArgs, GlobalArgs> 
       .command(add(open))
       .command(show(open))
       .command(label(open))
+      .command(importForeign(open))
       .command(due(open))
       .command(labels(open))
       .command(move(open))

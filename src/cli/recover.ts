@@ -1,4 +1,4 @@
-/** `shelfs recover`: the catalog anew, from the cartridges alone. */
+/** `shelfs recover`: the catalog anew, from the cartridges alone; or what they know beyond it, merged into it. */
 import { formatSize } from '../base/bytes.ts';
 import { CodedError, FAILURES } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
@@ -10,16 +10,19 @@ import { Progress } from './progress.ts';
 export const recover = (open: OpenContext) =>
   command(
     {
-      command: 'recover <places..>',
-      describe: 'Make the catalog anew from cartridges, when it is lost',
+      command: 'recover [places..]',
+      describe: 'Make the catalog anew from cartridges, when it is lost or set back',
       builder: (yargs) =>
         yargs
           .positional('places', {
             type: 'string',
             array: true,
-            demandOption: true,
             describe:
-              'where they are: devices of a changer and drives, or a directory of virtual ones',
+              'where they are: devices of a changer and drives, or a directory of virtual ones; with --merge default: the library',
+          })
+          .option('merge', {
+            type: 'boolean',
+            describe: 'keep the catalog there is, and add what cartridges know beyond it',
           })
           .option('medium', {
             type: 'string',
@@ -36,13 +39,15 @@ export const recover = (open: OpenContext) =>
         };
         const media = (args.medium ?? []).map((barcode) => barcode.trim().toUpperCase());
         try {
-          const report = await app.recover({ from: args.places, media }, listen, signal);
+          const into = args.merge === true ? 'merge' : 'new';
+          const order = { from: args.places ?? [], media, into } as const;
+          const report = await app.recover(order, listen, signal);
           progress.end(formatReport(report));
           if (report.leftOut.length > 0) setExit(FAILURES.SOURCE_UNREADABLE.exit);
         } catch (error) {
           progress.clear();
           if (error instanceof CodedError && error.code === 'INTERRUPTED')
-            output.note('what was read is kept; `shelfs recover` goes on with the rest');
+            output.note('what was read is kept; the same command goes on with the rest');
           throw error;
         }
       },
@@ -60,6 +65,8 @@ function describe(event: RecoverEvent): string | undefined {
       return `the catalog of ${event.taken} on ${printable(event.barcode)} is whole: what journals tell since is added`;
     case 'no-base':
       return 'no copy of the catalog: it is made from the journals alone';
+    case 'kept':
+      return `the catalog as it was is kept as ${printable(event.path)}`;
     case 'entries':
       return `${event.entries} entries`;
     case 'warning':
@@ -81,6 +88,8 @@ function formatReport(report: RecoverReport): string {
     lines.push(
       `${countOf(lost.contents, 'content')} (${formatSize(lost.bytes)}) on none of them: shown, and lost until found`,
     );
+  if (report.kept === null)
+    lines.push('the config names the library alone: no rules of retention, so nothing expires');
   lines.push('next: shelfs snapshots; shelfs catalog check; media on hold: shelfs media release');
   return lines.join('\n');
 }

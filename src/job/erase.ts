@@ -54,6 +54,7 @@ export async function eraseMedium(
   const label = LABELLED.safeParse(medium.label);
   const isBegun = state === 'unlabelled' && label.success && !holdsArchives(catalog, id);
   if (!isBegun && !STATES.has(state)) throw usage(notToErase(medium));
+  if (medium.foreign) throw usage(`${barcode} was written by another program: it is not erased`);
   const facts = parseBarcode(barcode);
   if (facts.kind === 'data' && facts.worm) throw usage(`${barcode} can be written once only`);
   if (confirm?.trim().toUpperCase() !== barcode)

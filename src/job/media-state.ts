@@ -35,7 +35,12 @@ export function takeMediaBack(
   names: readonly string[],
   from: AsideState,
 ): Medium[] {
-  return each(catalog, names, ({ id, barcode, state }) => {
+  return each(catalog, names, ({ id, barcode, state, foreign }) => {
+    if (foreign && from === 'hold')
+      throw new CodedError(
+        'USAGE',
+        `${barcode} was written by another program, and is never written to: it stays on hold`,
+      );
     if (state !== from)
       throw new CodedError('USAGE', `${barcode} is ${state}, not ${WORDS[from]}; nothing changed`);
     takeBack(catalog, id);

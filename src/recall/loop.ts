@@ -185,14 +185,15 @@ export class Loop {
     if (this.#attached?.medium.id === medium.id) return this.#attached;
     await this.#detach();
     const { board, ahead, library, clock, onMedium } = this.#tools;
-    const { barcode, uuid } = medium;
+    const { barcode, uuid, foreign } = medium;
     if (uuid === undefined) {
       const sentence = `cartridge ${barcode} has no label that the catalog knows`;
       throw new CodedError('MEDIUM_MISMATCH', sentence, { volser: barcode.slice(0, 6) });
     }
     const isLoaded = board.loaded === medium.id;
     ahead.refresh(medium.id);
-    const tape = await Tape.attach(await library(), { barcode, uuid, purpose: 'read' }, signal);
+    const meant = { barcode, uuid, purpose: 'read', foreign } as const;
+    const tape = await Tape.attach(await library(), meant, signal);
     const refresh = () => this.#refresh(signal);
     const isOver = (mediumId: number) => this.#isOver(mediumId);
     const used = { board, ahead, clock, refresh, isOver };

@@ -5,7 +5,7 @@ import { CodedError } from '../base/errors.ts';
 import type { Media } from '../catalog/media.ts';
 import { Questions } from '../catalog/questions.ts';
 import { RunDb, systemProcesses } from '../catalog/run-db.ts';
-import { type NotifyConfig, RUN_DB_FILE } from '../config.ts';
+import { type Config, type NotifyConfig, RUN_DB_FILE } from '../config.ts';
 import type { Warning } from '../domain/question.ts';
 import { answerQuestion } from '../job/questions.ts';
 import type { Channel } from '../notify/channel.ts';
@@ -37,10 +37,11 @@ export type RecallRequest = {
 /** What of the application the operator needs. */
 export type OperatorSurroundings = Pick<
   Surroundings,
-  'stateDirectory' | 'clock' | 'random' | 'host' | 'config'
+  'stateDirectory' | 'clock' | 'random' | 'host'
 > & {
   /** Of this process, where it has one. */
   readonly terminal: Terminal | undefined;
+  config(): Promise<Pick<Config, 'operator' | 'notify'>>;
 };
 
 export function openQuestions(app: Pick<OperatorSurroundings, 'stateDirectory'>): {

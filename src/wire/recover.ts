@@ -6,17 +6,27 @@ import { CodedError } from '../base/errors.ts';
 import { type Host, systemMachine } from '../base/machine.ts';
 import type { Random } from '../base/random.ts';
 import { printable } from '../base/text.ts';
-import { CATALOG_FILE, type Config, type LibraryConfig } from '../config.ts';
+import {
+  CATALOG_FILE,
+  type Config,
+  formatConfig,
+  type LibraryConfig,
+  parseConfig,
+} from '../config.ts';
 import { resolveDevice } from '../device/node.ts';
 import type { ExportedCatalog } from '../job/catalog-export.ts';
 import type { RecoverEvent, RecoverReport } from '../job/recover/report.ts';
+import type { Terminal } from '../notify/terminal.ts';
 import type { Library } from '../storage/library.ts';
+import type { Operator } from '../storage/operator.ts';
 
 export type RecoverOrder = {
-  /** Devices, or a directory of virtual cartridges. */
+  /** Devices, or a directory of virtual cartridges; none, to merge: the library of the config. */
   readonly from: readonly string[];
   /** Barcodes; empty: all. */
   readonly media: readonly string[];
+  /** `new`: there is no catalog; `merge`: there is one, and media know more. */
+  readonly into: 'new' | 'merge';
 };
 
 /** What of the application it needs. */
@@ -25,6 +35,10 @@ export type RecoverSurroundings = {
   readonly clock: Clock;
   readonly random: Random;
   readonly host: Host;
+  /** Of this process, where it has one. */
+  readonly terminal: Terminal | undefined;
+  config(): Promise<Config>;
+  warn(message: string): void;
   /** The library of the config at this path. */
   libraryOf(config: string): Promise<Library>;
   lock(path: string): Promise<{ close(): Promise<void> }>;
@@ -36,20 +50,40 @@ export async function wireRecover(
   listen: (event: RecoverEvent) => void,
   signal: AbortSignal,
 ): Promise<RecoverReport> {
-  const { recover } = await import('../job/recover/recover.ts');
-  const from = await libraryConfig(app.stateDirectory, order.from, app.random);
+  const { recover, mergeMedia } = await import('../job/recover/recover.ts');
+  const isMerge = order.into === 'merge';
+  const from =
+    isMerge && order.from.length === 0
+      ? (await app.config()).library
+      : await libraryConfig(app.stateDirectory, order.from, app.random);
   const { stateDirectory, clock, random, host } = app;
-  return recover(
+  return (isMerge ? mergeMedia : recover)(
     { from, media: order.media },
     {
       ...{ stateDirectory, clock, random, host },
       pid: process.pid,
       openLibrary: (config) => app.libraryOf(config),
+      openOperator: () => openOperator(app, { from, isMerge }),
       lock: (path) => app.lock(path),
     },
     listen,
     signal,
   );
+}
+
+/** A person at the terminal is asked for cartridges, where somebody has to bring them. */
+async function openOperator(
+  app: RecoverSurroundings,
+  { from, isMerge }: { readonly from: LibraryConfig; readonly isMerge: boolean },
+): Promise<{ readonly operator: Operator; close(): Promise<void> }> {
+  const isByHand = from.kind === 'virtual' ? from.changer === false : from.changer === undefined;
+  if (!isByHand || app.terminal === undefined) {
+    const { absentOperator } = await import('../storage/operator.ts');
+    return { operator: absentOperator, close: async () => {} };
+  }
+  const { wireOperator } = await import('./operator.ts');
+  const settings = isMerge ? await app.config() : parseConfig(formatConfig(from), 'config');
+  return wireOperator({ ...app, config: async () => settings }, { warn: (text) => app.warn(text) });
 }
 
 /** The library that what a person named makes up. @throws CodedError USAGE, DEVICE_MISSING, DEVICE_UNSUITABLE */

@@ -1,12 +1,14 @@
 /** A catalog made anew from the cartridges of a world, and what can be restored from one, to be compared with another. */
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { seededRandom } from '../../src/base/random.ts';
+import { seededRandom, systemRandom } from '../../src/base/random.ts';
 import { Catalog } from '../../src/catalog/catalog.ts';
 import { checkCatalog } from '../../src/catalog/check.ts';
 import { CATALOG_FILE } from '../../src/config.ts';
-import { recover } from '../../src/job/recover/recover.ts';
+import { mergeMedia, recover } from '../../src/job/recover/recover.ts';
 import type { RecoverEvent, RecoverReport } from '../../src/job/recover/report.ts';
+import type { Library } from '../../src/storage/library.ts';
+import { absentOperator, type Operator } from '../../src/storage/operator.ts';
 import type { BackupWorld } from './backup-world.ts';
 import { libraryOf } from './library-of.ts';
 import { memoryLocks } from './locks.ts';
@@ -28,12 +30,19 @@ export async function recoverWorld(
     readonly media?: readonly string[];
     readonly state?: string;
     readonly from?: Pick<SimWorld, 'library' | 'clock'>;
+    /** Into the catalog of `state`, which nobody has open. */
+    readonly into?: 'merge';
+    readonly library?: Library;
+    readonly operator?: Operator;
+    /** Sees each event as it comes. */
+    readonly listen?: (event: RecoverEvent) => void;
   } = {},
 ): Promise<Recovered> {
   const state = options.state ?? join(await scratchDirectory(), 'recovered');
   const events: RecoverEvent[] = [];
   const locks = memoryLocks();
-  const report = await recover(
+  const { operator = absentOperator } = options;
+  const report = await (options.into === 'merge' ? mergeMedia : recover)(
     {
       from: { kind: 'virtual', directory: world.sim.directory, speed: 'model' },
       media: options.media ?? [],
@@ -41,13 +50,17 @@ export async function recoverWorld(
     {
       stateDirectory: state,
       clock: world.sim.clock,
-      random: seededRandom(7),
+      random: options.into === 'merge' ? systemRandom : seededRandom(7),
       host: { name: 'elsewhere', system: 'test' },
       pid: process.pid,
-      openLibrary: () => libraryOf(options.from ?? world.sim),
+      openLibrary: async () => options.library ?? libraryOf(options.from ?? world.sim),
+      openOperator: async () => ({ operator, close: async () => {} }),
       lock: locks,
     },
-    (event) => events.push(event),
+    (event) => {
+      events.push(event);
+      options.listen?.(event);
+    },
     go,
   );
   const catalog = openRecovered(world, state);

@@ -1,6 +1,7 @@
 /** Recovery from cartridges that are damaged, forged, exchanged, or say what is not so. */
 import {
   copyFileSync,
+  existsSync,
   linkSync,
   readFileSync,
   statSync,
@@ -61,7 +62,7 @@ function startBlockOf(catalog: Catalog, file: number): number {
 }
 
 function endOf(world: BackupWorld, file: number) {
-  const stream = streamsOn(world.sim.directory, FIRST)[file] ?? Buffer.alloc(0);
+  const stream = streamsOn(world.sim.directory, FIRST)[file - 1] ?? Buffer.alloc(0);
   const digest = findDigest(stream.subarray(-2 * BLOCK_BYTES), stream.length);
   if (!digest) throw new Error('an archive without a digest');
   return { stream, digest };
@@ -104,6 +105,28 @@ describe('a journal that cannot be read', () => {
     expect(missing.filter((line) => !hashes.has(line.split(' ').at(-2)))).toEqual([]);
     expect(missing.length).toBeLessThan(8);
   });
+});
+
+test('one wrong letter in a name that a journal tells is noticed', async () => {
+  const world = await makeWorld();
+  spoilCopies(world.catalog, world.sim.directory);
+  const { stream, digest } = endOf(world, 1);
+  const { offset } = digest.journal;
+  const position = stream.indexOf('/first name\n', offset, 'latin1') + 1;
+  expect(position).toBeGreaterThan(offset);
+  const path = join(world.sim.directory, `${FIRST}.tap`);
+  const bytes = readFileSync(path);
+  const at = bytes.indexOf(stream.subarray(position - 100, position + 20)) + 100;
+  expect(bytes.toString('latin1', at, at + 5)).toBe('first');
+  bytes[at] = 'F'.charCodeAt(0);
+  writeFileSync(path, bytes);
+  const { catalog, events } = await recoverWorld(world);
+  const warnings = events.flatMap((event) => (event.event === 'warning' ? [event.message] : []));
+  expect(warnings.join()).toMatch(/not what was written/);
+  expect(findings(catalog)).toEqual([]);
+  const { tree } = await world.restore({ catalog });
+  expect(readFileSync(join(tree, 'first name'), 'latin1')).toBe('of two');
+  expect(existsSync(join(tree, 'First name'))).toBe(false);
 });
 
 test('an archive without its end: its whole members are there', async () => {
@@ -150,7 +173,8 @@ test('places that other journals claim on an archive do not count against its ow
     return other.length === block.length ? line.replace(`:${block}+`, `:${other}+`) : line;
   });
   expect(changed).toBeGreaterThan(0);
-  writeFileSync(path, Buffer.from(text, 'latin1'));
+  // As if their proofs had been forged too: they say they have none.
+  writeFileSync(path, Buffer.from(text.replaceAll('\tproofs\n', '\tproofz\n'), 'latin1'));
   const { catalog } = await recoverWorld(world);
   expectSameLines(restorable(catalog), restorable(world.catalog));
   const restored = await world.restore({ catalog });

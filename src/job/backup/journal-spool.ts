@@ -4,7 +4,14 @@
  */
 import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { EntryEncoder, formatEntry, type JournalEntry } from '../../archive/journal.ts';
+import { Blake3Hasher } from '@napi-rs/blake-hash';
+import {
+  EntryEncoder,
+  formatEntry,
+  formatProof,
+  type JournalEntry,
+  PROOF_LINE_BYTES,
+} from '../../archive/journal.ts';
 import { CodedError, errnoOf } from '../../base/errors.ts';
 
 const BUFFER_BYTES = 256 * 2 ** 10;
@@ -17,6 +24,9 @@ export class JournalSpool {
   readonly #buffer = Buffer.allocUnsafe(BUFFER_BYTES);
   #pendingBytes = 0;
   #writtenBytes = 0;
+  /** Of all lines by now. */
+  readonly #hasher = new Blake3Hasher();
+  #isProven = false;
 
   /**
    * @param directory of the state: as much room is needed as the journal of one archive takes
@@ -30,7 +40,8 @@ export class JournalSpool {
   }
 
   get lengthBytes(): number {
-    return this.#writtenBytes + this.#pendingBytes;
+    const proofBytes = this.#pendingBytes > 0 || !this.#isProven ? PROOF_LINE_BYTES : 0;
+    return this.#writtenBytes + this.#pendingBytes + proofBytes;
   }
 
   /** @param line one character a byte, its LF included */
@@ -67,11 +78,16 @@ export class JournalSpool {
   }
 
   #flush(): void {
+    if (this.#pendingBytes === 0 && this.#isProven) return;
     this.#write(this.#buffer.subarray(0, this.#pendingBytes));
     this.#pendingBytes = 0;
+    this.#write(Buffer.from(formatProof(this.#hasher.digestBuffer()), 'latin1'));
+    this.#isProven = true;
   }
 
   #write(bytes: Buffer): void {
+    this.#hasher.update(bytes);
+    this.#isProven = false;
     for (let at = 0; at < bytes.length; ) {
       const position = this.#writtenBytes + at;
       at += this.#attempt(() => writeSync(this.#fd, bytes, at, bytes.length - at, position));

@@ -20,7 +20,7 @@ export async function proveEnd(
     if (unknownFiles === 0 || (unknownFiles === 1 && announced.length > 0)) return;
     throw new CodedError(
       'MEDIUM_MISMATCH',
-      `cartridge ${medium.barcode} holds ${unknownFiles} archives more than this catalog knows: it was written by a later state of it, or by another; run \`shelfs recover\`; nothing was written`,
+      `cartridge ${medium.barcode} holds ${unknownFiles} archives more than this catalog knows: it was written by a later state of it, or by another; run \`shelfs recover --merge\`; nothing was written`,
       { volser: medium.barcode.slice(0, 6) },
     );
   };

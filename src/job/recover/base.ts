@@ -11,7 +11,6 @@ import { CodedError, errnoOf } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
 import { proveCopy } from '../../catalog/check.ts';
 import type { HeldDrive } from '../../storage/drives.ts';
-import type { Library } from '../../storage/library.ts';
 import { readBeginning } from '../../storage/tape.ts';
 import { Blocks } from './blocks.ts';
 import { isOfMedium } from './inventory.ts';
@@ -118,9 +117,4 @@ function isOfCopy(error: unknown): error is Error {
   if (isOfMedium(error)) return true;
   if (error instanceof CodedError) return error.code === 'CATALOG_DAMAGED';
   return errnoOf(error)?.startsWith('ZSTD_') ?? false;
-}
-
-/** Keeps one drive's cartridge or another, as a changer or a person brings it. */
-export function holder(library: Library, signal: AbortSignal) {
-  return (barcode: string): Promise<HeldDrive> => library.attach(barcode, signal);
 }

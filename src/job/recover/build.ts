@@ -50,19 +50,23 @@ type Standing = FoundFile & {
   readonly blockBytes: number;
 };
 
-/** @param path of the catalog, which is made where there is no copy */
+/**
+ * @param path of the catalog, which is made where there is none
+ * @param found.base a copy of the catalog found on a medium, or the catalog that is in use
+ */
 export async function buildCatalog(
   path: string,
-  found: { readonly media: readonly FoundMedium[]; readonly hasBase: boolean },
+  found: { readonly media: readonly FoundMedium[]; readonly base: 'none' | 'copy' | 'own' },
   tools: BuildTools,
   signal: AbortSignal,
 ): Promise<Built> {
   const { clock } = tools;
-  const catalog = found.hasBase
-    ? Catalog.open(path, { mode: 'write', clock })
-    : Catalog.create(path, clock);
+  const catalog =
+    found.base === 'none'
+      ? Catalog.create(path, clock)
+      : Catalog.open(path, { mode: 'write', clock });
   try {
-    return await new Builder(catalog, tools).build(found.media, signal);
+    return await new Builder(catalog, tools, found.base === 'own').build(found.media, signal);
   } finally {
     catalog.close();
   }
@@ -72,13 +76,15 @@ class Builder {
   readonly #catalog: Catalog;
   readonly #tools: BuildTools;
   readonly #shelf: Shelf;
+  readonly #isMerge: boolean;
   readonly #warnings: string[] = [];
   #entries = 0;
   #journals = 0;
 
-  constructor(catalog: Catalog, tools: BuildTools) {
+  constructor(catalog: Catalog, tools: BuildTools, isMerge: boolean) {
     this.#catalog = catalog;
     this.#tools = tools;
+    this.#isMerge = isMerge;
     this.#shelf = new Shelf(catalog);
   }
 
@@ -90,7 +96,11 @@ class Builder {
     rebuild.extents.readShelf();
     await this.#tell(
       rebuild,
-      { standing: standing.filter(({ opening }) => !known.has(opening.uuid)), torn },
+      {
+        standing: standing.filter(({ opening }) => !known.has(opening.uuid)),
+        torn,
+        ofJob: Map.groupBy(standing, ({ opening }) => opening.job.uuid),
+      },
       signal,
     );
     const job = new Jobs(this.#catalog).add({
@@ -101,7 +111,7 @@ class Builder {
       pid: this.#tools.pid,
       parameters: this.#tools.parameters,
     });
-    const { refused, missing } = rebuild.finish(job);
+    const { refused, missing } = rebuild.finish(job, 'end');
     if (refused > 0)
       this.#warn(
         `${refused} places of contents are told by journals, but not by those of the archives they name: they do not count`,
@@ -150,6 +160,12 @@ class Builder {
         this.#warn(`${barcode} carries the label of another cartridge: nothing of it counts`);
         continue;
       }
+      if (this.#isMerge && shelf.endsEarly(label.uuid, medium)) {
+        this.#warn(
+          `${printable(label.barcode)} ends before the data that the catalog knows on it: it is left as it is; scrub it`,
+        );
+        continue;
+      }
       const mediumId = shelf.addMedium(shelfMedium(medium));
       const here: Standing[] = [];
       for (const file of medium.files) {
@@ -176,10 +192,14 @@ class Builder {
   /** In order of time; of two copies of an archive the journal that can be read; of those with none their members. */
   async #tell(
     rebuild: Rebuild,
-    given: { readonly standing: readonly Standing[]; readonly torn: ReadonlySet<string> },
+    given: {
+      readonly standing: readonly Standing[];
+      readonly torn: ReadonlySet<string>;
+      readonly ofJob: ReadonlyMap<string, readonly Standing[]>;
+    },
     signal: AbortSignal,
   ) {
-    const { standing } = given;
+    const { standing, ofJob } = given;
     const byUuid = new Map(standing.map((one) => [one.opening.uuid, one.archiveId]));
     const completed = new Set<number>();
     for (const { archiveId, opening, journal } of standing) {
@@ -200,7 +220,7 @@ class Builder {
     );
     for (const one of inOrder) {
       if (done.has(one.archiveId)) continue;
-      const isTold = await this.#tellOne(rebuild, one, { byUuid, signal });
+      const isTold = await this.#tellOne(rebuild, one, { byUuid, ofJob, signal });
       // What the catalog knows to be torn it has stored again since.
       const isWanted = !given.torn.has(one.opening.uuid);
       if (isTold || (isWanted && (await this.#salvage(rebuild, one, signal))))
@@ -266,13 +286,28 @@ class Builder {
   async #tellOne(
     rebuild: Rebuild,
     { archiveId, opening, journal }: Standing,
-    { byUuid, signal }: { byUuid: ReadonlyMap<string, number>; signal: AbortSignal },
+    {
+      byUuid,
+      ofJob,
+      signal,
+    }: {
+      byUuid: ReadonlyMap<string, number>;
+      ofJob: ReadonlyMap<string, readonly Standing[]>;
+      signal: AbortSignal;
+    },
   ): Promise<boolean> {
     if (!journal) return false;
     const torn = opening.completes && byUuid.get(opening.completes.uuid);
-    const own = new Set(torn === undefined ? [archiveId] : [archiveId, torn]);
+    // Where a file's parts lie in several archives of a job, the journal of the last one may be the only one to tell.
+    const before = (ofJob.get(opening.job.uuid) ?? []).filter(
+      (other) =>
+        other.opening.sequence < opening.sequence && createdMs(other) <= createdMs({ opening }),
+    );
+    const own = new Set(
+      [archiveId, torn, ...before.map((other) => other.archiveId)].filter((id) => id !== undefined),
+    );
     const teller = { own, createdMs: Date.parse(opening.created), blockBytes: opening.blockBytes };
-    const lines = this.#tools.spool.journal(journal.name);
+    const lines = this.#tools.spool.journal(journal);
     const warn = (message: string) => this.#warn(message);
     const onEntries = (count: number) => {
       this.#entries += count;
@@ -282,7 +317,11 @@ class Builder {
       const telling = { archiveId, teller, lines };
       await tellJournal(telling, { rebuild, shelf: this.#shelf, warn, onEntries }, signal);
       this.#journals += 1;
-      return true;
+      if (journal.isCut)
+        this.#warn(
+          `the journal of archive ${opening.uuid} is not what was written behind its first ${journal.lengthBytes} bytes`,
+        );
+      return !journal.isCut;
     } catch (error) {
       if (!(error instanceof CodedError) || error.code !== 'ARCHIVE_INVALID') throw error;
       this.#warn(`the journal of archive ${opening.uuid} breaks off: ${printable(error.message)}`);
@@ -296,7 +335,7 @@ class Builder {
   }
 }
 
-const createdMs = ({ opening }: Standing) => Date.parse(opening.created);
+const createdMs = ({ opening }: Pick<Standing, 'opening'>) => Date.parse(opening.created);
 
 function newestOf(media: readonly FoundMedium[]): number {
   const times = media.flatMap(({ label, files }) => [

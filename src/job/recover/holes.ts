@@ -7,6 +7,7 @@ import type { DataRange } from '../../domain/entry.ts';
 import type { HeldDrive } from '../../storage/drives.ts';
 import { readBeginning } from '../../storage/tape.ts';
 import { Blocks } from './blocks.ts';
+import { isAway } from './hold.ts';
 import { isOfMedium } from './inventory.ts';
 
 /** A map grows in steps of these (FORMAT.md section 4.4). */
@@ -39,7 +40,7 @@ export async function findHoles(
         }
         holes.found(extent, await readMap(held.blocks, extent, signal));
       } catch (error) {
-        if (!isOfMedium(error)) throw error;
+        if (!isOfMedium(error) && !isAway(error)) throw error;
         // Without its map a file is as whole as with it; only how much of it is holes is not shown.
         tools.warn(
           `where a sparse file on ${barcode} has its holes cannot be read: ${error.message}`,

@@ -30,7 +30,14 @@ const OPENING_BYTES_MAX = 2 ** 20;
 const TAIL_BLOCKS = 2;
 
 export type Inventoried =
-  | { readonly kind: 'medium'; readonly medium: FoundMedium }
+  | {
+      readonly kind: 'medium';
+      readonly medium: FoundMedium;
+      /** One that was read before and says less: an older likeness of it, or what the cartridge was before. */
+      readonly instead: FoundMedium | undefined;
+    }
+  /** The very one that was read before. */
+  | { readonly kind: 'known' }
   /** Blank, another program's, or a label that cannot be read: nothing of ours is looked for behind it. */
   | { readonly kind: 'other'; readonly what: string };
 
@@ -38,6 +45,8 @@ export type InventoryTools = {
   readonly spool: Spool;
   /** Of the sticker, where it was read: a label that says otherwise is another cartridge's. */
   readonly sticker?: string;
+  /** Those that were read by now. */
+  readonly known: readonly FoundMedium[];
   warn(message: string): void;
   /** After each tape file. */
   onFile(barcode: string, file: number): void;
@@ -60,13 +69,21 @@ export async function inventoryTape(
   const { label } = found;
   if (tools.sticker !== undefined && tools.sticker !== label.barcode)
     return { kind: 'other', what: `is labelled ${label.barcode}, which is not its barcode` };
-  const known = await tools.spool.medium(label.uuid);
   const start = proven(drive);
   await drive.spaceToEndOfData(signal);
   const end = proven(drive);
+  const twin = tools.known.find(
+    (other) => other.label.uuid === label.uuid || other.label.barcode === label.barcode,
+  );
+  if (twin && !saysMore({ label, end }, twin)) {
+    const isIt = twin.label.uuid === label.uuid && twin.endBlock === end.block;
+    if (isIt && twin.label.barcode === label.barcode) return { kind: 'known' };
+    return { kind: 'other', what: `says it is ${twin.label.barcode}, which was read already` };
+  }
+  const known = await tools.spool.medium(label.uuid);
   // A cut recovery may have read an older copy of it, or one that was cut.
   if (known?.endBlock === end.block && known.endFile === end.file)
-    return { kind: 'medium', medium: known };
+    return { kind: 'medium', medium: known, instead: twin };
   await drive.locate(start.block, signal);
   const walk = new Walk(drive, label, tools);
   const files = await walk.files({ start: start.block, end }, signal);
@@ -80,7 +97,17 @@ export async function inventoryTape(
     files,
   };
   await tools.spool.addMedium(medium);
-  return { kind: 'medium', medium };
+  return { kind: 'medium', medium, instead: twin };
+}
+
+/** Of two that say they are one cartridge: under one label the longer, under two the one that was labelled later. */
+function saysMore(
+  one: { readonly label: Label; readonly end: { readonly block: number } },
+  other: FoundMedium,
+): boolean {
+  if (one.label.uuid !== other.label.uuid)
+    return Date.parse(one.label.created) > Date.parse(other.label.created);
+  return one.label.barcode === other.label.barcode && one.end.block > other.endBlock;
 }
 
 const FOREIGN = {

@@ -6,6 +6,8 @@ export type RecoverEvent =
   | { readonly event: 'file'; readonly barcode: string; readonly file: number }
   | { readonly event: 'base'; readonly barcode: string; readonly taken: string }
   | { readonly event: 'no-base' }
+  /** The catalog as it was, before anything is merged into it. */
+  | { readonly event: 'kept'; readonly path: string }
   | { readonly event: 'entries'; readonly entries: number }
   | { readonly event: 'warning'; readonly message: string }
   | RecoverEnd;
@@ -20,6 +22,8 @@ export type RecoverReport = {
   readonly missing: readonly string[];
   /** The copy that was built upon; null: from the journals alone. */
   readonly base: { readonly barcode: string; readonly taken: string } | null;
+  /** Where the catalog is kept as it was; null: there was none. */
+  readonly kept: string | null;
   readonly archives: number;
   readonly journals: number;
   readonly entries: number;

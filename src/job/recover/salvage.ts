@@ -11,6 +11,7 @@ import { sourcePath } from '../../archive/source-path.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Raw } from '../../base/raw.ts';
 import type { ToldEntry } from '../../catalog/rebuild.ts';
+import type { SourceInode } from '../../domain/entry.ts';
 import { ContentHasher } from '../../hash/content-hasher.ts';
 import type { Blocks } from './blocks.ts';
 import { isOfMedium } from './inventory.ts';
@@ -34,6 +35,9 @@ export type SalvageOrder = Pick<FoundFile, 'file' | 'startBlock' | 'lengthBlocks
 
 /** Names that a hard link may mean are remembered up to this many. */
 const REMEMBERED_MAX = 100_000;
+
+/** Which inode it was its headers do not tell; that it has several names is what counts. */
+const LINKED: SourceInode = { device: 0, inode: 0, links: 2 };
 
 /** @param tell takes entries in order; segments of large contents follow theirs */
 export async function salvage(
@@ -118,10 +122,10 @@ class Salvage {
       this.#groups += 1;
       // Beyond any number that a catalog gives: numbers of the run's journals are not met.
       group = Number.MAX_SAFE_INTEGER - this.#groups;
-      this.#known.set(link, { ...first, group });
-      this.#add({ ...first, group }, undefined);
+      this.#known.set(link, { ...first, group, inode: LINKED });
+      this.#add({ ...first, group, inode: LINKED }, undefined);
     }
-    this.#add({ ...first, group, ...named }, undefined);
+    this.#add({ ...first, group, inode: LINKED, ...named }, undefined);
   }
 
   #add(entry: ToldEntry, segments: Buffer | undefined): void {
@@ -143,7 +147,8 @@ class Salvage {
   }
 }
 
-async function hashOf(member: ReadMember) {
+/** Of its bytes, holes as zeros. @throws CodedError ARCHIVE_INVALID, ARCHIVE_TORN; the source's own */
+export async function hashOf(member: ReadMember) {
   const hasher = new ContentHasher();
   const ranges = member.ranges ?? [{ offset: 0, lengthBytes: member.lengthBytes }];
   let at = 0;

@@ -7,7 +7,8 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import type { JournalCatalog, JournalLine } from '../../archive/journal.ts';
+import { Blake3Hasher } from '@napi-rs/blake-hash';
+import { type JournalCatalog, type JournalLine, proofOf } from '../../archive/journal.ts';
 import { journalLines, parseJournal, parseLine } from '../../archive/journal-parse.ts';
 import type { Label } from '../../archive/label.ts';
 import type { Opening } from '../../archive/opening.ts';
@@ -22,7 +23,10 @@ export type JournalFacts = {
   readonly copies: readonly Omit<JournalCatalog, 'kind'>[];
   /** Barcodes that its `media` lines name, one character a byte. */
   readonly media: readonly string[];
+  /** As far as it is proven to be what was written; all of it where it has no proofs. */
   readonly lengthBytes: number;
+  /** What is behind that is not what was written. */
+  readonly isCut: boolean;
 };
 
 /** Hashes in hex. */
@@ -96,31 +100,100 @@ export class Spool {
     return path;
   }
 
-  /** Typed lines of a journal. @throws CodedError ARCHIVE_INVALID naming the line */
-  journal(name: string): AsyncGenerator<JournalLine> {
-    return parseJournal(journalLines(createReadStream(join(this.#directory, name))));
+  /** Typed lines of a journal, as far as it is proven. @throws CodedError ARCHIVE_INVALID naming the line */
+  journal({ name, lengthBytes }: NonNullable<FoundFile['journal']>): AsyncGenerator<JournalLine> {
+    const range = { end: lengthBytes - 1 };
+    return parseJournal(journalLines(createReadStream(join(this.#directory, name), range)));
   }
 }
 
 /** What must be known of a journal before it is read in its turn. @throws CodedError ARCHIVE_INVALID */
 export async function journalFacts(path: string): Promise<JournalFacts> {
-  const copies: Omit<JournalCatalog, 'kind'>[] = [];
-  const media = new Set<string>();
-  let start: { readonly archive: string; readonly created: string } | undefined;
-  let lengthBytes = 0;
-  let number = 0;
-  for await (const text of journalLines(createReadStream(path))) {
-    number += 1;
-    lengthBytes += text.length + 1;
-    if (number > 1 && !ASKED.test(text)) continue;
-    const line = parseLine(text, number);
-    if (line?.kind === 'journal') start ??= line;
-    else if (line?.kind === 'catalog' && copies.length < COPIES_MAX) copies.push(line);
+  const facts = new Facts();
+  for await (const text of journalLines(createReadStream(path))) if (!facts.line(text)) break;
+  return facts.end();
+}
+
+class Facts {
+  readonly #copies: Omit<JournalCatalog, 'kind'>[] = [];
+  readonly #media = new Set<string>();
+  readonly #proof = new Proof();
+  #start: { readonly archive: string; readonly created: string } | undefined;
+  #number = 0;
+  #lengthBytes = 0;
+  /** As of the last line that was proven. */
+  #proven = { lengthBytes: 0, copies: 0, media: 0 };
+
+  /** @returns whether to go on */
+  line(text: string): boolean {
+    this.#number += 1;
+    this.#lengthBytes += text.length + 1;
+    const proof = this.#proof.isWanted ? proofOf(text) : undefined;
+    if (proof) {
+      if (!this.#proof.isRight(proof)) return false;
+      this.#proven = this.#now();
+    }
+    if (this.#number > 1) this.#proof.add(text);
+    if (this.#number === 1 || ASKED.test(text)) this.#parse(text);
+    return true;
+  }
+
+  end(): JournalFacts {
+    if (!this.#start) throw new CodedError('ARCHIVE_INVALID', 'its journal has no first line');
+    const proven = this.#proof.isWanted ? this.#proven : this.#now();
+    if (proven.lengthBytes === 0)
+      throw new CodedError('ARCHIVE_INVALID', 'its journal is not what was written');
+    return {
+      ...this.#start,
+      copies: this.#copies.slice(0, proven.copies),
+      media: [...this.#media].slice(0, proven.media),
+      lengthBytes: proven.lengthBytes,
+      isCut: proven.lengthBytes < this.#lengthBytes,
+    };
+  }
+
+  #now() {
+    const [copies, media] = [this.#copies.length, this.#media.size];
+    return { lengthBytes: this.#lengthBytes, copies, media };
+  }
+
+  #parse(text: string): void {
+    const line = parseLine(text, this.#number);
+    if (line?.kind === 'journal') {
+      const { archive, created, hasProofs } = line;
+      this.#start ??= { archive, created };
+      this.#proof.isWanted = hasProofs ?? false;
+    } else if (line?.kind === 'catalog' && this.#copies.length < COPIES_MAX)
+      this.#copies.push(line);
     else if (line?.kind === 'media')
       for (const medium of line.media)
-        if (media.size < MEDIA_NAMED_MAX && medium.length <= NAME_BYTES_MAX) media.add(medium);
+        if (this.#media.size < MEDIA_NAMED_MAX && medium.length <= NAME_BYTES_MAX)
+          this.#media.add(medium);
   }
-  if (!start) throw new CodedError('ARCHIVE_INVALID', 'its journal has no first line');
-  const { archive, created } = start;
-  return { archive, created, copies, media: [...media], lengthBytes };
+}
+
+/** Lines are hashed many at once. */
+const HASHED_BYTES = 2 ** 16;
+
+/** Of all lines but the first, by now. */
+class Proof {
+  isWanted = false;
+  readonly #hasher = new Blake3Hasher();
+  #text = '';
+
+  add(text: string): void {
+    if (!this.isWanted) return;
+    this.#text += `${text}\n`;
+    if (this.#text.length >= HASHED_BYTES) this.#flush();
+  }
+
+  isRight(blake3: Buffer): boolean {
+    this.#flush();
+    return this.#hasher.digestBuffer().equals(blake3);
+  }
+
+  #flush(): void {
+    this.#hasher.update(Buffer.from(this.#text, 'latin1'));
+    this.#text = '';
+  }
 }

@@ -1,16 +1,19 @@
-/** Looks through all cartridges that there are, one after the other: what a changer holds, or what stands in the drives. */
+/**
+ * Looks through all cartridges that there are, one after the other: what a changer holds; or what stands in the drives, and
+ * then what a person brings of those that were asked for, or that the cartridges read so far name.
+ */
 import { CodedError, type FailureCode } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
 import type { HeldDrive } from '../../storage/drives.ts';
-import type { Library } from '../../storage/library.ts';
+import { type HoldTools, isBrought } from './hold.ts';
 import { type InventoryTools, inventoryTape } from './inventory.ts';
 import type { FoundMedium } from './spool.ts';
 
-export type SurveyTools = InventoryTools & {
-  readonly library: Library;
-  /** What is known of a cartridge by its barcode, from before the recovery was cut. */
-  onMedium(barcode: string, drive: string): void;
-};
+export type SurveyTools = Omit<InventoryTools, 'known' | 'sticker'> &
+  HoldTools & {
+    /** What is known of a cartridge by its barcode, from before the recovery was cut. */
+    onMedium(barcode: string, drive: string): void;
+  };
 
 /** What one cartridge, or its way into the drive, may fail with while the others are read. */
 const OF_CARTRIDGE: ReadonlySet<FailureCode> = new Set([
@@ -67,16 +70,44 @@ async function inChanger(tools: SurveyTools, found: Found, { wanted, signal }: A
 }
 
 async function inDrives(tools: SurveyTools, found: Found, { wanted, signal }: Asked) {
-  for (const [number, name] of tools.library.driveNames.entries())
-    await found.look(name, () => tools.library.attachDrive(number, signal), signal);
-  const barcodes = found.media.map(({ label }) => label.barcode);
+  const look = async () => {
+    for (const [number, name] of tools.library.driveNames.entries())
+      await found.look(name, () => tools.library.attachDrive(number, signal), signal);
+  };
+  await look();
+  const given = new Set<string>();
+  for (;;) {
+    const named = wanted.length > 0 ? wanted : mediaNamed(found.media);
+    const barcode = named.find((name) => !found.has(name) && !given.has(name));
+    if (barcode === undefined) break;
+    const reason =
+      wanted.length > 0
+        ? 'it is to be read'
+        : 'a cartridge that was read names it; more may follow';
+    for (let attempt = 1; !found.has(barcode); attempt += 1) {
+      const isTried = attempt > tools.operator.attemptsMax;
+      const asking = { reason, attempt, signal };
+      if (isTried || !(await isBrought({ barcode, uuid: undefined }, tools, asking))) break;
+      await look();
+    }
+    given.add(barcode);
+  }
   for (const barcode of wanted)
-    if (!barcodes.includes(barcode))
+    if (!found.has(barcode))
       throw new CodedError('MEDIUM_OFFLINE', `put cartridge ${printable(barcode)} into the drive`);
 }
 
+/** By the newest journal that names any; this one's own medium is among them. */
+export function mediaNamed(media: readonly FoundMedium[]): readonly string[] {
+  const journals = media
+    .flatMap(({ files }) => files.flatMap(({ journal }) => (journal ? [journal] : [])))
+    .filter((journal) => journal.media.length > 0)
+    .toSorted((a, b) => Date.parse(b.created) - Date.parse(a.created));
+  return journals[0]?.media ?? [];
+}
+
 class Found {
-  readonly media: FoundMedium[] = [];
+  media: readonly FoundMedium[] = [];
   readonly leftOut: string[] = [];
   readonly #tools: SurveyTools;
   #loadsFailed = 0;
@@ -100,7 +131,8 @@ class Found {
       try {
         this.#tools.onMedium(name, held.drive.name);
         const sticker = this.#tools.library.isByHand ? {} : { sticker: name };
-        this.#add(name, await inventoryTape(held.drive, { ...this.#tools, ...sticker }, signal));
+        const tools = { ...this.#tools, ...sticker, known: this.media };
+        this.#add(name, await inventoryTape(held.drive, tools, signal));
       } finally {
         await held.close();
       }
@@ -131,17 +163,21 @@ class Found {
   }
 
   #add(name: string, found: Awaited<ReturnType<typeof inventoryTape>>): void {
+    if (found.kind === 'known') return;
     if (found.kind === 'other') {
       // A blank one waits for its first label.
       if (found.what !== 'is blank') this.#leaveOut(name, found.what);
       return;
     }
-    const { label } = found.medium;
-    const twin = this.media.find(
-      (other) => other.label.uuid === label.uuid || other.label.barcode === label.barcode,
-    );
-    if (twin) this.#leaveOut(name, `says it is ${twin.label.barcode}, which was read already`);
-    else this.media.push(found.medium);
+    this.media = [...this.media.filter((other) => other !== found.instead), found.medium];
+    if (found.instead)
+      this.#tools.warn(
+        `${printable(found.medium.label.barcode)} was read twice, from two cartridges: the one that says more counts`,
+      );
+  }
+
+  has(barcode: string): boolean {
+    return this.media.some(({ label }) => label.barcode === barcode);
   }
 
   #leaveOut(name: string, why: string): void {

@@ -60,6 +60,7 @@ class JournalTeller {
         const host = hostName(line.host) ?? 'unknown';
         const { uuid, job, started } = line;
         const startedMs = Date.parse(started);
+        rebuild.runs.expectRoom(uuid);
         const number = shelf.ensureJob({ number: job, uuid, host, startedMs, verb: 'backup' });
         shelf.toldRun(this.#telling.archiveId, number);
         this.#run = { ...rebuild.runs.tell({ uuid, number }, createdMs), host, uuid };

@@ -1,10 +1,12 @@
 /** One cartridge in a drive: its label, the archives that were chosen, and the end of its data. Nothing is written to it. */
+import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { CodedError } from '../../base/errors.ts';
 import type { Contents } from '../../catalog/contents.ts';
 import type { Medium } from '../../catalog/media.ts';
 import type { CopyToRead, ReadBack } from '../../catalog/read-back.ts';
 import type { Tape } from '../../storage/tape.ts';
 import { proven } from '../../storage/tape-position.ts';
+import { readPieces } from '../../storage/tape-reader.ts';
 import { checkCopy, type Verdict } from './check.ts';
 import { lookAtJournal } from './journal.ts';
 import { checkLabel } from './label.ts';
@@ -39,7 +41,9 @@ export class CartridgeScrub {
 
   async label(): Promise<readonly Finding[]> {
     const { readBack } = this.#tools;
-    const { id, uuid } = this.#medium;
+    const { id, uuid, foreign } = this.#medium;
+    // One of another program has none: it was known by its first block.
+    if (foreign) return [];
     const known = readBack.label(id);
     const { findings, toKeep } = await checkLabel(this.#tape, { uuid, known }, this.#signal);
     if (toKeep) readBack.setLabel(id, toKeep);
@@ -47,16 +51,31 @@ export class CartridgeScrub {
   }
 
   /** The whole of it. */
-  check(copy: CopyToRead): Promise<Verdict> {
+  async check(copy: CopyToRead): Promise<Verdict> {
     const { readBack, contents, hasher, onBlock } = this.#tools;
+    if (this.#medium.foreign && (await this.#isRight(copy)))
+      return { state: 'right', ranges: [], undecided: [], findings: [] };
     this.#reader ??= new StreamReader(this.#tape, hasher, onBlock);
     const extentsOf = (archiveId: number) => readBack.extentsOf(archiveId);
     const tools = { tape: this.#tape, reader: this.#reader, contents, extentsOf };
     return checkCopy(copy, tools, this.#signal);
   }
 
+  /** Of another program's archive, which ends as it likes: its last block may be short, and no digest stands there. */
+  async #isRight({ startBlock, lengthBytes = 0, blake3 }: CopyToRead): Promise<boolean> {
+    const all = new Blake3Hasher();
+    const piece = { key: undefined, startBlock, offset: 0, lengthBytes };
+    for await (const read of readPieces(this.#tape, [piece], this.#signal)) {
+      if ('failure' in read) return false;
+      all.update(read.bytes);
+      this.#tools.onBlock(read.bytes.length);
+    }
+    return blake3?.equals(all.digestBuffer()) ?? false;
+  }
+
   /** Digest and journal alone. */
   async journal(copy: CopyToRead): Promise<readonly Finding[]> {
+    if (this.#medium.foreign) return [];
     const sentence = await lookAtJournal(this.#tape, copy, this.#signal);
     return sentence === undefined ? [] : [{ kind: 'journal', sentence }];
   }

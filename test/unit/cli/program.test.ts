@@ -57,6 +57,7 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     answer: notAsked,
     recallPaths: notAsked,
     wanted: notAsked,
+    importMedium: notAsked,
     close: () => {},
     init: async (request) => {
       done.requests.push(request);
