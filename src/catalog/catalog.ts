@@ -39,6 +39,8 @@ const BATCH_PAUSE_MS = 2;
 const ID_BLOCK = 1000;
 /** The busy handler of SQLite for what is no write lock: recovery after a crash, closing. */
 const BUSY_TIMEOUT_MS = 30_000;
+/** More than any job uses; those whose text has numbers in it would grow without end. */
+const STATEMENTS_MAX = 512;
 /** 64 MiB: the inner pages of all tables at ten million files, and the leaves in use. */
 const CACHE_KIB = 65_536;
 /** 16 MiB of log before it is moved into the file; a longer log slows readers. */
@@ -52,6 +54,8 @@ export class Catalog {
   readonly #ids = new Map<string, { next: number; end: number }>();
   readonly #onRollback: (() => void)[] = [];
   readonly #parts = new Map<unknown, unknown>();
+  /** By their text, the one that was asked for last at the end. Their rows are of whatever kind the asker says: `never` is all. */
+  readonly #statements = new Map<string, Database.Statement<Bound[], never>>();
   #isMarked = false;
 
   private constructor(db: Database.Database, path: string, options: OpenOptions) {
@@ -119,9 +123,23 @@ export class Catalog {
     }
   }
 
-  /** A statement for the life of the catalog; who runs it often keeps it. Rows are arrays. */
+  /**
+   * A statement for the life of the catalog. Asked for again it is the same one: compiling costs 10 to 100 us. Who runs it for
+   * each of many rows keeps it all the same. Rows are arrays.
+   */
   prepare<Row extends unknown[] = unknown[]>(sql: string): Database.Statement<Bound[], Row> {
-    const statement = this.#db.prepare<Bound[], Row>(hidesParameters(sql));
+    const known = this.#statements.get(sql);
+    const statement = known ?? this.#compile(sql);
+    this.#statements.delete(sql);
+    this.#statements.set(sql, statement);
+    const [oldest] = this.#statements.keys();
+    if (this.#statements.size > STATEMENTS_MAX && oldest !== undefined)
+      this.#statements.delete(oldest);
+    return statement;
+  }
+
+  #compile(sql: string): Database.Statement<Bound[], never> {
+    const statement = this.#db.prepare<Bound[], never>(hidesParameters(sql));
     return statement.reader ? statement.raw() : statement;
   }
 
@@ -228,7 +246,8 @@ export class Catalog {
   }
 
   #begin(): void {
-    this.#db.pragma('busy_timeout = 0');
+    // By exec, for a statement object of each pragma costs more than a small transaction.
+    this.#db.exec('PRAGMA busy_timeout = 0');
     try {
       for (let attempt = 1; ; attempt += 1) {
         try {
@@ -240,7 +259,7 @@ export class Catalog {
         }
       }
     } finally {
-      this.#db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
+      this.#db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
     }
     if (!this.#isMarked) this.#mark();
   }

@@ -80,6 +80,7 @@ export class Contents {
   readonly #located;
   readonly #inArchive;
   readonly #catalog: Catalog;
+  #twins: ReadonlySet<number> | undefined;
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
@@ -152,8 +153,23 @@ export class Contents {
       .sort((a, b) => a.extent.contentOffset - b.extent.contentOffset || a.archiveId - b.archiveId);
   }
 
+  /**
+   * From now on contents are known that may have twins, so that others are not asked for theirs one by one. What gets a twin later has
+   * copies that are not seen here.
+   */
+  rememberTwins(): void {
+    const rows = this.#catalog
+      .prepare<[number]>(
+        `SELECT k.content FROM (SELECT size, key FROM content_keys GROUP BY size, key HAVING count(*) > 1) t
+           CROSS JOIN content_keys k ON k.size = t.size AND k.key = t.key`,
+      )
+      .all();
+    this.#twins = new Set(rows.flat());
+  }
+
   /** Contents with the bytes of this one, itself among them. */
   withSameBytes(contentId: number): readonly number[] {
+    if (this.#twins?.has(contentId) === false) return [contentId];
     const [sizeBytes = 0, hash] = this.#get.get(contentId) ?? [];
     if (!hash) return [contentId];
     const found = this.#keys.find(sizeBytes, hash);
@@ -273,6 +289,9 @@ function leastCopies(extents: readonly LocatedExtent[], size: number, poolId?: n
       .filter((copy) => copy.isGood && (poolId === undefined || copy.poolId === poolId))
       .map((copy) => copy.mediumId),
   }));
+  // Nearly always: a content in one piece, wherever it lies.
+  if (spans.length > 0 && spans.every(({ start, end }) => start === 0 && end === size))
+    return new Set(spans.flatMap(({ media }) => media)).size;
   const edges = [...new Set(spans.flatMap(({ start, end }) => [start, end]).concat(0, size))]
     .filter((edge) => edge <= size)
     .sort((a, b) => a - b);

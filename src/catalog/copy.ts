@@ -5,13 +5,14 @@
  * bears the name of its process: what a process that ended badly has left is removed by the next copy.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { CodedError, errnoOf } from '../base/errors.ts';
 import { workerFile } from '../base/worker-file.ts';
 import type { Catalog } from './catalog.ts';
-import type { CopyOrder, CopyReply } from './copy-worker.ts';
+import { type CopyOrder, makeCopyFiles } from './copy-files.ts';
+import type { CopyReply } from './copy-worker.ts';
 import { exportLines } from './export.ts';
 import { isAlive, ownProcess } from './writers.ts';
 
@@ -37,6 +38,8 @@ const DATABASE = 'catalog.sqlite.zst';
 const TEXT = 'catalog.txt';
 const PREFIX = 'catalog-copy.';
 const BUFFER_BYTES = 256 * 2 ** 10;
+/** A smaller catalog is copied before a thread has begun (measured: 20 to 30 ms either). */
+const THREAD_BYTES_MIN = 2 * 2 ** 20;
 
 export class CatalogCopy {
   /** The database, compressed, then its text. */
@@ -101,6 +104,7 @@ export async function sweepCopies(directory: string): Promise<void> {
 }
 
 async function work(order: CopyOrder): Promise<number> {
+  if ((await stat(order.catalogPath)).size < THREAD_BYTES_MIN) return makeCopyFiles(order);
   const worker = new Worker(workerFile(import.meta.url, 'copy-worker'), { workerData: order });
   const reply = await new Promise<CopyReply>((resolve, reject) => {
     worker.once('message', resolve);
@@ -137,9 +141,53 @@ export function databaseBytes(catalog: Catalog): number {
   return row?.[0] ?? 0;
 }
 
-/** Of the text of a copy, if it were made now. */
+/**
+ * Of the text of a copy, if it were made now. It is measured once a process: within a run it grows by rows of the archives that
+ * were begun since, and by little else.
+ */
 export function exportBytes(catalog: Catalog): number {
-  let bytes = 0;
-  for (const line of exportLines((sql) => catalog.prepare(sql).all(), [])) bytes += line.length;
-  return bytes;
+  return catalog.part(ExportSize).bytes();
+}
+
+/** Of an archive's rows, in several copies, with what its job says of it; far above what was met. */
+const ARCHIVE_TEXT_BYTES = 4096;
+/** After so many it is measured anew. */
+const ARCHIVES_MAX = 64;
+
+class ExportSize {
+  readonly #catalog: Catalog;
+  #measured: { readonly bytes: number; readonly at: readonly number[] } | undefined;
+
+  constructor(catalog: Catalog) {
+    this.#catalog = catalog;
+  }
+
+  bytes(): number {
+    const now = this.#mark();
+    const [archive = 0, ...others] = now;
+    const [before = 0, ...othersBefore] = this.#measured?.at ?? [];
+    const isSame = others.join() === othersBefore.join() && archive - before <= ARCHIVES_MAX;
+    if (!this.#measured || !isSame) this.#measured = { bytes: this.#measure(), at: now };
+    const [from = 0] = this.#measured.at;
+    return this.#measured.bytes + (archive - from) * ARCHIVE_TEXT_BYTES;
+  }
+
+  /** Changes with each job, medium or source that comes. */
+  #mark(): readonly number[] {
+    const row = this.#catalog
+      .prepare<number[]>(
+        `SELECT (SELECT coalesce(max(id), 0) FROM archives), (SELECT coalesce(max(number), 0) FROM jobs),
+           (SELECT count(*) FROM media), (SELECT count(*) FROM sources), (SELECT count(*) FROM rules),
+           (SELECT count(*) FROM damages)`,
+      )
+      .get();
+    return row ?? [];
+  }
+
+  #measure(): number {
+    let bytes = 0;
+    const select = (sql: string) => this.#catalog.prepare(sql).all();
+    for (const line of exportLines(select, [])) bytes += line.length;
+    return bytes;
+  }
 }

@@ -11,10 +11,15 @@ export type Expiry = {
   readonly name: string;
 };
 
-/** An archive that is not good tells nobody anything, nor does one on media that were given up. */
-const UNTOLD = `NOT EXISTS(SELECT 1 FROM archives a CROSS JOIN archive_copies k ON k.archive = a.id
-  CROSS JOIN media m ON m.id = k.medium WHERE a.id = expiries.archive AND a.state = 'good' AND k.state = 'good'
-    AND m.state NOT IN ${BAD_MEDIUM_STATES})`;
+/**
+ * An archive that is not good tells nobody anything, nor does one on media that were given up. Asked once an archive: there is a
+ * row for each snapshot that ever expired.
+ */
+const UNTOLD = `(archive IS NULL OR archive IN (
+  SELECT d.archive FROM (SELECT DISTINCT archive FROM expiries WHERE archive IS NOT NULL) d
+  WHERE NOT EXISTS(SELECT 1 FROM archives a CROSS JOIN archive_copies k ON k.archive = a.id
+    CROSS JOIN media m ON m.id = k.medium WHERE a.id = d.archive AND a.state = 'good' AND k.state = 'good'
+      AND m.state NOT IN ${BAD_MEDIUM_STATES})))`;
 
 export class Expiries {
   readonly #catalog: Catalog;

@@ -57,6 +57,8 @@ const SELECT = `SELECT j.number, j.uuid, j.verb, j.state, j.started_ms, j.ended_
 
 /** A job lets go of its drives after it has said how it ended. */
 const MOMENT_MS = 600_000;
+/** More never begin beside one that is still at work. */
+const RECENT_JOBS = 10_000;
 
 export class Jobs {
   readonly #catalog: Catalog;
@@ -112,6 +114,7 @@ export class Jobs {
     return this.#catalog
       .prepare<[number]>(
         `SELECT number FROM jobs WHERE pid = ? AND (ended_ms IS NULL OR ended_ms >= ?)
+           AND number > (SELECT max(number) FROM jobs) - ${RECENT_JOBS}
          ORDER BY number DESC LIMIT 1`,
       )
       .get(pid, Math.floor(this.#catalog.clock.nowMs()) - MOMENT_MS)?.[0];

@@ -1,14 +1,15 @@
 /** Runs that no journal on a medium tells completely: the next archive carries what is missing. */
 import type { Catalog } from './catalog.ts';
-import { type PendingEntry, PendingRows } from './pending.ts';
+import { JOBS_WITH_ROWS, type PendingEntry, PendingRows } from './pending.ts';
 import type { Snapshot } from './snapshots.ts';
 
 /** Finished runs whose end, or some of whose rows, no good archive's journal carries; oldest first. */
 export function unjournaled(catalog: Catalog): Snapshot[] {
   return catalog
     .prepare<[number, number, number, number]>(
-      `SELECT id, seconds, job, is_partial FROM snapshots s WHERE state = 'finished'
-         AND (journaled = 0 OR EXISTS(SELECT 1 FROM pending p WHERE p.job = s.job)) ORDER BY id`,
+      `SELECT id, seconds, job, is_partial FROM snapshots WHERE state = 'finished' AND journaled = 0
+       UNION SELECT id, seconds, job, is_partial FROM snapshots WHERE state = 'finished' AND job IN ${JOBS_WITH_ROWS}
+       ORDER BY id`,
     )
     .all()
     .map(([id, seconds, jobNumber, isPartial]) => ({

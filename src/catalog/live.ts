@@ -113,6 +113,7 @@ export class LiveContents {
   constructor(catalog: Catalog, of: number | 'short') {
     this.#catalog = catalog;
     this.#contents = new Contents(catalog);
+    this.#contents.rememberTwins();
     this.#directories = new Directories(catalog);
     this.#inodes = new Inodes(catalog);
     this.#mediumId = of === 'short' ? NO_MEDIUM : of;

@@ -77,6 +77,14 @@ const HASH_COLUMNS = `h.hash, h.hash IS NOT NULL AND EXISTS(
 /** Told of each row; what nobody asks for costs as much as the rest of it. */
 type Asked = { readonly candidates: boolean };
 
+/**
+ * Jobs that have rows in `pending`, as a list for IN: found by one look-up each. Snapshots, of which there are more each year, are
+ * not gone through.
+ */
+export const JOBS_WITH_ROWS = `(WITH RECURSIVE found(job) AS (SELECT min(job) FROM pending
+  UNION ALL SELECT (SELECT min(p.job) FROM pending p WHERE p.job > found.job) FROM found WHERE found.job IS NOT NULL)
+  SELECT job FROM found WHERE job IS NOT NULL)`;
+
 /** The key of the last of the next `rows` rows of a run, in order of key; undefined where there is none. */
 export function endOfPage(
   catalog: Catalog,

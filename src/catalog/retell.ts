@@ -132,14 +132,16 @@ export class RetoldEntries {
       this.#directories.hosts().map(({ id, directoryId }) => [directoryId, id]),
     );
     const page = this.#catalog.prepare<PageRow>(PAGE);
+    // Names of one directory follow each other.
+    let directory = -1;
+    let root: number | undefined;
     for (let at: [number, Raw] = [-1, '' as Raw]; ; ) {
       const rows = page.all(snapshotId, ...at);
       for (const row of rows) {
         const [directoryId, name] = [row[14], row[15]];
-        const root =
-          directoryId === PLACE_OF_HOSTS
-            ? this.#directories.child(directoryId, name)
-            : this.#directories.root(directoryId);
+        if (directoryId === PLACE_OF_HOSTS) root = this.#directories.child(directoryId, name);
+        else if (directoryId !== directory) root = this.#directories.root(directoryId);
+        directory = directoryId;
         yield {
           directoryId,
           name,

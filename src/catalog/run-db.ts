@@ -43,8 +43,6 @@ CREATE TRIGGER stage_less AFTER DELETE ON stage
 
 const REVISION = 3;
 const BUSY_TIMEOUT_MS = 30_000;
-/** Of a process's name in writers.ts. */
-const NAME_PARTS = 3;
 
 /** Who is who among the processes that share a run.db. */
 export interface Processes {
@@ -63,7 +61,7 @@ export function systemProcesses(): Processes {
   const [boot] = named.split(':');
   const namespace = readlinkSync('/proc/self/ns/pid').replaceAll(/\D/g, '');
   // The kernel ends what a process has begun before its number goes.
-  const lives = (name: string) => isAlive(name.split(':').slice(0, NAME_PARTS).join(':'), boot);
+  const lives = (name: string) => isAlive(name, boot);
   const isGone = (name: string) => {
     const [itsBoot, , , itsNamespace] = name.split(':');
     return itsBoot !== boot || (itsNamespace === namespace && !lives(name));

@@ -60,6 +60,8 @@ export class Run {
   readonly #findHash;
   readonly #settle;
   readonly #contentOf;
+  /** A row that an archive carries may wait all the same: of its file the parts were given up, or an archive was torn. */
+  #mayHideWaiting = false;
 
   /** Completes what another run left half finished, so that the base is the newest there is. */
   constructor(catalog: Catalog, jobNumber: number) {
@@ -221,6 +223,7 @@ export class Run {
 
   /** See `Partials.forget`. */
   forgetParts(inodeId: number): void {
+    this.#mayHideWaiting = true;
     this.#partials.forget(inodeId);
   }
 
@@ -322,6 +325,7 @@ export class Run {
 
   /** The archive will never be good. Its entries are waiting again, its journal's rows are in no journal. */
   tearArchive(archiveId: number, ends: readonly MediumEnd[] = []): void {
+    this.#mayHideWaiting = true;
     this.#archives.tear(archiveId, ends);
     this.#store.untie(archiveId);
   }
@@ -364,14 +368,16 @@ export class Run {
     dropRun(this.#catalog, this.jobNumber);
   }
 
-  /** Whether rows wait for content. */
+  /** Whether rows wait for content. Looks at the inodes of few where nearly all are in archives. */
   hasWaiting(): boolean {
+    const isOpen = `p.archive IS NULL OR p.inode IN (SELECT inode FROM run_partials WHERE job = @job)`;
+    const where = this.#mayHideWaiting ? WAITING : `(${isOpen}) AND ${WAITING}`;
     return (
       this.#catalog
         .prepare(
-          `SELECT 1 FROM pending p LEFT JOIN inodes i ON i.id = p.inode WHERE p.job = ? AND ${WAITING} LIMIT 1`,
+          `SELECT 1 FROM pending p LEFT JOIN inodes i ON i.id = p.inode WHERE p.job = @job AND ${where} LIMIT 1`,
         )
-        .get(this.jobNumber) !== undefined
+        .get({ job: this.jobNumber }) !== undefined
     );
   }
 }

@@ -158,6 +158,9 @@ CREATE TABLE health(
   time_ms INTEGER NOT NULL, job INTEGER REFERENCES jobs(number), facts TEXT NOT NULL) STRICT;
 CREATE INDEX health_by_medium ON health(medium);
 CREATE INDEX health_by_drive ON health(drive);
+CREATE INDEX jobs_by_state ON jobs(state, verb, pid, ended_ms);
+CREATE INDEX untold_snapshots ON snapshots(id) WHERE journaled = 0;
+CREATE INDEX expiries_by_archive ON expiries(archive);
 CREATE INDEX held_snapshots ON snapshots(id) WHERE expired_by IS NULL;
 INSERT INTO counters VALUES('swept', 0);
 INSERT INTO counters SELECT 'clock_ms', coalesce(max(max(started_ms, coalesce(ended_ms, 0))), 0) FROM jobs;`;

@@ -33,6 +33,8 @@ export class Spooled {
   readonly #remove;
   /** By directory of the host's root. */
   #hosts: ReadonlyMap<number, number> | undefined;
+  /** Names of one directory follow each other. */
+  #last: { readonly directoryId: number; readonly hostId: number } | undefined;
 
   /** Begins empty. */
   constructor(catalog: Catalog) {
@@ -89,8 +91,11 @@ export class Spooled {
     this.#hosts ??= new Map(
       this.#directories.hosts().map(({ id, directoryId: root }) => [root, id]),
     );
+    if (this.#last?.directoryId === directoryId) return this.#last.hostId;
     const root = directoryId === PLACE_OF_HOSTS ? directoryId : this.#directories.root(directoryId);
-    return this.#hosts.get(root) ?? -1;
+    const hostId = this.#hosts.get(root) ?? -1;
+    this.#last = { directoryId, hostId };
+    return hostId;
   }
 
   /** These are written. */

@@ -9,7 +9,7 @@ import { ContentKeys } from './content-keys.ts';
 import { Contents, encodeRanges } from './contents.ts';
 import { Packed } from './packed.ts';
 import { addMark, markOf } from './partials.ts';
-import { endOfPage, WAITING } from './pending.ts';
+import { endOfPage, JOBS_WITH_ROWS, WAITING } from './pending.ts';
 
 /** One row of the run that an archive holds, as a member or only in its journal. */
 export type StoredEntry = {
@@ -152,8 +152,7 @@ export class Store {
   #jobsWithRows(): number[] {
     const finished = this.#catalog
       .prepare<[number]>(
-        `SELECT job FROM snapshots s WHERE state = 'finished' AND job <> ? AND EXISTS(
-           SELECT 1 FROM pending p WHERE p.job = s.job) ORDER BY id`,
+        `SELECT job FROM snapshots WHERE state = 'finished' AND job <> ? AND job IN ${JOBS_WITH_ROWS} ORDER BY id`,
       )
       .all(this.#job);
     return [...finished.flat(), this.#job];

@@ -3,6 +3,7 @@ import type { Catalog } from './catalog.ts';
 import { CHANGES } from './change.ts';
 import { Directories, PLACE_OF_HOSTS } from './directories.ts';
 import { Expiries } from './expiries.ts';
+import { JOBS_WITH_ROWS } from './pending.ts';
 
 /** Upper bounds. */
 export type Untold = {
@@ -23,8 +24,7 @@ const EXPIRY_BYTES = 128;
 export function untold(catalog: Catalog, jobNumber: number): Untold {
   const jobs = catalog
     .prepare<[number]>(
-      `SELECT ? UNION SELECT job FROM snapshots s WHERE state = 'finished'
-         AND EXISTS(SELECT 1 FROM pending p WHERE p.job = s.job)`,
+      `SELECT ? UNION SELECT job FROM snapshots WHERE state = 'finished' AND job IN ${JOBS_WITH_ROWS}`,
     )
     .all(jobNumber)
     .flat();

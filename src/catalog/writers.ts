@@ -12,12 +12,13 @@ export function ownProcess(): string {
 }
 
 /**
- * Where it cannot be asked for, as with no descriptor left, it lives: nothing is taken from one of whom nothing is known.
+ * Of a name with more parts only these three count. Where it cannot be asked for, as with no descriptor left, it lives: nothing is taken from one of whom nothing is known.
  * @param boot known to who asks often
  */
 export function isAlive(name: string, boot?: string): boolean {
   try {
-    return processName(Number(name.split(':')[1]), boot) === name;
+    const [itsBoot, pid, start] = name.split(':');
+    return processName(Number(pid), boot) === `${itsBoot}:${pid}:${start}`;
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
     return true;

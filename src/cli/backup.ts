@@ -46,10 +46,9 @@ export const backup = (open: OpenContext) =>
             type: 'boolean',
             describe: 'read back what was written before a cartridge leaves its drive',
           })
-          .option('wait', {
+          .option('no-wait', {
             type: 'boolean',
-            default: true,
-            describe: 'wait for drives that are in use; --no-wait ends with status 11',
+            describe: 'end with status 11 where drives are in use, instead of waiting for them',
           })
           .option('hash-workers', {
             type: 'number',
@@ -67,7 +66,7 @@ export const backup = (open: OpenContext) =>
           pool: args.pool,
           allowEmpty: args['allow-empty'] ?? false,
           verify: args.verify ?? false,
-          wait: args.wait,
+          wait: args['no-wait'] !== true,
           workers,
         };
         if (!args['dry-run']) return runBackup(context, request);

@@ -30,16 +30,15 @@ export const groom = (open: OpenContext) =>
             type: 'boolean',
             describe: 'only say which cartridges, what that frees and how long it takes',
           })
-          .option('wait', {
+          .option('no-wait', {
             type: 'boolean',
-            default: true,
-            describe: 'wait for drives that are in use; --no-wait ends with status 11',
+            describe: 'end with status 11 where drives are in use, instead of waiting for them',
           }),
       run: async ({ app, output, signal, setExit }, args) => {
         const belowPercent = args.below;
         if (belowPercent !== undefined && !(belowPercent >= 0 && belowPercent <= 100))
           throw new CodedError('USAGE', '--below is a number from 0 to 100');
-        const order = { names: args.media ?? [], belowPercent, wait: args.wait };
+        const order = { names: args.media ?? [], belowPercent, wait: args['no-wait'] !== true };
         if (args['dry-run']) {
           const plan = await app.planGroom(order, signal);
           output.result(plan, () => formatPlan(plan));

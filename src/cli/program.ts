@@ -106,7 +106,8 @@ export async function program(
       // Errors of handlers come this way too: they pass through untouched. A YError is yargs' own, of an option without value.
       if (error && error.name !== 'YError') throw error;
       // Of several lines one is made: what is printed has no control bytes.
-      throw new CodedError('USAGE', (message || error.message).replaceAll(/\s*\n\s*/g, ' '));
+      const sentence = (message || error.message).replaceAll(/\s*\n\s*/g, ' ');
+      throw new CodedError('USAGE', withoutTwins(sentence));
     });
   // Its types know of no plurals.
   const worded: { updateStrings(sentences: object): unknown } = parser;
@@ -122,6 +123,14 @@ export function formatExits(): string {
     ([status, meaning]) => `  ${String(status).padStart(3)}  ${meaning}`,
   );
   return ['Exit status:', ...lines].join('\n');
+}
+
+/** The parser names what it does not know twice, as it was typed and in camel case. */
+function withoutTwins(sentence: string): string {
+  return sentence.replaceAll(/, ([a-z]+(?:[A-Z][a-z]*)+)/g, (all, camel: string) => {
+    const typed = camel.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    return sentence.includes(typed) ? '' : all;
+  });
 }
 
 /** An option given twice would arrive as a list where one value is meant; an empty one is an unset variable of a script. */

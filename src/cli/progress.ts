@@ -9,6 +9,9 @@ import type { Output } from './output.ts';
 const TERMINAL_MS = 200;
 const LINES_MS = 10_000;
 
+/** A person has stopped it, or can bring what it lacks. */
+const RESUMABLE: ReadonlySet<string> = new Set(['INTERRUPTED', 'MEDIUM_FULL', 'MEDIUM_OFFLINE']);
+
 type Named = { readonly event: string };
 
 /** What any run may tell, in the words that all of them use. */
@@ -71,14 +74,14 @@ export class Progress {
 
   /**
    * Waits for the end of a run; one that fails leaves no line behind.
-   * @param stopped said where a person has stopped it: what counts, and what goes on with the rest
+   * @param stopped said where it can be gone on with: what counts, and what does the rest
    */
   async follow<T>(run: Promise<T>, stopped?: string): Promise<T> {
     try {
       return await run;
     } catch (error) {
       this.clear();
-      if (stopped !== undefined && error instanceof CodedError && error.code === 'INTERRUPTED')
+      if (stopped !== undefined && error instanceof CodedError && RESUMABLE.has(error.code))
         this.#output.note(stopped);
       throw error;
     }

@@ -20,6 +20,10 @@ const BATCH_BYTES = 16 * 2 ** 20;
 /** Batches in flight for each thread: one in work, the others so that it never waits and a large file holds up few. */
 const BATCHES_A_WORKER = 4;
 
+/** So much is hashed in the caller's thread before others are started for more: they take longer to start. */
+const HERE_FILES_MAX = 64;
+const HERE_BYTES_MAX = 8 * 2 ** 20;
+
 /** Turns of the event loop are given this often when hashing in the caller's thread, in steps (files or 64 MiB). */
 const STEPS_A_TURN = 4;
 
@@ -32,8 +36,11 @@ type Flight<R> = { readonly batch: readonly R[]; readonly results: Promise<FileH
 
 export class HashPool {
   readonly #workers: number;
-  /** Started by the first batch: most runs find nothing to hash, and a thread costs 40 ms and 10 MiB. */
+  /** Started when there is enough to hash: most runs find nothing or little, and a thread costs 100 ms and 10 MiB. */
   #threads: Piscina<BatchTask, BatchReply> | undefined;
+  /** Hashed, or being hashed, in the caller's thread in their stead. */
+  #filesHere = 0;
+  #bytesHere = 0;
   /** Hashers of the caller's own thread that nobody uses at the moment. */
   readonly #idle: FileHasher[] = [];
   readonly #flightsMax: number;
@@ -80,6 +87,17 @@ export class HashPool {
     return results;
   }
 
+  /** Whether the batch is so little, with all before it, that no thread is worth starting. */
+  #takesHere(batch: readonly HashRequest[]): boolean {
+    if (this.#threads) return false;
+    const files = this.#filesHere + batch.length;
+    const bytes = batch.reduce((sum, request) => sum + bytesOf(request), this.#bytesHere);
+    if (files > HERE_FILES_MAX || bytes > HERE_BYTES_MAX) return false;
+    this.#filesHere = files;
+    this.#bytesHere = bytes;
+    return true;
+  }
+
   /** Ends the threads. Nothing may be in work. */
   async close(): Promise<void> {
     await this.#threads?.destroy();
@@ -93,7 +111,7 @@ export class HashPool {
   }
 
   async #run(batch: readonly HashRequest[], stop: SharedArrayBuffer): Promise<FileHash[]> {
-    if (this.#workers === 0) {
+    if (this.#workers === 0 || this.#takesHere(batch)) {
       const hasher = this.#idle.pop() ?? new FileHasher();
       const results = await hashHere(hasher, batch, stop);
       this.#idle.push(hasher);
@@ -163,14 +181,17 @@ async function* batches<R extends HashRequest>(
   let bytes = 0;
   for await (const request of requests) {
     batch.push(request);
-    bytes += Math.min(
-      request.expected?.sizeBytes ?? 0,
-      2 * (request.sampleBytes ?? Number.POSITIVE_INFINITY),
-    );
+    bytes += request.expected ? bytesOf(request) : 0;
     if (batch.length < BATCH_FILES_MAX && bytes < BATCH_BYTES) continue;
     yield batch;
     batch = [];
     bytes = 0;
   }
   if (batch.length > 0) yield batch;
+}
+
+/** That are read of a file; of unknown length: any number. */
+function bytesOf({ expected, sampleBytes = Number.POSITIVE_INFINITY, span }: HashRequest): number {
+  const lengthBytes = span?.lengthBytes ?? expected?.sizeBytes ?? Number.POSITIVE_INFINITY;
+  return Math.min(lengthBytes, 2 * sampleBytes);
 }

@@ -17,6 +17,8 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { holdsArchives, type LabelPlan, planLabel } from '../catalog/label-plan.ts';
 import { Media, type Medium } from '../catalog/media.ts';
 import { parseBarcode } from '../domain/barcode.ts';
+import type { HeldDrive } from '../storage/drives.ts';
+import { firstOpenings } from '../storage/identity.ts';
 import { type Labelled, labelTape } from '../storage/label-tape.ts';
 import type { Library } from '../storage/library.ts';
 import { type Beginning, readBeginning, Tape } from '../storage/tape.ts';
@@ -118,16 +120,39 @@ async function look(
     const found = await readBeginning(drive, signal);
     if (found.kind === 'blank') return;
     permit(catalog, { found, request });
-    if (found.kind !== 'label') return;
-    const { uuid } = found.label;
-    const known = uuid === request.replaces ? endsOf(catalog, request.barcode) : undefined;
-    if (!known && !new Media(catalog).findUuid(uuid)) return;
+    const uuid = found.kind === 'label' ? found.label.uuid : undefined;
+    const known =
+      uuid !== undefined && uuid === request.replaces
+        ? endsOf(catalog, request.barcode)
+        : undefined;
+    if (!known && (uuid === undefined || !new Media(catalog).findUuid(uuid))) {
+      await refuseOwnArchives(catalog, { drive, barcode: request.barcode }, signal);
+      return;
+    }
     await drive.spaceToEndOfData(signal);
     const { file } = proven(drive);
     const { first, last } = known ?? { first: 0, last: FILES_OF_LABEL };
     if (file < first || file > last) throw unknownArchives(request.barcode);
   } finally {
     await close();
+  }
+}
+
+/** Whatever a label says, archives that count may lie behind it: a label is soon forged, or copied. */
+async function refuseOwnArchives(
+  catalog: Catalog,
+  { drive, barcode }: Pick<HeldDrive, 'drive'> & { readonly barcode: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const archives = new Archives(catalog);
+  for await (const { opening } of firstOpenings(drive, signal)) {
+    const known = archives.find(opening.uuid);
+    if (!known || !archives.copies(known.archiveId).some(({ state }) => state === 'good')) continue;
+    throw new CodedError(
+      'MEDIUM_MISMATCH',
+      `${barcode} does not begin as a medium of this catalog, but holds archives of it: it is never labelled over; nothing was written`,
+      { volser: barcode.slice(0, 6) },
+    );
   }
 }
 

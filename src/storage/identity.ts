@@ -4,7 +4,7 @@
  * Enough to read it, for bytes are proven by their hashes; never to write to it.
  */
 import type { Label } from '../archive/label.ts';
-import { parseOpening } from '../archive/opening.ts';
+import { type Opening, parseOpening } from '../archive/opening.ts';
 import { CodedError, type FailureCode } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import type { Drive } from '../device/drive.ts';
@@ -86,6 +86,24 @@ export async function blockBytesByArchive(
   { barcode, uuid }: { readonly barcode: string; readonly uuid: string },
   signal: AbortSignal,
 ): Promise<number | undefined> {
+  for await (const { file, opening } of firstOpenings(drive, signal)) {
+    const { blockBytes, copies } = opening;
+    const isIt = copies.some(
+      (copy) => copy.barcode === barcode && copy.medium === uuid && copy.file === file,
+    );
+    if (isIt && blockBytes <= BLOCK_BYTES_MAX) return blockBytes;
+  }
+  return undefined;
+}
+
+/**
+ * What the first archives on a tape say of themselves, whatever stands before them; those that cannot be read are passed over.
+ * @throws CodedError the drive's failures
+ */
+export async function* firstOpenings(
+  drive: Drive,
+  signal: AbortSignal,
+): AsyncGenerator<{ readonly file: number; readonly opening: Opening }> {
   const block = Buffer.alloc(BLOCK_BYTES_MAX);
   for (let file = 1; file <= FILES_MAX; file += 1) {
     try {
@@ -95,21 +113,26 @@ export async function blockBytesByArchive(
       const left = file - (position.proven ? position.file : 0);
       if (left > 0) await drive.spaceFilemarks(left, signal);
     } catch (error) {
-      if (error instanceof CodedError && NO_PROOF.has(error.code)) return undefined;
+      if (error instanceof CodedError && NO_PROOF.has(error.code)) return;
       throw error;
     }
-    try {
-      const { blockBytes, copies } = parseOpening(await readStart(drive, block, signal));
-      const isIt = copies.some(
-        (copy) => copy.barcode === barcode && copy.medium === uuid && copy.file === file,
-      );
-      if (isIt && blockBytes <= BLOCK_BYTES_MAX) return blockBytes;
-    } catch (error) {
-      // One that is damaged too proves nothing; the next one may.
-      if (!(error instanceof CodedError) || !NO_PROOF.has(error.code)) throw error;
-    }
+    const opening = await openingHere(drive, block, signal);
+    if (opening) yield { file, opening };
   }
-  return undefined;
+}
+
+/** One that is damaged proves nothing; the next one may. */
+async function openingHere(
+  drive: Drive,
+  block: Buffer,
+  signal: AbortSignal,
+): Promise<Opening | undefined> {
+  try {
+    return parseOpening(await readStart(drive, block, signal));
+  } catch (error) {
+    if (!(error instanceof CodedError) || !NO_PROOF.has(error.code)) throw error;
+    return undefined;
+  }
 }
 
 async function readStart(drive: Drive, block: Buffer, signal: AbortSignal): Promise<Buffer> {

@@ -10,6 +10,7 @@ import { type Label, parseLabel } from '../archive/label.ts';
 import { recogniseStart, type Start } from '../archive/recognise.ts';
 import { CodedError, type FailureCode } from '../base/errors.ts';
 import type { EndWarning } from '../device/append.ts';
+import type { ReadResult } from '../device/block-read.ts';
 import type { Drive } from '../device/drive.ts';
 import type { HeldDrive } from './drives.ts';
 import { proveForeign } from './foreign.ts';
@@ -45,8 +46,8 @@ export type Beginning =
 /** The drive beside it may hold the right one. */
 const PASSED_OVER: ReadonlySet<FailureCode> = new Set(['DRIVE_BUSY', 'MEDIUM_MISMATCH']);
 
-/** Larger than any label's block: what is longer was not written by us. */
-const FIRST_BLOCK_BYTES_MAX = 2 ** 23;
+/** Of most labels' blocks; then larger than any: what is longer was not written by us. */
+const FIRST_BLOCK_BYTES = [2 ** 20, 2 ** 23] as const;
 /** A label fits into a few blocks; more is somebody else's archive. */
 const LABEL_BYTES_MAX = 2 ** 23;
 
@@ -370,11 +371,23 @@ export class TapeArchive {
   }
 }
 
+async function readFirst(
+  drive: Drive,
+  signal: AbortSignal,
+): Promise<readonly [buffer: Buffer, result: ReadResult]> {
+  const [usual, longest] = FIRST_BLOCK_BYTES;
+  await drive.rewind(signal);
+  const buffer = Buffer.alloc(usual);
+  const result = await drive.read(buffer, signal);
+  if (result.kind !== 'longer-block') return [buffer, result];
+  await drive.rewind(signal);
+  const larger = Buffer.alloc(longest);
+  return [larger, await drive.read(larger, signal)];
+}
+
 /** Reads what stands at the start of the tape in a drive. The tape stands somewhere behind it afterwards. */
 export async function readBeginning(drive: Drive, signal: AbortSignal): Promise<Beginning> {
-  await drive.rewind(signal);
-  const first = Buffer.alloc(FIRST_BLOCK_BYTES_MAX);
-  const result = await drive.read(first, signal);
+  const [first, result] = await readFirst(drive, signal);
   if (result.kind === 'end-of-data') return { kind: 'blank' };
   if (result.kind !== 'block') return { kind: 'foreign', start: 'foreign' };
   const block = first.subarray(0, result.lengthBytes);

@@ -27,6 +27,7 @@ export async function wireScrub(
   const library = await app.library();
   const { operator, close } = await app.operator();
   const hasher = new Digester();
+  hasher.start();
   try {
     return await withHandover(app, (handover) => {
       const found = { catalog, library, clock, random, host, pid: process.pid };

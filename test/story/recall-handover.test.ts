@@ -136,3 +136,29 @@ test('reads that go on and on give the drive to a backup that waits', async () =
   await reading;
   expect(report.state).toBe('finished');
 });
+
+test('reads that never pause give the drive to a restore that waits, within half an hour', async () => {
+  const { world, old } = await worldWithOld();
+  const { clock } = world.backup.sim;
+  // As the command does: it has nothing to hand over, but says that it waits.
+  const { end } = handoverOf(world);
+  const mount = world.start();
+  const [file] = old;
+  let isDone = false;
+  const readOn = async () => {
+    while (!isDone && file) {
+      await read(mount, file);
+      world.emptyStage();
+      // Less than the loop waits before it lets go of the drive by itself.
+      await clock.sleepMs(1000, go);
+    }
+  };
+  const reading = readOn();
+  while (mount.media.length === 0) await clock.sleepMs(1000, go);
+  const startMs = clock.monotonicMs();
+  expect((await world.backup.restore()).report.failed).toEqual([]);
+  expect(clock.monotonicMs() - startMs).toBeLessThan(30 * 60_000);
+  isDone = true;
+  end();
+  await reading;
+});

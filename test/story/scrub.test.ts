@@ -51,6 +51,7 @@ test('what is right is read once, marked, and nothing is written to the cartridg
   const before = [ONE, TWO].map((barcode) => TapImage.read(world.sim.directory, barcode));
   const events: ScrubEvent[] = [];
   const hasher = new Digester();
+  hasher.start();
   const report = await scrubWorld(world, {
     listen: (event) => events.push(event),
     tools: { hasher },

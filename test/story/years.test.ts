@@ -13,6 +13,8 @@ import { checkCatalog } from '../../src/catalog/check.ts';
 import { Contents } from '../../src/catalog/contents.ts';
 import { Media, type Medium } from '../../src/catalog/media.ts';
 import { Snapshots, snapshotName } from '../../src/catalog/snapshots.ts';
+import { createCartridge } from '../../src/device/virtual/library.ts';
+import type { Barcode } from '../../src/domain/barcode.ts';
 import { retireMedia } from '../../src/job/media.ts';
 import { setMediaAside, takeMediaBack } from '../../src/job/media-state.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
@@ -26,11 +28,10 @@ import { seedCount } from '../sim/seeds.ts';
 import { breakOnTape, flipOnTape } from '../sim/tap-damage.ts';
 
 const go = new AbortController().signal;
-const YEARS = seedCount({ usual: 8, soak: 1000 });
+const YEARS = seedCount({ usual: 40, soak: 1000 });
 const COPIES = 3;
 const ON_SHELF = 20;
-/** In the box, for those that go bad. */
-const SPARE = Math.ceil(YEARS / 5);
+const CAPACITY_BYTES = 8 * 2 ** 20;
 const KEPT = { last: 3, yearly: 10 };
 /** A little less than a year: after a longer silence no clock is believed. */
 const YEAR_MS = 360 * 86_400_000;
@@ -52,6 +53,7 @@ class Shelf {
   /** Media that are not what they were, until they are repaired. */
   readonly #damaged = new Set<string>();
   #mislaid: string | undefined;
+  #bought = 0;
 
   private constructor(world: BackupWorld, random: Random) {
     this.#world = world;
@@ -61,9 +63,8 @@ class Shelf {
   static async make(random: Random): Promise<Shelf> {
     const world = await BackupWorld.make({
       drives: COPIES,
-      cartridges: ON_SHELF + SPARE,
-      registered: ON_SHELF,
-      capacityBytes: 8 * 2 ** 20,
+      cartridges: ON_SHELF,
+      capacityBytes: CAPACITY_BYTES,
       config: '[archive]\nblock = "4KiB"\nsize = "1MB"\n',
     });
     mkdirSync(join(world.source, 'folder'));
@@ -145,31 +146,32 @@ class Shelf {
       belowPercent: 30,
       tools: { policies: [policy] },
     });
-    if (bad.length > 0) {
-      retireMedia(
-        catalog,
-        bad.map(({ barcode }) => barcode),
-      );
-      this.#register(bad.length);
-    }
+    for (const { barcode } of bad) await this.#replace(barcode);
     if (this.#mislaid !== undefined) takeMediaBack(catalog, [this.#mislaid], 'lost');
     this.#mislaid = undefined;
     this.#damaged.clear();
     expect(this.#fewestCopies(), `copies in year ${year}`).toBeGreaterThanOrEqual(COPIES);
   }
 
-  #register(count: number): void {
-    const media = new Media(this.#world.catalog);
-    const known = media.list().length;
-    media.add(
-      Array.from({ length: count }, (_, index) => ({
-        barcode: `BKP${String(known + index + 1).padStart(3, '0')}L8`,
-        kind: 'tape',
-        pool: 'main',
-        generation: 'LTO-8',
-        capacityBytes: 8 * 2 ** 20,
-      })),
-    );
+  /** A bad cartridge goes, and a new one comes into its slot. */
+  async #replace(barcode: string): Promise<void> {
+    const { catalog, sim, tools } = this.#world;
+    retireMedia(catalog, [barcode]);
+    const changer = await sim.openChanger();
+    const place = async () => (await changer.elements(go)).find((one) => one.barcode === barcode);
+    if ((await place())?.type === 'drive')
+      await tools.library.unload({ kind: 'cartridge', name: barcode }, undefined, go);
+    const slot = await place();
+    if (!slot) throw new Error(`no ${barcode}`);
+    await sim.library.removeByHand(slot.address);
+    for (const ending of ['tap', 'tap.index', 'json'])
+      rmSync(join(sim.directory, `${barcode}.${ending}`), { force: true });
+    this.#bought += 1;
+    const fresh = `NEW${String(this.#bought).padStart(3, '0')}L8` as Barcode;
+    const shape = { generation: 'LTO-8', capacityBytes: CAPACITY_BYTES } as const;
+    await createCartridge(sim.directory, fresh, shape, this.#random);
+    await sim.library.insertByHand(fresh, slot.address);
+    new Media(catalog).add([{ barcode: fresh, kind: 'tape', pool: 'main', ...shape }]);
   }
 
   #check(year: number): void {

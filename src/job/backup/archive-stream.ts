@@ -7,7 +7,8 @@
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../../base/errors.ts';
 import type { TapeArchive, Written } from '../../storage/tape.ts';
-import type { Digester, Digests } from './digester.ts';
+import type { Digests } from './digest.ts';
+import type { Digester } from './digester.ts';
 import type { Staging } from './staging.ts';
 import type { StreamWay } from './stream-way.ts';
 
@@ -24,8 +25,12 @@ export class ArchiveStream {
   readonly #blockBytes: number;
   readonly #digester: Digester;
   readonly #signal: AbortSignal;
-  /** Each with the write that uses it, or that took a block from elsewhere in its stead. */
-  readonly #ring: { readonly block: Buffer; written: Promise<void> }[];
+  /**
+   * Each with the write that uses it, or that took a block from elsewhere in its stead. They come with their first use: a small
+   * archive needs few.
+   */
+  readonly #ring: { readonly block: Buffer; written: Promise<void> }[] = [];
+  readonly #ringBlocks: number;
   #sinks: readonly CopySink[];
   #turn = 0;
   #filled = 0;
@@ -52,11 +57,7 @@ export class ArchiveStream {
     this.#blockBytes = options.blockBytes;
     this.#digester = options.digester;
     this.#signal = signal;
-    const blocks = Math.max(2, Math.floor(RING_BYTES / options.blockBytes));
-    this.#ring = Array.from({ length: blocks }, () => ({
-      block: Buffer.allocUnsafeSlow(options.blockBytes),
-      written: Promise.resolve(),
-    }));
+    this.#ringBlocks = Math.max(2, Math.floor(RING_BYTES / options.blockBytes));
   }
 
   /** Bytes of the stream so far. */
@@ -143,8 +144,7 @@ export class ArchiveStream {
     this.#lengthBytes += bytes.length;
     let isLent = false;
     for (let at = 0; at < bytes.length; ) {
-      const place = this.#ring[this.#turn];
-      assert(place);
+      const place = this.#place();
       if (this.#filled === 0) await this.#way.held(place.written);
       const count = Math.min(bytes.length - at, this.#blockBytes - this.#filled);
       const isWhole = count === this.#blockBytes;
@@ -155,10 +155,19 @@ export class ArchiveStream {
       this.#filled += count;
       if (this.#filled < this.#blockBytes) continue;
       place.written = this.#send(block);
-      this.#turn = (this.#turn + 1) % this.#ring.length;
+      this.#turn = (this.#turn + 1) % this.#ringBlocks;
       this.#filled = 0;
     }
     return isLent;
+  }
+
+  #place() {
+    const known = this.#ring[this.#turn];
+    if (known) return known;
+    const block = Buffer.allocUnsafeSlow(this.#blockBytes);
+    const place = { block, written: Promise.resolve() };
+    this.#ring.push(place);
+    return place;
   }
 
   /** Hands a full block to the drives, behind all before it. After a failure of the last drive nothing follows. */

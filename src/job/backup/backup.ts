@@ -9,35 +9,31 @@ import type { Raw } from '../../base/raw.ts';
 import type { Alarm } from '../../catalog/alarms.ts';
 import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
-import { sweepCopies } from '../../catalog/copy.ts';
+import type { CopyPolicy } from '../../catalog/contents.ts';
+import { databaseBytes, sweepCopies } from '../../catalog/copy.ts';
 import { type Job, Jobs } from '../../catalog/jobs.ts';
 import { Media, type Medium } from '../../catalog/media.ts';
 import { Run } from '../../catalog/run.ts';
 import { snapshotName } from '../../catalog/snapshots.ts';
 import type { Source } from '../../catalog/sources.ts';
 import type { ArchiveConfig, BackupConfig } from '../../config.ts';
-import { HashPool } from '../../hash/pool.ts';
 import type { PlanLimits } from '../../pack/limits.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
-import { changePolicyOf, filterOf, parseSourceOptions } from '../source-options.ts';
 import { beginDryRun, beginJob } from './begin.ts';
-import { deduplicate } from './deduplicate.ts';
-import { Digester } from './digester.ts';
+
 import { type DryRunReport, entriesOf, forecastRun } from './dry-run.ts';
-import { SLAB_BYTES } from './fragment.ts';
 import type { MediaSet } from './media-set.ts';
 import { Outgoing } from './outgoing.ts';
 import { Passes } from './passes.ts';
-import { ReadAhead } from './read-ahead.ts';
 import type { BackupReport, Listen } from './report.ts';
 import type { RunEnd } from './run-journal.ts';
 import { limitsOf, mediaSetOf } from './run-media.ts';
 import { RunWatch } from './run-watch.ts';
-import { scan } from './scan.ts';
+import { search } from './search.ts';
 import { Tally } from './tally.ts';
+import { Threads } from './threads.ts';
 import { Writer, type WrittenArchive } from './write.ts';
 
 export type BackupRequest = {
@@ -85,9 +81,6 @@ export type BackupTools = {
   /** Lets recalls have the drives between archives; left out, nobody has them before the end. */
   readonly handover?: DriveHandover;
 };
-
-/** Slabs, some of which the drives read from, take a part of the memory limit; caches, heads and the program the rest. */
-const SLABS_SHARE = 0.09375;
 
 /** @throws CodedError as the first failure that ends the run; it can be gone on with */
 export async function backup(
@@ -157,8 +150,7 @@ class BackupJob {
     if (isResumed) this.#run.resume();
     await sweepCopies(this.#tools.stateDirectory);
     try {
-      await this.#scanAll(signal);
-      await this.#deduplicate(signal);
+      await this.#search(signal);
       return await this.#write(signal);
     } finally {
       this.#tally.flush();
@@ -168,16 +160,18 @@ class BackupJob {
   async #write(signal: AbortSignal): Promise<BackupReport> {
     const { catalog } = this.#tools;
     const media = this.#mediaSet();
-    const limits = () => this.#limits(media);
-    const digester = new Digester();
-    const readAhead = new ReadAhead({ workers: this.#request.workers, slabs: this.#slabs() });
+    const outstanding = this.#run.outstanding();
+    const threads = new Threads({
+      outstanding,
+      workers: this.#request.workers,
+      memoryBytes: this.#tools.backup.memory,
+      catalogBytes: databaseBytes(catalog),
+    });
     try {
-      if (this.#run.hasWaiting()) {
-        readAhead.start();
-        digester.start();
-      }
+      threads.start();
       await media.rooms(signal); // registers what the library holds
-      limits(); // sizes that cannot be are refused before anything is moved
+      // Sizes that cannot be are refused before anything is moved.
+      const limits = this.#limitsFrom(media);
       const before = new Archives(catalog).ofJob(this.#job.number).length;
       const writer = new Writer(
         {
@@ -188,8 +182,8 @@ class BackupJob {
           clock: this.#tools.clock,
           random: this.#tools.random,
           media,
-          readAhead,
-          digester,
+          readAhead: threads.readAhead,
+          digester: threads.digester,
           sha256: this.#wantsSha256(),
           spoolDirectory: this.#tools.stateDirectory,
           staging: stagingOf(this.#tools),
@@ -206,12 +200,11 @@ class BackupJob {
         },
         before,
       );
-      await this.#passes.store(writer, () => this.#end(), signal);
+      await this.#passes.store(writer, { outstanding, endOfRun: () => this.#end() }, signal);
       return await this.#finish(writer, media, signal);
     } finally {
       this.#passes.close();
-      await readAhead.close();
-      await digester.close();
+      await threads.close();
       await media.close();
     }
   }
@@ -219,8 +212,7 @@ class BackupJob {
   async dryRun(signal: AbortSignal): Promise<DryRunReport> {
     const outgoing = this.#newOutgoing();
     try {
-      await this.#scanAll(signal);
-      await this.#deduplicate(signal);
+      await this.#search(signal);
       const media = this.#mediaSet();
       const forecast = forecastRun({
         entries: entriesOf(this.#run, outgoing),
@@ -245,56 +237,13 @@ class BackupJob {
     }
   }
 
-  async #scanAll(signal: AbortSignal): Promise<void> {
+  #search(signal: AbortSignal): Promise<void> {
+    const { sources, allowEmpty, workers } = this.#request;
     const { catalog, ownDirectories } = this.#tools;
-    const isWeak = new Contents(catalog).weakness(this.#policy());
-    for (const source of this.#request.sources) {
-      const options = parseSourceOptions(source.options);
-      await scan(
-        {
-          source,
-          options,
-          filter: filterOf(catalog, source),
-          policy: changePolicyOf(options),
-          ownDirectories,
-          allowEmpty: this.#request.allowEmpty,
-          isWeak,
-        },
-        {
-          run: this.#run,
-          counts: this.#tally.files,
-          onScanned: (entries, bytes) => {
-            this.#watch.scanned(source.name, entries, bytes);
-            this.#tally.scanned(source.name, entries, bytes);
-          },
-          onExcluded: (entry, reason) => this.#tally.leftOut(entry, reason),
-          onUnreadable: (damage) => this.#tally.damage(damage),
-        },
-        signal,
-      );
-    }
-  }
-
-  async #deduplicate(signal: AbortSignal): Promise<void> {
-    const pool = new HashPool({ workers: this.#request.workers });
-    const outgoing = this.#newOutgoing();
-    try {
-      await deduplicate(
-        {
-          catalog: this.#tools.catalog,
-          run: this.#run,
-          pool,
-          policy: this.#policy(),
-          placeOf: (row) => outgoing.placeOf(row),
-          onHashed: ({ bytes }) => this.#tally.hashed(bytes),
-          onFound: (file) => this.#tally.found(file),
-        },
-        signal,
-      );
-    } finally {
-      outgoing.close();
-      await pool.close();
-    }
+    const newOutgoing = () => this.#newOutgoing();
+    const found = { run: this.#run, tally: this.#tally, watch: this.#watch, newOutgoing };
+    const order = { sources, allowEmpty, workers, policy: this.#policy() };
+    return search({ catalog, ownDirectories, ...order, ...found }, signal);
   }
 
   #newOutgoing(): Outgoing {
@@ -383,6 +332,17 @@ class BackupJob {
     );
   }
 
+  /** By what is there now; the first that asks is told without a further look, if the media are the same: it takes a while. */
+  #limitsFrom(media: MediaSet): () => PlanLimits {
+    const freshRoomBytes = media.freshRoomBytes();
+    let first: PlanLimits | undefined = this.#limits(media);
+    return () => {
+      const limits = media.freshRoomBytes() === freshRoomBytes ? first : undefined;
+      first = undefined;
+      return limits ?? this.#limits(media);
+    };
+  }
+
   #limits(media: MediaSet): PlanLimits {
     const { number: jobNumber } = this.#job;
     return limitsOf(media, { ...this.#tools, jobNumber, copies: this.#request.copies });
@@ -399,11 +359,6 @@ class BackupJob {
   #wantsSha256(): boolean {
     const { sha256 } = this.#tools.archive;
     return sha256 === 'always' || (sha256 === 'auto' && this.#tools.hasSha256());
-  }
-
-  #slabs(): number {
-    const slabs = Math.floor((this.#tools.backup.memory * SLABS_SHARE) / SLAB_BYTES);
-    return Math.max(4, Math.min(64, slabs));
   }
 }
 

@@ -1,8 +1,7 @@
-/** BLAKE3 and SHA-256 of an archive's stream, in a thread of its own: it sees all bytes in their order. */
+/** The digests of an archive's stream, in a thread of its own: it sees all bytes in their order. */
 import { strict as assert } from 'node:assert';
-import { createHash, type Hash } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
-import { Blake3Hasher } from '@napi-rs/blake-hash';
+import { StreamDigest } from './digest.ts';
 
 export type DigestRequest =
   | { readonly kind: 'begin'; readonly sha256: boolean }
@@ -20,26 +19,12 @@ export type DigestReply =
 
 assert(parentPort, 'a worker has a parent');
 const port = parentPort;
-const blake3 = new Blake3Hasher();
-let sha256: Hash | undefined;
+const digest = new StreamDigest();
 
 port.on('message', (request: DigestRequest) => {
-  if (request.kind === 'begin') {
-    blake3.reset();
-    sha256 = request.sha256 ? createHash('sha256') : undefined;
-  } else if (request.kind === 'bytes') {
-    const { buffer, byteOffset, byteLength } = request.bytes;
-    const bytes = Buffer.from(buffer, byteOffset, byteLength);
-    blake3.update(bytes);
-    sha256?.update(bytes);
+  if (request.kind === 'begin') digest.begin(request);
+  else if (request.kind === 'bytes') {
+    digest.update(request.bytes);
     port.postMessage({ kind: 'done', number: request.number } satisfies DigestReply);
-  } else {
-    const reply: DigestReply = {
-      kind: 'digests',
-      blake3: blake3.digestBuffer(),
-      sha256: sha256?.digest(),
-    };
-    sha256 = undefined;
-    port.postMessage(reply);
-  }
+  } else port.postMessage({ kind: 'digests', ...digest.end() } satisfies DigestReply);
 });

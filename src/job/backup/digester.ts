@@ -1,44 +1,57 @@
-/** Digests of an archive's whole stream, made beside the writing: any bare system can check it later. */
+/**
+ * Digests of an archive's whole stream, made beside the writing: any bare system can check it later. A thread makes them once it
+ * was started; for the little that a small run writes it would take longer to begin than to hash.
+ */
 import { strict as assert } from 'node:assert';
 import { Worker } from 'node:worker_threads';
 import { workerFile } from '../../base/worker-file.ts';
+import { type Digests, StreamDigest } from './digest.ts';
 import type { DigestReply, DigestRequest } from './digest-worker.ts';
 
 /** Its garbage is small and short-lived; by default it may grow to many times that before it is collected. */
 const YOUNG_GENERATION_MB = 4;
 
-export type Digests = { readonly blake3: Buffer; readonly sha256: Buffer | undefined };
-
 export class Digester {
+  readonly #here = new StreamDigest();
   #thread: Worker | undefined;
+  /** Who has the archive that is open; undefined: nobody but us. */
+  #by: Worker | undefined;
   readonly #busy = new Map<number, () => void>();
   #next = 0;
   #digests: PromiseWithResolvers<Digests> | undefined;
   #failure: Error | undefined;
 
-  /** Starts the thread before the first archive begins. */
+  /** From the next archive on a thread makes them. May be called twice. */
   start(): void {
-    this.#worker();
+    this.#thread ??= this.#startThread();
   }
 
   begin(options: { readonly sha256: boolean }): void {
-    this.#send({ kind: 'begin', ...options });
+    this.#by = this.#thread;
+    if (this.#by) this.#send(this.#by, { kind: 'begin', ...options });
+    else this.#here.begin(options);
   }
 
   /** @param onDone the bytes may be changed again; shared memory is not copied */
   update(bytes: Uint8Array, onDone: () => void): void {
     if (this.#failure) throw this.#failure;
+    if (!this.#by) {
+      this.#here.update(bytes);
+      onDone();
+      return;
+    }
     this.#busy.set(this.#next, onDone);
-    this.#send({ kind: 'bytes', bytes, number: this.#next });
+    this.#send(this.#by, { kind: 'bytes', bytes, number: this.#next });
     this.#next += 1;
   }
 
   /** Of all bytes since `begin`. */
   async end(): Promise<Digests> {
     if (this.#failure) throw this.#failure;
+    if (!this.#by) return this.#here.end();
     assert(!this.#digests, 'one archive at a time');
     this.#digests = Promise.withResolvers();
-    this.#send({ kind: 'end' });
+    this.#send(this.#by, { kind: 'end' });
     try {
       return await this.#digests.promise;
     } finally {
@@ -50,13 +63,11 @@ export class Digester {
     await this.#thread?.terminate();
   }
 
-  #send(request: DigestRequest): void {
-    this.#worker().postMessage(request);
+  #send(thread: Worker, request: DigestRequest): void {
+    thread.postMessage(request);
   }
 
-  /** Not from the beginning: most runs of an unchanged tree write no archive. */
-  #worker(): Worker {
-    if (this.#thread) return this.#thread;
+  #startThread(): Worker {
     const worker = new Worker(workerFile(import.meta.url, 'digest-worker'), {
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
@@ -66,7 +77,6 @@ export class Digester {
       this.#digests?.reject(error);
       for (const done of this.#busy.values()) done();
     });
-    this.#thread = worker;
     return worker;
   }
 

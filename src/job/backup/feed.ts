@@ -1,5 +1,6 @@
 /** From the plan's pieces to tasks for the readers: small files in batches, large ones in runs of a slab each. */
 import { strict as assert } from 'node:assert';
+import { setImmediate as turn } from 'node:timers/promises';
 import {
   type Member,
   MemberEncoder,
@@ -58,6 +59,12 @@ export type Feed = {
   readonly isLast: boolean;
 };
 
+/**
+ * Files between two turns of the event loop. A drive takes its next block in a turn of its own: without them it would stand still
+ * while a batch is gone through, and then be waited for.
+ */
+export const FILES_A_TURN = 32;
+
 const READ_GRAIN_BYTES = 64 * 2 ** 10;
 
 export class Feeder {
@@ -65,9 +72,12 @@ export class Feeder {
   #member = 0;
 
   /** Tasks for pieces of one archive, in their order. */
-  *tasks(pieces: Iterable<Piece<OutgoingEntry>>): Generator<Feed> {
+  async *tasks(pieces: Iterable<Piece<OutgoingEntry>>): AsyncGenerator<Feed> {
     let batch = new Batch(this.#encoder);
+    let count = 0;
     for (const piece of pieces) {
+      count += 1;
+      if (count % FILES_A_TURN === 0) await turn();
       if (batch.add(piece)) continue;
       if (batch.isBegun) yield batch.finish();
       batch = new Batch(this.#encoder);

@@ -3,6 +3,7 @@
  * files that turn out to be stored already are left out.
  */
 import { strict as assert } from 'node:assert';
+import { setImmediate as turn } from 'node:timers/promises';
 import { formatSegments } from '../../archive/journal.ts';
 import { encodeMember, memberPath } from '../../archive/member.ts';
 import type { Place } from '../../archive/place.ts';
@@ -13,7 +14,7 @@ import type { Content, Extent } from '../../domain/content.ts';
 import type { Piece } from '../../pack/item.ts';
 import { ArchiveLines } from './archive-lines.ts';
 import type { ArchiveStream } from './archive-stream.ts';
-import type { Feed, OutgoingEntry, PlannedMember } from './feed.ts';
+import { type Feed, FILES_A_TURN, type OutgoingEntry, type PlannedMember } from './feed.ts';
 import type { MemberResult } from './fragment.ts';
 import type { JournalSpool } from './journal-spool.ts';
 import type { ArchiveCopy, OpenArchive } from './open-archive.ts';
@@ -114,6 +115,7 @@ export class MemberWriter {
     let base = this.#stream.lengthBytes;
     await this.#write(fragment, duplicates);
     for (let index = 0; index < members.length; index += 1) {
+      if (index % FILES_A_TURN === FILES_A_TURN - 1) await turn();
       const planned = feed.members[index];
       const result = members[index];
       assert(planned && result, 'a result a member');

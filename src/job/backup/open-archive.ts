@@ -19,6 +19,7 @@ import type { Tape, TapeArchive, Written } from '../../storage/tape.ts';
 import { ArchiveStream } from './archive-stream.ts';
 import type { Digester } from './digester.ts';
 import type { JournalSpool } from './journal-spool.ts';
+import { writeOwn } from './own-bytes.ts';
 import type { StagingArea, StreamWay } from './stream-way.ts';
 
 /** A medium that takes a copy. */
@@ -198,7 +199,7 @@ export class OpenArchive {
     const { uuid, createdMs } = this.identity;
     await this.stream.write(ownHead(ownPath(uuid, name), lengthBytes, createdMs).head);
     const position = this.stream.lengthBytes;
-    for (const bytes of read()) await this.stream.write(Buffer.from(bytes));
+    await writeOwn(this.stream, read());
     await this.stream.write(Buffer.alloc(padding(lengthBytes, 512)));
     return position;
   }
@@ -216,7 +217,7 @@ export class OpenArchive {
     await stream.write(ownHead(ownPath(uuid, 'journal'), journalBytes, createdMs).head);
     const offset = stream.lengthBytes;
     await stream.write(Buffer.from(start, 'latin1'));
-    for (const bytes of journal.read()) await stream.write(Buffer.from(bytes));
+    await writeOwn(stream, journal.read());
     await stream.write(Buffer.alloc(padding(journalBytes, 512)));
     const hashedBytes = stream.lengthBytes;
     const { blake3, sha256 } = await stream.digests();

@@ -3,7 +3,7 @@
  */
 import { rawText } from '../../base/raw.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
-import type { Run } from '../../catalog/run.ts';
+import type { Outstanding, Run } from '../../catalog/run.ts';
 import type { OutgoingEntry } from './feed.ts';
 import type { EntryOutcome } from './member-writer.ts';
 import type { Outgoing } from './outgoing.ts';
@@ -48,10 +48,16 @@ export class Passes {
   /**
    * What changed while it was read, or could not be read, is looked at once more and then given up. Names and duplicates
    * that waited for its bytes get a turn of their own.
-   * @param endOfRun asked for when nothing waits any more; throws as `Writer.store`
+   * @param order.outstanding as it is now
+   * @param order.endOfRun asked for when nothing waits any more
+   * @throws as `Writer.store`
    */
-  async store(writer: Writer, endOfRun: () => RunEnd, signal: AbortSignal): Promise<void> {
-    const outstanding = this.#tools.run.outstanding();
+  async store(
+    writer: Writer,
+    order: { readonly outstanding: Outstanding; readonly endOfRun: () => RunEnd },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { outstanding, endOfRun } = order;
     this.#tools.tally.expect(outstanding);
     // Moves, deletions and attributes alone cost no tape: the next archive's journal tells of them.
     if (!outstanding.needsMedium) return;

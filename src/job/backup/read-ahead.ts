@@ -38,7 +38,9 @@ export class ReadAhead {
   /** Not from the beginning: most runs of an unchanged tree read nothing. */
   readonly #readers: TaskReader[] = [];
   readonly #workers: number;
-  readonly #free: SharedArrayBuffer[];
+  readonly #free: SharedArrayBuffer[] = [];
+  /** Slabs that may still be made: a small run needs one or two. */
+  #unmade: number;
   readonly #waiting: ((slab: SharedArrayBuffer) => void)[] = [];
   /** Who reads a large file goes on with it, also in a later archive: its hash is begun there. */
   readonly #pinned = new Map<string, TaskReader>();
@@ -47,7 +49,7 @@ export class ReadAhead {
   constructor({ workers, slabs }: ReadAheadOptions) {
     assert(slabs >= 2, 'one slab is written while the next is filled');
     this.#workers = workers;
-    this.#free = Array.from({ length: slabs }, () => new SharedArrayBuffer(SLAB_BYTES));
+    this.#unmade = slabs;
   }
 
   /** Starts the readers before the first task comes: a thread takes as long to start as a thousand small files to read. */
@@ -60,12 +62,16 @@ export class ReadAhead {
     items: Iterable<T> | AsyncIterable<T>,
   ): AsyncGenerator<{ item: T; fragment: Fragment }> {
     const underway: Promise<{ item: T; fragment: Fragment }>[] = [];
-    const ahead = this.#free.length;
+    const ahead = this.#free.length + this.#unmade;
     try {
       for await (const item of items) {
-        const slab = this.#free.pop();
-        // With no slab left, the oldest fragment has to be taken, used and released first.
-        if (slab === undefined && underway.length > 0) yield await next(underway);
+        let slab = this.#take();
+        // With no slab left, fragments have to be taken, used and released first: as many as there are, so that no drive has to
+        // wait for the second while the first is on its way to tape.
+        while (slab === undefined && underway.length > 0) {
+          yield await next(underway);
+          slab = this.#take();
+        }
         const room = slab ?? (await this.#slab());
         const promise = this.#fill(this.#readerOf(item.task), item, room);
         promise.catch(() => {}); // awaited in its turn
@@ -109,8 +115,15 @@ export class ReadAhead {
     }
   }
 
-  #slab(): Promise<SharedArrayBuffer> {
+  #take(): SharedArrayBuffer | undefined {
     const slab = this.#free.pop();
+    if (slab || this.#unmade === 0) return slab;
+    this.#unmade -= 1;
+    return new SharedArrayBuffer(SLAB_BYTES);
+  }
+
+  #slab(): Promise<SharedArrayBuffer> {
+    const slab = this.#take();
     if (slab) return Promise.resolve(slab);
     return new Promise((resolve) => this.#waiting.push(resolve));
   }

@@ -41,6 +41,9 @@ import { OUTCOMES, type PackedResult, packStamp, unpackResult } from './fragment
 /** Of stamps as they travel. */
 const CTIMES = { at: 3, step: STAMP_NUMBERS } as const;
 
+/** Hashed while a core's own cache still has what was read into it. */
+const CACHED_BYTES = 256 * 2 ** 10;
+
 export class Reader {
   readonly #scratch = Buffer.allocUnsafe(2 ** 20);
   readonly #door: FsDoor = loadFsDoor();
@@ -160,14 +163,7 @@ export class Reader {
     for (const range of task.ranges) {
       this.#hashZeros(open, range.offset - open.hashedTo);
       const into = slab.subarray(at, at + range.lengthBytes);
-      const count = readFully(open.file.descriptor, into, range.offset);
-      readBytes += count;
-      if (count < into.length) {
-        into.fill(0, count);
-        open.isChanged = true;
-      }
-      open.hasher.update(into);
-      open.hashedTo += into.length;
+      readBytes += readAndHash(open, into, range.offset);
       at += into.length;
     }
     this.#hashZeros(open, task.hashTo - open.hashedTo);
@@ -249,6 +245,23 @@ type OpenFile = {
 
 function keyOf({ source, followsLinks, path }: SourcePlace): string {
   return `${followsLinks ? 'L' : '-'}${source}\0${path}`;
+}
+
+/** What the file is too short of becomes zeros. @returns how much was read */
+function readAndHash(open: OpenFile, into: Buffer, position: number): number {
+  let readBytes = 0;
+  for (let at = 0; at < into.length; at += CACHED_BYTES) {
+    const part = into.subarray(at, at + CACHED_BYTES);
+    const count = readFully(open.file.descriptor, part, position + at);
+    readBytes += count;
+    if (count < part.length) {
+      part.fill(0, count);
+      open.isChanged = true;
+    }
+    open.hasher.update(part);
+    open.hashedTo += part.length;
+  }
+  return readBytes;
 }
 
 function readFully(fd: number, into: Uint8Array, position: number | null): number {

@@ -21,6 +21,7 @@ import { Media, type Medium } from '../../catalog/media.ts';
 import { attachAsking } from '../../storage/attach.ts';
 import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
+import { AttachFailure } from '../backup/attach-failure.ts';
 import type { MediaSet } from '../backup/media-set.ts';
 import type { CopyTarget } from '../backup/open-archive.ts';
 import { Beside } from './beside.ts';
@@ -254,11 +255,13 @@ export class CopyMaker {
     const target = await this.#target(archive, signal);
     if (!target) return this.#passOver(archive, 'no other medium of the pool has room for it');
     const { tape, mediumId } = target;
-    const written = await tape.beginArchive(this.#steady);
-    const { fileNumber, startBlock } = written;
     const { archiveId, lengthBlocks, blockBytes } = archive;
-    this.#archives.beginCopy(archiveId, { mediumId, fileNumber, startBlock });
+    let startBlock: number;
     try {
+      const written = await tape.beginArchive(this.#steady);
+      ({ startBlock } = written);
+      const { fileNumber } = written;
+      this.#archives.beginCopy(archiveId, { mediumId, fileNumber, startBlock });
       const block = Buffer.alloc(blockBytes);
       for (let index = 0; index < lengthBlocks; index += 1) {
         file.read(block, index * blockBytes);
@@ -283,6 +286,21 @@ export class CopyMaker {
     this.#tools.listen({ event: 'archive', media, entries: 0, bytes: lengthBlocks * blockBytes });
   }
 
+  /** Undefined where it is not to be had, or cannot be written: another one may. */
+  async #attach(barcode: string, signal: AbortSignal): Promise<CopyTarget | undefined> {
+    const { set } = this.#tools;
+    try {
+      const [target] = await set.attach([barcode], signal);
+      return target;
+    } catch (error) {
+      if (!(error instanceof AttachFailure)) throw error;
+      const { mediumId, failure } = error;
+      if (!OF_MEDIUM.has(failure.failure.retry)) throw failure;
+      await set.drop(mediumId, failure);
+      return undefined;
+    }
+  }
+
   /** The one in the drive, else one that is begun, else a scratch one; none that has the archive. */
   async #target(archive: ScarceArchive, signal: AbortSignal): Promise<CopyTarget | undefined> {
     const { set } = this.#tools;
@@ -297,7 +315,7 @@ export class CopyMaker {
         fits.find(({ state }) => state === 'appendable') ??
         fits[0];
       if (!best) return undefined;
-      const [target] = await set.attach([best.key], signal);
+      const target = await this.#attach(best.key, signal);
       if (set.isOtherwise) continue;
       // Blocks are as the label says: an archive of others does not fit between them.
       if (target?.tape.blockBytes === archive.blockBytes) return target;

@@ -82,6 +82,8 @@ export type GroomTools = {
 export type Listen = (event: GroomEvent) => void;
 
 const LOST_TOLD_MAX = 1000;
+/** A thread takes as long to begin as hashing so much. */
+const MUCH_BYTES = 64 * 2 ** 20;
 
 /** What is groomed, one after the other. */
 type Groomed = { readonly job: Job; readonly media: readonly Medium[] };
@@ -195,6 +197,7 @@ class GroomJob {
     if (media.length + wanted.length === 0) return this.#end(job, { done: [], copied: [] });
     await sweepCopies(stateDirectory);
     const digester = new Digester();
+    if (this.#isMuch()) digester.start();
     const spool = Spool.open({
       directory: resolve(stateDirectory, config['spool-directory']),
       name: `spool-${random.uuid()}`,
@@ -218,6 +221,12 @@ class GroomJob {
       spool.close();
       await digester.close();
     }
+  }
+
+  /** Whether a thread may have enough to hash. */
+  #isMuch(): boolean {
+    const media = new Media(this.#tools.catalog).list();
+    return media.some(({ writtenBytes }) => writtenBytes > MUCH_BYTES);
   }
 
   #copy(

@@ -223,6 +223,7 @@ export function moverOf(
   const { catalog, set, archive, job, program } = tools;
   const { spooled, givenUp, onMoved } = options;
   const contents = new Contents(catalog);
+  contents.rememberTwins();
   const extents = new MovedExtents(catalog);
   const lines = new RunLines(catalog, { contents, extents, program, host: job.host, givenUp });
   const writer = new MovedWriter({

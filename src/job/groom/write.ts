@@ -307,10 +307,11 @@ export class MovedWriter {
   tell(archive: MovedArchive, whole: readonly MovedEntry[]): void {
     archive.record();
     const { lines, extents } = this.#tools;
+    // All before any line: whether a name is a member is asked of a table.
+    for (const { moved } of whole) extents.note(moved.contentId, moved.entry);
     let told: number | undefined;
     for (const entry of whole) {
       const { moved, inode } = entry;
-      extents.note(moved.contentId, moved.entry);
       const run = lines.runOf(moved.entry);
       if (!run) continue;
       if (run.job.number !== told) archive.addLine(run.line);

@@ -35,8 +35,10 @@ export class StreamReader implements BlockSink {
   readonly #tape: ReadableTape;
   readonly #hasher: StreamHasher;
   readonly #onBlock: (bytes: number) => void;
-  readonly #slots: Slot[];
-  #free: Slot[];
+  /** They come with their first use: a small cartridge needs few. */
+  readonly #slots: Slot[] = [];
+  readonly #slotsMax: number;
+  #free: Slot[] = [];
   #held: Slot[] = [];
   #filling: Slot | undefined;
   #onFree: (() => void) | undefined;
@@ -48,12 +50,7 @@ export class StreamReader implements BlockSink {
     this.#tape = tape;
     this.#hasher = hasher;
     this.#onBlock = onBlock;
-    const count = Math.max(2 * HELD_BLOCKS, Math.floor(RING_BYTES / tape.blockBytes));
-    this.#slots = Array.from({ length: count }, () => ({
-      bytes: Buffer.from(new SharedArrayBuffer(tape.blockBytes)),
-      index: 0,
-    }));
-    this.#free = [...this.#slots];
+    this.#slotsMax = Math.max(2 * HELD_BLOCKS, Math.floor(RING_BYTES / tape.blockBytes));
   }
 
   /** @throws CodedError the drive's failures */
@@ -85,13 +82,20 @@ export class StreamReader implements BlockSink {
 
   async buffer(): Promise<Buffer> {
     while (!this.#filling) {
-      this.#filling = this.#free.pop();
+      this.#filling = this.#free.pop() ?? this.#newSlot();
       if (this.#filling) break;
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#onFree = resolve;
       await promise;
     }
     return this.#filling.bytes;
+  }
+
+  #newSlot(): Slot | undefined {
+    if (this.#slots.length === this.#slotsMax) return undefined;
+    const slot = { bytes: Buffer.from(new SharedArrayBuffer(this.#tape.blockBytes)), index: 0 };
+    this.#slots.push(slot);
+    return slot;
   }
 
   take(index: number): void {

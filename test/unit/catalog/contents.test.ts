@@ -89,6 +89,33 @@ test('a torn last part makes the file wait again; written once more, it is whole
   expect(new Contents(here.catalog).goodCopies(id)).toBe(1);
 });
 
+test('a file whose parts are given up waits, although archives carry its row', () => {
+  const here = world();
+  const run = here.begin();
+  const directoryId = addFiles(run, here.hostId, { big: 10, small: 3 });
+  const ids = [...run.waiting()].map(({ inode }) => inode?.inodeId ?? 0);
+  const archive = beginArchive(run, here.media.slice(0, 1));
+  const [big = 0, small = 0] = ids;
+  run.store(archive, [
+    { directoryId, name: rawOf('big'), inodeId: big, extents: [part(0, 6)] },
+    {
+      directoryId,
+      name: rawOf('small'),
+      inodeId: small,
+      content: content('123'),
+      extents: [part(0, 3)],
+    },
+  ]);
+  expect([...run.carriedBy(archive)].map(({ name }) => name)).toEqual(['big', 'small']);
+  expect(run.hasWaiting()).toBe(true);
+  run.forgetParts(big);
+  expect(run.hasWaiting()).toBe(true);
+  commit(run, archive, here.media.slice(0, 1));
+  expect(run.hasWaiting()).toBe(true);
+  run.forget(directoryId, rawOf('big'));
+  expect(run.hasWaiting()).toBe(false);
+});
+
 describe('after a crash between the parts', () => {
   const left = ({ catalog }: ReturnType<typeof world>) =>
     ['extents', 'run_partials', 'inodes WHERE content IS NULL'].map(

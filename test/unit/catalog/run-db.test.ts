@@ -2,10 +2,11 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
-import { RunDb } from '../../../src/catalog/run-db.ts';
+import { RunDb, systemProcesses } from '../../../src/catalog/run-db.ts';
 import { RunRoles } from '../../../src/catalog/run-roles.ts';
 import { type FileFacts, RunStage } from '../../../src/catalog/run-stage.ts';
 import { RunWants } from '../../../src/catalog/run-wants.ts';
+import { isAlive } from '../../../src/catalog/writers.ts';
 import { scratchDirectory } from './scratch.ts';
 
 function open(path = join(scratchDirectory(), 'run.db')): RunDb {
@@ -17,6 +18,19 @@ function open(path = join(scratchDirectory(), 'run.db')): RunDb {
 const FACTS: FileFacts = { sizeBytes: 1, mtimeS: 2, mtimeNs: 3, ctimeS: 4, ctimeNs: 5 };
 const hash = (byte: number) => Buffer.alloc(32, byte);
 const by = (process: string, nowMs = 1) => ({ process, boot: 'boot', nowMs });
+
+test('this process lives, whoever asks; one is gone for certain where its namespace is ours', () => {
+  const { own, isAlive: lives, isGone } = systemProcesses();
+  const [boot = '', pid = '', start = '', namespace = ''] = own.split(':');
+  expect([lives(own), isAlive(own), isGone?.(own)]).toEqual([true, true, false]);
+  const dead = [boot, pid, `${start}0`];
+  expect(lives(dead.join(':'))).toBe(false);
+  expect(isGone?.([...dead, namespace].join(':'))).toBe(true);
+  // In another container, or written before this was known: it only looks dead.
+  for (const name of [dead, [...dead, `${namespace}0`]])
+    expect(isGone?.(name.join(':'))).toBe(false);
+  expect(isGone?.(['of another boot', pid, start, namespace].join(':'))).toBe(true);
+});
 
 test('wants of processes are seen by others, longest waiting first, and fail for others alone', () => {
   const db = open();

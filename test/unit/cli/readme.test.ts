@@ -42,3 +42,23 @@ test('the README shows every command', async () => {
   }
   expect(missing).toEqual([]);
 });
+
+test('each option that the README shows is one of its command', async () => {
+  const lines = readme.split('\n').filter((line) => line.startsWith('shelfs '));
+  expect(lines.length).toBeGreaterThan(40);
+  const unknown: string[] = [];
+  for (const line of lines) {
+    const said = line.split(/\s+/).slice(1);
+    const words = said.slice(0, 1);
+    let known = await help(...words);
+    for (const next of said.slice(1, 3)) {
+      if (!known.includes(`shelfs ${words.join(' ')} ${next} `)) break;
+      words.push(next);
+      known = await help(...words);
+    }
+    // What is quoted is somebody else's.
+    for (const [option] of line.replaceAll(/'[^']*'/g, '').matchAll(/(?<![\w'-])--[a-z][a-z-]+/g))
+      if (!known.includes(option)) unknown.push(`${words.join(' ')} ${option}`);
+  }
+  expect(unknown).toEqual([]);
+});

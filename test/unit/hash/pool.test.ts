@@ -1,4 +1,12 @@
-import { mkdirSync, readdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { blake3 } from '@napi-rs/blake-hash';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -163,4 +171,22 @@ test('a bug in a thread reaches the caller', async () => {
   const broken = { path: rawOf(`${file.path}\0`) };
   for (const workers of [0, 1])
     await expect(makePool(workers).hash([broken], go)).rejects.toThrow('null bytes');
+});
+
+test('threads are started for more than a little only', async () => {
+  const threads = () =>
+    readdirSync('/proc/self/task').filter((thread) =>
+      readFileSync(`/proc/self/task/${thread}/comm`, 'utf8').startsWith('WorkerThread'),
+    ).length;
+  const files = (await makeFiles(400)).map(({ path }) => {
+    const { size: sizeBytes, mtime, ctime, ino: inode } = statSync(path);
+    const moment = (time: Date) => ({ seconds: Math.floor(time.getTime() / 1000), nanoseconds: 0 });
+    return { path, expected: { sizeBytes, mtime: moment(mtime), ctime: moment(ctime), inode } };
+  });
+  const pool = makePool(2);
+  const before = threads();
+  expect(await pool.hash(files.slice(0, 60), go)).toHaveLength(60);
+  expect(threads()).toBe(before);
+  expect(await pool.hash(files, go)).toHaveLength(400);
+  expect(threads()).toBeGreaterThan(before);
 });

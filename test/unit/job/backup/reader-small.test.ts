@@ -264,6 +264,24 @@ test('on a thread of its own: the same bytes and hashes', async () => {
   }
 });
 
+test('fragments that are ready come while a slab of an earlier one is still in use', async () => {
+  const { members } = await tree({ a: 'one' });
+  const readAhead = new ReadAhead({ workers: 0, slabs: 3 });
+  const tasks = Array.from({ length: 7 }, () => ({
+    task: { kind: 'small', packed: packMembers(members()) } as const,
+  }));
+  const inUse: (() => void)[] = [];
+  let inUseMax = 0;
+  for await (const { fragment } of readAhead.fragments(tasks)) {
+    inUse.push(() => fragment.release());
+    inUseMax = Math.max(inUseMax, inUse.length);
+    // A drive lets go of the first when the next blocks have long been handed to it.
+    if (inUse.length === 3) setImmediate(() => inUse.shift()?.());
+  }
+  expect(inUseMax).toBe(3);
+  while (inUse.length > 0) inUse.shift()?.();
+});
+
 /** A hash that has travelled is no Buffer any more. */
 function plain({ lengthBytes, members }: FragmentResult) {
   const hex = (hash: Uint8Array | undefined) => hash && Buffer.from(hash).toString('hex');
