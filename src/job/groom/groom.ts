@@ -81,6 +81,8 @@ export type GroomTools = {
 
 export type Listen = (event: GroomEvent) => void;
 
+const isWritable = (state: string | undefined) => state === 'filling' || state === 'scratch';
+
 const LOST_TOLD_MAX = 1000;
 /** A thread takes as long to begin as hashing so much. */
 const MUCH_BYTES = 64 * 2 ** 20;
@@ -284,9 +286,12 @@ class GroomJob {
     shared: Shared,
     work: (tools: GroomingTools) => Promise<T>,
   ): Promise<T> {
-    const kept = new KeptTape();
     const { survivors } = shared;
     const avoid = new Set(media.map(({ barcode }) => barcode));
+    const known = new Media(this.#tools.catalog);
+    const kept = new KeptTape(
+      (barcode) => !avoid.has(barcode) && isWritable(known.find(barcode)?.state),
+    );
     const who = `groom (job ${job.number})`;
     const isPatient = this.#request.wait;
     const set = targetSet(

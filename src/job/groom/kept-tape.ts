@@ -1,6 +1,7 @@
 /**
  * The cartridge that is read stays in its drive, as it stands, from one portion to the next: proving its label again would cost a
- * rewind and a locate, two minutes for each. One at a time; whoever lets others have the drives lets go of it.
+ * rewind and a locate, two minutes for each. One at a time; whoever lets others have the drives lets go of it. One that may be
+ * written to a moment later does not stay: the job would wait for itself.
  */
 import type { DriveHandover } from '../../recall/handover.ts';
 import type { Tape } from '../../storage/tape.ts';
@@ -9,6 +10,16 @@ export class KeptTape {
   #tape: Tape | undefined;
   #isInUse = false;
   #isWanted = false;
+  readonly #mayBeWritten: (barcode: string) => boolean;
+
+  constructor(mayBeWritten: (barcode: string) => boolean) {
+    this.#mayBeWritten = mayBeWritten;
+  }
+
+  /** Whether the job that reads it may write to it too. */
+  mayBeWritten(barcode: string): boolean {
+    return this.#mayBeWritten(barcode);
+  }
 
   /** @returns the cartridge, if it is here; another one that is here leaves its drive */
   async take(barcode: string): Promise<Tape | undefined> {
@@ -24,7 +35,7 @@ export class KeptTape {
   /** One that was read without a failure. */
   async give(tape: Tape): Promise<void> {
     this.#isInUse = false;
-    if (this.#isWanted) return tape.close();
+    if (this.#isWanted || this.mayBeWritten(tape.barcode)) return tape.close();
     this.#tape = tape;
   }
 

@@ -251,10 +251,9 @@ class Mover {
 
   /** What one medium lacks may lie on one that is written to, now or a moment later: then the writing ends first. */
   async #beforeAttach(barcode: string): Promise<void> {
-    const { set } = this.#tools;
-    const state = this.#media.find(barcode)?.state;
+    const { set, kept } = this.#tools;
     const isAttached = set.attached.some(({ tape }) => tape.barcode === barcode);
-    if (!isAttached && state !== 'filling' && state !== 'scratch') return;
+    if (!isAttached && !kept.mayBeWritten(barcode)) return;
     await this.#beside.settled();
     await set.letGo(barcode, this.#beside.signal);
   }
