@@ -50,7 +50,8 @@ export function spoilCopies(catalog: Catalog, directory: string): number {
     .prepare<[string, number, number, number]>(
       `SELECT m.barcode, k.start_block, a.block_bytes, c.position FROM catalog_copies c
          JOIN archives a ON a.id = c.archive JOIN archive_copies k ON k.archive = a.id JOIN media m ON m.id = k.medium
-       WHERE k.state = 'good' OR m.state = 'scratch'`,
+       WHERE (k.state = 'good' OR m.state = 'scratch') AND NOT EXISTS(
+         SELECT 1 FROM archive_copies n WHERE n.medium = k.medium AND n.archive > k.archive AND n.start_block <= k.start_block)`,
     )
     .all();
   for (const [barcode, startBlock, blockBytes, position] of copies)

@@ -15,7 +15,13 @@ import { findings, recoverWorld, restorable } from '../sim/recover-world.ts';
 import { expectSameLines } from '../sim/same-lines.ts';
 import { seedCount } from '../sim/seeds.ts';
 
-const seeds = Array.from({ length: seedCount({ usual: 1, soak: 50 }) }, (_, index) => index + 1);
+const HISTORIES = 50;
+/** The first of all is one in which groom reads from a cartridge that it goes on to write. */
+const FIRST = 10;
+const seeds = Array.from(
+  { length: seedCount({ usual: 1, soak: HISTORIES }) },
+  (_, index) => ((FIRST - 1 + index) % HISTORIES) + 1,
+);
 
 test.each(seeds)('a random history, seed %i', { timeout: 300_000 }, async (seed) => {
   const backups = 20;
@@ -97,8 +103,8 @@ function usedMedia(catalog: Catalog): string[] {
 }
 
 /**
- * Up to where a cartridge knows all: what its newest copy of the catalog has, and the runs behind that without a gap whose end
- * its journals tell. Others may have been written to another cartridge in between.
+ * Up to where a cartridge knows all: what its newest copy of the catalog has, and the runs behind that without a gap that its
+ * journals tell whole. Others may have been written to another cartridge in between, or their first archives.
  */
 function lastToldOn(catalog: Catalog, barcode: string): number {
   const here = `(SELECT k.archive FROM archive_copies k JOIN media m ON m.id = k.medium
@@ -110,7 +116,8 @@ function lastToldOn(catalog: Catalog, barcode: string): number {
   const snapshots = catalog
     .prepare<[number, number]>(
       `SELECT s.seconds, EXISTS(SELECT 1 FROM told_runs t WHERE t.job = s.job AND t.archive IN ${here})
-         OR (SELECT a.id FROM archives a WHERE a.job = s.job ORDER BY a.sequence DESC LIMIT 1) IN ${here}
+         OR (EXISTS(SELECT 1 FROM archives a WHERE a.job = s.job)
+           AND NOT EXISTS(SELECT 1 FROM archives a WHERE a.job = s.job AND a.id NOT IN ${here}))
        FROM snapshots s ORDER BY s.id`,
     )
     .all({ barcode });

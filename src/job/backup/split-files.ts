@@ -6,7 +6,7 @@ import type { Place } from '../../archive/place.ts';
 import type { StoredParts } from '../../catalog/partials.ts';
 import type { PlanItem } from '../../pack/item.ts';
 import type { Feed, OutgoingEntry } from './feed.ts';
-import { copiesOf } from './locate.ts';
+import { copiesApart } from './locate.ts';
 
 type Item = PlanItem<OutgoingEntry>;
 
@@ -22,7 +22,7 @@ export class SplitFiles {
   constructor(stored: ReadonlyMap<number, StoredParts>) {
     this.#stored = new Map(stored);
     for (const [inodeId, { extents, lengthBytes }] of stored)
-      this.places.set(inodeId, copiesOf(extents, lengthBytes));
+      this.places.set(inodeId, copiesApart(extents, lengthBytes));
   }
 
   /** All items, those that this process has begun first, and of each what is left. */

@@ -1,4 +1,4 @@
-/** Where a content lies, as a journal tells it: copies that were cut at different places are never mixed. */
+/** Where a content lies, as a journal tells it: copies cut at different places are each whole, and no place that can serve is left out. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { formatEntry } from '../../../../src/archive/journal.ts';
@@ -24,7 +24,14 @@ function cut(offsets: readonly number[]): Extent[] {
 }
 
 /** Stores one content as often as there are copies, each part in an archive of its own on the copy's medium. */
-function stored(copies: readonly { readonly parts: Extent[]; readonly medium: number }[]) {
+function stored(
+  copies: readonly {
+    readonly parts: Extent[];
+    readonly medium: number;
+    /** The rest of it was never stored. */
+    readonly isCut?: boolean;
+  }[],
+) {
   const { catalog, hostId, media, begin } = world();
   const run = begin();
   const place = run.place('/a' as Raw, hostId);
@@ -38,11 +45,11 @@ function stored(copies: readonly { readonly parts: Extent[]; readonly medium: nu
   ]);
   const inodeId = [...run.waiting()][0]?.inode?.inodeId ?? 0;
   const bytes = content('the bytes', SIZE);
-  for (const { parts, medium } of copies) {
+  for (const { parts, medium, isCut = false } of copies) {
     for (const [index, extent] of parts.entries()) {
       const on = [media[medium] ?? 0];
       const archiveId = beginArchive(run, on);
-      const isLast = index === parts.length - 1;
+      const isLast = !isCut && index === parts.length - 1;
       const whole = isLast ? { content: bytes } : {};
       run.store(archiveId, [{ ...place, inodeId, extents: [extent], ...whole }]);
       commit(run, archiveId, on);
@@ -82,6 +89,18 @@ test.each([
   expectWhole(located);
   for (const places of located?.copies ?? [])
     expect(new Set(places.map(({ medium }) => medium)).size).toBe(1);
+});
+
+test('a part whose rest lies elsewhere alone is told beside the copy that is whole', () => {
+  const located = stored([
+    { parts: cut([500]).slice(0, 1), medium: 0, isCut: true },
+    { parts: cut([500]), medium: 1 },
+  ]);
+  expectWhole(located);
+  const media = located?.copies.map((places) => places.map(({ medium }) => medium));
+  expect(media).toHaveLength(2);
+  expect(media).toContainEqual(['AAA001L9', 'AAA002L9']);
+  expect(media).toContainEqual(['AAA002L9', 'AAA002L9']);
 });
 
 test('copies cut anywhere', () => {
