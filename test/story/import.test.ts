@@ -131,6 +131,21 @@ test.each([
   expect(new Media(world.catalog).find(BARCODE)?.state).toBe('unlabelled');
 });
 
+test('hard links whose first name is not there are told of', async () => {
+  const world = await BackupWorld.make({ cartridges: 2 });
+  makeTree(world.source);
+  const path = join(await scratchDirectory(), 'tar');
+  writeFileSync(path, tarOf('tar', world, '--sort=name'));
+  execFileSync('tar', ['--delete', '-f', path, './a directory/linked']);
+  writeTape(world, [readFileSync(path)], 10_240);
+  const events: ImportEvent[] = [];
+  await imported(world, events);
+  const told = events.filter(({ event }) => event === 'warning');
+  expect(told).toEqual([
+    { event: 'warning', message: expect.stringMatching(/tape file 0: 1 hard links/) },
+  ]);
+});
+
 test('another cartridge under its barcode is not taken for it', async () => {
   const world = await BackupWorld.make({ cartridges: 2 });
   makeTree(world.source);

@@ -123,6 +123,8 @@ async function readFile(
     warn(`${members.sparse} sparse files have their maps in their headers: they are left out`);
   if (members.unsafe > 0)
     warn(`${members.unsafe} names lead out of the archive: they are left out`);
+  if (members.unlinked > 0)
+    warn(`${members.unlinked} hard links to files that are not known here are left out`);
   if (!isWhole || members.entries === 0) {
     journal.drop();
     return undefined;
@@ -228,6 +230,7 @@ class Members {
   entries = 0;
   sparse = 0;
   unsafe = 0;
+  unlinked = 0;
   readonly #place: { readonly file: number; readonly startBlock: number; readonly barcode: string };
   readonly #blockBytes: number;
   readonly #line: (line: string) => void;
@@ -280,7 +283,10 @@ class Members {
   #link(link: Raw, path: Raw): void {
     const target = this.#path(link);
     const first = target === undefined ? undefined : this.#known.get(target);
-    if (target === undefined || !first) return;
+    if (target === undefined || !first) {
+      this.unlinked += 1;
+      return;
+    }
     let told = first;
     if (told.group === undefined) {
       this.#groups += 1;
