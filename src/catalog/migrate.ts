@@ -1,7 +1,8 @@
 /** From one revision of the schema to the next. Each migration is one transaction; a copy is made before the first. */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type Database from 'better-sqlite3';
+import { syncNow } from '../base/durable.ts';
 import { CodedError } from '../base/errors.ts';
 import { APPLICATION_ID, MIGRATIONS } from './schema.ts';
 
@@ -51,16 +52,7 @@ export function migrate(db: Database.Database, path: string): void {
 function copyBefore(db: Database.Database, copy: string): void {
   rmSync(`${copy}.new`, { force: true });
   db.prepare('VACUUM INTO ?').run(`${copy}.new`);
-  sync(`${copy}.new`);
+  syncNow(`${copy}.new`);
   renameSync(`${copy}.new`, copy);
-  sync(dirname(copy));
-}
-
-function sync(path: string): void {
-  const file = openSync(path, 'r');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
+  syncNow(dirname(copy));
 }

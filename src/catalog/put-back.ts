@@ -6,10 +6,11 @@
  * where somebody has, nothing is put back.
  */
 import { strict as assert } from 'node:assert';
-import { closeSync, existsSync, fsyncSync, openSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Clock } from '../base/clock.ts';
+import { syncNow } from '../base/durable.ts';
 import { CodedError } from '../base/errors.ts';
 import { Catalog } from './catalog.ts';
 import { named } from './sqlite-error.ts';
@@ -45,8 +46,8 @@ export class TakenOut {
     try {
       taken.#refuseWriters();
       attempt(to, () => taken.#db.prepare('VACUUM INTO ?').run(to));
-      sync(to);
-      sync(dirname(to));
+      syncNow(to);
+      syncNow(dirname(to));
       return taken;
     } catch (error) {
       taken.close();
@@ -73,7 +74,7 @@ export class TakenOut {
       source.close();
     }
     // SQLite's own backup commits without a sync: what it wrote is in the log.
-    for (const file of [`${this.#path}-wal`, this.#path]) if (existsSync(file)) sync(file);
+    for (const file of [`${this.#path}-wal`, this.#path]) if (existsSync(file)) syncNow(file);
   }
 
   /** @returns false where somebody else had the write lock */
@@ -117,14 +118,5 @@ function attempt(path: string, step: () => unknown): void {
     step();
   } catch (error) {
     throw named(error, path);
-  }
-}
-
-function sync(path: string): void {
-  const file = openSync(path, 'r');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
   }
 }

@@ -14,8 +14,9 @@ import { Snapshots, snapshotName } from '../catalog/snapshots.ts';
 import { Sources } from '../catalog/sources.ts';
 import { isWriting } from '../catalog/writing.ts';
 import { sourcesOf } from './backup/begin.ts';
-import { type LockTools, lockSources } from './backup/source-lock.ts';
+import { lockSources } from './backup/source-lock.ts';
 import { type Change, changesBetween } from './snapshots.ts';
+import type { LockTools } from './state-lock.ts';
 
 export type JobSummary = Job & {
   /** Name of the snapshot it made. */

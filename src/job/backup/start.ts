@@ -4,12 +4,13 @@ import { usage } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
 import { Jobs } from '../../catalog/jobs.ts';
 import { type Source, Sources } from '../../catalog/sources.ts';
+import type { LockTools } from '../state-lock.ts';
 import { type BackupRequest, type BackupTools, backup, dryRun } from './backup.ts';
 import { sourcesOf } from './begin.ts';
 import type { DryRunReport } from './dry-run.ts';
 import type { BackupReport, Listen } from './report.ts';
 import { runCommand } from './source-command.ts';
-import { type LockTools, lockSources } from './source-lock.ts';
+import { lockSources } from './source-lock.ts';
 
 export type StartRequest = {
   /** Names; none: all. */

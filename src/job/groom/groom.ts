@@ -24,11 +24,11 @@ import type { Library } from '../../storage/library.ts';
 import { absentOperator, type Operator } from '../../storage/operator.ts';
 import { Digester } from '../backup/digester.ts';
 import type { MediaSet } from '../backup/media-set.ts';
+import { takeLock } from '../state-lock.ts';
 import { Survivors } from '../survivors.ts';
 import { chooseMedia, planOf } from './choose.ts';
 import { CopyMaker } from './copies.ts';
 import { KeptTape } from './kept-tape.ts';
-import { lockGroom } from './lock.ts';
 import { type GroomingTools, MediumGroom, moverOf } from './medium.ts';
 import type {
   CopiedPool,
@@ -123,7 +123,8 @@ export async function groom(
   listen: Listen,
   signal: AbortSignal,
 ): Promise<GroomReport> {
-  const lock = await lockGroom(tools);
+  const sentence = (who: string) => `${who} grooms just now`;
+  const lock = await takeLock(tools, { name: 'groom', sentence });
   try {
     new Alarms(tools.catalog).refuseOpen();
     const media = chosen(request, tools);

@@ -20,6 +20,7 @@ import type { Operator } from '../../storage/operator.ts';
 import { patiently } from '../../storage/patience.ts';
 import { inTapeOrder, readPieces, type WantedPiece } from '../../storage/tape-reader.ts';
 import { noCopy } from '../restore/fetch.ts';
+import { readKept } from '../restore/kept-reading.ts';
 import { DataMap } from './data-map.ts';
 import type { KeptTape } from './kept-tape.ts';
 import type { GroomEvent } from './report.ts';
@@ -140,9 +141,8 @@ export class PieceReader {
     const { barcode } = medium;
     try {
       await beforeAttach(barcode);
-      const here = isAtOnce ? await kept.take(barcode) : undefined;
-      const tape = here ?? (await this.#attach(medium, shares.length));
-      try {
+      const attach = () => this.#attach(medium, shares.length);
+      await readKept(isAtOnce ? kept : undefined, { barcode, attach }, async (tape) => {
         listen({ event: 'medium', barcode, drive: null });
         const pieces = shares.flatMap((share) => [...this.#piecesOf(share)]);
         for await (const found of readPieces(tape, inTapeOrder(pieces), signal)) {
@@ -151,11 +151,7 @@ export class PieceReader {
           else into.file.write(found.bytes, offset + found.at - into.piece.offset);
           signal.throwIfAborted();
         }
-      } catch (error) {
-        await tape.close();
-        throw error;
-      }
-      await (isAtOnce ? kept.give(tape) : tape.close());
+      });
     } catch (error) {
       this.#passOver(barcode, error);
       for (const share of shares) into.failed.add(share);

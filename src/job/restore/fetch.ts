@@ -24,6 +24,7 @@ import { patiently } from '../../storage/patience.ts';
 import type { Tape } from '../../storage/tape.ts';
 import { type PieceBytes, readPieces, type WantedPiece } from '../../storage/tape-reader.ts';
 import { Assembly, type Gathering } from './assembly.ts';
+import { type Keeper, readKept } from './kept-reading.ts';
 import { chooseRound, type MediumShare, type Round } from './round.ts';
 
 /** @typeParam File what `target` makes */
@@ -42,11 +43,7 @@ export type FetchTools<File extends Gathering> = {
   /** Media that are read first where there is a choice. */
   readonly preferred?: readonly number[];
   onMedium(barcode: string): void;
-  /** Takes over what is read, for the next one to go on where it stands. */
-  readonly kept?: {
-    take(barcode: string): Promise<Tape | undefined>;
-    give(tape: Tape): Promise<void>;
-  };
+  readonly kept?: Keeper;
   /** It is to be attached: whoever has it in a drive of this job lets go of it. */
   beforeAttach?(barcode: string): Promise<void>;
   /** Others have all drives, or a person is waited for: why, and undefined when the waiting for a person is over. */
@@ -137,18 +134,11 @@ export class Fetcher<File extends Gathering> {
     try {
       const known = { ...medium, uuid: medium.uuid, purpose: 'read' } as const;
       await this.#tools.beforeAttach?.(barcode);
-      const { kept } = this.#tools;
-      const tape =
-        (await kept?.take(barcode)) ??
-        (await this.#patiently(() => this.#attach(share, known, signal), signal));
-      try {
+      const attach = () => this.#patiently(() => this.#attach(share, known, signal), signal);
+      await readKept(this.#tools.kept, { barcode, attach }, (tape) => {
         onMedium(barcode);
-        await this.#readExtents(tape, mediumId, signal);
-      } catch (error) {
-        await tape.close();
-        throw error;
-      }
-      await (kept ? kept.give(tape) : tape.close());
+        return this.#readExtents(tape, mediumId, signal);
+      });
     } catch (error) {
       this.#passOver(barcode, error);
     }
