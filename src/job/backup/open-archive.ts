@@ -31,6 +31,7 @@ export type ArchiveCopy = CopyTarget & { readonly archive: TapeArchive };
 export type ArchiveIdentity = {
   readonly uuid: string;
   readonly job: { readonly number: number; readonly uuid: string };
+  readonly verb: string;
   readonly host: string;
   readonly sequence: number;
   readonly createdMs: number;
@@ -45,6 +46,7 @@ export function identify(
   return {
     uuid: random.uuid(),
     job: { number: job.number, uuid: job.uuid },
+    verb: job.verb,
     host: job.host,
     sequence,
     createdMs: clock.nowMs(),
@@ -53,7 +55,7 @@ export function identify(
 }
 
 export type IdentityTools = {
-  readonly job: Pick<Job, 'number' | 'uuid' | 'host'>;
+  readonly job: Pick<Job, 'number' | 'uuid' | 'verb' | 'host'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly program: string;
@@ -275,10 +277,11 @@ export class OpenArchive {
   }
 
   #opening(torn: TornArchive | undefined): Buffer {
-    const { uuid, job, host, sequence, createdMs, program } = this.identity;
+    const { uuid, job, verb, host, sequence, createdMs, program } = this.identity;
     return encodeOpening({
       uuid,
       job: { ...job },
+      verb,
       host,
       sequence,
       created: new Date(createdMs).toISOString(),
