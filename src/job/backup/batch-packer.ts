@@ -32,7 +32,10 @@ export type ReadFrom = { readonly place: SourcePlace; readonly stamp: Stamp };
 export type WriteHead = (heads: Buffer, at: number) => number | undefined;
 
 /** Of a file whose head its reader writes. */
-export type Framed = ReadFrom & { readonly frame: Frame; /** Of the member. */ readonly name: string };
+export type Framed = ReadFrom & {
+  readonly frame: Frame /** Of the member. */;
+  readonly name: string;
+};
 
 /** Where the columns begin in their buffer, widest first: stamps, ends of heads, sources, frames. */
 const STAMPS_BYTES = FILES_MAX * STAMP_NUMBERS * Float64Array.BYTES_PER_ELEMENT;

@@ -164,11 +164,7 @@ class Batch {
   }
 
   /** Most files' heads are written where they are read. */
-  #addFramed(
-    from: ReadFrom,
-    piece: Piece<OutgoingEntry>,
-    member: Member,
-  ): boolean | 'no-frame' {
+  #addFramed(from: ReadFrom, piece: Piece<OutgoingEntry>, member: Member): boolean | 'no-frame' {
     const frame = this.#encoder.frameOf(member);
     if (!frame) return 'no-frame';
     const isIn = this.#packer.addFramed({ ...from, frame, name: member.path });

@@ -37,7 +37,13 @@ import type {
   SourcePlace,
   Stamp,
 } from './fragment.ts';
-import { OUTCOMES, type PackedResult, packStamp, resultColumns, unpackResult } from './fragment-codec.ts';
+import {
+  OUTCOMES,
+  type PackedResult,
+  packStamp,
+  resultColumns,
+  unpackResult,
+} from './fragment-codec.ts';
 
 /** Of stamps as they travel. */
 const CTIMES = { at: 3, step: STAMP_NUMBERS } as const;
