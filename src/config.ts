@@ -3,12 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import { z } from 'zod';
-import { parseSize } from './base/bytes.ts';
-import { parseDuration } from './base/duration.ts';
 import { CodedError, errnoOf } from './base/errors.ts';
 import { printable } from './base/text.ts';
-import { PERIODS, type Period, type Policies, type Policy } from './domain/retention.ts';
-import { parseSpan, type Span } from './domain/span.ts';
+import { notifySchema } from './config/notify.ts';
+import { retentionSchema } from './config/retention.ts';
+import { durationSchema, sizeSchema } from './config/units.ts';
 
 const virtualSchema = z.strictObject({
   kind: z.literal('virtual'),
@@ -24,14 +23,6 @@ const hardwareSchema = z.strictObject({
   /** Left out: a person is the changer. */
   changer: z.string().startsWith('/').optional(),
   drives: z.array(z.string().startsWith('/')).min(1),
-});
-
-/** A size as people write it: `32GB`, `512 KiB`, or a number of bytes. */
-const sizeSchema = z.union([z.string(), z.number()]).transform((value, context) => {
-  const bytes = parseSize(String(value));
-  if (bytes !== undefined) return bytes;
-  context.addIssue(`"${value}" is no size; write for instance "32GB" or "512KiB"`);
-  return z.NEVER;
 });
 
 /** Every adapter reads blocks of 512 KiB; drives take at most 16 MiB - 1 (SSC-4), tar wants multiples of 512. */
@@ -134,14 +125,6 @@ const recallSchema = z.strictObject({
   budget: sizeSchema.optional(),
 });
 
-/** A duration as people write it: `12h`, `90 s`. */
-const durationSchema = z.string().transform((value, context) => {
-  const durationMs = parseDuration(value);
-  if (durationMs !== undefined) return durationMs;
-  context.addIssue(`"${value}" is no duration; write for instance "12h", "30min" or "5s"`);
-  return z.NEVER;
-});
-
 const operatorSchema = z.strictObject({
   /** A medium is waited for so long; then it counts as declined. */
   timeout: durationSchema.prefault('12h'),
@@ -153,137 +136,10 @@ const operatorSchema = z.strictObject({
     .refine((durationMs) => durationMs >= 1000, 'at least one second'),
 });
 
-const webhookSchema = z
-  .strictObject({
-    url: z
-      .url({ protocol: /^https?$/, error: 'an address that begins with https:// or http://' })
-      .refine((url) => !/^https?:\/\/[^/?#]*@/.test(url), 'no user and password in the address'),
-    format: z.enum(['standard', 'slack', 'discord']).default('standard'),
-    /** Standard Webhooks 1.0: 24 to 64 bytes. */
-    secret: z
-      .string()
-      .regex(/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/, 'whsec_ and 24 to 64 bytes in base64')
-      .optional(),
-  })
-  .refine(
-    ({ format, secret }) => (format === 'standard') === (secret !== undefined),
-    'a secret goes with the format "standard", and with no other',
-  );
-
-/** No header of a mail comes from here but its own. */
-const addressSchema = z
-  .string()
-  .max(320)
-  .regex(
-    /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*[^\s@]@[^\s@][^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u,
-    'a mail address',
-  );
-
-const mailSchema = z
-  .strictObject({
-    server: z.string().regex(/^[A-Za-z0-9.:_-]{1,253}$/, 'the name or address of a server'),
-    port: z.number().int().min(1).max(65_535).default(587),
-    security: z.enum(['starttls', 'tls', 'none']).default('starttls'),
-    user: z.string().min(1).optional(),
-    password: z.string().min(1).optional(),
-    from: addressSchema,
-    to: z.array(addressSchema).min(1),
-  })
-  .refine(
-    ({ user, password }) => (user === undefined) === (password === undefined),
-    'user and password go together',
-  );
-
-const notifySchema = z.strictObject({
-  /** Only where a terminal is. */
-  terminal: z.boolean().default(true),
-  desktop: z.boolean().default(false),
-  webhook: z.array(webhookSchema).default([]),
-  mail: mailSchema.optional(),
-  /** Program and arguments; no shell. */
-  command: z.array(z.strictObject({ argv: z.tuple([z.string().min(1)], z.string()) })).default([]),
-});
-
 const catalogSchema = z.strictObject({
   /** Where a copy of the catalog goes after each job; relative to the state directory. */
   export: z.string().min(1).optional(),
 });
-const spanSchema = z.string().transform((value, context) => {
-  const span = parseSpan(value);
-  if (span) return span;
-  context.addIssue(
-    `"${value}" is no span; write for instance "720h", "180d", "8w", "24mo" or "10y"`,
-  );
-  return z.NEVER;
-});
-const countSchema = z.number().int().min(1).max(1_000_000).optional();
-const spanOption = spanSchema.optional();
-
-const RULES = {
-  'keep-last': countSchema,
-  'keep-hourly': countSchema,
-  'keep-daily': countSchema,
-  'keep-weekly': countSchema,
-  'keep-monthly': countSchema,
-  'keep-yearly': countSchema,
-  'keep-within': spanOption,
-  /** The same in other words. */
-  'keep-all-within': spanOption,
-  'keep-hourly-within': spanOption,
-  'keep-daily-within': spanOption,
-  'keep-weekly-within': spanOption,
-  'keep-monthly-within': spanOption,
-  'keep-yearly-within': spanOption,
-};
-type Rules = z.infer<z.ZodObject<typeof RULES>>;
-const pickSchema = z.enum(['latest', 'earliest']).default('latest');
-
-/** A policy that keeps nothing is a slip: it would leave the newest snapshot alone. */
-const policySchema = z
-  .strictObject({ ...RULES, pick: pickSchema })
-  .refine(hasRules, 'say what is kept: keep-last, keep-daily, keep-all-within, ...')
-  .transform(policyOf);
-const policiesSchema = z.record(z.string().min(1), policySchema).default({});
-
-const retentionSchema = z
-  .strictObject({
-    ...RULES,
-    pick: pickSchema,
-    /** The first complete snapshot of each month or year is held, whatever the rules say. */
-    golden: z.enum(['monthly', 'yearly']).optional(),
-    sources: policiesSchema,
-    pools: policiesSchema,
-  })
-  .refine(
-    ({ 'keep-within': within, 'keep-all-within': all }) =>
-      within === undefined || all === undefined,
-    'keep-within and keep-all-within are one: say it once',
-  )
-  .transform(({ golden, sources, pools, ...general }): Policies & { golden?: Golden } => ({
-    general: hasRules(general) ? policyOf(general) : undefined,
-    sources,
-    pools,
-    ...(golden && { golden }),
-  }));
-
-type Golden = 'monthly' | 'yearly';
-
-function hasRules({ pick: _, ...rules }: Rules & { readonly pick: Policy['pick'] }): boolean {
-  return Object.values(rules).some((rule) => rule !== undefined);
-}
-
-function policyOf(rules: Rules & { readonly pick: Policy['pick'] }): Policy {
-  const counts: Partial<Record<Period, number>> = {};
-  const windows: Partial<Record<Period, Span>> = {};
-  for (const period of PERIODS) {
-    const [count, window] = [rules[`keep-${period}`], rules[`keep-${period}-within`]];
-    if (count !== undefined) counts[period] = count;
-    if (window) windows[period] = window;
-  }
-  const within = rules['keep-all-within'] ?? rules['keep-within'];
-  return { last: rules['keep-last'], within, counts, windows, pick: rules.pick };
-}
-
 /** By pool: what goes to which vault, how often, and how many sets stay there. */
 const rotationSchema = z.record(
   z.string().min(1),

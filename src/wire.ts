@@ -1,19 +1,13 @@
 /**
- * Builds every long-lived object once, and is the only place that picks implementations: the machine's clock or a
- * simulated one, the kernel's SCSI devices or a virtual library. What a command does not ask for is not even loaded.
+ * The application as commands see it. What each takes its parts from is wire/surroundings.ts; what a command does not ask for
+ * is not even loaded.
  */
-import { join, resolve } from 'node:path';
-import { type Clock, systemClock } from './base/clock.ts';
+import { resolve } from 'node:path';
 import { CodedError } from './base/errors.ts';
-import { type Host, systemHost, systemMachine } from './base/machine.ts';
-import { type Random, systemRandom } from './base/random.ts';
-import { type Raw, rawOf } from './base/raw.ts';
-import type { Catalog, CatalogMode } from './catalog/catalog.ts';
+import { systemMachine } from './base/machine.ts';
+import type { Raw } from './base/raw.ts';
 import type { Medium } from './catalog/media.ts';
-import { CATALOG_FILE, type Config, loadConfig } from './config.ts';
-import { loadScsiDoor, lockFile, type ScsiDoor } from './device/native.ts';
-import type { ScsiPort } from './device/port.ts';
-import { tracePort } from './device/trace.ts';
+import type { Questions } from './catalog/questions.ts';
 import type { Answer, Question } from './domain/question.ts';
 import type { DryRunReport } from './job/backup/dry-run.ts';
 import type { BackupReport, Listen } from './job/backup/report.ts';
@@ -26,6 +20,7 @@ import type { GroomEvent, GroomPlan, GroomReport } from './job/groom/report.ts';
 import type { ImportEvent, ImportReport, ImportRequest } from './job/import/import.ts';
 import type { InitRequest, InitResult } from './job/init.ts';
 import type { LabelMediaRequest } from './job/label-media.ts';
+import type { MediaExpired, MediaExpireRequest } from './job/media-expire.ts';
 import type { RecallEvent, RecallReport } from './job/recall.ts';
 import type { RecoverEvent, RecoverReport } from './job/recover/report.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';
@@ -33,53 +28,35 @@ import type { SourceCheck, SourceCheckEvent } from './job/scrub/against-source.t
 import type { ScrubRequest } from './job/scrub/begin.ts';
 import type { ScrubEvent, ScrubReport } from './job/scrub/report.ts';
 import type { WantedMedium } from './job/wanted.ts';
-import type { Terminal } from './notify/terminal.ts';
-import type { DriveHandover } from './recall/handover.ts';
-import type { Cleaned, HealthKeeper } from './storage/health-watch.ts';
-import type { Library } from './storage/library.ts';
-import { healthKeeper, withNotes } from './wire/care.ts';
+import type { Cleaned } from './storage/health-watch.ts';
 import type { GroomOrder } from './wire/groom.ts';
-import { expectKind, libraryDevices, virtualCapacity } from './wire/library.ts';
+import { expectKind, virtualCapacity } from './wire/library.ts';
 import type { MountOrder } from './wire/mount.ts';
 import type { OpenOperator } from './wire/operator.ts';
 import type { OpenRecall, RecallOptions, RecallOrder } from './wire/recall.ts';
 import type { RecoverOrder } from './wire/recover.ts';
 import type { RestoreOrder } from './wire/restore.ts';
+import { type Surroundings, surroundings, type WireOptions } from './wire/surroundings.ts';
 
 export type { Terminal } from './notify/terminal.ts';
+export type { WireOptions } from './wire/surroundings.ts';
 
-export type WireOptions = {
-  readonly stateDirectory: string;
-  readonly configPath?: string | undefined;
-  /** Name and version, for labels and archives. */
-  readonly program: string;
-  /** Receives one line for each SCSI command (`-vv`). */
-  readonly trace?: ((line: string) => void) | undefined;
-  /** Where questions are shown and answers typed. */
-  readonly terminal?: Terminal | undefined;
-  /** Receives what goes wrong beside the work, such as a channel that cannot tell anybody. */
-  readonly warn?: ((message: string) => void) | undefined;
-  readonly clock?: Clock | undefined;
-  readonly random?: Random | undefined;
-  readonly host?: Host | undefined;
-};
+export type App = Pick<
+  Surroundings,
+  | 'stateDirectory'
+  | 'program'
+  | 'clock'
+  | 'random'
+  | 'host'
+  | 'config'
+  | 'catalog'
+  | 'ownDirectories'
+  | 'library'
+  | 'close'
+> &
+  Commands;
 
-/** What the commands may ask for. Nothing is opened before it is asked for. */
-export interface App {
-  readonly stateDirectory: string;
-  readonly program: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly host: Host;
-  /** @throws CodedError STATE_MISSING, CONFIG_INVALID */
-  config(): Promise<Config>;
-  /**
-   * The catalog, opened once and closed by `close`. What only reads or writes it takes it from here (src/job).
-   * @throws CodedError STATE_MISSING; as `Catalog.open`
-   */
-  catalog(mode: CatalogMode): Promise<Catalog>;
-  /** Directories that are never backed up: the state, the stage, virtual cartridges. */
-  ownDirectories(): Promise<Raw[]>;
+type Commands = {
   /** What a virtual cartridge holds, in bytes; undefined for all others. */
   capacityOf(barcode: string): Promise<number | undefined>;
   /** Writes the labels of registered cartridges, in turn. */
@@ -90,6 +67,8 @@ export interface App {
     request: Omit<EraseRequest, 'medium'>,
     signal: AbortSignal,
   ): Promise<Medium>;
+  /** Gives up what lies on a cartridge, once what others hold of it is proven. @throws CodedError naming what would be lost */
+  expireMedium(request: MediaExpireRequest, signal: AbortSignal): Promise<MediaExpired>;
   /** Backs sources up; goes on with a run of theirs that was cut short. */
   backup(request: StartRequest, listen: Listen, signal: AbortSignal): Promise<BackupReport>;
   /** Gives up the snapshots that no rule keeps. */
@@ -157,10 +136,7 @@ export interface App {
   wanted(signal: AbortSignal): Promise<WantedMedium[]>;
   /** Ends a backup, whether its process is still there or not. Resolves with the state it is in now. */
   cancelJob(jobNumber: number, signal: AbortSignal): Promise<string>;
-  /** May be called twice. */
-  close(): void;
   init(request: InitRequest, signal: AbortSignal): Promise<InitResult>;
-  library(): Promise<Library>;
   /** Makes the state anew from what lies on cartridges, or merges that into it; closed catalogs only. @throws CodedError STATE_EXISTS */
   recover(
     order: RecoverOrder,
@@ -178,129 +154,60 @@ export interface App {
   /** Cleans a drive with a cleaning cartridge of the library, and counts it. @param drive default: the only one */
   cleanDrive(drive: number | undefined, signal: AbortSignal): Promise<Cleaned>;
   doctor(): Promise<Finding[]>;
-}
+};
 
 export function wire(options: WireOptions): App {
-  const clock = options.clock ?? systemClock;
-  const random = options.random ?? systemRandom;
-  const host = options.host ?? systemHost();
-  const traced = (port: ScsiPort) => (options.trace ? tracePort(port, options.trace, clock) : port);
-  let door: ScsiDoor | undefined;
-  const openDoor = () => {
-    door ??= loadScsiDoor();
-    return door;
-  };
-  const config = () => loadConfig(options.stateDirectory, options.configPath);
-  const catalogs = new Map<CatalogMode, Catalog>();
-  const warn = options.warn ?? (() => {});
-  let keeper: HealthKeeper | undefined;
-  /** When a job has ended its drives are idle. */
-  const cleanIdle = async (signal: AbortSignal) => {
-    if (!keeper?.cleans) return;
-    const { cleanAsked } = await import('./storage/clean.ts');
-    await cleanAsked(await app.library(), { clock, signal, warn });
-  };
+  const around = surroundings(options);
+  const { stateDirectory, clock, random } = around;
+  const recall = (asked: RecallOptions) => recallWithOperator(around, asked);
+  const operator: App['operator'] = async (asked = {}) =>
+    (await import('./wire/operator.ts')).openOperator(around, asked);
+  const parts = { ...around, operator, recall };
   /** Around a job that changes the catalog; one that failed may have stored something too. */
   const exported = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
     } finally {
-      if ((await config()).catalog.export !== undefined)
-        await (await import('./wire/recover.ts')).exportAfterJob(app, warn);
+      if ((await around.config()).catalog.export !== undefined)
+        await (await import('./wire/export.ts')).exportAfterJob(around);
     }
   };
-  const writing = async <T>(work: (catalog: Catalog) => T): Promise<T> => {
-    await config();
-    const known = catalogs.get('write');
-    if (known) return work(known);
-    const { Catalog } = await import('./catalog/catalog.ts');
-    const path = join(options.stateDirectory, CATALOG_FILE);
-    const opened = Catalog.open(path, { mode: 'write', clock });
-    try {
-      return work(opened);
-    } finally {
-      opened.close();
-    }
-  };
-  const app: App = {
-    stateDirectory: options.stateDirectory,
-    program: options.program,
-    clock,
-    random,
-    host,
-    config,
-    catalog: async (mode) => {
-      await config();
-      const known = catalogs.get('write') ?? catalogs.get(mode);
-      if (known) return known;
-      const { Catalog } = await import('./catalog/catalog.ts');
-      const opened = Catalog.open(join(options.stateDirectory, CATALOG_FILE), { mode, clock });
-      catalogs.set(mode, opened);
-      return opened;
-    },
-    ownDirectories: async () => {
-      const { library, stage, backup } = await config();
-      const state = options.stateDirectory;
-      const below = [stage.directory, backup['staging-directory']];
-      const own = [state, ...below.map((directory) => resolve(state, directory))];
-      if (library.kind === 'virtual') own.push(resolve(state, library.directory));
-      return own.map(rawOf);
-    },
-    capacityOf: async (barcode) => {
-      const { library } = await config();
-      return library.kind === 'virtual'
-        ? virtualCapacity(resolve(options.stateDirectory, library.directory), barcode)
-        : undefined;
-    },
-    labelMedia: async (request, signal) =>
-      (await import('./wire/backup.ts')).wireLabels(app, request, signal),
-    eraseMedium: async (name, request, signal) =>
-      (await import('./wire/backup.ts')).wireErase(app, { ...request, name }, signal),
+  return {
+    ...parts,
+    ...media(around),
+    ...questions(around),
     backup: async (request, listen, signal) => {
       const { wireBackup } = await import('./wire/backup.ts');
-      return exported(() => wireBackup(inner, { request, listen }, signal));
+      return exported(() => wireBackup(parts, { request, listen }, signal));
     },
     expire: async (request, listen, signal) => {
       const { wireExpire } = await import('./wire/retention.ts');
-      return exported(() => wireExpire(app, request, listen, signal));
+      return exported(() => wireExpire(around, request, listen, signal));
     },
     dryRun: async (request, signal) =>
-      (await import('./wire/backup.ts')).wireDryRun(inner, request, signal),
+      (await import('./wire/backup.ts')).wireDryRun(parts, request, signal),
     planGroom: async (order, signal) =>
-      (await import('./wire/groom.ts')).wireGroomPlan(app, order, signal),
+      (await import('./wire/groom.ts')).wireGroomPlan(around, order, signal),
     groom: async (order, listen, signal) => {
-      const [{ wireGroom }, { withHandover }, { backupTools }] = await Promise.all([
-        import('./wire/groom.ts'),
-        import('./wire/recall.ts'),
-        import('./wire/backup.ts'),
-      ]);
-      const parts = {
-        ...app,
-        backupTools: () => backupTools(inner),
-        withHandover: <T>(work: (handover: DriveHandover) => Promise<T>) => withHandover(app, work),
-      };
+      const { wireGroom } = await import('./wire/groom.ts');
       return exported(() => wireGroom(parts, { order, listen }, signal));
     },
-    unfinishedSources: async (jobNumber) => {
-      const { resumable } = await import('./job/backup/start.ts');
-      return resumable({ catalog: await app.catalog('read') }, jobNumber);
-    },
     planRestore: async (request, signal) =>
-      (await import('./wire/restore.ts')).wireRestorePlan(app, request, signal),
+      (await import('./wire/restore.ts')).wireRestorePlan(around, request, signal),
     restore: async (request, listen, signal) =>
-      (await import('./wire/restore.ts')).wireRestore(inner, { request, listen }, signal),
+      (await import('./wire/restore.ts')).wireRestore(parts, { request, listen }, signal),
     scrub: async (request, listen, signal) => {
       const { wireScrub } = await import('./wire/scrub.ts');
-      return exported(() => wireScrub(app, request, listen, signal));
+      return exported(() => wireScrub(parts, request, listen, signal));
     },
     checkSources: async (names, listen, signal) => {
       const { wireSourceCheck } = await import('./wire/scrub.ts');
-      return wireSourceCheck(app, names, listen, signal);
+      return wireSourceCheck(around, names, listen, signal);
     },
     mount: async (order, tell, signal) => {
       const { wireMount } = await import('./wire/mount.ts');
       const user = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-      return wireMount({ ...app, user }, order, tell, signal);
+      return wireMount({ ...parts, user }, order, tell, signal);
     },
     umount: async (mountpoint, how) => {
       const [{ umountPath }, { loadFuseDoor }] = await Promise.all([
@@ -309,101 +216,30 @@ export function wire(options: WireOptions): App {
       ]);
       return umountPath(mountpoint, { door: loadFuseDoor(), clock, how });
     },
-    recall: async (asked) => {
-      const { wireRecall } = await import('./wire/recall.ts');
-      const { wait } = (await config()).recall;
-      if (asked.asker || wait === 0) return wireRecall(app, asked);
-      const [{ askerOf }, { Media }] = await Promise.all([
-        import('./wire/operator.ts'),
-        import('./catalog/media.ts'),
-      ]);
-      const { operator, close } = await app.operator({ timeoutMs: wait * 1000 });
-      const media = new Media(await app.catalog('read'));
-      const asker = askerOf({ operator, media, clock, library: () => app.library() });
-      const opened = await wireRecall(app, { ...asked, asker }).catch(async (error: unknown) => {
-        await close();
-        throw error;
-      });
-      return {
-        ...opened,
-        close: async () => {
-          await opened.close();
-          await close();
-        },
-      };
-    },
-    operator: async (asked = {}) => {
-      const { wireOperator } = await import('./wire/operator.ts');
-      const told = withNotes({ writing }, warn);
-      const opened = await wireOperator(
-        { ...app, terminal: options.terminal },
-        { ...asked, warn: told.warn },
-      );
-      return {
-        ...opened,
-        close: async () => {
-          await opened.close();
-          await told.settled();
-        },
-      };
-    },
-    questions: async () => {
-      await config();
-      const { openQuestions } = await import('./wire/operator.ts');
-      const { questions, close } = openQuestions(app);
-      try {
-        return questions.open();
-      } finally {
-        close();
-      }
-    },
-    answer: async (id, text) => {
-      await config();
-      const [{ openQuestions }, { answerQuestion }] = await Promise.all([
-        import('./wire/operator.ts'),
-        import('./job/questions.ts'),
-      ]);
-      const { questions, close } = openQuestions(app);
-      try {
-        return answerQuestion(questions, id, { text, nowMs: clock.nowMs() });
-      } finally {
-        close();
-      }
-    },
     recallPaths: async (order, listen, signal) => {
       const { wireRecallPaths } = await import('./wire/recall.ts');
-      const report = await wireRecallPaths(app, order, listen, signal);
-      await cleanIdle(signal);
+      const report = await wireRecallPaths(parts, order, listen, signal);
+      await around.cleanIdle(signal);
       return report;
     },
-    wanted: async (signal) => {
-      const { wireWanted } = await import('./wire/recall.ts');
-      return wireWanted(app, signal);
+    wanted: async (signal) => (await import('./wire/recall.ts')).wireWanted(around, signal),
+    unfinishedSources: async (jobNumber) => {
+      const { resumable } = await import('./job/backup/start.ts');
+      return resumable({ catalog: await around.catalog('read') }, jobNumber);
     },
     cancelJob: async (jobNumber, signal) => {
-      const { stateDirectory } = options;
-      const tools = {
-        catalog: await app.catalog('write'),
-        clock,
-        stateDirectory,
-        lock: (path: string) => lockFile(openDoor(), path),
-        interrupt: (pid: number) => {
-          process.kill(pid, 'SIGINT');
-        },
+      const interrupt = (pid: number) => {
+        process.kill(pid, 'SIGINT');
       };
+      const catalog = await around.catalog('write');
       const { cancelJob } = await import('./job/jobs.ts');
-      return cancelJob(tools, jobNumber, signal);
-    },
-    close: () => {
-      for (const catalog of catalogs.values()) catalog.close();
-      catalogs.clear();
+      return cancelJob({ ...around, catalog, interrupt }, jobNumber, signal);
     },
     init: async (request, signal) => {
       const { initialize } = await import('./job/init.ts');
       const { VirtualLibrary } = await import('./device/virtual/library.ts');
-      return initialize(options.stateDirectory, request, {
-        random,
-        clock,
+      return initialize(stateDirectory, request, {
+        ...{ random, clock, lock: around.lock },
         checkChanger: async (path) => {
           await expectKind(path, 'changer');
         },
@@ -412,45 +248,92 @@ export function wire(options: WireOptions): App {
         },
         createLibrary: (directory, shape) =>
           VirtualLibrary.create(directory, shape, random, signal),
-        lock: (path) => lockFile(openDoor(), path),
       });
     },
-    library: async () => {
-      const { Library } = await import('./storage/library.ts');
-      const devices = await libraryDevices(await config(), { clock, openDoor, traced });
-      const { cleaning } = (await config()).drives;
-      keeper ??= healthKeeper({ writing }, { cleans: cleaning === 'auto', warn });
-      return new Library(devices, clock, keeper);
-    },
-    cleanDrive: async (drive, signal) => {
-      const { cleanDrive } = await import('./storage/clean.ts');
-      return cleanDrive(await app.library(), drive, { clock, signal });
-    },
-    recover: async (order, listen, signal) => {
-      const { wireRecover } = await import('./wire/recover.ts');
-      const { Library } = await import('./storage/library.ts');
-      const libraryOf = async (path: string) => {
-        const found = await loadConfig(options.stateDirectory, path);
-        return new Library(await libraryDevices(found, { clock, openDoor, traced }), clock);
-      };
-      const lock = (path: string) => lockFile(openDoor(), path);
-      const { terminal } = options;
-      return wireRecover({ ...app, terminal, warn, libraryOf, lock }, order, listen, signal);
-    },
+    recover: async (order, listen, signal) =>
+      (await import('./wire/recover.ts')).wireRecover(around, order, listen, signal),
     importMedium: async (request, listen, signal) => {
       const { wireImport } = await import('./wire/import.ts');
-      return exported(() => wireImport(app, request, listen, signal));
+      return exported(() => wireImport(around, request, listen, signal));
     },
-    exportCatalog: async (path) => (await import('./wire/recover.ts')).wireExport(app, path),
+    exportCatalog: async (path) => (await import('./wire/export.ts')).wireExport(around, path),
     doctor: async () => {
       const { checkMachine } = await import('./job/doctor.ts');
-      const found = await config().catch((error: unknown) => {
+      const found = await around.config().catch((error: unknown) => {
         if (error instanceof CodedError && error.code === 'STATE_MISSING') return undefined;
         throw error;
       });
-      return checkMachine(systemMachine, { library: found?.library, loadDoor: openDoor });
+      return checkMachine(systemMachine, { library: found?.library, loadDoor: around.openDoor });
     },
   };
-  const inner = { ...app, openDoor, cleanIdle };
-  return app;
+}
+
+/** What is done to single cartridges and drives. */
+function media(
+  around: Surroundings,
+): Pick<App, 'capacityOf' | 'labelMedia' | 'eraseMedium' | 'expireMedium' | 'cleanDrive'> {
+  return {
+    capacityOf: async (barcode) => {
+      const { library, stateDirectory } = await around.config();
+      return library.kind === 'virtual'
+        ? virtualCapacity(resolve(stateDirectory, library.directory), barcode)
+        : undefined;
+    },
+    labelMedia: async (request, signal) =>
+      (await import('./wire/backup.ts')).wireLabels(around, request, signal),
+    eraseMedium: async (name, request, signal) =>
+      (await import('./wire/backup.ts')).wireErase(around, { ...request, name }, signal),
+    expireMedium: async (request, signal) => {
+      const { expireProven } = await import('./job/media-expire.ts');
+      const catalog = await around.catalog('write');
+      const tools = { catalog, clock: around.clock, openLibrary: () => around.library() };
+      return expireProven(tools, request, signal);
+    },
+    cleanDrive: async (drive, signal) => {
+      const { cleanDrive } = await import('./storage/clean.ts');
+      return cleanDrive(await around.library(), drive, { clock: around.clock, signal });
+    },
+  };
+}
+
+/** What jobs ask a person, and what a person answers. */
+function questions(around: Surroundings): Pick<App, 'questions' | 'answer'> {
+  const withQuestions = async <T>(work: (open: Questions) => T): Promise<T> => {
+    await around.config();
+    const { openQuestions } = await import('./wire/operator.ts');
+    const { questions: open, close } = openQuestions(around);
+    try {
+      return work(open);
+    } finally {
+      close();
+    }
+  };
+  return {
+    questions: () => withQuestions((open) => open.open()),
+    answer: async (id, text) => {
+      const { answerQuestion } = await import('./job/questions.ts');
+      const nowMs = around.clock.nowMs();
+      return withQuestions((open) => answerQuestion(open, id, { text, nowMs }));
+    },
+  };
+}
+
+/** Where the config lets a reader wait, somebody is asked for what no library holds. */
+async function recallWithOperator(around: Surroundings, asked: RecallOptions): Promise<OpenRecall> {
+  const { wireRecall } = await import('./wire/recall.ts');
+  const { wait } = (await around.config()).recall;
+  if (asked.asker || wait === 0) return wireRecall(around, asked);
+  const { openAsker } = await import('./wire/operator.ts');
+  const { asker, close } = await openAsker(around, wait * 1000);
+  const opened = await wireRecall(around, { ...asked, asker }).catch(async (error: unknown) => {
+    await close();
+    throw error;
+  });
+  return {
+    ...opened,
+    close: async () => {
+      await opened.close();
+      await close();
+    },
+  };
 }

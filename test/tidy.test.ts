@@ -9,7 +9,8 @@ const PURE = ['base', 'domain'];
 const FLOORS: Record<string, readonly string[]> = {
   base: [],
   domain: ['base'],
-  'config.ts': PURE,
+  config: PURE,
+  'config.ts': [...PURE, 'config'],
   source: PURE,
   hash: PURE,
   pack: PURE,

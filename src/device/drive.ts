@@ -16,6 +16,7 @@
 import { strict as assert } from 'node:assert';
 import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
+import { AccessOrders, type TapeSegment } from './access-order.ts';
 import { allowOverwrite, append, type EndWarning, flush } from './append.ts';
 import { type ReadResult, readBlock } from './block-read.ts';
 import { setMode, type WantedMode } from './drive-mode.ts';
@@ -44,6 +45,7 @@ export class Drive {
   /** Blocks moved so far, and how long the drive took for them. */
   readonly busy = { writtenBytes: 0, writeMs: 0, readBytes: 0, readMs: 0 };
   readonly #head: Head;
+  readonly #orders: AccessOrders;
   /** The head's disturbances when the drive took its mode; any more have undone it. */
   #modeSetAt: number | undefined;
 
@@ -51,6 +53,7 @@ export class Drive {
     this.unit = unit;
     this.identity = identity;
     this.#head = new Head(unit);
+    this.#orders = new AccessOrders(unit);
   }
 
   /** @throws CodedError DEVICE_UNSUITABLE when it is no tape drive */
@@ -149,6 +152,17 @@ export class Drive {
   /** Goes to a block, any number up to end of data. @throws CodedError MEDIUM_UNREADABLE when it lies beyond */
   async locate(block: number, signal: AbortSignal): Promise<void> {
     await locate(this.#head, block, signal);
+  }
+
+  /**
+   * In which order the drive would read these, from where the tape stands: their indices; undefined where it does not say.
+   * @throws the signal's reason, nothing of the drive's
+   */
+  accessOrder(
+    segments: readonly TapeSegment[],
+    signal: AbortSignal,
+  ): Promise<readonly number[] | undefined> {
+    return this.#orders.of(segments, signal);
   }
 
   /**

@@ -9,7 +9,12 @@ import { CodedError, type FailureCode } from '../base/errors.ts';
 import { DEVICE_TYPE, INQUIRY_BYTES, type Inquiry, parseInquiry, parseSerial } from './inquiry.ts';
 import type { ScsiPort, ScsiReply } from './port.ts';
 import { parseSense, SENSE_KEY, type Sense } from './sense.ts';
-import { parseRecommendedTimeouts, type RecommendedTimeouts, timeoutMs } from './timeouts.ts';
+import {
+  parseSupportedCommands,
+  type RecommendedTimeouts,
+  recommendedTimeouts,
+  timeoutMs,
+} from './timeouts.ts';
 
 export type Request = {
   readonly cdb: readonly number[];
@@ -70,6 +75,8 @@ export class LogicalUnit {
   readonly #clock: Clock;
   readonly #failure: FailureCode;
   #recommended: RecommendedTimeouts = new Map();
+  /** Opcodes with the service actions that the device says it has. */
+  readonly #actions = new Set<string>();
   #tail: Promise<unknown> = Promise.resolve();
   /** Told of every unit attention, not ready, deferred error and failure, whoever sent the command that met it. */
   onDisturbance: () => void = () => {};
@@ -142,7 +149,12 @@ export class LogicalUnit {
     return { sense, data, residualBytes, isBusy: false };
   }
 
-  /** What the device is; also learns its recommended timeouts. @throws CodedError DEVICE_UNSUITABLE */
+  /** Whether the device has said, when it was identified, that it has this service action of an opcode. */
+  supports(opcode: number, serviceAction: number): boolean {
+    return this.#actions.has(`${opcode}/${serviceAction}`);
+  }
+
+  /** What the device is; also learns what it supports, and its recommended timeouts. @throws CodedError DEVICE_UNSUITABLE */
   async identify(wanted: keyof typeof DEVICE_TYPE, signal: AbortSignal): Promise<Identity> {
     const standard = await this.#query([0x12, 0, 0, 0, INQUIRY_BYTES, 0], INQUIRY_BYTES, signal);
     const inquiry = standard && parseInquiry(standard);
@@ -158,7 +170,10 @@ export class LogicalUnit {
     }
     const page = await this.#query([0x12, 1, 0x80, 0, 255, 0], 255, signal);
     const codes = await this.#query([0xa3, 0x0c, 0x80, 0, 0, 0, 0, 0, 0x20, 0, 0, 0], 8192, signal);
-    if (codes) this.#recommended = parseRecommendedTimeouts(codes);
+    const commands = codes ? parseSupportedCommands(codes) : [];
+    this.#recommended = recommendedTimeouts(commands);
+    for (const { opcode, serviceAction } of commands)
+      if (serviceAction !== undefined) this.#actions.add(`${opcode}/${serviceAction}`);
     return { ...inquiry, serial: page && parseSerial(page) };
   }
 

@@ -39,25 +39,44 @@ export function timeoutMs(opcode: number, recommended: RecommendedTimeouts): num
   return Math.max(ours, recommended.get(opcode) ?? 0);
 }
 
+/** A command that a device says it has. */
+export type SupportedCommand = {
+  readonly opcode: number;
+  /** Undefined where the opcode is one command by itself. */
+  readonly serviceAction: number | undefined;
+  /** In ms; undefined where the device recommends none. */
+  readonly timeoutMs: number | undefined;
+};
+
 /**
  * REPORT SUPPORTED OPERATION CODES with RCTD (SPC-4 6.27.2): descriptors of 8 bytes, each followed by 12 bytes of
- * timeouts where CTDP is set. The longest recommendation of an opcode's service actions counts.
+ * timeouts where CTDP is set; SERVACTV says that the service action counts.
  */
-export function parseRecommendedTimeouts(bytes: Buffer): RecommendedTimeouts {
-  const recommended = new Map<number, number>();
-  if (bytes.length < 4) return recommended;
+export function parseSupportedCommands(bytes: Buffer): SupportedCommand[] {
+  const commands: SupportedCommand[] = [];
+  if (bytes.length < 4) return commands;
   const end = Math.min(bytes.length, 4 + bytes.readUInt32BE(0));
   for (let at = 4; at + 8 <= end; ) {
     const opcode = bytes.readUInt8(at);
-    const hasTimeouts = (bytes.readUInt8(at + 5) & 0x02) !== 0;
+    const flags = bytes.readUInt8(at + 5);
+    const serviceAction = (flags & 0x01) !== 0 ? bytes.readUInt16BE(at + 2) : undefined;
+    const hasTimeouts = (flags & 0x02) !== 0;
     at += 8;
-    if (!hasTimeouts) continue;
-    if (at + 12 > end) break;
-    const ms = bytes.readUInt32BE(at + 8) * 1000;
+    if (hasTimeouts && at + 12 > end) break;
+    const ms = hasTimeouts ? bytes.readUInt32BE(at + 8) * 1000 : undefined;
+    commands.push({ opcode, serviceAction, timeoutMs: ms });
+    if (hasTimeouts) at += 12;
+  }
+  return commands;
+}
+
+/** The longest recommendation of an opcode's service actions counts. */
+export function recommendedTimeouts(commands: readonly SupportedCommand[]): RecommendedTimeouts {
+  const recommended = new Map<number, number>();
+  for (const { opcode, timeoutMs: ms } of commands) {
     // More than a day is a broken answer, and setTimeout-like counters in kernels overflow on it.
-    if (ms <= 24 * 60 * MINUTE_MS)
+    if (ms !== undefined && ms <= 24 * 60 * MINUTE_MS)
       recommended.set(opcode, Math.max(ms, recommended.get(opcode) ?? 0));
-    at += 12;
   }
   return recommended;
 }

@@ -17,11 +17,12 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { holdsArchives, type LabelPlan, planLabel } from '../catalog/label-plan.ts';
 import { Media, type Medium } from '../catalog/media.ts';
 import { parseBarcode } from '../domain/barcode.ts';
+import { type Beginning, readBeginning } from '../storage/beginning.ts';
 import type { HeldDrive } from '../storage/drives.ts';
 import { firstOpenings } from '../storage/identity.ts';
 import { type Labelled, labelTape } from '../storage/label-tape.ts';
 import type { Library } from '../storage/library.ts';
-import { type Beginning, readBeginning, Tape } from '../storage/tape.ts';
+import { Tape } from '../storage/tape.ts';
 import { proven } from '../storage/tape-position.ts';
 
 export type LabelTools = {

@@ -89,8 +89,7 @@ export class Board {
       });
     }
     for (const [contentId, item] of [...this.#items])
-      if (!wanted.has(contentId) && !item.isAhead && !item.fill?.isWhole)
-        await this.abandon(contentId);
+      if (!wanted.has(contentId) && !item.fill?.isWhole) await this.#unwanted(contentId, item);
     this.#elsewhere.clear();
     let looked = 0;
     for (const [contentId, { sinceMs, readers }] of wanted) {
@@ -128,6 +127,18 @@ export class Board {
       return this.begin(contentId, signal) !== undefined || stage.has(content.hash);
     this.#forget(contentId);
     return true;
+  }
+
+  /**
+   * Nobody waits for it any more, or nobody does yet. What is about to be whole is read to its end: the next who opens it has it at
+   * once. Of what is not, the parts that are proven stay. No cartridge is loaded for either.
+   */
+  async #unwanted(contentId: number, item: Item): Promise<void> {
+    const isHere = this.queue.runsOf(contentId).every(({ mediumId }) => mediumId === this.loaded);
+    if (item.isAhead && isHere) return;
+    if (!isHere || !item.isNearlyWhole) return this.#leave(contentId);
+    item.isAhead = true;
+    this.queue.want({ contentId, sinceMs: item.sinceMs, readers: 0 });
   }
 
   /** @returns whether it has to be read */
@@ -270,15 +281,15 @@ export class Board {
   /** The end: what is half done is removed, but for parts that are proven, with which somebody can go on. */
   async close(): Promise<void> {
     await this.flush();
-    for (const contentId of [...this.#items.keys()]) {
-      if (!this.#items.get(contentId)?.fill?.hasProven) {
-        await this.abandon(contentId);
-        continue;
-      }
-      const item = this.#forget(contentId);
-      await item?.fill?.close();
-      if (item) this.#tools.stage.leave(item.content.hash);
-    }
+    for (const contentId of [...this.#items.keys()]) await this.#leave(contentId);
+  }
+
+  /** Removes what is half done, but for parts that are proven. Nobody may want it again before this has ended. */
+  async #leave(contentId: number): Promise<void> {
+    if (!this.#items.get(contentId)?.fill?.hasProven) return this.abandon(contentId);
+    const item = this.#forget(contentId);
+    await item?.fill?.close();
+    if (item) this.#tools.stage.leave(item.content.hash);
   }
 
   /** Told to other processes too, but for what is whole in a moment. */

@@ -21,6 +21,9 @@ export type RecallRun = Run & {
   readonly unfolding: Unfolding;
 };
 
+/** A second or two of a tape that runs: stopping it and locating something else takes longer. */
+const NEARLY_BYTES = 512 * 2 ** 20;
+
 /** Bytes that came, from whom. */
 type Source = { readonly copy: PlacedCopy; readonly range: DataRange };
 
@@ -67,6 +70,15 @@ export class Item {
   came({ copy, from, unfolding: { reached } }: RecallRun): void {
     if (reached > from)
       this.#sources.push({ copy, range: { offset: from, lengthBytes: reached - from } });
+  }
+
+  /** So little is missing that it comes in about the time that anything else takes to begin; more has come already. */
+  get isNearlyWhole(): boolean {
+    const { sizeBytes } = this.content;
+    const gaps = this.fill?.missing({ offset: 0, lengthBytes: sizeBytes });
+    if (!gaps) return false;
+    const missing = gaps.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+    return missing <= Math.min(NEARLY_BYTES, sizeBytes - missing);
   }
 
   addTry(copy: ExtentCopy): void {

@@ -36,11 +36,19 @@ const SHAPES: Readonly<Record<GenerationName, Omit<TapeShape, 'capacityBytes'>>>
 const START_STOP_SECONDS = 2;
 const WRAP_CHANGE_SECONDS = 1;
 
+/** Of a wrap: passed in less time than stopping and locating take. 250 MB of LTO-9. */
+const NEAR_SHARE = 1 / 256;
+
 /** Finding the nearest of so many for each of them takes some milliseconds. */
 export const ORDERED_MAX = 256;
 
 export function tapeShape(generation: GenerationName, capacityBytes: number): TapeShape {
   return { ...SHAPES[generation], capacityBytes };
+}
+
+/** The tape runs on over so much to what is wanted behind it. */
+export function nearBytes({ capacityBytes, wraps }: TapeShape): number {
+  return (capacityBytes / wraps) * NEAR_SHARE;
 }
 
 /** Seconds from one byte to another; nothing where the tape stands there already. */

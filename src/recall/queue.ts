@@ -104,6 +104,11 @@ export class Queue<R extends Run> {
     return this.#items.get(contentId)?.runs ?? [];
   }
 
+  /** All that is to be read of a cartridge, in no order. */
+  runsOn(mediumId: number): readonly R[] {
+    return [...(this.#byMedium.get(mediumId) ?? [])];
+  }
+
   lines(): Line[] {
     return [...this.#byMedium].map(([mediumId, runs]) => this.#line(mediumId, runs));
   }
@@ -146,8 +151,7 @@ export class Queue<R extends Run> {
 
   /** Begins a pass over a cartridge. @param order of its runs; they are read in this one */
   sweep(mediumId: number, order: (runs: readonly R[]) => readonly R[]): Sweep<R> {
-    const runs = [...(this.#byMedium.get(mediumId) ?? [])];
-    this.#sweep = new Sweep(mediumId, order(runs), (run) => this.#isOpen(run));
+    this.#sweep = new Sweep(mediumId, order(this.runsOn(mediumId)), (run) => this.#isOpen(run));
     return this.#sweep;
   }
 

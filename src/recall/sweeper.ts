@@ -5,6 +5,7 @@ import type { Medium } from '../catalog/media.ts';
 import { type GenerationName, parseGeneration } from '../domain/generation.ts';
 import type { Tape } from '../storage/tape.ts';
 import { type PieceBytes, TapeReader, type WantedPiece } from '../storage/tape-reader.ts';
+import { advisedOrder } from './advice.ts';
 import type { Ahead } from './ahead.ts';
 import type { Board } from './board.ts';
 import type { RecallRun } from './item.ts';
@@ -66,9 +67,7 @@ export class Sweeper {
   async run(): Promise<void> {
     const { board } = this.#tools;
     const { queue } = board;
-    const sweep = queue.sweep(this.#mediumId, (runs) =>
-      bestOrder(this.#shape, this.headByte, runs),
-    );
+    const sweep = queue.sweep(this.#mediumId, await this.#order());
     try {
       for (;;) {
         for await (const piece of this.#reader.read(this.#pieces(sweep))) {
@@ -85,6 +84,21 @@ export class Sweeper {
       queue.endSweep();
       await Promise.all(this.#finishing);
     }
+  }
+
+  /** As the drive would read it, where it says so; else as the model of the tape has it. */
+  async #order(): Promise<(runs: readonly RecallRun[]) => readonly RecallRun[]> {
+    const { queue } = this.#tools.board;
+    const { drive } = this.#tape;
+    const advised = await advisedOrder(queue.runsOn(this.#mediumId), this.#shape, (segments) =>
+      drive.accessOrder(segments, this.#signal),
+    );
+    const asked = new Set(advised);
+    return (runs) => {
+      // What came meanwhile the drive was not asked for.
+      if (advised && runs.every((run) => asked.has(run))) return advised;
+      return bestOrder(this.#shape, this.headByte, runs);
+    };
   }
 
   *#pieces(sweep: Sweep<RecallRun>): Generator<WantedPiece<RecallRun>> {

@@ -4,11 +4,12 @@ import { CodedError } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import type { Waiting } from '../domain/question.ts';
 import { subjectOf } from '../domain/question-words.ts';
+import { readBeginning } from './beginning.ts';
 import type { MeantMedium } from './identity.ts';
 import type { Library } from './library.ts';
 import type { Operator } from './operator.ts';
 import { nameOf, type WatchTools, type Wish, watchFor } from './operator-watch.ts';
-import { readBeginning, Tape } from './tape.ts';
+import { Tape } from './tape.ts';
 
 export type WantedMedium = {
   readonly barcode: string;

@@ -7,10 +7,10 @@
 import { CodedError } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import type { Question } from '../domain/question.ts';
+import { type Beginning, readBeginning } from './beginning.ts';
 import type { HeldDrive } from './drives.ts';
 import type { Library } from './library.ts';
 import type { Operator, Seen, Watch } from './operator.ts';
-import { type Beginning, readBeginning } from './tape.ts';
 import { readCartridgeMemory } from './write-generation.ts';
 
 /** Which cartridges help. */

@@ -6,17 +6,16 @@
  * block goes out, and before each archive mode and position are proven again.
  */
 import { strict as assert } from 'node:assert';
-import { type Label, parseLabel } from '../archive/label.ts';
-import { recogniseStart, type Start } from '../archive/recognise.ts';
+import type { Label } from '../archive/label.ts';
 import { CodedError, type FailureCode } from '../base/errors.ts';
-import type { EndWarning } from '../device/append.ts';
-import type { ReadResult } from '../device/block-read.ts';
 import type { Drive } from '../device/drive.ts';
+import { readBeginning } from './beginning.ts';
 import type { HeldDrive } from './drives.ts';
 import { proveForeign } from './foreign.ts';
 import { HealthWatch } from './health-watch.ts';
 import { blockBytesByArchive, labelOf, type MeantMedium } from './identity.ts';
 import type { Library } from './library.ts';
+import { TapeArchive } from './tape-archive.ts';
 import { closeTornArchive, proven, type TapePoint } from './tape-position.ts';
 import { type CartridgeMemory, readCartridgeMemory, writeGeneration } from './write-generation.ts';
 import { WRITING_MODE } from './writing-mode.ts';
@@ -31,25 +30,8 @@ export type KnownEnd = TapePoint & {
   permits?(unknownFiles: number): void;
 };
 
-export type Written = {
-  readonly fileNumber: number;
-  readonly startBlock: number;
-  readonly lengthBlocks: number;
-};
-
-/** What stands at the start of a cartridge whose label is not proven yet. */
-export type Beginning =
-  | { readonly kind: 'blank' }
-  | { readonly kind: 'label'; readonly label: Label }
-  | { readonly kind: 'foreign'; readonly start: Start };
-
 /** The drive beside it may hold the right one. */
 const PASSED_OVER: ReadonlySet<FailureCode> = new Set(['DRIVE_BUSY', 'MEDIUM_MISMATCH']);
-
-/** Of most labels' blocks; then larger than any: what is longer was not written by us. */
-const FIRST_BLOCK_BYTES = [2 ** 20, 2 ** 23] as const;
-/** A label fits into a few blocks; more is somebody else's archive. */
-const LABEL_BYTES_MAX = 2 ** 23;
 
 export class Tape {
   readonly drive: Drive;
@@ -308,101 +290,4 @@ export class Tape {
       { volser: this.barcode.slice(0, 6), device: this.drive.name },
     );
   }
-}
-
-/** One open archive on one tape. Used once: blocks, then `finish` or `abandon`. */
-export class TapeArchive {
-  readonly fileNumber: number;
-  readonly startBlock: number;
-  /** The drive warns of the end as early as it was asked to. */
-  readonly warnsEarlier: boolean;
-  readonly #drive: Drive;
-  readonly #onEnd: (end: TapePoint) => void;
-  #lengthBlocks = 0;
-  #isOpen = true;
-
-  constructor(
-    drive: Drive,
-    start: TapePoint & { readonly warnsEarlier: boolean },
-    onEnd: (end: TapePoint) => void,
-  ) {
-    this.warnsEarlier = start.warnsEarlier;
-    this.#drive = drive;
-    this.#onEnd = onEnd;
-    this.fileNumber = start.file;
-    this.startBlock = start.block;
-  }
-
-  get lengthBlocks(): number {
-    return this.#lengthBlocks;
-  }
-
-  get isOpen(): boolean {
-    return this.#isOpen;
-  }
-
-  /** Writes one block. With `early` the block is safe, but the end of the tape is near: finish soon. */
-  async writeBlock(block: Uint8Array, signal: AbortSignal): Promise<EndWarning> {
-    assert(this.#isOpen, 'this archive is closed');
-    const warning = await this.#drive.write(block, signal);
-    this.#lengthBlocks += 1;
-    return warning;
-  }
-
-  /**
-   * Closes the archive with a synchronous filemark and proves the position behind it. Until this resolves nothing counts
-   * as written.
-   */
-  async finish(signal: AbortSignal): Promise<Written> {
-    assert(this.#isOpen, 'this archive is closed');
-    this.#isOpen = false;
-    await this.#drive.writeFilemarks(1, { immediate: false }, signal);
-    await this.#drive.checkPosition(signal);
-    const end = proven(this.#drive);
-    assert(
-      end.block === this.startBlock + this.#lengthBlocks + 1 && end.file === this.fileNumber + 1,
-    );
-    this.#onEnd(end);
-    return {
-      fileNumber: this.fileNumber,
-      startBlock: this.startBlock,
-      lengthBlocks: this.#lengthBlocks,
-    };
-  }
-}
-
-async function readFirst(
-  drive: Drive,
-  signal: AbortSignal,
-): Promise<readonly [buffer: Buffer, result: ReadResult]> {
-  const [usual, longest] = FIRST_BLOCK_BYTES;
-  await drive.rewind(signal);
-  const buffer = Buffer.alloc(usual);
-  const result = await drive.read(buffer, signal);
-  if (result.kind !== 'longer-block') return [buffer, result];
-  await drive.rewind(signal);
-  const larger = Buffer.alloc(longest);
-  return [larger, await drive.read(larger, signal)];
-}
-
-/** Reads what stands at the start of the tape in a drive. The tape stands somewhere behind it afterwards. */
-export async function readBeginning(drive: Drive, signal: AbortSignal): Promise<Beginning> {
-  const [first, result] = await readFirst(drive, signal);
-  if (result.kind === 'end-of-data') return { kind: 'blank' };
-  if (result.kind !== 'block') return { kind: 'foreign', start: 'foreign' };
-  const block = first.subarray(0, result.lengthBytes);
-  const start = recogniseStart(block);
-  if (start !== 'shelfs') return { kind: 'foreign', start };
-  const parts = [Buffer.from(block)];
-  let lengthBytes = block.length;
-  for (;;) {
-    const next = await drive.read(first, signal);
-    if (next.kind === 'filemark' || next.kind === 'end-of-data') break;
-    lengthBytes += next.lengthBytes;
-    if (next.kind === 'longer-block' || lengthBytes > LABEL_BYTES_MAX) {
-      return { kind: 'foreign', start: 'tar' };
-    }
-    parts.push(Buffer.from(first.subarray(0, next.lengthBytes)));
-  }
-  return { kind: 'label', label: parseLabel(Buffer.concat(parts)) };
 }

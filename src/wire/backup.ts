@@ -2,7 +2,6 @@
 import { hasSha256Instructions } from '../base/machine.ts';
 import type { Alarm } from '../catalog/alarms.ts';
 import type { Medium } from '../catalog/media.ts';
-import { lockFile, type ScsiDoor } from '../device/native.ts';
 import type { DryRunReport } from '../job/backup/dry-run.ts';
 import type { BackupReport, Listen } from '../job/backup/report.ts';
 import type { StartRequest, StartTools } from '../job/backup/start.ts';
@@ -17,10 +16,7 @@ type LabelSurroundings = Pick<
   'program' | 'clock' | 'random' | 'host' | 'config' | 'catalog' | 'library'
 >;
 
-type BackupSurroundings = Surroundings & {
-  operator(): Promise<OpenOperator>;
-  openDoor(): ScsiDoor;
-};
+type BackupSurroundings = Surroundings & { operator(): Promise<OpenOperator> };
 
 export async function wireLabels(
   app: LabelSurroundings,
@@ -107,7 +103,7 @@ export async function backupTools(app: BackupSurroundings): Promise<StartTools> 
     hasSha256: () => hasSha256Instructions(),
     label: (barcode, pool, signal) =>
       labelMedium({ ...label, catalog, library, pool }, barcode, signal),
-    lock: (path) => lockFile(app.openDoor(), path),
+    lock: app.lock,
   };
 }
 

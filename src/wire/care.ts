@@ -1,19 +1,13 @@
 /** What the care of media takes of the application: the book of their health. */
-
 import { CodedError } from '../base/errors.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { HealthBook } from '../catalog/health.ts';
 import type { HealthKeeper } from '../storage/health-watch.ts';
-
-/** What of the application it needs. */
-export type CareSurroundings = {
-  /** The connection that this process writes with, else one for a moment. */
-  writing<T>(work: (catalog: Catalog) => T): Promise<T>;
-};
+import type { OpenCatalogs } from './open-catalogs.ts';
 
 /** Keeps what is seen of cartridges and drives; a catalog that cannot be written ends no job. */
 export function healthKeeper(
-  app: Pick<CareSurroundings, 'writing'>,
+  app: Pick<OpenCatalogs, 'writing'>,
   { cleans, warn }: { readonly cleans: boolean; warn(message: string): void },
 ): HealthKeeper {
   const record = async (about: string, work: (catalog: Catalog, book: HealthBook) => void) => {
@@ -65,7 +59,7 @@ function seen({ serial, name: path, model }: { serial: string; name: string; mod
 
 /** What goes wrong beside the work is the job's too: whoever looks at it later reads why nobody came. */
 export async function noteInJob(
-  app: Pick<CareSurroundings, 'writing'>,
+  app: Pick<OpenCatalogs, 'writing'>,
   message: string,
 ): Promise<void> {
   const { Jobs } = await import('../catalog/jobs.ts');
@@ -79,7 +73,7 @@ export async function noteInJob(
 
 /** Warnings that are told and noted in the job's log. That one cannot be noted is told too. */
 export function withNotes(
-  app: Pick<CareSurroundings, 'writing'>,
+  app: Pick<OpenCatalogs, 'writing'>,
   warn: (message: string) => void,
 ): { warn(message: string): void; settled(): Promise<void> } {
   let noting = Promise.resolve();

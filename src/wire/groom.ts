@@ -1,8 +1,6 @@
 /** Builds what groom works with, from what a backup works with. */
-import type { StartTools } from '../job/backup/start.ts';
 import type { GroomRequest, GroomTools } from '../job/groom/groom.ts';
 import type { GroomEvent, GroomPlan, GroomReport } from '../job/groom/report.ts';
-import type { DriveHandover } from '../recall/handover.ts';
 import type { OpenOperator } from './operator.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -21,21 +19,19 @@ export async function wireGroomPlan(
 }
 
 export async function wireGroom(
-  app: Pick<Surroundings, 'config'> & {
-    operator(): Promise<OpenOperator>;
-    backupTools(): Promise<StartTools>;
-    withHandover<T>(work: (handover: DriveHandover) => Promise<T>): Promise<T>;
-  },
+  app: Surroundings & { operator(): Promise<OpenOperator> },
   { order, listen }: { readonly order: GroomOrder; listen(event: GroomEvent): void },
   signal: AbortSignal,
 ): Promise<GroomReport> {
-  const [{ groom }, { policiesOf }] = await Promise.all([
+  const [{ groom }, { policiesOf }, { withHandover }, { backupTools }] = await Promise.all([
     import('../job/groom/groom.ts'),
     import('../job/groom/policies.ts'),
+    import('./recall.ts'),
+    import('./backup.ts'),
   ]);
   const config = await app.config();
   const tools: GroomTools = {
-    ...(await app.backupTools()),
+    ...(await backupTools(app)),
     groom: config.groom,
     policies: policiesOf(config),
     copiesOf: (pool) => config.pools[pool]?.copies ?? config.backup.copies,
@@ -43,7 +39,7 @@ export async function wireGroom(
   const request = await requestOf(order, tools);
   const { operator, close } = await app.operator();
   try {
-    return await app.withHandover((handover) =>
+    return await withHandover(app, (handover) =>
       groom(request, { ...tools, operator, handover }, listen, signal),
     );
   } finally {

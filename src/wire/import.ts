@@ -1,18 +1,11 @@
 /** What an import takes of the application. */
-import type { Clock } from '../base/clock.ts';
-import type { Host } from '../base/machine.ts';
-import type { Random } from '../base/random.ts';
 import type { ImportEvent, ImportReport, ImportRequest } from '../job/import/import.ts';
-import type { Library } from '../storage/library.ts';
+import type { Surroundings } from './surroundings.ts';
 
-export type ImportSurroundings = {
-  readonly stateDirectory: string;
-  readonly program: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly host: Host;
-  library(): Promise<Library>;
-};
+type ImportSurroundings = Pick<
+  Surroundings,
+  'stateDirectory' | 'program' | 'clock' | 'random' | 'host' | 'library'
+>;
 
 export async function wireImport(
   app: ImportSurroundings,

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
-import type { Media } from '../catalog/media.ts';
+import { Media } from '../catalog/media.ts';
 import { Questions } from '../catalog/questions.ts';
 import { RunDb, systemProcesses } from '../catalog/run-db.ts';
 import { type Config, type NotifyConfig, RUN_DB_FILE } from '../config.ts';
@@ -15,6 +15,7 @@ import { askForMedium } from '../storage/attach.ts';
 import type { Library } from '../storage/library.ts';
 import { askingOperator, type Operator } from '../storage/operator.ts';
 import { decideFailure } from '../storage/operator-failure.ts';
+import { withNotes } from './care.ts';
 import type { Surroundings } from './surroundings.ts';
 
 export type OpenOperator = {
@@ -35,16 +36,14 @@ export type RecallRequest = {
 };
 
 /** What of the application the operator needs. */
-export type OperatorSurroundings = Pick<
+type OperatorSurroundings = Pick<
   Surroundings,
-  'stateDirectory' | 'clock' | 'random' | 'host'
+  'stateDirectory' | 'clock' | 'random' | 'host' | 'terminal'
 > & {
-  /** Of this process, where it has one. */
-  readonly terminal: Terminal | undefined;
   config(): Promise<Pick<Config, 'operator' | 'notify'>>;
 };
 
-export function openQuestions(app: Pick<OperatorSurroundings, 'stateDirectory'>): {
+export function openQuestions(app: Pick<Surroundings, 'stateDirectory'>): {
   readonly questions: Questions;
   close(): void;
 } {
@@ -89,6 +88,30 @@ export async function wireOperator(
       close();
     },
   };
+}
+
+/** One whose channels, where they fail, are told of in the job's log too. */
+export async function openOperator(
+  app: OperatorSurroundings & Pick<Surroundings, 'warn' | 'writing'>,
+  asked: { readonly timeoutMs?: number | undefined },
+): Promise<OpenOperator> {
+  const told = withNotes(app, app.warn);
+  const opened = await wireOperator(app, { ...asked, warn: told.warn });
+  return {
+    ...opened,
+    close: async () => {
+      await opened.close();
+      await told.settled();
+    },
+  };
+}
+
+/** Asks for what a recall wants, with an operator of its own. */
+export async function openAsker(app: Surroundings, timeoutMs: number) {
+  const { operator, close } = await openOperator(app, { timeoutMs });
+  const media = new Media(await app.catalog('read'));
+  const { clock, library } = app;
+  return { asker: askerOf({ operator, media, clock, library }), close };
 }
 
 /** Asks for what a recall wants; a cartridge that is put in is proven by its label before it counts. */

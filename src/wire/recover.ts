@@ -1,24 +1,15 @@
-/** A recovery takes a library that no config names yet; an export of the catalog goes where the config says. */
-import { readFile, stat } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
-import type { Clock } from '../base/clock.ts';
+/** A recovery takes a library that no config names yet. */
+import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { CodedError } from '../base/errors.ts';
-import { type Host, systemMachine } from '../base/machine.ts';
+import { systemMachine } from '../base/machine.ts';
 import type { Random } from '../base/random.ts';
 import { printable } from '../base/text.ts';
-import {
-  CATALOG_FILE,
-  type Config,
-  formatConfig,
-  type LibraryConfig,
-  parseConfig,
-} from '../config.ts';
+import { formatConfig, type LibraryConfig, parseConfig } from '../config.ts';
 import { resolveDevice } from '../device/node.ts';
-import type { ExportedCatalog } from '../job/catalog-export.ts';
 import type { RecoverEvent, RecoverReport } from '../job/recover/report.ts';
-import type { Terminal } from '../notify/terminal.ts';
-import type { Library } from '../storage/library.ts';
 import type { Operator } from '../storage/operator.ts';
+import type { Surroundings } from './surroundings.ts';
 
 export type RecoverOrder = {
   /** Devices, or a directory of virtual cartridges; none, to merge: the library of the config. */
@@ -29,20 +20,18 @@ export type RecoverOrder = {
   readonly into: 'new' | 'merge';
 };
 
-/** What of the application it needs. */
-export type RecoverSurroundings = {
-  readonly stateDirectory: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly host: Host;
-  /** Of this process, where it has one. */
-  readonly terminal: Terminal | undefined;
-  config(): Promise<Config>;
-  warn(message: string): void;
-  /** The library of the config at this path. */
-  libraryOf(config: string): Promise<Library>;
-  lock(path: string): Promise<{ close(): Promise<void> }>;
-};
+type RecoverSurroundings = Pick<
+  Surroundings,
+  | 'stateDirectory'
+  | 'clock'
+  | 'random'
+  | 'host'
+  | 'terminal'
+  | 'config'
+  | 'warn'
+  | 'libraryOf'
+  | 'lock'
+>;
 
 export async function wireRecover(
   app: RecoverSurroundings,
@@ -129,54 +118,3 @@ async function isVirtual(directory: string, random: Random): Promise<boolean> {
   const { adoptCartridges } = await import('../device/virtual/adopt.ts');
   return adoptCartridges(directory, random);
 }
-
-export type ExportSurroundings = {
-  readonly stateDirectory: string;
-  readonly program: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly host: Host;
-  config(): Promise<Config>;
-};
-
-/** @param path default: as configured @throws CodedError USAGE where there is none; FAILED where it cannot be written */
-export async function wireExport(
-  app: ExportSurroundings,
-  path: string | undefined,
-): Promise<ExportedCatalog> {
-  const { catalog } = await app.config();
-  const to = path ?? catalog.export;
-  if (to === undefined)
-    throw new CodedError('USAGE', 'say where to; [catalog] export in the config is the default');
-  const { exportCatalog } = await import('../job/catalog-export.ts');
-  const { stateDirectory, program, clock, random } = app;
-  return exportCatalog(resolve(path === undefined ? stateDirectory : '.', to), {
-    program,
-    catalogPath: resolve(stateDirectory, CATALOG_FILE),
-    stateDirectory,
-    clock,
-    random,
-  });
-}
-
-/** After a job that changed the catalog, where the config says where to. It never fails the job: what went wrong is told. */
-export async function exportAfterJob(
-  app: ExportSurroundings,
-  warn: (message: string) => void,
-): Promise<void> {
-  try {
-    const { notify } = await app.config();
-    const exported = await wireExport(app, undefined);
-    if (!notify.mail || exported.lengthBytes > MAIL_BYTES_MAX) return;
-    const { mailFile } = await import('../notify/mail.ts');
-    const [host, name] = [printable(app.host.name), basename(exported.path)];
-    const content = await readFile(exported.path);
-    await mailFile(notify.mail, { subject: `[shelfs ${host}] the catalog`, name, content });
-  } catch (error) {
-    if (!(error instanceof CodedError)) throw error;
-    warn(`the catalog was not exported: ${error.message}`);
-  }
-}
-
-/** A message of 20 MB: the file and a third of it more, in base64. */
-const MAIL_BYTES_MAX = 15_000_000;

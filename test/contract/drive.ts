@@ -38,6 +38,22 @@ export function describeDrive(maker: WorldMaker): void {
       });
     });
 
+    test('recommends an order with each segment once, or none', async () => {
+      const { drive } = await blankTape(maker);
+      await threeFiles(drive);
+      await drive.rewind(go);
+      const segments = [
+        { firstBlock: 8, lastBlock: 9 },
+        { firstBlock: 0, lastBlock: 1 },
+        { firstBlock: 4, lastBlock: 4 },
+      ];
+      const order = await drive.accessOrder(segments, go);
+      expect([undefined, '0,1,2']).toContain(order?.toSorted().join());
+      // A question moves nothing.
+      expect(drive.position).toMatchObject({ proven: true, block: 0 });
+      await expectThreeFiles(drive);
+    });
+
     describe('mode', () => {
       test('what is set is sensed back', async () => {
         const { drive } = await blankTape(maker);

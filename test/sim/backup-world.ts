@@ -11,6 +11,7 @@ import { Media } from '../../src/catalog/media.ts';
 import { Sources } from '../../src/catalog/sources.ts';
 import { Tree } from '../../src/catalog/tree.ts';
 import { parseConfig } from '../../src/config.ts';
+import type { ScsiPort } from '../../src/device/port.ts';
 import type { Speed } from '../../src/device/virtual/usage.ts';
 import type { Barcode } from '../../src/domain/barcode.ts';
 import { type BackupRequest, type BackupTools, backup } from '../../src/job/backup/backup.ts';
@@ -38,6 +39,10 @@ export type BackupWorldOptions = {
   /** What the catalog takes the cartridges to hold; left out: what they hold. */
   readonly claimedBytes?: number;
   readonly drives?: number;
+  /** Of drives and cartridges. */
+  readonly generation?: 'LTO-8' | 'LTO-9';
+  /** What stands between the product and each drive. */
+  readonly between?: (port: ScsiPort) => ScsiPort;
   /** A person is the changer: test/sim/operator-world.ts has the hand. */
   readonly isByHand?: boolean;
   /** Cartridges that the catalog knows from the beginning; default: all. */
@@ -91,12 +96,13 @@ export class BackupWorld {
 
   static async make(options: BackupWorldOptions = {}): Promise<BackupWorld> {
     const { cartridges = 4, capacityBytes = 200 * 2 ** 20, drives = 2 } = options;
+    const { generation = 'LTO-8' } = options;
     const barcodes = Array.from(
       { length: cartridges },
-      (_, index) => `BKP${String(index + 1).padStart(3, '0')}L8` as Barcode,
+      (_, index) => `BKP${String(index + 1).padStart(3, '0')}L${generation.at(-1)}` as Barcode,
     );
     const sim = await SimWorld.make({
-      shape: { barcodes, slots: cartridges + 2, drives, capacityBytes },
+      shape: { generation, barcodes, slots: cartridges + 2, drives, capacityBytes },
       speed: options.speed ?? 'model',
       ...(options.clock && { clock: options.clock }),
     });
@@ -113,13 +119,13 @@ export class BackupWorld {
         barcode,
         kind: 'tape',
         pool: 'main',
-        generation: 'LTO-8',
+        generation,
         capacityBytes: options.claimedBytes ?? capacityBytes,
       })),
     );
     const library = await (options.isByHand
-      ? libraryByHand(sim)
-      : libraryOf(sim, options.keeper?.(catalog)));
+      ? libraryByHand(sim, options.keeper?.(catalog))
+      : libraryOf(sim, options.keeper?.(catalog), options.between));
     const config = parseConfig(`[library]\nkind = "virtual"\n${options.config ?? ''}`, 'config');
     const tools: BackupTools = {
       catalog,

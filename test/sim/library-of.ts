@@ -1,4 +1,5 @@
 /** The library as storage sees it, over a simulated world. */
+import type { ScsiPort } from '../../src/device/port.ts';
 import type { HealthKeeper } from '../../src/storage/health-watch.ts';
 import { Library } from '../../src/storage/library.ts';
 import type { SimWorld } from './world.ts';
@@ -6,6 +7,7 @@ import type { SimWorld } from './world.ts';
 export async function libraryOf(
   world: Pick<SimWorld, 'library' | 'clock'>,
   keeper?: HealthKeeper,
+  between: (port: ScsiPort) => ScsiPort = (port) => port,
 ): Promise<Library> {
   const serials = await world.library.driveSerials();
   return new Library(
@@ -17,7 +19,7 @@ export async function libraryOf(
         hold: async () => {
           const port = await world.library.openDrive(index);
           return {
-            port,
+            port: between(port),
             takeTape: async () => {},
             letGoOfTape: async () => {},
             close: () => port.close(),

@@ -1,4 +1,5 @@
 /** Mounts, a backup, a restore and a recall as processes of their own share one drive: all finish, nobody starves. A failure is a seed. */
+import { createCipheriv } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -11,7 +12,6 @@ import { recallPaths } from '../../src/job/recall.ts';
 import { BackupHandover } from '../../src/recall/handover.ts';
 import { HOST } from '../sim/backup-world.ts';
 import { RecallWorld, readAll, type SimProcess } from '../sim/recall-world.ts';
-import { randomBytes } from '../sim/rich-tree.ts';
 import { seedCount } from '../sim/seeds.ts';
 
 const go = new AbortController().signal;
@@ -21,6 +21,13 @@ const FILES = 12;
 const READERS = 30;
 /** An hour of the model's time. */
 const HOUR_MS = 3_600_000;
+
+/** As chance would have them, and a hundred times sooner. */
+function randomBytes(random: Random, lengthBytes: number): Buffer {
+  const key = Buffer.alloc(32);
+  for (let at = 0; at < key.length; at += 1) key[at] = random.below(256);
+  return createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(lengthBytes));
+}
 
 type Stored = { readonly id: number; readonly bytes: Buffer };
 

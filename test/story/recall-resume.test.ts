@@ -9,6 +9,9 @@ import { RecallWorld, readAll, type SimProcess } from '../sim/recall-world.ts';
 import { randomBytes } from '../sim/rich-tree.ts';
 
 const SIZE = 2 * SEGMENT_BYTES + 1000;
+/** Bytes without a period of anybody's, made faster than by chance each. */
+const film = (lengthBytes: number) =>
+  Buffer.alloc(lengthBytes, randomBytes(seededRandom(1), 1_000_003));
 const caller = { pid: 1, uid: 0 };
 
 /** The first part has been read, and no more. @returns the file of the stage */
@@ -30,7 +33,7 @@ function provenParts(world: RecallWorld): number | undefined {
 
 test.each(['as it was left', 'cut short by a power cut'])('a file %s', async (how) => {
   const world = await RecallWorld.make({ capacityBytes: 600 * 2 ** 20 });
-  const bytes = randomBytes(seededRandom(1), SIZE);
+  const bytes = film(SIZE);
   writeFileSync(join(world.backup.source, 'film'), bytes);
   await world.backup.backup();
   const path = await begun(world, world.start());
@@ -47,4 +50,34 @@ test.each(['as it was left', 'cut short by a power cut'])('a file %s', async (ho
   opened.close();
   expect([statSync(path).ino, next.warnings]).toEqual([ino, []]);
   await next.close();
+});
+
+test('the only reader leaves: what is proven stays, and what is nearly whole is read to its end', async () => {
+  const world = await RecallWorld.make({ capacityBytes: 600 * 2 ** 20 });
+  const bytes = film(SIZE + SEGMENT_BYTES);
+  writeFileSync(join(world.backup.source, 'film'), bytes);
+  await world.backup.backup();
+  const id = world.contentId('film');
+  const mount = world.start();
+  const { signal } = new AbortController();
+  const readAt = async (offset: number) => {
+    const opened = mount.recall.open(id, caller);
+    await opened.read({ offset, lengthBytes: 1 }, { isNonBlocking: false, caller, signal });
+    opened.close();
+    await world.whenIdle();
+    return readdirSync(world.stageDirectory).map(
+      (name) => statSync(join(world.stageDirectory, name)).ino,
+    );
+  };
+  const [begun] = await readAt(0);
+  expect((provenParts(world) ?? 0) & 1).toBe(1);
+  const reopened = mount.recall.open(id, caller);
+  expect(reopened.file).toBeUndefined();
+  reopened.close();
+  expect(await readAt(2 * SEGMENT_BYTES)).toEqual([begun]);
+  const again = mount.recall.open(id, caller);
+  expect(again.file).toBeGreaterThan(0);
+  const found = await readAll(again, bytes.length, { pid: 1, stepBytes: 2 ** 24 });
+  expect(found.equals(bytes)).toBe(true);
+  again.close();
 });

@@ -24,6 +24,7 @@ test('the package holds the program and its doors, and nothing of the workshop',
     expect(files).toContain('native/scsi/prebuilds/test-arch/shelfs-scsi.node');
     expect(files).toContain('native/scsi/package.json');
     expect(files).toContain('dist/main.js');
+    expect(files).toContain('dist/LICENSES.txt');
     expect(files).toContain('LICENSE');
     expect(files.filter((path) => /^(src|test)\/|\/\./.test(path))).toEqual([]);
   } finally {

@@ -65,6 +65,8 @@ export async function runInMachine(
   }
 }
 
+const ENDED: ReadonlySet<string> = new Set(['passed', 'failed', 'skipped']);
+
 type Report = {
   testResults: {
     name: string;
@@ -73,18 +75,16 @@ type Report = {
   }[];
 };
 
-/** A run that reports nothing is a failure with what it printed. */
+/** A run that reports nothing, or not all, is a failure with what it printed. */
 function parseReport(text: string, output: string): GuestTest[] {
-  if (text === '')
-    return [
-      {
-        name: 'the suite in the virtual machine',
-        state: 'failed',
-        messages: [output.slice(-4000)],
-      },
-    ];
+  const unfinished = {
+    name: 'the suite in the virtual machine',
+    state: 'failed',
+    messages: [output.slice(-4000)],
+  };
+  if (text === '') return [unfinished];
   const { testResults } = JSON.parse(text) as Report;
-  return testResults.flatMap(({ name, message, assertionResults }) => {
+  const told = testResults.flatMap(({ name, message, assertionResults }) => {
     const tests = assertionResults.map(({ fullName, status, failureMessages }) => ({
       name: fullName,
       state: status,
@@ -95,6 +95,9 @@ function parseReport(text: string, output: string): GuestTest[] {
     const own = { name, state: 'failed', messages: [message || output.slice(-4000)] };
     return hasOwnFailure ? [own, ...tests] : tests;
   });
+  // Where the process of the tests dies, vitest leaves those that were to come as they are.
+  const isCut = told.some(({ state }) => !ENDED.has(state));
+  return isCut ? [unfinished, ...told] : told;
 }
 
 /** Everything a program prints; its exit status is in the report's own terms. */

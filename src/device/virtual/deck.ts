@@ -22,6 +22,8 @@ export class Deck {
   readonly cartridge: VirtualCartridge;
   /** Logical objects before the head. */
   position: number;
+  /** The list that was made last for RECEIVE RECOMMENDED ACCESS ORDER. */
+  accessOrder: Buffer | undefined;
   #overwriteAllowedAt: number | undefined;
   /** The change reference has grown for what is written now. */
   #isChangeCounted = false;

@@ -3,6 +3,7 @@ import { canRead, canWrite, type DriveGeneration } from '../../domain/generation
 import { DEVICE_TYPE } from '../inquiry.ts';
 import type { ScsiCommand } from '../port.ts';
 import { SENSE_KEY } from '../sense.ts';
+import { ACCESS_ORDER, generateOrder, hasAccessOrder, receiveOrder } from './access-order.ts';
 import { type Answer, check, encodeSense, GOOD, INVALID_FIELD, illegalRequest } from './answer.ts';
 import type { Condition } from './condition.ts';
 import type { Deck } from './deck.ts';
@@ -51,6 +52,15 @@ export class DriveCommands {
         return handler(this.#condition.bay.deck, command, cdb);
       };
     };
+    const { generation } = this.#drive;
+    const hasOrder = hasAccessOrder(generation);
+    const receive = ready((deck, _, cdb) => receiveOrder(deck, cdb));
+    const generate = (deck: Deck, command: ScsiCommand, cdb: Buffer) =>
+      generateOrder({ deck, generation }, command, cdb);
+    const maintenanceIn: Handler = (command, cdb) => {
+      const isOrder = hasOrder && (cdb.readUInt8(1) & 0x1f) === ACCESS_ORDER;
+      return isOrder ? receive(command, cdb) : supportedOperationCodes(cdb, this.#drive);
+    };
     return new Map<number, Handler>([
       [0x00, ready(() => GOOD)],
       [0x01, ready((deck) => deck.locate(0))],
@@ -78,7 +88,8 @@ export class DriveCommands {
         ),
       ],
       [0x92, ready((deck, _, cdb) => locate(deck, cdb))],
-      [0xa3, (_, cdb) => supportedOperationCodes(cdb)],
+      [0xa3, (command, cdb) => maintenanceIn(command, cdb)],
+      ...(hasOrder ? [[0xa4, ready(generate)] as const] : []),
     ]);
   }
 

@@ -42,12 +42,13 @@ export class Motion {
 
   /** Seconds from one place to another; nothing when the tape need not move. The tape stands afterwards. */
   locate(fromBytes: number, toBytes: number): number {
-    const flushed = this.flush();
-    if (fromBytes === toBytes) return flushed;
-    const from = this.placeOf(fromBytes);
-    const to = this.placeOf(toBytes);
-    const wrapChange = from.wrap === to.wrap ? 0 : WRAP_CHANGE_SECONDS;
-    return flushed + wrapChange + this.#travel(Math.abs(from.metres - to.metres));
+    return this.flush() + this.#go(fromBytes, toBytes);
+  }
+
+  /** Seconds to bytes that are to be read next: located, or read through where they lie close ahead. Nothing moves. */
+  reach(fromBytes: number, toBytes: number): number {
+    const seconds = this.#go(fromBytes, toBytes);
+    return toBytes < fromBytes ? seconds : Math.min(seconds, (toBytes - fromBytes) / this.#rate);
   }
 
   rewind(fromBytes: number): number {
@@ -128,6 +129,14 @@ export class Motion {
 
   get #rate(): number {
     return this.#mechanics.rateMbs * 1e6;
+  }
+
+  #go(fromBytes: number, toBytes: number): number {
+    if (fromBytes === toBytes) return 0;
+    const from = this.placeOf(fromBytes);
+    const to = this.placeOf(toBytes);
+    const wrapChange = from.wrap === to.wrap ? 0 : WRAP_CHANGE_SECONDS;
+    return wrapChange + this.#travel(Math.abs(from.metres - to.metres));
   }
 
   #travel(metres: number): number {

@@ -10,6 +10,7 @@
  * no more writes until it is opened again, and ends where it was last confirmed.
  */
 import { strict as assert } from 'node:assert';
+import { writevSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncDirectory } from '../../base/durable.ts';
@@ -268,7 +269,9 @@ export class TapFile {
     const wantedBytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
     let cause: unknown;
     try {
-      const { bytesWritten } = await this.#data.writev(parts, offset);
+      // At once, not by a thread: it goes to the page cache, and two threads being woken take as long as that (measured: a
+      // backup of 1 GiB 14 % slower).
+      const bytesWritten = writevSync(this.#data.fd, parts, offset);
       if (bytesWritten === wantedBytes) return;
     } catch (error) {
       cause = error;

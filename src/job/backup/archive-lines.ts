@@ -3,7 +3,7 @@ import { blockOf, type Place } from '../../archive/place.ts';
 import { type Raw, rawOf } from '../../base/raw.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
 import type { Extent } from '../../domain/content.ts';
-import type { TapeArchive } from '../../storage/tape.ts';
+import type { TapeArchive } from '../../storage/tape-archive.ts';
 import type { OutgoingEntry } from './feed.ts';
 import type { JournalSpool } from './journal-spool.ts';
 import type { ArchiveCopy } from './open-archive.ts';

@@ -6,7 +6,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../../base/errors.ts';
-import type { TapeArchive, Written } from '../../storage/tape.ts';
+import type { TapeArchive, Written } from '../../storage/tape-archive.ts';
 import type { Digests } from './digest.ts';
 import type { Digester } from './digester.ts';
 import type { Staging } from './staging.ts';

@@ -11,10 +11,10 @@ import { type Barcode, barcodeSeries, parseBarcode } from '../../domain/barcode.
 import { isDriveGeneration } from '../../domain/generation.ts';
 import type { Answer } from '../../domain/question.ts';
 import { subjectOf } from '../../domain/question-words.ts';
+import type { Beginning } from '../../storage/beginning.ts';
 import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { nameOf, type Wish, watchFor } from '../../storage/operator-watch.ts';
-import type { Beginning } from '../../storage/tape.ts';
 
 export type HandTools = {
   readonly library: Library;

@@ -15,7 +15,8 @@ import type { MediumEnd } from '../../catalog/archives.ts';
 import type { CopiedFile } from '../../catalog/copy.ts';
 import type { Job } from '../../catalog/jobs.ts';
 import type { Run } from '../../catalog/run.ts';
-import type { Tape, TapeArchive, Written } from '../../storage/tape.ts';
+import type { Tape } from '../../storage/tape.ts';
+import type { TapeArchive, Written } from '../../storage/tape-archive.ts';
 import { ArchiveStream } from './archive-stream.ts';
 import type { Digester } from './digester.ts';
 import type { JournalSpool } from './journal-spool.ts';
@@ -31,6 +32,7 @@ export type ArchiveCopy = CopyTarget & { readonly archive: TapeArchive };
 export type ArchiveIdentity = {
   readonly uuid: string;
   readonly job: { readonly number: number; readonly uuid: string };
+  readonly verb: string;
   readonly host: string;
   readonly sequence: number;
   readonly createdMs: number;
@@ -45,6 +47,7 @@ export function identify(
   return {
     uuid: random.uuid(),
     job: { number: job.number, uuid: job.uuid },
+    verb: job.verb,
     host: job.host,
     sequence,
     createdMs: clock.nowMs(),
@@ -53,7 +56,7 @@ export function identify(
 }
 
 export type IdentityTools = {
-  readonly job: Pick<Job, 'number' | 'uuid' | 'host'>;
+  readonly job: Pick<Job, 'number' | 'uuid' | 'verb' | 'host'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly program: string;
@@ -275,10 +278,11 @@ export class OpenArchive {
   }
 
   #opening(torn: TornArchive | undefined): Buffer {
-    const { uuid, job, host, sequence, createdMs, program } = this.identity;
+    const { uuid, job, verb, host, sequence, createdMs, program } = this.identity;
     return encodeOpening({
       uuid,
       job: { ...job },
+      verb,
       host,
       sequence,
       created: new Date(createdMs).toISOString(),

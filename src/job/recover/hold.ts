@@ -2,10 +2,10 @@
 import { CodedError, type FailureCode } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
 import { askForMedium } from '../../storage/attach.ts';
+import { readBeginning } from '../../storage/beginning.ts';
 import type { HeldDrive } from '../../storage/drives.ts';
 import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
-import { readBeginning } from '../../storage/tape.ts';
 
 export type HoldTools = {
   readonly library: Library;

@@ -9,8 +9,8 @@ import type { Label } from '../../archive/label.ts';
 import { type Opening, parseOpening } from '../../archive/opening.ts';
 import { CodedError } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
+import { readBeginning } from '../../storage/beginning.ts';
 import type { HeldDrive } from '../../storage/drives.ts';
-import { readBeginning } from '../../storage/tape.ts';
 import { proven } from '../../storage/tape-position.ts';
 import { readCartridgeMemory } from '../../storage/write-generation.ts';
 import { Blocks } from './blocks.ts';
@@ -231,7 +231,7 @@ class Walk {
       name,
       this.#blocks.range(place.startBlock, journal, signal),
     );
-    const facts = await journalFacts(path);
+    const facts = await journalFacts(path, found.opening.job.uuid);
     if (facts.archive !== found.opening.uuid)
       throw new CodedError('ARCHIVE_INVALID', `its journal is of archive ${facts.archive}`);
     return { name, ...facts };

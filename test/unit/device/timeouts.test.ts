@@ -1,10 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { fromHex } from '../../../src/base/bytes.ts';
-import { parseRecommendedTimeouts, timeoutMs } from '../../../src/device/timeouts.ts';
+import {
+  parseSupportedCommands,
+  recommendedTimeouts,
+  timeoutMs,
+} from '../../../src/device/timeouts.ts';
 import { supportedOperationCodes } from '../../../src/device/virtual/operation-codes.ts';
 
 const MINUTE_MS = 60_000;
+
+const timeoutsOf = (bytes: Buffer) => recommendedTimeouts(parseSupportedCommands(bytes));
 
 /** One command descriptor with timeouts (SPC-4 tables 237 and 238). */
 const timed = (opcode: string, seconds: string, action = '0000') =>
@@ -43,12 +49,12 @@ describe('REPORT SUPPORTED OPERATION CODES (SPC-4 6.27)', () => {
     ['exactly a day', answer(timed('08', '00015180')), [[0x08, 86_400_000]]],
     ['nothing', Buffer.alloc(0), []],
     ['an empty list', fromHex('00000000'), []],
-  ])('%s', (_, bytes, timeouts) => expect([...parseRecommendedTimeouts(bytes)]).toEqual(timeouts));
+  ])('%s', (_, bytes, timeouts) => expect([...timeoutsOf(bytes)]).toEqual(timeouts));
 
   test('a cut gives those before it', () => {
     const bytes = answer(timed('08', '00000924'), timed('0a', '00000618'));
     for (let cut = 0; cut < bytes.length; cut += 1) {
-      const recommended = parseRecommendedTimeouts(bytes.subarray(0, cut));
+      const recommended = timeoutsOf(bytes.subarray(0, cut));
       expect([...recommended.keys()]).toEqual(cut < 24 ? [] : [0x08]);
     }
   });
@@ -57,22 +63,18 @@ describe('REPORT SUPPORTED OPERATION CODES (SPC-4 6.27)', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (body) => {
         const bytes = Buffer.concat([fromHex('00000fff'), body]);
-        return [...parseRecommendedTimeouts(bytes).values()].every(
-          (ms) => ms >= 0 && ms <= 86_400_000,
-        );
+        return [...timeoutsOf(bytes).values()].every((ms) => ms >= 0 && ms <= 86_400_000);
       }),
       { numRuns: 500 },
     ));
 
   test('what the virtual drive recommends is read', () => {
     const cdb = fromHex('a3 0c 80 00 0000 00002000 00 00');
-    const recommended = parseRecommendedTimeouts(
-      supportedOperationCodes(cdb).data ?? Buffer.alloc(0),
-    );
+    const recommended = timeoutsOf(supportedOperationCodes(cdb).data ?? Buffer.alloc(0));
     expect(recommended.get(0x92)).toBe(2_940_000);
     expect(recommended.get(0xa3)).toBe(60_000);
     const plain = supportedOperationCodes(fromHex('a3 0c 00 00 0000 00002000 00 00'));
-    expect(parseRecommendedTimeouts(plain.data ?? Buffer.alloc(0)).size).toBe(0);
+    expect(timeoutsOf(plain.data ?? Buffer.alloc(0)).size).toBe(0);
     expect(supportedOperationCodes(fromHex('a3 0c 80 00 0000 00000010 00 00')).data?.length).toBe(
       16,
     );

@@ -83,9 +83,9 @@ function asMtx(status: LibraryStatus): string[] {
 /** A second process that holds a drive as a job does; returns its pid. */
 async function holder(nst: string): Promise<number> {
   const script = `
-    const { holdDrive } = await import('${root}/dist/device/hold.js');
-    const { resolveDevice } = await import('${root}/dist/device/node.js');
-    const { loadScsiDoor } = await import('${root}/dist/device/native.js');
+    const { holdDrive } = await import('${root}/src/device/hold.ts');
+    const { resolveDevice } = await import('${root}/src/device/node.ts');
+    const { loadScsiDoor } = await import('${root}/src/device/native.ts');
     await holdDrive(await resolveDevice('${nst}'), loadScsiDoor());
     console.log('held');
     setInterval(() => {}, 1000);`;

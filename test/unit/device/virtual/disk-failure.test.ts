@@ -10,6 +10,7 @@ import { parseSense } from '../../../../src/device/sense.ts';
 import { VirtualCartridge } from '../../../../src/device/virtual/cartridge.ts';
 import { VirtualLibrary } from '../../../../src/device/virtual/library.ts';
 import type { Barcode } from '../../../../src/domain/barcode.ts';
+import { failNextBlockWrite } from '../../../sim/block-writes.ts';
 import { memoryLocks } from '../../../sim/locks.ts';
 import { scratchDirectory } from '../../../sim/scratch.ts';
 
@@ -32,7 +33,7 @@ const READY = '00 00 00 00 00 00';
 const write = (lengthBytes: number) => `0a 00 00 00 0${lengthBytes} 00`;
 const UNWRITABLE = { key: 3, asc: 0x0c, ascq: 0, deferred: false };
 
-type Call = 'datasync' | 'writev' | 'readv' | 'writeFile';
+type Call = 'datasync' | 'readv' | 'writeFile';
 
 async function failing(call: Call, { errno = 'EIO', times = 1 } = {}): Promise<void> {
   const handle = await open('/dev/null');
@@ -106,7 +107,7 @@ const recordOf = async (directory: string) =>
 test('a block that finds no room is a write error; what was written before stays', async () => {
   const { send, port } = await ready();
   await send(write(4), { out: Buffer.from('abcd') });
-  await failing('writev', { errno: 'ENOSPC' });
+  failNextBlockWrite({ errno: 'ENOSPC' });
   expect((await send(write(4), { out: Buffer.from('efgh') })).said).toMatchObject(UNWRITABLE);
   expect(await position(send)).toBe(1);
   expect((await send(MARK)).status).toBe(0);

@@ -16,6 +16,7 @@ import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { TapFile } from '../../../../src/device/virtual/tap-file.ts';
 import { sealLine } from '../../../../src/device/virtual/tap-index.ts';
+import { failNextBlockWrite } from '../../../sim/block-writes.ts';
 import { scratchDirectory } from '../../../sim/scratch.ts';
 
 /** Filemarks are null. */
@@ -207,7 +208,7 @@ describe('the format', () => {
   });
 });
 
-type Call = 'datasync' | 'truncate' | 'write' | 'writev' | 'readv' | 'readFile';
+type Call = 'datasync' | 'truncate' | 'write' | 'readv' | 'readFile';
 
 /** Lets file calls of one name fail, or answer, once: from the `skip`th on. */
 async function failOnce(
@@ -331,7 +332,7 @@ describe('a disk that fails', () => {
 
   test('a block that was written in part is cleaned up: zeros may follow', async () => {
     const { tape } = await twoBlocks();
-    await failOnce('writev', { answer: { bytesWritten: 50 } });
+    failNextBlockWrite({ bytesWritten: 50 });
     await expect(tape.append(block(3, 100))).rejects.toMatchObject({ code: 'MEDIUM_UNWRITABLE' });
     await tape.append(Buffer.alloc(100));
     expect(await contents(tape)).toEqual([block(1, 100), block(2, 100), Buffer.alloc(100)]);
@@ -340,7 +341,7 @@ describe('a disk that fails', () => {
 
   test('a block in part that cannot be cleaned up is the last', async () => {
     const { path, tape } = await twoBlocks();
-    await failOnce('writev', { errno: 'ENOSPC' });
+    failNextBlockWrite({ errno: 'ENOSPC' });
     await failOnce('truncate');
     await expect(tape.append(block(3, 100))).rejects.toMatchObject({ code: 'MEDIUM_UNWRITABLE' });
     await expectDead(tape, path, 'ENOSPC');
