@@ -76,8 +76,16 @@ const CTIME = ' ctime=';
 const FRONT_BYTES_MAX = 2 * (3 + MTIME.length + MOMENT_BYTES_MAX) + 10;
 const LINE_FEED = 0x0a;
 const NO_XATTRS: readonly Xattr[] = [];
+const NOT_ASCII = /[\x80-\xff]/;
 
 type Owner = Pick<Attributes, 'mode' | 'uid' | 'gid' | 'user' | 'group'>;
+
+/** What the heads of plain files of one owner have in common, for who writes name, size and times over it (native/fs). */
+export type Frame = {
+  readonly bytes: Uint8Array;
+  /** Behind the records of times and name. */
+  readonly records: string;
+};
 
 /** Makes heads, one after the other. What the last member had, the next mostly has too: it is kept ready. */
 export class MemberEncoder {
@@ -90,6 +98,7 @@ export class MemberEncoder {
   #isOwnerUtf8 = false;
   #xattrs: readonly Xattr[] = NO_XATTRS;
   #xattrRecords = '';
+  #shared: Frame | undefined;
   #scratch: Buffer = Buffer.alloc(2 * FRAME_BYTES);
 
   constructor() {
@@ -105,13 +114,26 @@ export class MemberEncoder {
     const { attributes, lengthBytes } = member;
     assert(attributes.type !== 'socket', 'tar has no sockets');
     assert(Number.isSafeInteger(lengthBytes) && lengthBytes >= 0);
-    if (!this.#hasOwner(attributes)) this.#setOwner(attributes);
-    const xattrs = member.link === undefined ? attributes.xattrs : NO_XATTRS;
-    if (xattrs !== this.#xattrs) {
-      this.#xattrs = xattrs;
-      this.#xattrRecords = xattrRecords(xattrs);
-    }
+    this.#meet(attributes, member.link === undefined ? attributes.xattrs : NO_XATTRS);
     return this.#encodeFrame(target, at, member) ?? this.#encodeAny(target, at, member);
+  }
+
+  /**
+   * What the head of a file may be written over: undefined where `encodeInto` has to write it. The same object for members
+   * one behind the other that share it.
+   */
+  frameOf({ path, attributes, part, ranges, link }: Member): Frame | undefined {
+    const isPlain = part === undefined && ranges === undefined && link === undefined;
+    if (!isPlain || attributes.type !== 'file') return undefined;
+    this.#meet(attributes, attributes.xattrs);
+    const restBytes = this.#ownerRecords.length + this.#xattrRecords.length;
+    const isShort = FRONT_BYTES_MAX + path.length + restBytes <= TAR_BLOCK_BYTES;
+    if (!isShort || !this.#isOwnerUtf8 || NOT_ASCII.test(path)) return undefined;
+    this.#shared ??= {
+      bytes: Uint8Array.from(this.#frame),
+      records: this.#ownerRecords + this.#xattrRecords,
+    };
+    return this.#shared;
   }
 
   /** The head of a member in a buffer of its own. @throws AssertionError as `encodeInto` */
@@ -124,6 +146,15 @@ export class MemberEncoder {
       }
       this.#scratch = Buffer.alloc(2 * this.#scratch.length);
     }
+  }
+
+  /** Makes ready what the member shares with those behind it. */
+  #meet(attributes: Attributes, xattrs: readonly Xattr[]): void {
+    if (!this.#hasOwner(attributes)) this.#setOwner(attributes);
+    if (xattrs === this.#xattrs) return;
+    this.#xattrs = xattrs;
+    this.#xattrRecords = xattrRecords(xattrs);
+    this.#shared = undefined;
   }
 
   #hasOwner({ mode, uid, gid, user, group }: Attributes): boolean {
@@ -140,6 +171,7 @@ export class MemberEncoder {
 
   #setOwner({ mode, uid, gid, user, group }: Attributes): void {
     this.#owner = { mode, uid, gid, user, group };
+    this.#shared = undefined;
     this.#ownerRecords = ownerRecords(this.#owner);
     this.#isOwnerUtf8 = isUtf8Text(user) && isUtf8Text(group);
     this.#sum = startHeader(this.#frame, SECOND_AT, {

@@ -22,6 +22,8 @@ const SHAPE = z.object({
   format: z.literal('shelfs-archive'),
   uuid: z.uuid(),
   job: z.object({ number: count, uuid: z.uuid() }),
+  /** What job wrote it; of those from before this was told nobody knows. */
+  verb: z.string().min(1).max(64).optional(),
   host: text,
   /** Of the archive in its job, from 1. */
   sequence: z.int().min(1),

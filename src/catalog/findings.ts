@@ -4,7 +4,8 @@ import type { Raw } from '../base/raw.ts';
 import type { Attributes, SourceInode } from '../domain/entry.ts';
 import type { Catalog } from './catalog.ts';
 import { CHANGES, type Change } from './change.ts';
-import type { Directories } from './directories.ts';
+import { type Directories, PLACE_OF_HOSTS } from './directories.ts';
+import type { Found } from './found.ts';
 import type { Inodes } from './inodes.ts';
 import { Packed } from './packed.ts';
 import { EMPTY_CONTENT } from './schema.ts';
@@ -34,6 +35,7 @@ export class Findings {
   readonly #job: number;
   readonly #directories: Directories;
   readonly #inodes: Inodes;
+  readonly #found: Found;
   readonly #put;
   /** What was not moved: nearly all. */
   readonly #puts: Packed;
@@ -47,7 +49,7 @@ export class Findings {
   /** @param options.snapshotId against which changes are found; 0: nothing was known */
   constructor(
     catalog: Catalog,
-    tables: { readonly directories: Directories; readonly inodes: Inodes },
+    tables: { readonly directories: Directories; readonly inodes: Inodes; readonly found: Found },
     options: { readonly snapshotId: number; readonly job: number },
   ) {
     const { snapshotId, job } = options;
@@ -56,6 +58,7 @@ export class Findings {
     this.#job = job;
     this.#directories = tables.directories;
     this.#inodes = tables.inodes;
+    this.#found = tables.found;
     this.#put = catalog.prepare('INSERT OR REPLACE INTO pending VALUES(?, ?, ?, ?, ?, NULL, ?)');
     this.#puts = new Packed(catalog, {
       sql: `INSERT OR REPLACE INTO pending SELECT ${job}, n0, t0, n1, n2, NULL, NULL`,
@@ -96,21 +99,29 @@ export class Findings {
     this.#catalog.writeEach(portions(entries, PORTION), (portion) => {
       let directory: number | NewDirectory | undefined;
       let directoryId = 0;
+      let pathBytes = 0;
       for (const entry of portion) {
-        const { name, attributes } = entry;
+        const { name, attributes, movedFrom } = entry;
         if (entry.directoryId !== directory) {
           directory = entry.directoryId;
           directoryId = this.#directoryId(directory);
+          pathBytes = this.#pathBytes(directoryId);
         }
         if (attributes.type !== 'directory' && this.#subdirectories(directoryId).has(name))
           this.#goneBelow(directoryId, name);
         const inode = this.#inodeOf(entry);
         const change = CHANGES[entry.change];
-        if (entry.movedFrom === undefined) this.#puts.add([directoryId, change, inode], name);
+        this.#found.add({
+          change: entry.change,
+          attributes,
+          hasContent: entry.contentId !== undefined,
+          nameBytes: pathBytes + name.length + (movedFrom?.length ?? 0),
+        });
+        if (movedFrom === undefined) this.#puts.add([directoryId, change, inode], name);
         else {
           // A later row of the same place replaces an earlier one.
           this.#puts.flush();
-          this.#put.run(this.#job, directoryId, name, change, inode, entry.movedFrom);
+          this.#put.run(this.#job, directoryId, name, change, inode, movedFrom);
         }
       }
       this.#inodes.flush();
@@ -120,6 +131,7 @@ export class Findings {
 
   /** Unchanged, but too few good copies of its content are left: it is stored again, without a new version. */
   again(entry: { directoryId: number; name: Raw; inodeId: number }): void {
+    this.#found.lose();
     this.#catalog.write(() =>
       this.#put.run(this.#job, entry.directoryId, entry.name, CHANGES.again, entry.inodeId, null),
     );
@@ -127,6 +139,7 @@ export class Findings {
 
   /** The entry is no longer there, nor is anything below it. @returns how many entries that are */
   gone(directoryId: number, name: Raw): number {
+    this.#found.lose();
     return this.#catalog.write(() => {
       this.#put.run(this.#job, directoryId, name, CHANGES.gone, null, null);
       return 1 + this.#goneBelow(directoryId, name);
@@ -136,6 +149,11 @@ export class Findings {
   #directoryId(directory: number | NewDirectory): number {
     if (typeof directory === 'number') return directory;
     return this.directory(directory.path, directory.hostId);
+  }
+
+  /** Of its path, and of the slash behind it. */
+  #pathBytes(directoryId: number): number {
+    return directoryId === PLACE_OF_HOSTS ? 1 : this.#directories.path(directoryId).length + 1;
   }
 
   #inodeOf(entry: AddedEntry): number {
@@ -173,6 +191,7 @@ export class Findings {
   #goneBelow(directoryId: number, name: Raw): number {
     const top = this.#directories.child(directoryId, name);
     if (top === undefined) return 0;
+    this.#found.lose();
     this.#puts.flush();
     let count = 0;
     const left = [top];

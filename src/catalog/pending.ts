@@ -108,6 +108,8 @@ export class PendingRows {
   readonly #inodes: Inodes;
   readonly #catalog: Catalog;
   readonly #hasHashes;
+  /** Some file may be a duplicate, as far as sizes tell: in the first run of many small ones none may. */
+  readonly #hasSizes;
 
   constructor(catalog: Catalog, jobNumber: number) {
     this.#catalog = catalog;
@@ -118,16 +120,22 @@ export class PendingRows {
     this.#catalog
       .prepare('CREATE TEMP TABLE IF NOT EXISTS sizes(size INTEGER PRIMARY KEY, count INTEGER)')
       .run();
+    this.#hasSizes = catalog.prepare(
+      `SELECT 1 WHERE EXISTS(SELECT 1 FROM temp.sizes WHERE count > 1)
+         OR EXISTS(SELECT 1 FROM content_keys WHERE size > 0)`,
+    );
   }
 
   /**
    * Counts the sizes of waiting files, into a temporary table on disk; later rows know then who may be a duplicate.
    * Zero takes part in nothing: the empty content is known from the beginning.
    * @param fromBytes smaller ones are not counted
+   * @param largestBytes none is larger: where none is counted, none is looked at
    */
-  countSizes(fromBytes: number): void {
+  countSizes(fromBytes: number, largestBytes = Number.POSITIVE_INFINITY): void {
     this.#catalog.read(() => {
       this.#catalog.prepare('DELETE FROM temp.sizes').run();
+      if (largestBytes < fromBytes) return;
       this.#catalog
         .prepare(
           `INSERT INTO temp.sizes SELECT i.size, count(*) FROM pending p CROSS JOIN inodes i ON i.id = p.inode
@@ -144,11 +152,12 @@ export class PendingRows {
   }
 
   /** Waiting files that may be duplicates. @param sharedFromBytes smaller ones only where a stored content has the size */
-  candidates(sharedFromBytes: number): Generator<PendingEntry> {
+  *candidates(sharedFromBytes: number): Generator<PendingEntry> {
     assert(Number.isSafeInteger(sharedFromBytes));
+    if (this.#hasSizes.get() === undefined) return;
     const isShared = `i.size >= ${sharedFromBytes} AND ${SIZE_IS_SHARED}`;
     const where = `${WAITING} AND (${isShared} OR ${SIZE_IS_KNOWN})`;
-    return this.#inOrder(where, { candidates: true });
+    yield* this.#inOrder(where, { candidates: true });
   }
 
   /** Those that an archive carries, stored in it or only named by its journal. */

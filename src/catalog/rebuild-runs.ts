@@ -3,6 +3,9 @@
  *
  * A run becomes the snapshot that its `end` line names. Of one without, nobody knows whether more was to come: what is told
  * of it is shown as a partial snapshot, as of its last journal, unless the catalog knows that it was given up.
+ *
+ * Strays are files of which no journal tells when they were there. They stand in a snapshot of their own before all others, and
+ * in no later one; it is on hold, for no rule knows what they are worth.
  */
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../base/errors.ts';
@@ -21,8 +24,10 @@ export type ToldRun = {
 type Run = ToldRun & {
   /** Failed or cancelled: nothing of it was to be kept. */
   readonly isGivenUp: boolean;
-  readonly wasUnfinished: boolean;
+  readonly isStray: boolean;
   lastMs: number;
+  /** Some of its journals are not among those that were read. */
+  isIncomplete: boolean;
   end: { readonly state: 'finished' | 'partial'; readonly seconds: number } | undefined;
 };
 
@@ -39,8 +44,14 @@ const RUNS_MAX = 200_000;
 /** Of what has expired: a time, or a barcode. */
 const NAME_MAX = 1024;
 
+/** Why a snapshot of strays does not expire. */
+const STRAY_HOLD = 'recovered without a journal: when these files were there is not known';
+
 /** Rows of what a run had found by the time of the copy come before all that journals tell of it. */
 const BEFORE_JOURNALS = 0;
+
+const INSERT = `INSERT INTO snapshots(id, seconds, job, state, is_partial, cursor_dir, cursor_name, journaled, hold)
+  VALUES(?, ?, ?, 'finished', ?, -1, '', ?, ?)`;
 
 export class RebuiltRuns {
   readonly #catalog: Catalog;
@@ -83,12 +94,36 @@ export class RebuiltRuns {
       jobNumber: job.number,
       isKnown: snapshot !== null && snapshot !== undefined,
       isGivenUp: isInCatalog && (state === 'failed' || state === 'cancelled'),
-      wasUnfinished: state === 'running' || state === 'waiting',
+      isStray: false,
+      isIncomplete: false,
       lastMs: timeMs,
       end: undefined,
     };
     this.#runs.set(job.uuid, run);
     return run;
+  }
+
+  /** What takes the strays that a job's archives hold. */
+  tellStrays(job: { readonly uuid: string; readonly number: number }): ToldRun {
+    const key = `strays ${job.uuid}`;
+    const told = this.#runs.get(key);
+    if (told) return told;
+    const run: Run = {
+      ...{ index: this.#runs.size + 1, jobNumber: job.number, isKnown: false, isGivenUp: false },
+      ...{ isStray: true, isIncomplete: true, lastMs: 0, end: undefined },
+    };
+    this.#runs.set(key, run);
+    return run;
+  }
+
+  strays(): readonly ToldRun[] {
+    return [...this.#runs.values()].filter(({ isStray }) => isStray);
+  }
+
+  /** Not all that the run did is known: its snapshot is a partial one, whatever its end says. */
+  lacks(uuid: string): void {
+    const run = this.#runs.get(uuid);
+    if (run) run.isIncomplete = true;
   }
 
   /** @param seconds undefined where no snapshot came of it */
@@ -140,8 +175,8 @@ export class RebuiltRuns {
     }
   }
 
-  /** Snapshots for runs that are to be shown, among those that the catalog has. */
-  order(): void {
+  /** Snapshots for runs that are to be shown, among those that the catalog has. @param job of the recovery itself */
+  order(job: number): void {
     const runs = [...this.#runs.values()].filter((run) => !run.isKnown && this.#isShown(run));
     const known = this.#catalog
       .prepare<[number, number, number]>('SELECT id, seconds, job FROM snapshots ORDER BY id')
@@ -149,11 +184,7 @@ export class RebuiltRuns {
     type Place = { seconds: number; readonly old: number; readonly run: Run | undefined };
     const places: Place[] = [
       ...known.map(([id, seconds]) => ({ seconds, old: id, run: undefined })),
-      ...runs.map((run) => ({
-        seconds: run.end?.seconds ?? Math.floor(run.lastMs / 1000),
-        old: Number.MAX_SAFE_INTEGER,
-        run,
-      })),
+      ...runs.map((run) => ({ seconds: secondsOf(run), old: Number.MAX_SAFE_INTEGER, run })),
     ].toSorted(
       (a, b) => a.seconds - b.seconds || a.old - b.old || (a.run?.index ?? 0) - (b.run?.index ?? 0),
     );
@@ -163,7 +194,14 @@ export class RebuiltRuns {
     let seconds = Number.NEGATIVE_INFINITY;
     const moved: [old: number, id: number][] = [];
     const added: { readonly id: number; readonly seconds: number; readonly run: Run }[] = [];
+    const strays = places.filter(({ run }) => run?.isStray).length;
+    let before = (places[strays]?.seconds ?? 0) - strays;
     for (const place of places) {
+      // Strays are in no order of time, but before all that is.
+      if (place.run?.isStray) {
+        place.seconds = before;
+        before += 1;
+      }
       // No two snapshots have one second; those of the catalog keep theirs where they can.
       seconds = Math.max(place.seconds, seconds + 1);
       if (place.run) {
@@ -177,6 +215,9 @@ export class RebuiltRuns {
     }
     if (!isBehind) this.#renumber(moved);
     for (const snapshot of added) this.#add(snapshot);
+    if (strays === 0 || strays < places.length) return;
+    // Nothing else is known: there is a time when they were there no more.
+    this.#run(INSERT, id + 1, seconds + 1, job, 1, 1, null);
   }
 
   /** Ends what no process will go on with, and expires what journals say is held no longer, but for the newest. */
@@ -220,27 +261,20 @@ export class RebuiltRuns {
 
   #add(snapshot: { readonly id: number; readonly seconds: number; readonly run: Run }): void {
     const { id, seconds, run } = snapshot;
-    const isPartial = run.end?.state !== 'finished';
-    this.#run(
-      `INSERT INTO snapshots(id, seconds, job, state, is_partial, cursor_dir, cursor_name, journaled)
-       VALUES(?, ?, ?, 'finished', ?, -1, '', ?)`,
-      id,
-      seconds,
-      run.jobNumber,
-      isPartial ? 1 : 0,
-      run.end?.seconds === seconds ? 1 : 0,
-    );
+    const { index, jobNumber, isStray, isIncomplete, end } = run;
+    const isPartial = isIncomplete || end?.state !== 'finished';
+    // No journal is ever to tell of strays as of a run.
+    const isTold = isStray || end?.seconds === seconds;
+    const hold = isStray ? STRAY_HOLD : null;
+    this.#run(INSERT, id, seconds, jobNumber, isPartial ? 1 : 0, isTold ? 1 : 0, hold);
+    const isWhole = end !== undefined && !isIncomplete;
+    this.#run('INSERT INTO temp.rebuilt_runs VALUES(?, ?, ?)', index, id, isWhole ? 1 : 0);
+    if (isStray) return;
     this.#run(
       `UPDATE jobs SET verb = 'backup', state = ?, ended_ms = ? WHERE number = ?`,
       isPartial ? 'partial' : 'finished',
       seconds * 1000,
-      run.jobNumber,
-    );
-    this.#run(
-      'INSERT INTO temp.rebuilt_runs VALUES(?, ?, ?)',
-      run.index,
-      id,
-      run.end === undefined ? 0 : 1,
+      jobNumber,
     );
   }
 
@@ -289,4 +323,10 @@ export class RebuiltRuns {
   #run(sql: string, ...bound: Bound[]): void {
     this.#catalog.write(() => this.#catalog.prepare(sql).run(...bound));
   }
+}
+
+/** Before it is known where strays go they come first. */
+function secondsOf({ isStray, end, lastMs }: Run): number {
+  if (isStray) return Number.NEGATIVE_INFINITY;
+  return end?.seconds ?? Math.floor(lastMs / 1000);
 }

@@ -70,6 +70,28 @@ export class Shelf {
     return new Set(rows.all(state).flat());
   }
 
+  /** UUIDs of jobs that the catalog knows to be grooms; what recovery takes for one, for want of a journal, may be none. */
+  grooms(): ReadonlySet<string> {
+    const rows = this.#catalog.prepare<[string]>(
+      "SELECT uuid FROM jobs WHERE verb = 'groom' AND NOT (pid = 0 AND os = '')",
+    );
+    return new Set(rows.all().flat());
+  }
+
+  /** Numbers of the archives of runs that have no snapshot yet, by job: what is in them the catalog knows. */
+  numbersOfRuns(): ReadonlyMap<string, readonly number[]> {
+    const rows = this.#catalog
+      .prepare<[string, number]>(
+        `SELECT j.uuid, a.sequence FROM jobs j CROSS JOIN archives a ON a.job = j.number
+         WHERE j.state IN ('running', 'waiting') AND a.state IN ('good', 'torn')
+           AND NOT EXISTS(SELECT 1 FROM snapshots s WHERE s.job = j.number)`,
+      )
+      .all();
+    return new Map(
+      [...Map.groupBy(rows, ([uuid]) => uuid)].map(([uuid, of]) => [uuid, of.map(([, n]) => n)]),
+    );
+  }
+
   /** Whether the catalog has given up all of these archives under this label: it will be written over. */
   isGivenUp(mediumUuid: string, archives: readonly (string | undefined)[]): boolean {
     const medium = this.#media.findUuid(mediumUuid);

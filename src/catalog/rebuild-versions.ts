@@ -26,6 +26,7 @@ type ToldRow = [
 const PAGE = 8192;
 const GONE = 2;
 const PLANNED = 3;
+const STRAY = 4;
 
 /** Reads `temp.told` and `temp.rebuilt_runs`. */
 export function buildVersions(catalog: Catalog): void {
@@ -129,10 +130,12 @@ class Builder {
       known.flatMap(([since, until]) => (until === null ? [since] : [since, until])),
     );
     const at = new Map(told.map((one) => [one.snapshot, one]));
-    for (const { snapshot } of told) {
+    for (const { snapshot, kind } of told) {
       edges.add(snapshot);
       const next = this.#own[this.#ownBehind(snapshot)];
       if (next !== undefined) edges.add(next);
+      // By the next snapshot nobody knows any more that it is there.
+      if (kind === STRAY) edges.add(snapshot + 1);
     }
     const set = (snapshot: number, inode: number | undefined) => {
       const open = spans.at(-1);

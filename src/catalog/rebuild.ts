@@ -19,8 +19,8 @@ import { buildVersions } from './rebuild-versions.ts';
 import { EMPTY_CONTENT } from './schema.ts';
 
 export type ToldEntry = {
-  /** `planned`: it was still to be stored, or only parts of it are. */
-  readonly kind: 'stored' | 'gone' | 'planned';
+  /** `planned`: it was still to be stored, or only parts of it are. `stray`: stored, but nobody knows when it was there. */
+  readonly kind: 'stored' | 'gone' | 'planned' | 'stray';
   readonly host: string;
   readonly path: Raw;
   readonly attributes: Attributes;
@@ -32,14 +32,15 @@ export type ToldEntry = {
 };
 
 /** How a path is told of in `temp.told`. */
-export const TOLD_KINDS = { stored: 1, gone: 2, planned: 3 } as const;
+export const TOLD_KINDS = { stored: 1, gone: 2, planned: 3, stray: 4 } as const;
 
 type OfBytes = ToldEntry & { readonly hash: Buffer };
 
 /** A file that is stored and has bytes. */
 function hasBytes(entry: ToldEntry): entry is OfBytes {
   const { kind, attributes, hash } = entry;
-  if (kind !== 'stored' || attributes.type !== 'file' || attributes.sizeBytes === 0) return false;
+  const isStored = kind === 'stored' || kind === 'stray';
+  if (!isStored || attributes.type !== 'file' || attributes.sizeBytes === 0) return false;
   assert(hash, 'a file that is stored has a hash');
   return true;
 }
@@ -203,8 +204,52 @@ export class Rebuild {
     );
   }
 
+  /** Whether some run tells of a file of this name and time with its content. One scan of what was told, but for the first. */
+  isTold({ host, path, attributes }: Pick<ToldEntry, 'host' | 'path' | 'attributes'>): boolean {
+    this.#catalog.prepare('CREATE INDEX IF NOT EXISTS temp.told_by_name ON told(dir, name)').run();
+    const { directoryId, name } = this.#place(this.#hostId(host), path);
+    const { sizeBytes, mtime } = attributes;
+    return (
+      this.#catalog
+        .prepare(
+          `SELECT 1 FROM temp.told t CROSS JOIN inodes i ON i.id = t.inode WHERE t.dir = ? AND t.name = ?
+             AND i.content IS NOT NULL AND i.size = ? AND i.mtime = ? AND i.mtime_ns = ?`,
+        )
+        .get(directoryId, name, sizeBytes, mtime.seconds, mtime.nanoseconds) !== undefined
+    );
+  }
+
+  /** Strays whose bytes some run names are none. @returns how many are left */
+  #sortOutStrays(): number {
+    const strays = this.runs.strays();
+    if (strays.length === 0) return 0;
+    const of = 'SELECT i.content FROM temp.told t CROSS JOIN inodes i ON i.id = t.inode';
+    const isStray = `t.kind = ${TOLD_KINDS.stray}`;
+    this.#catalog.write(() => {
+      this.#catalog
+        .prepare(
+          `DELETE FROM temp.told AS x WHERE x.kind = ${TOLD_KINDS.stray} AND (SELECT content FROM inodes WHERE id = x.inode) IN (
+             ${of} WHERE NOT ${isStray} AND i.content IN (${of} WHERE ${isStray})
+             UNION ALL SELECT i.content FROM inodes i WHERE i.id < ? AND i.content IN (${of} WHERE ${isStray}))`,
+        )
+        .run(this.#firstInode);
+    });
+    const [left = 0] =
+      this.#catalog.prepare<[number]>(`SELECT count(*) FROM temp.told t WHERE ${isStray}`).get() ??
+      [];
+    for (const run of strays) this.#addDirectories(run, { seconds: 0, kind: 'stray' });
+    return left;
+  }
+
   /** Directories above what a run told, of which it told nothing itself: as anybody's who may look into them. */
   addMissingDirectories(run: ToldRun, seconds: number): void {
+    this.#addDirectories(run, { seconds, kind: 'stored' });
+  }
+
+  #addDirectories(
+    run: ToldRun,
+    { seconds, kind }: { readonly seconds: number; readonly kind: 'stored' | 'stray' },
+  ): void {
     const moment = { seconds, nanoseconds: 0 };
     const owner = { uid: 0, gid: 0, user: '' as Raw, group: '' as Raw };
     const times = { mtime: moment, ctime: moment };
@@ -224,7 +269,7 @@ export class Rebuild {
       for (const [parent, name] of rows) {
         const inode = this.#inodes.add(attributes, NO_INODE, undefined);
         this.#sequence += 1;
-        this.#tell.add([parent, run.index, this.#sequence, TOLD_KINDS.stored, inode], name);
+        this.#tell.add([parent, run.index, this.#sequence, TOLD_KINDS[kind], inode], name);
       }
       this.#inodes.flush();
       this.#tell.flush();
@@ -239,11 +284,17 @@ export class Rebuild {
   finish(
     job: number,
     others: 'end' | 'stay',
-  ): { readonly refused: number; readonly missing: readonly string[] } {
+  ): {
+    readonly refused: number;
+    readonly missing: readonly string[];
+    /** Files that no run names. */
+    readonly strays: number;
+  } {
     this.extents.flush();
     const settled = this.extents.settle();
     if (others === 'end') this.runs.takePending();
-    this.runs.order();
+    const strays = this.#sortOutStrays();
+    this.runs.order(job);
     buildVersions(this.#catalog);
     this.#catalog.write(() => {
       this.#catalog
@@ -260,6 +311,6 @@ export class Rebuild {
     if (others === 'end') this.runs.expire(job);
     for (const table of ['told', 'groups', 'rebuilt_runs'])
       this.#catalog.prepare(`DROP TABLE temp.${table}`).run();
-    return settled;
+    return { ...settled, strays };
   }
 }

@@ -25,12 +25,14 @@ import {
   proposeSeconds,
   sweepRuns,
 } from './finish.ts';
+import { Found } from './found.ts';
 import { Inodes } from './inodes.ts';
 import { Known, type KnownEntry } from './known.ts';
 import { Partials, type StoredParts } from './partials.ts';
 import { type PendingEntry, type PendingFilter, PendingRows, WAITING } from './pending.ts';
 import { type Snapshot, Snapshots } from './snapshots.ts';
 import { Store, type StoredEntry } from './store.ts';
+import type { Untold } from './untold.ts';
 
 export type { AddedEntry, NewDirectory } from './findings.ts';
 
@@ -52,6 +54,7 @@ export class Run {
   readonly #rows: PendingRows;
   readonly #known: Known;
   readonly #findings: Findings;
+  readonly #found: Found;
   readonly #store: Store;
   readonly #partials: Partials;
   readonly #keys: ContentKeys;
@@ -79,7 +82,10 @@ export class Run {
     this.#rows = new PendingRows(catalog, jobNumber);
     const against = { snapshotId, job: jobNumber };
     this.#known = new Known(catalog, inodes, against);
-    this.#findings = new Findings(catalog, { directories: this.#directories, inodes }, against);
+    const hasRows = catalog.prepare('SELECT 1 FROM pending WHERE job = ? LIMIT 1').get(jobNumber);
+    this.#found = new Found(hasRows ? 'rows' : 'no-rows');
+    const tables = { directories: this.#directories, inodes, found: this.#found };
+    this.#findings = new Findings(catalog, tables, against);
     this.#store = new Store(catalog, jobNumber);
     this.#partials = new Partials(catalog, jobNumber);
     // Older snapshots may show an inode that has content: it stays theirs.
@@ -147,6 +153,7 @@ export class Run {
 
   /** A row that is given up: the file vanished or cannot be read. The last version before stays. */
   forget(directoryId: number, name: Raw): void {
+    this.#found.lose();
     this.#catalog.write(() =>
       this.#catalog
         .prepare('DELETE FROM pending WHERE job = ? AND dir = ? AND name = ?')
@@ -161,6 +168,8 @@ export class Run {
 
   /** What no archive carries yet: rows, bytes of files that wait for content, and whether anything of it is worth a tape. */
   outstanding(): Outstanding {
+    const found = this.#found.outstanding;
+    if (found) return found;
     const isNewHere = `p.change = ${CHANGES.new} AND (i.mode & 61440) <> 16384
       AND ((i.mode & 61440) <> 32768 OR i.size = 0)`;
     const row = this.#catalog
@@ -171,6 +180,11 @@ export class Run {
       )
       .get(this.jobNumber);
     return { rows: row?.[0] ?? 0, waitingBytes: row?.[1] ?? 0, needsMedium: row?.[2] === 1 };
+  }
+
+  /** Upper bounds of what no journal tells of this run's rows; undefined where the catalog is to be asked (`untold`). */
+  get untold(): Untold | undefined {
+    return this.#found.untold;
   }
 
   /** Files that need content, in order of path. */
@@ -190,7 +204,8 @@ export class Run {
   sizeCandidates(sharedFromBytes = 0): Generator<PendingEntry> {
     // What a process that ended badly has stored is to be found by its size too.
     this.#keys.flush();
-    this.#rows.countSizes(sharedFromBytes);
+    const largestBytes = this.#found.largestBytes ?? Number.POSITIVE_INFINITY;
+    this.#rows.countSizes(sharedFromBytes, largestBytes);
     return this.#rows.candidates(sharedFromBytes);
   }
 
@@ -229,6 +244,7 @@ export class Run {
 
   /** The inode's bytes are this content: all its names become ready. */
   setContent(inodeId: number, contentId: number): void {
+    this.#found.lose();
     this.#catalog.write(() => this.#setContent.run(contentId, inodeId));
   }
 
@@ -240,6 +256,7 @@ export class Run {
     row: { readonly directoryId: number; readonly name: Raw },
     found: { readonly change: 'moved' | 'duplicate'; readonly movedFrom?: Raw | undefined },
   ): void {
+    this.#found.lose();
     const { directoryId, name } = row;
     const change = CHANGES[found.change];
     this.#catalog.write(() =>
@@ -282,6 +299,7 @@ export class Run {
 
   /** Records entries that the archive holds, any time while it is written; they count when it is committed. */
   store(archiveId: number, stored: Iterable<StoredEntry>): void {
+    this.#found.age();
     this.#store.add(archiveId, stored);
   }
 
@@ -290,6 +308,7 @@ export class Run {
    * `journal` reads them. Goes through all rows of the run: once an archive that closes a cartridge or the run, not more.
    */
   takeForJournal(archiveId: number): void {
+    this.#found.age();
     this.#store.takeForJournal(archiveId);
   }
 
@@ -335,6 +354,7 @@ export class Run {
    * stays and is known, parts of files too (`adoptParts`). May be called twice.
    */
   resume(): void {
+    this.#found.lose();
     for (const { archiveId, state } of this.#archives.ofJob(this.jobNumber)) {
       // Torn ones too: the crash may have come between tearing and untying.
       if (state === 'writing' || state === 'torn') this.tearArchive(archiveId);

@@ -20,8 +20,11 @@ const PAGE_DIRECTORIES = 1000;
 /** A line of an expiry: words, a UUID of 36, a time of 20 or a barcode. */
 const EXPIRY_BYTES = 128;
 
-/** Of a run and of all finished ones whose rows no journal carries. Goes from directory to directory, not from row to row. */
-export function untold(catalog: Catalog, jobNumber: number): Untold {
+/**
+ * Of a run and of all finished ones whose rows no journal carries. Goes from directory to directory, not from row to row.
+ * @param found of the run itself, where it is known, without names of owners
+ */
+export function untold(catalog: Catalog, jobNumber: number, found?: Untold): Untold {
   const jobs = catalog
     .prepare<[number]>(
       `SELECT ? UNION SELECT job FROM snapshots WHERE state = 'finished' AND job IN ${JOBS_WITH_ROWS}`,
@@ -30,7 +33,18 @@ export function untold(catalog: Catalog, jobNumber: number): Untold {
     .flat();
   const nameBytes = new Expiries(catalog).countUntold() * EXPIRY_BYTES;
   const expiries = { rows: 0, nameBytes, xattrBytes: 0, extents: 0 };
-  return jobs.map((job) => untoldOf(catalog, job)).reduce(sum, expiries);
+  const known = found && { ...found, nameBytes: found.nameBytes + found.rows * ownerMax(catalog) };
+  return jobs
+    .map((job) => (known && job === jobNumber ? known : untoldOf(catalog, job)))
+    .reduce(sum, expiries);
+}
+
+/** Of the longest names of a user and its group. */
+function ownerMax(catalog: Catalog): number {
+  const owner = catalog
+    .prepare<[number | null]>('SELECT max(length(user) + length(group_name)) FROM owners')
+    .get();
+  return owner?.[0] ?? 0;
 }
 
 function untoldOf(catalog: Catalog, job: number): Untold {
@@ -46,10 +60,7 @@ function untoldOf(catalog: Catalog, job: number): Untold {
   }
   if (!Number.isFinite(firstInode)) return { rows, nameBytes, xattrBytes: 0, extents: 0 };
   const [targetBytes, xattrBytes] = ofInodes(catalog, firstInode);
-  const owner = catalog
-    .prepare<[number | null]>('SELECT max(length(user) + length(group_name)) FROM owners')
-    .get();
-  nameBytes += targetBytes + rows * (owner?.[0] ?? 0);
+  nameBytes += targetBytes + rows * ownerMax(catalog);
   return { rows, nameBytes, xattrBytes, extents: extentsOf(catalog, job) };
 }
 

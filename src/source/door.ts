@@ -99,8 +99,21 @@ export type FileBatch = {
   readonly heads: Uint8Array;
   /** Where each head ends in `heads`. */
   readonly headEnds: Uint32Array;
+  readonly frames: readonly HeadFrame[];
+  /** Of each file in `frames`; NO_FRAME: its head is among `heads`. */
+  readonly frameOf: Uint8Array;
   /** STAMP_NUMBERS each: size, mtime and its nanoseconds, ctime and its nanoseconds, inode. */
   readonly stamps: Float64Array;
+};
+
+/** What the heads of many files have in common; path, size and times are written over it where they belong. */
+export type HeadFrame = {
+  /** FRAME_BYTES. */
+  readonly bytes: Uint8Array;
+  /** What a member's name has before the path. */
+  readonly prefix: string;
+  /** Records behind those of times and path. */
+  readonly records: string;
 };
 
 /** Filled by `readFiles`, an element a file. */
@@ -115,6 +128,9 @@ export type FileResults = {
 export const SOURCE_NUMBERS = 3;
 export const STAMP_NUMBERS = 6;
 export const NOTHING_TO_READ = 255;
+export const NO_FRAME = 255;
+/** Of a head that is written over a frame. */
+export const FRAME_BYTES = 1536;
 
 /** Read whole, and the same before and after. */
 export const READ = 0;

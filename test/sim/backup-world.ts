@@ -124,7 +124,7 @@ export class BackupWorld {
       })),
     );
     const library = await (options.isByHand
-      ? libraryByHand(sim)
+      ? libraryByHand(sim, options.keeper?.(catalog))
       : libraryOf(sim, options.keeper?.(catalog), options.between));
     const config = parseConfig(`[library]\nkind = "virtual"\n${options.config ?? ''}`, 'config');
     const tools: BackupTools = {

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "door.h"
+#include "heads.h"
 
 namespace {
 
@@ -19,6 +20,8 @@ constexpr size_t kStampNumbers = 6;
 /** Of a source: its open directory or -errno, flags to open a file with, RESOLVE_*. */
 constexpr size_t kSourceNumbers = 3;
 constexpr uint8_t kNothingToRead = 255;
+/** Of a file whose head is among the heads. */
+constexpr uint8_t kNoFrame = 255;
 
 /** Answers beside -errno; src/source/door.ts names them. */
 constexpr int32_t kRead = 0;
@@ -38,6 +41,8 @@ struct Batch {
   Bytes heads;
   Numbers<uint32_t> head_ends;
   Numbers<double> stamps;
+  std::vector<Frame> frames;
+  Numbers<uint8_t> frame_of;
 };
 
 struct Results {
@@ -162,10 +167,28 @@ int32_t read_open(int file, const double* stamp, char* into, uint32_t& read_byte
   return after == kRead && static_cast<size_t>(got) == size ? kRead : kChangedWhileRead;
 }
 
+bool is_time(const double* moment) {
+  const auto is_whole = [](double number) { return number == std::floor(number); };
+  return std::abs(moment[0]) <= kMaxSafeInteger && is_whole(moment[0]) && moment[1] >= 0 && moment[1] < 1e9 && is_whole(moment[1]);
+}
+
+/** A file with a frame that there is, and a name and times that it can take. */
+bool is_framed(const Batch& batch, size_t index, std::string_view path) {
+  const uint8_t frame = batch.frame_of.data[index];
+  const double* stamp = batch.stamps.data + index * kStampNumbers;
+  return frame < batch.frames.size() && batch.source_of.data[index] != kNothingToRead &&
+         has_room(batch.frames[frame], path) && is_time(stamp + 1) && is_time(stamp + 3);
+}
+
+size_t head_bytes(const Batch& batch, size_t index, size_t given) {
+  return given + (batch.frame_of.data[index] == kNoFrame ? 0 : kFrameBytes);
+}
+
 /** Whether everything is of equal length, ascends as it should and has room. */
 bool is_sound(const Batch& batch, const Results& results, size_t room) {
   const size_t count = batch.source_of.length;
   if (batch.head_ends.length != count || batch.stamps.length != count * kStampNumbers) return false;
+  if (batch.frame_of.length != count) return false;
   if (results.answers.length != count || results.offsets.length != count || results.read_bytes.length != count) return false;
   if (batch.sources.length % kSourceNumbers != 0) return false;
   size_t names = 0;
@@ -173,14 +196,19 @@ bool is_sound(const Batch& batch, const Results& results, size_t room) {
   if (names != count || (count > 0 && batch.paths.back() != 0)) return false;
   size_t start = 0;
   size_t needed = 0;
+  const char* path = batch.paths.data();
   for (size_t index = 0; index < count; index += 1) {
     const size_t end = batch.head_ends.data[index];
     if (end < start || end > batch.heads.length) return false;
+    const std::string_view name(path);
+    path += name.size() + 1;
+    const uint8_t frame = batch.frame_of.data[index];
+    if (frame != kNoFrame && !is_framed(batch, index, name)) return false;
     const uint8_t source = batch.source_of.data[index];
     const double size = source == kNothingToRead ? 0 : batch.stamps.data[index * kStampNumbers];
     if (source != kNothingToRead && source >= batch.sources.length / kSourceNumbers) return false;
     if (!(size >= 0 && size <= static_cast<double>(room)) || size != std::floor(size)) return false;
-    needed = padded(needed + end - start + static_cast<size_t>(size));
+    needed = padded(needed + head_bytes(batch, index, end - start) + static_cast<size_t>(size));
     start = end;
     if (needed > room) return false;
   }
@@ -210,11 +238,13 @@ size_t read_all(const Batch& batch, const Results& results, char* into) {
     const std::string_view name(path);
     path += name.size() + 1;
     const size_t head_end = batch.head_ends.data[index];
-    const size_t data = at + head_end - head;
+    const size_t data = at + head_bytes(batch, index, head_end - head);
     if (head_end > head) std::memcpy(into + at, batch.heads.data + head, head_end - head);
+    const double* stamp = batch.stamps.data + index * kStampNumbers;
+    const uint8_t frame = batch.frame_of.data[index];
+    if (frame != kNoFrame) write_head(into + at + head_end - head, batch.frames[frame], name, stamp);
     head = head_end;
     const uint8_t source_index = batch.source_of.data[index];
-    const double* stamp = batch.stamps.data + index * kStampNumbers;
     int32_t answer = kRead;
     uint32_t read_bytes = 0;
     size_t size = 0;
@@ -236,8 +266,8 @@ size_t read_all(const Batch& batch, const Results& results, char* into) {
 }
 
 /**
- * readFiles({ sources, sourceOf, paths, heads, headEnds, stamps }, into, { answers, offsets, readBytes }): bytes filled.
- * One file behind the other, each head and its data padded to a tar record; what was not read takes no room.
+ * readFiles({ sources, sourceOf, paths, heads, headEnds, stamps, frames, frameOf }, into, { answers, offsets, readBytes }):
+ * bytes filled. One file behind the other, each head and its data padded to a tar record; what was not read takes no room.
  */
 Napi::Value read_files(const Napi::CallbackInfo& info) {
   const auto into = numbers_of<char>(info[1], napi_uint8_array);
@@ -250,15 +280,17 @@ Napi::Value read_files(const Napi::CallbackInfo& info) {
   const auto heads = bytes_of(batch.Get("heads"));
   const auto head_ends = numbers_of<uint32_t>(batch.Get("headEnds"), napi_uint32_array);
   const auto stamps = numbers_of<double>(batch.Get("stamps"), napi_float64_array);
+  auto frames = frames_of(batch.Get("frames"));
+  const auto frame_of = numbers_of<uint8_t>(batch.Get("frameOf"), napi_uint8_array);
   const auto answers = numbers_of<int32_t>(results.Get("answers"), napi_int32_array);
   const auto offsets = numbers_of<uint32_t>(results.Get("offsets"), napi_uint32_array);
   const auto read_bytes = numbers_of<uint32_t>(results.Get("readBytes"), napi_uint32_array);
-  if (!sources || !source_of || !paths || !heads || !head_ends || !stamps || !answers || !offsets || !read_bytes) {
+  if (!sources || !source_of || !paths || !heads || !head_ends || !stamps || !frames || !frame_of || !answers || !offsets || !read_bytes) {
     return refused(info, EINVAL);
   }
   // Lengths are 32 bits wide in the results.
   if (into->length > std::numeric_limits<int32_t>::max()) return refused(info, EINVAL);
-  const Batch given = {*sources, *source_of, std::move(*paths), *heads, *head_ends, *stamps};
+  const Batch given = {*sources, *source_of, std::move(*paths), *heads, *head_ends, *stamps, std::move(*frames), *frame_of};
   const Results told = {*answers, *offsets, *read_bytes};
   if (!is_sound(given, told, into->length)) return refused(info, EINVAL);
   return Napi::Number::New(info.Env(), static_cast<double>(read_all(given, told, into->data)));

@@ -344,8 +344,9 @@ class BackupJob {
   }
 
   #limits(media: MediaSet): PlanLimits {
-    const { number: jobNumber } = this.#job;
-    return limitsOf(media, { ...this.#tools, jobNumber, copies: this.#request.copies });
+    const { jobNumber, untold } = this.#run;
+    const { copies } = this.#request;
+    return limitsOf(media, { ...this.#tools, jobNumber, copies, untold });
   }
 
   #policy(): CopyPolicy {

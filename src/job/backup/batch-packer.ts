@@ -1,19 +1,26 @@
-/** Gathers small files, and heads alone, into a batch as it travels to a reader: columns, and all heads in one buffer. */
+/** Gathers small files, and heads alone, into a batch as it travels to a reader: columns, and heads in one buffer. */
+import type { Frame } from '../../archive/member.ts';
 import { PAX_BYTES_MAX } from '../../archive/pax.ts';
 import { TAR_BLOCK_BYTES } from '../../archive/ustar.ts';
-import { NOTHING_TO_READ, STAMP_NUMBERS } from '../../source/door.ts';
+import {
+  FRAME_BYTES,
+  type HeadFrame,
+  NO_FRAME,
+  NOTHING_TO_READ,
+  STAMP_NUMBERS,
+} from '../../source/door.ts';
 import { type PackedTask, SLAB_BYTES, type SourcePlace, type Stamp } from './fragment.ts';
 import { putStamp } from './fragment-codec.ts';
 
-/** FACTS: 64 to 256 small files a task keep messages rare and readers even. */
-const FILES_MAX = 256;
-/** Most heads have 1,536 bytes. */
-const HEADS_BYTES = FILES_MAX * 2048;
+/** As many as fill a slab with 4 KiB each: a message costs as much as ten files, most of it the waking of a thread (measured). */
+const FILES_MAX = 1024;
 
 type Source = Pick<SourcePlace, 'source' | 'followsLinks'>;
 
 /** All records of a member and its headers, with a small file behind them no more than a slab. */
-const HEAD_BYTES_MAX = PAX_BYTES_MAX + 2 * TAR_BLOCK_BYTES;
+const HEADS_BYTES_MAX = PAX_BYTES_MAX + 2 * TAR_BLOCK_BYTES;
+/** Most heads are written by their reader, over a frame. */
+const HEADS_BYTES = 32 * 2 ** 10;
 
 /** What is read behind a head. */
 export type ReadFrom = { readonly place: SourcePlace; readonly stamp: Stamp };
@@ -24,11 +31,29 @@ export type ReadFrom = { readonly place: SourcePlace; readonly stamp: Stamp };
  */
 export type WriteHead = (heads: Buffer, at: number) => number | undefined;
 
+/** Of a file whose head its reader writes. */
+export type Framed = ReadFrom & {
+  readonly frame: Frame /** Of the member. */;
+  readonly name: string;
+};
+
+/** Where the columns begin in their buffer, widest first: stamps, ends of heads, sources, frames. */
+const STAMPS_BYTES = FILES_MAX * STAMP_NUMBERS * Float64Array.BYTES_PER_ELEMENT;
+const HEAD_ENDS_AT = STAMPS_BYTES;
+const SOURCES_AT = HEAD_ENDS_AT + FILES_MAX * Uint32Array.BYTES_PER_ELEMENT;
+const FRAMES_AT = SOURCES_AT + FILES_MAX;
+/** Of a file, in doubles: its stamp, and less than one for all the rest. */
+const COLUMNS_NUMBERS = STAMP_NUMBERS + 1;
+
 export class BatchPacker {
   readonly #sources: Source[] = [];
-  readonly #sourceOf = new Uint8Array(FILES_MAX);
-  readonly #headEnds = new Uint32Array(FILES_MAX);
-  readonly #stamps = new Float64Array(FILES_MAX * STAMP_NUMBERS);
+  /** The columns lie in one buffer, so that they travel as one. */
+  readonly #stamps = new Float64Array(FILES_MAX * COLUMNS_NUMBERS);
+  readonly #headEnds = new Uint32Array(this.#stamps.buffer, HEAD_ENDS_AT, FILES_MAX);
+  readonly #sourceOf = new Uint8Array(this.#stamps.buffer, SOURCES_AT, FILES_MAX);
+  readonly #frameOf = new Uint8Array(this.#stamps.buffer, FRAMES_AT, FILES_MAX);
+  readonly #frames: HeadFrame[] = [];
+  #lastFrame: Frame | undefined;
   /** Handed over with the batch, and never zeroed: what is not a head is not read. */
   #heads = Buffer.allocUnsafeSlow(HEADS_BYTES);
   #paths = '';
@@ -51,18 +76,25 @@ export class BatchPacker {
     // A source a file, in more sources than a byte can number.
     if (from && source === NOTHING_TO_READ) return false;
     const headBytes = this.#write(writeHead);
-    const sizeBytes = from?.stamp.sizeBytes ?? 0;
-    const end = this.#slabBytes + (headBytes ?? 0) + padded(sizeBytes);
+    const end = this.#slabBytes + (headBytes ?? 0) + padded(from?.stamp.sizeBytes ?? 0);
     if (headBytes === undefined || end > SLAB_BYTES) return false;
-    const index = this.#count;
-    this.#count += 1;
     this.#slabBytes = end;
     this.#headBytes += headBytes;
-    this.#headEnds[index] = this.#headBytes;
-    this.#paths += from ? `${from.place.path}\0` : '\0';
-    if (from && source === this.#sources.length) this.#sources.push(sourceOf(from.place));
-    this.#sourceOf[index] = source;
-    if (from) putStamp(this.#stamps, index * STAMP_NUMBERS, from.stamp);
+    this.#put(from, source, NO_FRAME);
+    return true;
+  }
+
+  /** @returns whether it has room, as `add`; a head that this batch has no more frames for is to be written by `add` */
+  addFramed(from: Framed): boolean | 'no-frame' {
+    if (this.#count === FILES_MAX) return false;
+    const source = this.#indexOf(from.place);
+    if (source === NOTHING_TO_READ) return false;
+    const end = this.#slabBytes + FRAME_BYTES + padded(from.stamp.sizeBytes);
+    if (end > SLAB_BYTES) return false;
+    const frame = this.#frameIndexOf(from);
+    if (frame === NO_FRAME) return 'no-frame';
+    this.#slabBytes = end;
+    this.#put(from, source, frame);
     return true;
   }
 
@@ -76,15 +108,47 @@ export class BatchPacker {
       heads: this.#heads.subarray(0, this.#headBytes),
       headEnds: this.#headEnds.subarray(0, count),
       stamps: this.#stamps.subarray(0, count * STAMP_NUMBERS),
+      frames: this.#frames,
+      frameOf: this.#frameOf.subarray(0, count),
     };
   }
 
+  #put(from: ReadFrom | undefined, source: number, frame: number): void {
+    const index = this.#count;
+    this.#count += 1;
+    this.#headEnds[index] = this.#headBytes;
+    this.#paths += from ? `${from.place.path}\0` : '\0';
+    if (from && source === this.#sources.length) this.#sources.push(sourceOf(from.place));
+    this.#sourceOf[index] = source;
+    this.#frameOf[index] = frame;
+    if (from) putStamp(this.#stamps, index * STAMP_NUMBERS, from.stamp);
+  }
+
+  /** Thousands of extended attributes may need a buffer of a size that most batches never have. */
   #write(writeHead: WriteHead): number | undefined {
-    const length = writeHead(this.#heads, this.#headBytes);
-    if (length !== undefined || this.#count > 0) return length;
-    // Thousands of extended attributes: a batch of its own.
-    this.#heads = Buffer.allocUnsafeSlow(HEAD_BYTES_MAX);
-    return writeHead(this.#heads, 0);
+    for (;;) {
+      const length = writeHead(this.#heads, this.#headBytes);
+      const room = this.#heads.length;
+      if (length !== undefined || room === HEADS_BYTES_MAX) return length;
+      const larger = Buffer.allocUnsafeSlow(Math.min(HEADS_BYTES_MAX, 4 * room));
+      larger.set(this.#heads.subarray(0, this.#headBytes));
+      this.#heads = larger;
+    }
+  }
+
+  /** Of the frame with what this member's name has before its path: mostly that of the one before. */
+  #frameIndexOf({ frame, name, place: { path } }: Framed): number {
+    const last = this.#frames.at(-1);
+    const prefixBytes = name.length - path.length;
+    const isLast =
+      last !== undefined &&
+      this.#lastFrame === frame &&
+      last.prefix.length === prefixBytes &&
+      name.startsWith(last.prefix);
+    if (isLast) return this.#frames.length - 1;
+    if (this.#frames.length === NO_FRAME || !name.endsWith(path)) return NO_FRAME;
+    this.#lastFrame = frame;
+    return this.#frames.push({ ...frame, prefix: name.slice(0, prefixBytes) }) - 1;
   }
 
   /** The next free one where it is not among them; NOTHING_TO_READ, and not less, where none is free. */

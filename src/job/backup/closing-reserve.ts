@@ -2,7 +2,7 @@
 import type { Catalog } from '../../catalog/catalog.ts';
 import { databaseBytes, exportBytes } from '../../catalog/copy.ts';
 import { Directories } from '../../catalog/directories.ts';
-import { untold } from '../../catalog/untold.ts';
+import { type Untold, untold } from '../../catalog/untold.ts';
 import type { Reserve } from '../../pack/limits.ts';
 import { hostBytes, untoldLinesMax } from './items.ts';
 
@@ -32,6 +32,7 @@ export function closingReserve(
     readonly copies: number;
     readonly freshRoomBytes: number;
     readonly fixedBytes: number;
+    readonly found?: Untold | undefined;
   },
 ): Reserve {
   const mostBytes = options.freshRoomBytes * CLOSING_SHARE_MAX;
@@ -52,14 +53,18 @@ export function catalogCopyMax(catalog: Catalog): number {
   return Math.ceil(bytes * (1 + INCOMPRESSIBLE_SHARE));
 }
 
-/** Upper bound of the lines that no journal has yet. */
+/** Upper bound of the lines that no journal has yet. @param options.found of the run itself, where it is known */
 export function untoldMax(
   catalog: Catalog,
-  options: { readonly jobNumber: number; readonly copies: number },
+  options: {
+    readonly jobNumber: number;
+    readonly copies: number;
+    readonly found?: Untold | undefined;
+  },
 ): number {
   const hosts = new Directories(catalog).hosts();
   const longest = Math.max(0, ...hosts.map(({ name }) => hostBytes(name)));
-  return untoldLinesMax(untold(catalog, options.jobNumber), {
+  return untoldLinesMax(untold(catalog, options.jobNumber, options.found), {
     copies: options.copies,
     hostBytes: hosts.length > 1 ? longest : 0,
   });

@@ -11,7 +11,8 @@ import type { Inode } from '../../catalog/inodes.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import type { Part, Piece } from '../../pack/item.ts';
-import { BatchPacker } from './batch-packer.ts';
+import { FRAME_BYTES } from '../../source/door.ts';
+import { BatchPacker, type ReadFrom } from './batch-packer.ts';
 import {
   type ReadTask,
   type RunTask,
@@ -149,13 +150,28 @@ class Batch {
     }
     if (!isSmall(piece)) return false;
     const isRead = form === 'data' && inode.sizeBytes > 0;
-    let lengths: MemberLengths | undefined;
     const from = isRead ? { place, stamp: stampOf(entry) } : undefined;
+    const member = memberOf(piece);
+    const isFramed = from === undefined ? 'no-frame' : this.#addFramed(from, piece, member);
+    if (isFramed !== 'no-frame') return isFramed;
+    let lengths: MemberLengths | undefined;
     const isIn = this.#packer.add(from, (heads, at) => {
-      lengths = this.#encoder.encodeInto(heads, at, memberOf(piece));
+      lengths = this.#encoder.encodeInto(heads, at, member);
       return lengths?.headBytes;
     });
     if (isIn) this.#planned.push({ piece, lengths, isLastOfContent: true });
+    return isIn;
+  }
+
+  /** Most files' heads are written where they are read. */
+  #addFramed(from: ReadFrom, piece: Piece<OutgoingEntry>, member: Member): boolean | 'no-frame' {
+    const frame = this.#encoder.frameOf(member);
+    if (!frame) return 'no-frame';
+    const isIn = this.#packer.addFramed({ ...from, frame, name: member.path });
+    if (isIn === true) {
+      const lengths = { headBytes: FRAME_BYTES, mapBytes: 0, dataBytes: member.lengthBytes };
+      this.#planned.push({ piece, lengths, isLastOfContent: true });
+    }
     return isIn;
   }
 

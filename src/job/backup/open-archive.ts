@@ -32,6 +32,7 @@ export type ArchiveCopy = CopyTarget & { readonly archive: TapeArchive };
 export type ArchiveIdentity = {
   readonly uuid: string;
   readonly job: { readonly number: number; readonly uuid: string };
+  readonly verb: string;
   readonly host: string;
   readonly sequence: number;
   readonly createdMs: number;
@@ -46,6 +47,7 @@ export function identify(
   return {
     uuid: random.uuid(),
     job: { number: job.number, uuid: job.uuid },
+    verb: job.verb,
     host: job.host,
     sequence,
     createdMs: clock.nowMs(),
@@ -54,7 +56,7 @@ export function identify(
 }
 
 export type IdentityTools = {
-  readonly job: Pick<Job, 'number' | 'uuid' | 'host'>;
+  readonly job: Pick<Job, 'number' | 'uuid' | 'verb' | 'host'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly program: string;
@@ -276,10 +278,11 @@ export class OpenArchive {
   }
 
   #opening(torn: TornArchive | undefined): Buffer {
-    const { uuid, job, host, sequence, createdMs, program } = this.identity;
+    const { uuid, job, verb, host, sequence, createdMs, program } = this.identity;
     return encodeOpening({
       uuid,
       job: { ...job },
+      verb,
       host,
       sequence,
       created: new Date(createdMs).toISOString(),

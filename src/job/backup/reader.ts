@@ -13,11 +13,12 @@ import {
   type Answer,
   CHANGED_WHILE_READ,
   errnoName,
-  type FileResults,
+  FRAME_BYTES,
   type FsDoor,
   isMissing,
   loadFsDoor,
   NO_FILE,
+  NO_FRAME,
   NOTHING_TO_READ,
   OTHER_THAN_SEEN,
   READ,
@@ -36,7 +37,13 @@ import type {
   SourcePlace,
   Stamp,
 } from './fragment.ts';
-import { OUTCOMES, type PackedResult, packStamp, unpackResult } from './fragment-codec.ts';
+import {
+  OUTCOMES,
+  type PackedResult,
+  packStamp,
+  resultColumns,
+  unpackResult,
+} from './fragment-codec.ts';
 
 /** Of stamps as they travel. */
 const CTIMES = { at: 3, step: STAMP_NUMBERS } as const;
@@ -95,19 +102,12 @@ export class Reader {
   /** A batch of small files as it travels between threads. */
   fillPacked(task: PackedTask, slab: Buffer): PackedResult {
     const count = task.sourceOf.length;
-    const answers = new Int32Array(count);
-    const offsets = new Uint32Array(count);
-    const readBytes = new Uint32Array(count);
+    const columns = resultColumns(count);
+    const { answers, offsets, readBytes, outcomes, hashes, hasHash } = columns;
     settle(task.stamps, CTIMES);
-    const { sourceOf, paths, heads, headEnds, stamps } = task;
     const sources = this.#accessTo(task);
-    const lengthBytes = this.#door.readFiles(
-      { sources, sourceOf, paths, heads, headEnds, stamps },
-      slab,
-      { answers, offsets, readBytes },
-    );
+    const lengthBytes = this.#door.readFiles({ ...task, sources }, slab, columns);
     assert(lengthBytes >= 0, 'a task fits its slab');
-    const outcomes = new Uint8Array(count);
     const errnos: [number, string][] = [];
     for (let index = 0; index < count; index += 1) {
       const answer = answers[index] ?? READ;
@@ -115,8 +115,8 @@ export class Reader {
       outcomes[index] = OUTCOMES.indexOf(outcomeOf(answer));
       if (answer < 0) errnos.push([index, errnoName(answer)]);
     }
-    const result = { lengthBytes, outcomes, offsets, readBytes, errnos };
-    return { ...result, ...hashSmall(task, slab, { answers, offsets }) };
+    hashSmall(task, slab, columns);
+    return { lengthBytes, outcomes, offsets, readBytes, errnos, hashes, hasHash };
   }
 
   /** As the native door takes it; a source that cannot be opened is an errno of each of its files. */
@@ -296,17 +296,14 @@ function outcomeOf(answer: number): MemberOutcome {
 function hashSmall(
   task: PackedTask,
   slab: Buffer,
-  { answers, offsets }: Pick<FileResults, 'answers' | 'offsets'>,
-): Pick<PackedResult, 'hasHash' | 'hashes'> {
-  const count = answers.length;
-  const hasHash = new Uint8Array(count);
-  // With memory of its own: it is handed over to another thread.
-  const hashes = Buffer.from(new ArrayBuffer(count * HASH_BYTES));
-  const { sourceOf, headEnds, stamps } = task;
+  { answers, offsets, hashes, hasHash }: ReturnType<typeof resultColumns>,
+): void {
+  const { sourceOf, headEnds, stamps, frameOf } = task;
   let headStart = 0;
-  for (let index = 0; index < count; index += 1) {
+  for (let index = 0; index < answers.length; index += 1) {
     const headEnd = headEnds[index] ?? 0;
-    const start = (offsets[index] ?? 0) + headEnd - headStart;
+    const frameBytes = frameOf[index] === NO_FRAME ? 0 : FRAME_BYTES;
+    const start = (offsets[index] ?? 0) + headEnd - headStart + frameBytes;
     headStart = headEnd;
     const answer = answers[index];
     const isThere = answer === READ || answer === CHANGED_WHILE_READ;
@@ -315,7 +312,6 @@ function hashSmall(
     hashInto(hashes, index * HASH_BYTES, slab.subarray(start, end));
     hasHash[index] = 1;
   }
-  return { hasHash, hashes };
 }
 
 const NOTHING = { hash: undefined, segments: undefined, readBytes: 0, errno: undefined } as const;

@@ -4,6 +4,7 @@ import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { Media, type Medium } from '../../catalog/media.ts';
 import type { Run } from '../../catalog/run.ts';
+import type { Untold } from '../../catalog/untold.ts';
 import type { ArchiveConfig, BackupConfig } from '../../config.ts';
 import { FORMAT_BOUNDS, type PlanLimits, planLimits, roundUp } from '../../pack/limits.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
@@ -93,9 +94,11 @@ export function limitsOf(
     readonly archive: ArchiveConfig;
     readonly jobNumber: number;
     readonly copies: number;
+    /** What no journal tells of the run's rows, where that is known. */
+    readonly untold?: Untold | undefined;
   },
 ): PlanLimits {
-  const { catalog, archive, jobNumber, copies } = options;
+  const { catalog, archive, jobNumber, copies, untold } = options;
   const freshRoomBytes = media.freshRoomBytes() ?? 0;
   const blockBytes = archive.block;
   const labelBytes = roundUp(FORMAT_BOUNDS.labelBytes, blockBytes);
@@ -108,6 +111,9 @@ export function limitsOf(
       entriesMax: archive.entries,
     },
     bounds: { ...FORMAT_BOUNDS, blockBytes, labelBytes },
-    reserve: closingReserve(catalog, { jobNumber, copies, freshRoomBytes, fixedBytes }),
+    reserve: closingReserve(catalog, {
+      ...{ jobNumber, copies, freshRoomBytes, fixedBytes },
+      found: untold,
+    }),
   });
 }

@@ -6,17 +6,19 @@ import { printable } from '../../base/text.ts';
 import { sumDeadBytes } from '../../catalog/capacity.ts';
 import { Catalog } from '../../catalog/catalog.ts';
 import { Jobs, type LogLine } from '../../catalog/jobs.ts';
-import { Rebuild, type ToldEntry } from '../../catalog/rebuild.ts';
+import { Rebuild } from '../../catalog/rebuild.ts';
 import { lostContents, touchClock } from '../../catalog/rebuild-facts.ts';
 import { Shelf, type ShelfArchive, type ShelfMedium } from '../../catalog/rebuild-shelf.ts';
 import { GENERATIONS, isDriveGeneration, parseGeneration } from '../../domain/generation.ts';
 import type { HeldDrive } from '../../storage/drives.ts';
-import { Blocks } from './blocks.ts';
 import { findHoles } from './holes.ts';
-import { isOfMedium } from './inventory.ts';
-import { hashOfPrefix, salvage } from './salvage.ts';
+import type { PartsFound } from './parts.ts';
 import type { FoundFile, FoundMedium, Spool } from './spool.ts';
-import { tellJournal } from './tell.ts';
+import { createdMs, groomsAmong, inOrderOfTime, type Standing } from './standing.ts';
+import { mediaNamed } from './survey.ts';
+import { type TellTools, tellJournal } from './tell.ts';
+import { WholeRuns } from './whole-runs.ts';
+import { WithoutJournal } from './without-journal.ts';
 
 export type BuildTools = {
   readonly clock: Clock;
@@ -39,15 +41,6 @@ export type Built = {
   readonly snapshots: number;
   readonly missing: readonly string[];
   readonly lost: { readonly contents: number; readonly bytes: number };
-};
-
-/** An archive as it stands on one cartridge. */
-type Standing = FoundFile & {
-  readonly opening: NonNullable<FoundFile['opening']>;
-  readonly mediumId: number;
-  readonly archiveId: number;
-  readonly barcode: string;
-  readonly blockBytes: number;
 };
 
 /**
@@ -92,17 +85,13 @@ class Builder {
     const rebuild = new Rebuild(this.#catalog);
     const known = this.#shelf.archivesIn('good');
     const torn = this.#shelf.archivesIn('torn');
+    const groomsKnown = this.#shelf.grooms();
+    const numbers = this.#shelf.numbersOfRuns();
     const standing = this.#shelve(media);
     rebuild.extents.readShelf();
-    await this.#tell(
-      rebuild,
-      {
-        standing: standing.filter(({ opening }) => !known.has(opening.uuid)),
-        torn,
-        ofJob: Map.groupBy(standing, ({ opening }) => opening.job.uuid),
-      },
-      signal,
-    );
+    const grooms = groomsAmong(standing, groomsKnown);
+    const isLacking = isAnyLacking(media);
+    await this.#tell(rebuild, { standing, known, torn, numbers, grooms, isLacking }, signal);
     const job = new Jobs(this.#catalog).add({
       uuid: this.#tools.jobUuid,
       verb: 'recover',
@@ -111,7 +100,11 @@ class Builder {
       pid: this.#tools.pid,
       parameters: this.#tools.parameters,
     });
-    const { refused, missing } = rebuild.finish(job, 'end');
+    const { refused, missing, strays } = rebuild.finish(job, 'end');
+    if (strays > 0)
+      this.#warn(
+        `${strays} files are known from archives of a groom whose journals cannot be read, and no run names them: the oldest snapshot shows them, and no other; it is on hold`,
+      );
     if (refused > 0)
       this.#warn(
         `${refused} places of contents are told by journals, but not by those of the archives they name: they do not count`,
@@ -194,12 +187,23 @@ class Builder {
     rebuild: Rebuild,
     given: {
       readonly standing: readonly Standing[];
+      readonly known: ReadonlySet<string>;
       readonly torn: ReadonlySet<string>;
-      readonly ofJob: ReadonlyMap<string, readonly Standing[]>;
+      /** Of the catalog's archives of runs in progress, by job. */
+      readonly numbers: ReadonlyMap<string, readonly number[]>;
+      readonly grooms: ReadonlySet<string>;
+      /** Whether there is, or was, more than could be looked through. */
+      readonly isLacking: boolean;
     },
     signal: AbortSignal,
   ) {
-    const { standing, ofJob } = given;
+    const { grooms } = given;
+    let { isLacking } = given;
+    const standing = given.standing.filter(({ opening }) => !given.known.has(opening.uuid));
+    const warn = (message: string) => this.#warn(message);
+    const { hold } = this.#tools;
+    const others = new WithoutJournal(rebuild, grooms, { shelf: this.#shelf, hold, warn });
+    const whole = new WholeRuns(given.standing, { grooms, known: given.numbers });
     const byUuid = new Map(standing.map((one) => [one.opening.uuid, one.archiveId]));
     const completed = new Set<number>();
     for (const { archiveId, opening, journal } of standing) {
@@ -209,94 +213,50 @@ class Builder {
       if (torn === undefined) continue;
       rebuild.extents.speaks(torn);
       completed.add(torn);
+      whole.isTold(opening.completes?.uuid ?? '');
     }
     const done = new Set(completed);
-    const inOrder = standing.toSorted(
-      // Copies with a journal first.
-      (a, b) =>
-        createdMs(a) - createdMs(b) ||
-        a.opening.sequence - b.opening.sequence ||
-        Number(b.journal !== undefined) - Number(a.journal !== undefined),
-    );
-    for (const one of inOrder) {
+    const ofJob = Map.groupBy(given.standing, ({ opening }) => opening.job.uuid);
+    const telling = { byUuid, ofJob, parts: others.parts, signal };
+    for (const one of inOrderOfTime(standing)) {
       if (done.has(one.archiveId)) continue;
-      const isTold = await this.#tellOne(rebuild, one, { byUuid, ofJob, signal });
-      // What the catalog knows to be torn it has stored again since.
-      const isWanted = !given.torn.has(one.opening.uuid);
-      if (isTold || (isWanted && (await this.#salvage(rebuild, one, signal))))
+      const ended = await this.#tellOne(rebuild, one, telling);
+      if (ended) {
+        whole.isTold(one.opening.uuid, ended);
         done.add(one.archiveId);
+      }
+      // What the catalog knows to be torn it has stored again since.
+      if (ended || given.torn.has(one.opening.uuid)) continue;
+      const found = await others.salvage(one, signal);
+      // A torn one had no journal: what was in it was told later.
+      if (found && !found.hasJournal && one.digest === undefined) whole.isTold(one.opening.uuid);
+      else isLacking = true;
+      if (found && found.entries + found.parts > 0) done.add(one.archiveId);
     }
-    for (const one of standing) if (completed.has(one.archiveId)) await this.#prove(one, signal);
+    this.#entries += others.entries;
+    const { lacking } = await others.completeParts(given.standing, signal);
+    if (lacking > 0) this.#warn(`${lacking} files are not whole: some of their parts are not here`);
+    for (const uuid of whole.lacking(isLacking)) rebuild.runs.lacks(uuid);
+    for (const one of standing) if (completed.has(one.archiveId)) await others.prove(one, signal);
   }
 
-  /** @returns whether anything of it is known now */
-  async #salvage(rebuild: Rebuild, one: Standing, signal: AbortSignal): Promise<boolean> {
-    const { opening, archiveId, barcode, blockBytes } = one;
-    const held = await this.#tools.hold(barcode);
-    try {
-      const blocks = new Blocks(held.drive, blockBytes);
-      const { uuid, number } = opening.job;
-      const timeMs = createdMs(one);
-      const job = { uuid, number, host: opening.host, startedMs: timeMs, verb: 'backup' };
-      const jobNumber = this.#shelf.ensureJob(job);
-      const run = rebuild.runs.tell({ uuid, number: jobNumber }, timeMs);
-      const teller = { own: new Set([archiveId]), createdMs: timeMs, blockBytes };
-      const tell = (entry: ToldEntry, segments: Buffer | undefined) => {
-        rebuild.add(run, teller, [entry]);
-        if (segments && entry.hash) rebuild.addSegments(entry.hash, 0, segments);
-      };
-      const found = await salvage(blocks, one, tell, signal);
-      const { entries, parts, broken, wholeBytes } = found;
-      this.#entries += entries;
-      const why = broken === undefined ? '' : `; it breaks off: ${broken}`;
-      this.#warn(
-        `${printable(barcode)}, tape file ${one.file}: no journal; ${entries} members are known from their headers, ${parts} parts of files are not${printable(why)}`,
-      );
-      if (entries === 0) return false;
-      const blake3 = await hashOfPrefix(blocks, one.startBlock, wholeBytes, signal);
-      this.#shelf.salvage(archiveId, { mediumId: one.mediumId, wholeBytes, blake3 });
-      return true;
-    } catch (error) {
-      if (!isOfMedium(error)) throw error;
-      this.#warn(`${printable(barcode)}, tape file ${one.file}: ${printable(error.message)}`);
-      return false;
-    } finally {
-      await held.close();
-    }
-  }
-
-  /** What another archive vouches for has no digest of its own: it is hashed as it is. */
-  async #prove(one: Standing, signal: AbortSignal): Promise<void> {
-    const lengthBytes = this.#shelf.unproven(one.archiveId);
-    if (lengthBytes === undefined) return;
-    const held = await this.#tools.hold(one.barcode);
-    try {
-      const blocks = new Blocks(held.drive, one.blockBytes);
-      const blake3 = await hashOfPrefix(blocks, one.startBlock, lengthBytes, signal);
-      this.#shelf.prove(one.archiveId, blake3);
-    } catch (error) {
-      if (!isOfMedium(error)) throw error;
-      this.#warn(`${printable(one.barcode)}, tape file ${one.file}: ${printable(error.message)}`);
-    } finally {
-      await held.close();
-    }
-  }
-
-  /** @returns false where it broke off */
+  /** @returns the runs whose end it tells; undefined where there is no journal, or it broke off */
   async #tellOne(
     rebuild: Rebuild,
     { archiveId, opening, journal }: Standing,
     {
       byUuid,
       ofJob,
+      parts,
       signal,
     }: {
       byUuid: ReadonlyMap<string, number>;
       ofJob: ReadonlyMap<string, readonly Standing[]>;
+      parts: PartsFound;
       signal: AbortSignal;
     },
-  ): Promise<boolean> {
-    if (!journal) return false;
+  ): Promise<ReadonlySet<string> | undefined> {
+    if (!journal) return undefined;
     const torn = opening.completes && byUuid.get(opening.completes.uuid);
     // Where a file's parts lie in several archives of a job, the journal of the last one may be the only one to tell.
     const before = (ofJob.get(opening.job.uuid) ?? []).filter(
@@ -315,17 +275,23 @@ class Builder {
     };
     try {
       const telling = { archiveId, teller, lines };
-      await tellJournal(telling, { rebuild, shelf: this.#shelf, warn, onEntries }, signal);
+      const tools = { rebuild, shelf: this.#shelf, warn, onEntries };
+      const onParts: TellTools['onParts'] = ({ entry, ...of }) => {
+        const { createdMs: toldMs } = teller;
+        for (const places of entry.copies)
+          parts.add({ ...of, entry, kind: 'stored', places, createdMs: toldMs }, false);
+      };
+      const ended = await tellJournal(telling, { ...tools, onParts }, signal);
       this.#journals += 1;
       if (journal.isCut)
         this.#warn(
           `the journal of archive ${opening.uuid} is not what was written behind its first ${journal.lengthBytes} bytes`,
         );
-      return !journal.isCut;
+      return journal.isCut ? undefined : ended;
     } catch (error) {
       if (!(error instanceof CodedError) || error.code !== 'ARCHIVE_INVALID') throw error;
       this.#warn(`the journal of archive ${opening.uuid} breaks off: ${printable(error.message)}`);
-      return false;
+      return undefined;
     }
   }
 
@@ -335,7 +301,16 @@ class Builder {
   }
 }
 
-const createdMs = ({ opening }: Pick<Standing, 'opening'>) => Date.parse(opening.created);
+/** Cartridges that journals name and that are not here, or places of those that are here that could not be read. */
+function isAnyLacking(media: readonly FoundMedium[]): boolean {
+  const here = new Set(media.map(({ label }) => label.barcode));
+  const isUnread = ({ opening, digest, journal }: FoundFile) =>
+    opening === undefined || (digest && !journal) || journal?.isCut;
+  return (
+    mediaNamed(media).some((barcode) => !here.has(barcode)) ||
+    media.some(({ files, endFile }) => files.some(isUnread) || files.length + 1 < endFile)
+  );
+}
 
 function newestOf(media: readonly FoundMedium[]): number {
   const times = media.flatMap(({ label, files }) => [

@@ -231,7 +231,7 @@ class Walk {
       name,
       this.#blocks.range(place.startBlock, journal, signal),
     );
-    const facts = await journalFacts(path);
+    const facts = await journalFacts(path, found.opening.job.uuid);
     if (facts.archive !== found.opening.uuid)
       throw new CodedError('ARCHIVE_INVALID', `its journal is of archive ${facts.archive}`);
     return { name, ...facts };

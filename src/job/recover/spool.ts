@@ -23,6 +23,8 @@ export type JournalFacts = {
   readonly copies: readonly Omit<JournalCatalog, 'kind'>[];
   /** Barcodes that its `media` lines name, one character a byte. */
   readonly media: readonly string[];
+  /** Whether it tells of its own job's run; a groom's tells of other runs only (FORMAT.md section 5.6). */
+  readonly isOfOwnRun?: boolean | undefined;
   /** As far as it is proven to be what was written; all of it where it has no proofs. */
   readonly lengthBytes: number;
   /** What is behind that is not what was written. */
@@ -65,6 +67,7 @@ const NAME_BYTES_MAX = 1024;
 /** An archive has one copy of the catalog; a journal that names thousands is made to fill memory. */
 const COPIES_MAX = 16;
 const ASKED = /^(catalog|media)\t/;
+const RUN = 'run\t';
 
 export class Spool {
   readonly #directory: string;
@@ -108,8 +111,8 @@ export class Spool {
 }
 
 /** What must be known of a journal before it is read in its turn. @throws CodedError ARCHIVE_INVALID */
-export async function journalFacts(path: string): Promise<JournalFacts> {
-  const facts = new Facts();
+export async function journalFacts(path: string, jobUuid: string): Promise<JournalFacts> {
+  const facts = new Facts(jobUuid);
   for await (const text of journalLines(createReadStream(path))) if (!facts.line(text)) break;
   return facts.end();
 }
@@ -119,10 +122,16 @@ class Facts {
   readonly #media = new Set<string>();
   readonly #proof = new Proof();
   #start: { readonly archive: string; readonly created: string } | undefined;
+  readonly #jobUuid: string;
   #number = 0;
   #lengthBytes = 0;
+  #isOfOwnRun = false;
   /** As of the last line that was proven. */
-  #proven = { lengthBytes: 0, copies: 0, media: 0 };
+  #proven = { lengthBytes: 0, copies: 0, media: 0, isOfOwnRun: false };
+
+  constructor(jobUuid: string) {
+    this.#jobUuid = jobUuid;
+  }
 
   /** @returns whether to go on */
   line(text: string): boolean {
@@ -134,7 +143,8 @@ class Facts {
       this.#proven = this.#now();
     }
     if (this.#number > 1) this.#proof.add(text);
-    if (this.#number === 1 || ASKED.test(text)) this.#parse(text);
+    if (text.startsWith(RUN)) this.#isOfOwnRun ||= text.split('\t', 3)[2] === this.#jobUuid;
+    else if (this.#number === 1 || ASKED.test(text)) this.#parse(text);
     return true;
   }
 
@@ -147,6 +157,7 @@ class Facts {
       ...this.#start,
       copies: this.#copies.slice(0, proven.copies),
       media: [...this.#media].slice(0, proven.media),
+      isOfOwnRun: proven.isOfOwnRun,
       lengthBytes: proven.lengthBytes,
       isCut: proven.lengthBytes < this.#lengthBytes,
     };
@@ -154,7 +165,7 @@ class Facts {
 
   #now() {
     const [copies, media] = [this.#copies.length, this.#media.size];
-    return { lengthBytes: this.#lengthBytes, copies, media };
+    return { lengthBytes: this.#lengthBytes, copies, media, isOfOwnRun: this.#isOfOwnRun };
   }
 
   #parse(text: string): void {

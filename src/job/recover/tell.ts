@@ -20,14 +20,27 @@ export type TellTools = {
   readonly shelf: Shelf;
   warn(message: string): void;
   onEntries(count: number): void;
+  /** A file of which only parts were stored by then. */
+  onParts?(told: {
+    readonly jobUuid: string;
+    readonly run: ToldRun;
+    readonly entry: ToldEntry;
+  }): void;
 };
 
 const PORTION = 2048;
 /** A name of a host is a directory's; longer ones no file system takes. */
 const HOST_BYTES_MAX = 255;
 
-/** @throws CodedError ARCHIVE_INVALID where a line is broken; what stood before it is told */
-export async function tellJournal(telling: Telling, tools: TellTools, signal: AbortSignal) {
+/**
+ * @returns UUIDs of the runs whose end it tells
+ * @throws CodedError ARCHIVE_INVALID where a line is broken; what stood before it is told
+ */
+export async function tellJournal(
+  telling: Telling,
+  tools: TellTools,
+  signal: AbortSignal,
+): Promise<ReadonlySet<string>> {
   const told = new JournalTeller(telling, tools);
   try {
     for await (const line of telling.lines) {
@@ -37,6 +50,7 @@ export async function tellJournal(telling: Telling, tools: TellTools, signal: Ab
   } finally {
     told.flush();
   }
+  return told.ended;
 }
 
 class JournalTeller {
@@ -45,6 +59,7 @@ class JournalTeller {
   #run: (ToldRun & { readonly host: string; readonly uuid: string }) | undefined;
   #entries: ToldEntry[] = [];
   #refused = 0;
+  readonly ended = new Set<string>();
 
   constructor(telling: Telling, tools: TellTools) {
     this.#telling = telling;
@@ -78,6 +93,7 @@ class JournalTeller {
         const ms = line.snapshot === undefined ? undefined : Date.parse(line.snapshot);
         const seconds = ms === undefined || Number.isNaN(ms) ? undefined : Math.floor(ms / 1000);
         rebuild.runs.end(line.uuid, line.state, seconds);
+        if (line.uuid === this.#run?.uuid) this.ended.add(line.uuid);
         return;
       }
       case 'expired': {
@@ -110,6 +126,8 @@ class JournalTeller {
       return;
     }
     this.#entries.push(told);
+    if (told.kind === 'planned' && told.copies.length > 0)
+      this.#tools.onParts?.({ jobUuid: run.uuid, run, entry: told });
     if (this.#entries.length >= PORTION) this.flush();
   }
 }

@@ -15,8 +15,10 @@ import { Worker } from 'node:worker_threads';
 import {
   AT_FDCWD,
   CHANGED_WHILE_READ,
+  FRAME_BYTES,
   type FsDoor,
   NO_FILE,
+  NO_FRAME,
   NOTHING_TO_READ,
   OTHER_THAN_SEEN,
   READ,
@@ -139,6 +141,8 @@ function batchOf(door: FsDoor, root: number, names: readonly string[], heads: re
       return end;
     }),
     stamps: Float64Array.from(stamps),
+    frames: [],
+    frameOf: new Uint8Array(names.length).fill(NO_FRAME),
   };
 }
 
@@ -209,9 +213,16 @@ check('a batch whose columns do not fit each other is refused', ({ door, folder,
   const slab = Buffer.alloc(4096);
   const read = (change: object, results = resultsOf(2), into = slab) =>
     door.readFiles({ ...sound, ...change }, into, results);
+  const framed = (change: object) => ({
+    frames: [{ bytes: new Uint8Array(FRAME_BYTES), prefix: '', records: '', ...change }],
+    frameOf: Uint8Array.of(NO_FRAME, 0),
+  });
   const sized = (size: number) => ({ stamps: sound.stamps.with(6, size) });
   assert.equal(read({}), 2048);
   assert.equal(read({}, resultsOf(2), slab.subarray(0, 2048)), 2048);
+  const withFrame = { ...framed({}), headEnds: Uint32Array.of(512, 512) };
+  assert.equal(read(withFrame), 1024 + FRAME_BYTES + 512);
+  assert.equal(read(withFrame, resultsOf(2), slab.subarray(0, 1024 + FRAME_BYTES + 511)), EINVAL);
   for (const change of [
     { sources: new Int32Array(0) },
     { sources: new Int32Array(4) },
@@ -233,6 +244,24 @@ check('a batch whose columns do not fit each other is refused', ({ door, folder,
     sized(2 ** 53),
     sized(4096),
     { heads: undefined },
+    { frameOf: undefined },
+    { frameOf: Uint8Array.of(NO_FRAME) },
+    { frameOf: Uint8Array.of(NO_FRAME, 0) },
+    { frames: undefined },
+    { frames: [{}] },
+    framed({ bytes: new Uint8Array(FRAME_BYTES - 1) }),
+    framed({ prefix: 'p'.repeat(512) }),
+    framed({ records: 'r'.repeat(512) }),
+    framed({ records: 1 }),
+    { ...framed({}), sourceOf: Uint8Array.of(0, NOTHING_TO_READ) },
+    ...[0.5, Number.NaN, Number.POSITIVE_INFINITY, -(2 ** 53)].map((seconds) => ({
+      ...framed({}),
+      stamps: sound.stamps.with(7, seconds),
+    })),
+    ...[-1, 1e9, 0.5, Number.NaN].map((nanoseconds) => ({
+      ...framed({}),
+      stamps: sound.stamps.with(10, nanoseconds),
+    })),
   ]) {
     assert.equal(read(change), EINVAL, JSON.stringify(change));
   }
