@@ -59,11 +59,14 @@ const NOT_ASKED: Shortage = { contents: 0, bytes: 0, onlyElsewhere: 0 };
 const SLACK_BLOCKS = 4;
 /** Archives between two moments in which others may have the drives: some twenty minutes. */
 const PORTION_MAX = 16;
-/** Failures of one cartridge, not of a drive or of the library. */
+/** Drives that were reset or lost their place are asked again so often in a run. */
+const PROOFS_MAX = 3;
+/** Failures that another cartridge may not have. */
 const OF_MEDIUM: ReadonlySet<string | undefined> = new Set([
   'operator',
   'other-copy',
   'other-medium',
+  'prove-position',
 ]);
 
 export class CopyMaker {
@@ -77,6 +80,7 @@ export class CopyMaker {
   /** Those that cannot be read there, by medium; and media that are not to be had. */
   readonly #unreadable = new Map<number, Set<number>>();
   readonly #absent = new Set<number>();
+  #proofs = 0;
   #count = 0;
   #bytes = 0;
 
@@ -183,13 +187,28 @@ export class CopyMaker {
     this.#warn(archive, why);
   }
 
-  /** Others may have what it has. @throws what no other medium would help */
+  /** Others may have what it has, or another try may. @throws what no other medium would help */
   #passOverMedium({ id, barcode }: Medium, error: unknown): undefined {
     const retry = error instanceof CodedError ? error.failure.retry : undefined;
     if (!(error instanceof CodedError) || !OF_MEDIUM.has(retry)) throw error;
+    if (this.#isAskedAgain(error)) return undefined;
     this.#absent.add(id);
     this.#tools.warn(`nothing is copied from ${barcode}: ${error.message}`);
     return undefined;
+  }
+
+  #isAskedAgain(error: CodedError): boolean {
+    if (error.failure.retry !== 'prove-position' || this.#proofs === PROOFS_MAX) return false;
+    this.#proofs += 1;
+    this.#tools.warn(error.message);
+    return true;
+  }
+
+  /** A medium that is written to failed: it is tried again, or not written in this run any more. */
+  async #setBack(mediumId: number, error: CodedError): Promise<void> {
+    const { set } = this.#tools;
+    if (this.#isAskedAgain(error)) await set.detach(mediumId);
+    else await set.drop(mediumId, error);
   }
 
   /** Another medium may have it. */
@@ -239,7 +258,10 @@ export class CopyMaker {
             signal.throwIfAborted();
           }
         } catch (error) {
-          if (!(error instanceof CodedError) || error.code !== 'MEDIUM_UNREADABLE') throw error;
+          if (!(error instanceof CodedError) || error.code !== 'MEDIUM_UNREADABLE') {
+            if (signal.aborted) throw error;
+            return this.#passOverMedium(medium, error);
+          }
           this.#passOverThere(archive, error.message);
           continue;
         }
@@ -274,8 +296,7 @@ export class CopyMaker {
     } catch (error) {
       this.#archives.abandonCopy(archiveId, mediumId);
       if (!(error instanceof CodedError) || error.code === 'INTERRUPTED') throw error;
-      await set.drop(mediumId, error);
-      return;
+      return this.#setBack(mediumId, error);
     }
     this.#archives.commitCopy(archiveId, mediumId, lengthBlocks);
     const { blake3 } = archive;
@@ -299,7 +320,7 @@ export class CopyMaker {
       if (!(error instanceof AttachFailure)) throw error;
       const { mediumId, failure } = error;
       if (!OF_MEDIUM.has(failure.failure.retry)) throw failure;
-      await set.drop(mediumId, failure);
+      await this.#setBack(mediumId, failure);
       return undefined;
     }
   }
