@@ -174,6 +174,8 @@ class ReaderThread implements TaskReader {
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
   });
   readonly #waiting: PromiseWithResolvers<FragmentResult>[] = [];
+  /** A mistake of ours ended the thread: nobody answers any more. */
+  #failure: { readonly error: unknown } | undefined;
 
   constructor() {
     this.#worker.on('message', (reply: WorkerReply) => {
@@ -182,11 +184,13 @@ class ReaderThread implements TaskReader {
         ?.resolve('members' in reply ? receivedResult(reply) : unpackResult(reply));
     });
     this.#worker.on('error', (error) => {
+      this.#failure = { error };
       for (const { reject } of this.#waiting.splice(0)) reject(error);
     });
   }
 
-  fill({ task, slab }: ReadRequest): Promise<FragmentResult> {
+  async fill({ task, slab }: ReadRequest): Promise<FragmentResult> {
+    if (this.#failure) throw this.#failure.error;
     const answer = Promise.withResolvers<FragmentResult>();
     this.#waiting.push(answer);
     if (task.kind === 'run') {

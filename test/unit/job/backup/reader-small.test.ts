@@ -282,6 +282,20 @@ test('fragments that are ready come while a slab of an earlier one is still in u
   while (inUse.length > 0) inUse.shift()?.();
 });
 
+test('a mistake that ends a reading thread is told to whoever asks, and nobody waits for it after that', async () => {
+  const { members } = await tree({ a: 'one' });
+  const readAhead = new ReadAhead({ workers: 1, slabs: 2 });
+  onTestFinished(() => readAhead.close());
+  const read = async () => {
+    const packed = { ...packMembers(members()), stamps: new Float64Array(0) };
+    const task = { kind: 'small', packed } as const;
+    for await (const { fragment } of readAhead.fragments([{ task }])) fragment.release();
+  };
+  const failure = await read().catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(Error);
+  await expect(read()).rejects.toBe(failure);
+});
+
 /** A hash that has travelled is no Buffer any more. */
 function plain({ lengthBytes, members }: FragmentResult) {
   const hex = (hash: Uint8Array | undefined) => hash && Buffer.from(hash).toString('hex');
