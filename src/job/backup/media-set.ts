@@ -323,6 +323,12 @@ export class MediaSet {
     return roomOf(this.#tools.media, this.#tools.media.get(mediumId));
   }
 
+  /** What was promised of it and is not written. */
+  unwrittenBytes(mediumId: number): number {
+    const { capacityBytes, writtenBytes } = this.#tools.media.get(mediumId);
+    return capacityBytes - writtenBytes;
+  }
+
   /** Whether it is full with so many bytes more. */
   isFullWith(mediumId: number, bytes: number): boolean {
     const medium = this.#tools.media.get(mediumId);

@@ -38,6 +38,8 @@ export type CopyTools = {
   readonly isSwapped: boolean;
   readonly who: string;
   readonly blockBytes: number;
+  /** What lacks copies now; left out: what lacks them by the policy. */
+  scarce?(): readonly ScarceArchive[];
   listen(event: GroomEvent): void;
   warn(message: string): void;
   onWait(reason: string | undefined): void;
@@ -52,6 +54,7 @@ export type Copied = {
 
 type Read = { readonly archive: ScarceArchive; readonly file: SpooledFile };
 
+const NOT_ASKED: Shortage = { contents: 0, bytes: 0, onlyElsewhere: 0 };
 /** A journal and the end of a tape want some room behind the copy. */
 const SLACK_BLOCKS = 4;
 /** Archives between two moments in which others may have the drives: some twenty minutes. */
@@ -92,12 +95,12 @@ export class CopyMaker {
    * @throws CodedError MEDIUM_FULL where no other medium has room; failures of drives
    */
   async run(policy: CopiesPolicy, signal: AbortSignal): Promise<Copied> {
-    const { catalog, spool, set } = this.#tools;
+    const { catalog, spool, set, scarce } = this.#tools;
     for (;;) {
       signal.throwIfAborted();
       await set.handOver(signal);
-      const left = shortageOf(catalog, policy);
-      const wanted = this.#choose(scarceArchives(catalog, policy));
+      const left = scarce ? NOT_ASKED : shortageOf(catalog, policy);
+      const wanted = this.#choose(scarce?.() ?? scarceArchives(catalog, policy));
       if (wanted.length === 0) {
         await set.verify(signal);
         return { archives: this.#count, bytes: this.#bytes, left };
