@@ -60,11 +60,13 @@ const ESCAPE_BYTES = 4;
 
 function tableBytes(select: Select, table: string, names: readonly string[]): number {
   const columns = columnsOf(select, table);
-  const lengths = columns.map((column) => {
-    const length = names.includes(column) ? `length(${column})` : `octet_length(${column})`;
-    const backslashes = `length(${column}) - length(replace(${column}, '\\', ''))`;
-    return `max(1, coalesce(CASE typeof(${column}) WHEN 'blob' THEN 2 * octet_length(${column})
-      WHEN 'text' THEN ${length} + ${ESCAPE_BYTES} * (${backslashes}) ELSE octet_length(${column}) END, 1))`;
+  const lengths = columns.map(({ name, type }) => {
+    if (type === 'INTEGER') return `coalesce(length(${name}), 1)`;
+    if (type === 'BLOB') return `max(1, coalesce(2 * length(${name}), 1))`;
+    const bytes = names.includes(name) ? `length(${name})` : `octet_length(${name})`;
+    const backslashes = `length(${name}) - length(replace(${name}, '\\', ''))`;
+    const escaped = `iif(instr(${name}, '\\') > 0, ${ESCAPE_BYTES} * (${backslashes}), 0)`;
+    return `max(1, coalesce(${bytes} + ${escaped}, 1))`;
   });
   const [row] = select(`SELECT total(${lengths.join(' + ')}), count(*) FROM ${table}`);
   const [values, rows] = row ?? [];
@@ -76,8 +78,8 @@ function tableBytes(select: Select, table: string, names: readonly string[]): nu
 function* tableLines(select: Select, table: string, names: readonly string[]): Generator<string> {
   const columns = columnsOf(select, table);
   yield headLine(table, columns);
-  const isName = columns.map((column) => names.includes(column));
-  for (const row of select(`SELECT ${columns.join()} FROM ${table}`))
+  const isName = columns.map(({ name }) => names.includes(name));
+  for (const row of select(`SELECT ${columns.map(({ name }) => name).join()} FROM ${table}`))
     yield line([table, ...row.map((value, index) => field(value, isName[index]))]);
 }
 
@@ -85,11 +87,16 @@ function firstLine(head: readonly string[]): string {
   return line(['shelfs-catalog', '1', ...head.map((text) => field(text))]);
 }
 
-const headLine = (table: string, columns: readonly string[]) => line(['table', table, ...columns]);
+function headLine(table: string, columns: readonly Column[]): string {
+  return line(['table', table, ...columns.map(({ name }) => name)]);
+}
 
-function columnsOf(select: Select, table: string): string[] {
-  return [...select(`SELECT name FROM pragma_table_info('${table}')`)].map(([name]) =>
-    String(name),
+/** Tables are STRICT: what a column holds is of its type, or NULL. */
+type Column = { readonly name: string; readonly type: string };
+
+function columnsOf(select: Select, table: string): Column[] {
+  return [...select(`SELECT name, type FROM pragma_table_info('${table}')`)].map(
+    ([name, type]) => ({ name: String(name), type: String(type) }),
   );
 }
 
@@ -97,11 +104,16 @@ function line(fields: readonly string[]): string {
   return `${fields.join('\t')}\n`;
 }
 
+const PLAIN = /^[\x20-\x5b\x5d-\x7e]*$/;
+
 function field(value: unknown, isName = false): string {
   if (value === null || value === '') return '-';
+  if (typeof value === 'number') return String(value);
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
   const text = String(value);
   if (text === '-') return '\\0055';
+  // Nearly everything is such: words, UUIDs, JSON without an escape.
+  if (PLAIN.test(text)) return text;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control bytes are what is escaped
   return (isName ? text : toRaw(Buffer.from(text))).replace(/[\x00-\x1f\x7f\\]/g, octal);
 }
