@@ -11,13 +11,12 @@ const DEVICE_BYTES = 21;
 /** Of the lengths in front of a name and a value (inodes.ts). */
 const XATTR_FRAME_BYTES = 6;
 
+/** Of a row, as the scan tells of it. */
 export type FoundEntry = {
   readonly change: Change;
   readonly attributes: Attributes;
-  /** Its bytes are stored already. */
-  readonly hasContent: boolean;
-  /** Of its path and, where it was moved, of the path before. */
-  readonly nameBytes: number;
+  /** Undefined where its bytes are still to be stored, and where it has none. */
+  readonly contentId?: number | undefined;
 };
 
 export class Found {
@@ -38,8 +37,12 @@ export class Found {
     this.#isFresh = this.#isWhole;
   }
 
-  /** A row of which most is told; a row that is replaced by it counts still. */
-  add({ change, attributes, hasContent, nameBytes }: FoundEntry): void {
+  /**
+   * A row; one that it replaces counts still.
+   * @param nameBytes of its path and, where it was moved, of the path before
+   */
+  add({ change, attributes, contentId }: FoundEntry, nameBytes: number): void {
+    const hasContent = contentId !== undefined;
     const { type, sizeBytes, target = '', device, xattrs } = attributes;
     const isWaiting = type === 'file' && sizeBytes > 0 && !hasContent;
     this.#rows += 1;
