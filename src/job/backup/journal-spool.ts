@@ -72,6 +72,7 @@ export class JournalSpool {
 
   /** Where the archive lies of which `addStored` tells: once, before that. */
   begin(where: LineWhere): void {
+    assert(!this.#gathered, 'an archive lies in one place');
     this.#gathered = new StoredLines(loadFsDoor(), where, BUFFER_BYTES);
   }
 

@@ -7,7 +7,7 @@ import { formatOwner } from '../../archive/journal.ts';
 import { isPlainField } from '../../archive/journal-field.ts';
 import type { Raw } from '../../base/raw.ts';
 import { HASH_BYTES } from '../../domain/content.ts';
-import type { Attributes, SourceInode } from '../../domain/entry.ts';
+import { type Attributes, hasUsualTimes, type SourceInode } from '../../domain/entry.ts';
 import {
   errnoName,
   type FsDoor,
@@ -146,6 +146,7 @@ function isOdd({ path, attributes, inode, hash }: StoredLine): boolean {
   const { type, xattrs } = attributes;
   return (
     type !== 'file' ||
+    !hasUsualTimes(attributes) ||
     xattrs.length > 0 ||
     // Names of one inode are told of as a group.
     inode.links !== 1 ||

@@ -88,9 +88,9 @@ test('a line is what is written for one entry; others are left to be written so'
       const expected = taken.map((one) => formatEntry(entryOf(one))).join('');
       expect(room.toString('latin1', 0, bytes)).toBe(expected);
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
   );
-  expect(compared).toBeGreaterThan(100);
+  expect(compared).toBeGreaterThan(30);
 });
 
 test('in a spool they keep their place among others, and are written before it is read', async () => {
