@@ -67,7 +67,9 @@ export default defineConfig({
     cleanDir: true,
     entryFileNames: ({ name }) =>
       name === 'main' ? 'main.js' : `modules/${name.split('/').at(-1)}.js`,
-    chunkFileNames: 'modules/[name].js',
+    // A mount runs for months: what it loads after another version was installed is not there, rather than another thing.
+    chunkFileNames: 'modules/[name]-[hash].js',
+    minifyInternalExports: false,
     codeSplitting: {
       groups: [
         // What many commands need is one file; what a few need is loaded by them alone.

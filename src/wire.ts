@@ -20,6 +20,7 @@ import type { GroomEvent, GroomPlan, GroomReport } from './job/groom/report.ts';
 import type { ImportEvent, ImportReport, ImportRequest } from './job/import/import.ts';
 import type { InitRequest, InitResult } from './job/init.ts';
 import type { LabelMediaRequest } from './job/label-media.ts';
+import type { MediaExpired, MediaExpireRequest } from './job/media-expire.ts';
 import type { RecallEvent, RecallReport } from './job/recall.ts';
 import type { RecoverEvent, RecoverReport } from './job/recover/report.ts';
 import type { RestoreEvent, RestorePlan, RestoreReport } from './job/restore/report.ts';
@@ -66,6 +67,8 @@ type Commands = {
     request: Omit<EraseRequest, 'medium'>,
     signal: AbortSignal,
   ): Promise<Medium>;
+  /** Gives up what lies on a cartridge, once what others hold of it is proven. @throws CodedError naming what would be lost */
+  expireMedium(request: MediaExpireRequest, signal: AbortSignal): Promise<MediaExpired>;
   /** Backs sources up; goes on with a run of theirs that was cut short. */
   backup(request: StartRequest, listen: Listen, signal: AbortSignal): Promise<BackupReport>;
   /** Gives up the snapshots that no rule keeps. */
@@ -268,7 +271,7 @@ export function wire(options: WireOptions): App {
 /** What is done to single cartridges and drives. */
 function media(
   around: Surroundings,
-): Pick<App, 'capacityOf' | 'labelMedia' | 'eraseMedium' | 'cleanDrive'> {
+): Pick<App, 'capacityOf' | 'labelMedia' | 'eraseMedium' | 'expireMedium' | 'cleanDrive'> {
   return {
     capacityOf: async (barcode) => {
       const { library, stateDirectory } = await around.config();
@@ -280,6 +283,12 @@ function media(
       (await import('./wire/backup.ts')).wireLabels(around, request, signal),
     eraseMedium: async (name, request, signal) =>
       (await import('./wire/backup.ts')).wireErase(around, { ...request, name }, signal),
+    expireMedium: async (request, signal) => {
+      const { expireProven } = await import('./job/media-expire.ts');
+      const catalog = await around.catalog('write');
+      const tools = { catalog, clock: around.clock, openLibrary: () => around.library() };
+      return expireProven(tools, request, signal);
+    },
     cleanDrive: async (drive, signal) => {
       const { cleanDrive } = await import('./storage/clean.ts');
       return cleanDrive(await around.library(), drive, { clock: around.clock, signal });

@@ -138,20 +138,36 @@ survey() {
   fi
 }
 
-# The journal of one archive, found from its end: FILE FIRST BLOCKS. Nothing where it has no digest (a torn archive).
+# The journal of one archive, found from its end: FILE FIRST BLOCKS. Nothing where it has no digest of its own (a torn archive,
+# which may end in the middle of a file that is an archive itself). Sets $uuid to whose it has to be.
 journal() {
+  uuid=''
   [ "$3" -gt 0 ] || return 0
   back=$3
   [ "$back" -le 2 ] || back=2
-  # The digest is the last text of its form; NULs around it become ends of lines.
-  place=$(blocks "$1" "$2" $(($3 - back)) "$back" | tr '\000' '\n' | awk '
-    $1 == "blake3" && $2 ~ /^[0-9a-f]+$/ && length($2) == 64 { state = 1; next }
+  blocks "$1" "$2" $(($3 - back)) "$back" >"$work/tail"
+  # The digest is the last text of its form, below a header with its name; NULs around them become ends of lines.
+  place=$(tr '\000' '\n' <"$work/tail" | awk '
+    function number(text) { return text ~ /^(0|[1-9][0-9]*)$/ && length(text) <= 16 }
+    /^\.shelfs\/archives\/[0-9a-f-]+\/digest$/ { split($0, part, "/"); name = part[3] }
+    $1 == "blake3" && $2 ~ /^[0-9a-f]+$/ && length($2) == 64 && number($3) { state = 1; covered = $3; next }
     state == 1 && $1 == "sha256" { state = 2; next }
-    state == 2 && $1 == "journal" && $2 ~ /^[0-9]+$/ && $3 ~ /^[0-9]+$/ { place = $2 " " $3 }
+    state == 2 && $1 == "journal" && number($2) && number($3) { place = name " " covered " " $2 " " $3 }
     { state = 0 }
     END { print place }')
   [ -n "$place" ] || return 0
-  offset=${place% *} length=${place#* }
+  covered=${place#* } offset=${covered#* } covered=${covered%% *}
+  length=${offset#* } offset=${offset% *} named=${place%% *}
+  # It stands where what it covers ends, under the name of the archive that begins here. An opening that cannot be read is no
+  # reason against it.
+  at=$((covered - ($3 - back) * block_bytes))
+  [ "$at" -ge 0 ] && [ $((offset + length)) -le "$covered" ] || return 0
+  header=$(tail -c +$((at + 1)) "$work/tail" | head -c 100 | tr -d '\000\n')
+  [ "$header" = ".shelfs/archives/$named/digest" ] || return 0
+  uuid=$(blocks "$1" "$2" 0 1 | head -c 4096 | tr '\000' '\n' | awk '
+    /^\.shelfs\/archives\/[0-9a-f-]+\/archive\.json$/ { split($0, part, "/"); print part[3]; exit }')
+  [ -n "$uuid" ] || uuid=$named
+  [ "$uuid" = "$named" ] || return 0
   skip_bytes=$((offset % block_bytes))
   count=$(((skip_bytes + length + block_bytes - 1) / block_bytes))
   blocks "$1" "$2" $((offset / block_bytes)) "$count" | tail -c +$((skip_bytes + 1)) | head -c "$length"
@@ -166,7 +182,7 @@ gather() { # BARCODE
   while read -r file first count; do
     journal "$file" "$first" "$count" >"$work/journal" </dev/null
     torn=no
-    head -n 1 "$work/journal" | grep -q "^shelfs-journal${TAB}1$TAB" || torn=torn
+    head -n 1 "$work/journal" | grep -q "^shelfs-journal${TAB}1$TAB$uuid$TAB" || torn=torn
     echo "$1 $file $first $torn" >>"$work/files"
     [ "$torn" = no ] || continue
     : >"$work/media.more"

@@ -13,7 +13,7 @@ import { workerFile } from '../base/worker-file.ts';
 import type { Catalog } from './catalog.ts';
 import { type CopyOrder, makeCopyFiles } from './copy-files.ts';
 import type { CopyReply } from './copy-worker.ts';
-import { exportLines } from './export.ts';
+import { exportBytes as textBytes } from './export.ts';
 import { isAlive, ownProcess } from './writers.ts';
 
 /** A file of the copy. */
@@ -185,9 +185,6 @@ class ExportSize {
   }
 
   #measure(): number {
-    let bytes = 0;
-    const select = (sql: string) => this.#catalog.prepare(sql).all();
-    for (const line of exportLines(select, [])) bytes += line.length;
-    return bytes;
+    return textBytes((sql) => this.#catalog.prepare(sql).all());
   }
 }

@@ -101,6 +101,8 @@ function describe(event: BackupEvent): string | undefined {
       return `${event.barcode} is in ${event.drive}`;
     case 'archive':
       return `${formatSize(event.bytes)} stored on ${event.media.join(' and ')}`;
+    case 'copy':
+      return `${formatSize(event.bytes)} copied to ${event.media.join(' and ')}`;
     case 'progress': {
       const rate = event.seconds > 0 ? event.bytes / event.seconds : 0;
       const left = rate > 0 ? (event.bytesTotal - event.bytes) / rate : undefined;

@@ -1,5 +1,5 @@
 /** `shelfs media expire`: what lies on a cartridge is given up by a person's word. */
-import { expireMedium, tellLoss } from '../job/media-expire.ts';
+import { tellLoss } from '../job/media-expire.ts';
 import { command, type OpenContext } from './context.ts';
 
 const WORD = { type: 'string', requiresArg: true } as const;
@@ -20,15 +20,16 @@ export const expire = (open: OpenContext) =>
           .option('confirm', { ...WORD, describe: 'its barcode once more' })
           .option('lose-last-copies', {
             type: 'boolean',
-            describe: 'also what no other medium holds',
+            describe: 'also what no other medium holds, or is not proven to hold',
           }),
-      run: async ({ app, output }, args) => {
-        const { medium, loss } = expireMedium(await app.catalog('write'), {
+      run: async ({ app, output, signal }, args) => {
+        const request = {
           name: args.barcode,
           isMeant: args.yes ?? false,
           confirm: args.confirm,
           losesLast: args['lose-last-copies'] ?? false,
-        });
+        };
+        const { medium, loss } = await app.expireMedium(request, signal);
         const { barcode, state } = medium;
         const { lost, reduced } = loss;
         output.result(

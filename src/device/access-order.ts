@@ -35,14 +35,19 @@ const ANSWER_SEGMENT_BYTES_MAX = 64;
  */
 export const ORDERED_SEGMENTS_MAX = 1000;
 
+/** Asks the drive where it stands. */
+export type Prove = (send: Send, signal: AbortSignal) => Promise<unknown>;
+
 /** What a drive has to say about orders, as long as it is attached. */
 export class AccessOrders {
   readonly #unit: LogicalUnit;
+  readonly #prove: Prove;
   /** Segments it takes at once; 0: it gives no orders, or none to be believed. Undefined until it was asked. */
   #segmentsMax: number | undefined;
 
-  constructor(unit: LogicalUnit) {
+  constructor(unit: LogicalUnit, prove: Prove) {
     this.#unit = unit;
+    this.#prove = prove;
   }
 
   /**
@@ -58,7 +63,12 @@ export class AccessOrders {
     try {
       this.#segmentsMax ??= await this.#askLimit(signal);
       if (sent.length === 0 || sent.length > this.#segmentsMax) return undefined;
-      const order = await this.#unit.exclusively((send) => exchange(send, sent, signal));
+      const order = await this.#unit.exclusively(async (send) => {
+        const answer = await exchange(send, sent, signal);
+        // A question moves nothing. Of a tape that moved all the same another block would pass for the one that is wanted.
+        await this.#prove(send, signal);
+        return answer;
+      });
       if (!order) this.#segmentsMax = 0;
       return order;
     } catch (error) {

@@ -53,7 +53,7 @@ export class Drive {
     this.unit = unit;
     this.identity = identity;
     this.#head = new Head(unit);
-    this.#orders = new AccessOrders(unit);
+    this.#orders = new AccessOrders(unit, (send, signal) => this.#head.prove(send, signal));
   }
 
   /** @throws CodedError DEVICE_UNSUITABLE when it is no tape drive */
@@ -156,6 +156,7 @@ export class Drive {
 
   /**
    * In which order the drive would read these, from where the tape stands: their indices; undefined where it does not say.
+   * Asked, it is asked as well where it stands.
    * @throws the signal's reason, nothing of the drive's
    */
   accessOrder(

@@ -29,9 +29,13 @@ export type HealthReading = ErrorDeltas & {
   readonly readMs: number;
 };
 
+/** Where a person put it in: nobody has read which cartridge it was. */
+export const BY_HAND = 'by hand';
+
 /** `CLN001L1` has cleaned the drive, or was found to be used up. */
 export type CleaningReading = {
   readonly timeMs: number;
+  /** Barcode, or `BY_HAND`. */
   readonly cleanedBy: string;
   readonly outcome: 'cleaned' | 'spent' | 'refused' | 'unknown';
 };

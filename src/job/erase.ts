@@ -15,13 +15,12 @@ import { Alarms } from '../catalog/alarms.ts';
 import { Archives } from '../catalog/archives.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { holdsArchives, planLabel } from '../catalog/label-plan.ts';
-import { LiveContents } from '../catalog/live.ts';
 import { disown, type Loss, lossOf, Quiet, whileNobodyWrites } from '../catalog/loss.ts';
 import { Media, type Medium } from '../catalog/media.ts';
 import { parseBarcode } from '../domain/barcode.ts';
 import { Tape } from '../storage/tape.ts';
 import { type LabelTools, unknownArchives, writeLabel } from './label.ts';
-import { Survivors } from './survivors.ts';
+import { proveOthers } from './survivors.ts';
 
 export type EraseRequest = {
   readonly medium: Medium;
@@ -81,7 +80,8 @@ async function giveUp(
   const quiet = new Quiet(catalog);
   const loss = lossOf(catalog, id);
   refuseLoss(medium, loss, force);
-  if (loss.reduced.contents > 0) await proveOthers(tools, medium, signal);
+  if (loss.reduced.contents > 0)
+    await proveOthers({ ...tools, who: `erasing ${barcode}` }, medium, signal);
   const tape = await Tape.attach(library, { barcode, uuid }, signal);
   try {
     await proveEnd(tools, { medium, tape }, signal);
@@ -104,33 +104,6 @@ async function giveUp(
     );
   } finally {
     await tape.close();
-  }
-}
-
-/**
- * What other cartridges are counted on for is there still: the catalog may have been set back to an older day.
- * @throws CodedError MEDIUM_MISMATCH
- */
-async function proveOthers(tools: LabelTools, medium: Medium, signal: AbortSignal): Promise<void> {
-  const { barcode, id } = medium;
-  const warnings: string[] = [];
-  const survivors = new Survivors({
-    ...tools,
-    who: `erasing ${barcode}`,
-    onWait: () => {},
-    warn: (message) => warnings.push(message),
-  });
-  const live = new LiveContents(tools.catalog, id);
-  for (;;) {
-    const [needed] = live.needing({ copies: 1, poolId: undefined }, survivors);
-    if (needed)
-      throw new CodedError(
-        'MEDIUM_MISMATCH',
-        `${barcode} holds what no other cartridge was proven to hold: ${warnings.join('; ')}; nothing was written`,
-        { volser: barcode.slice(0, 6) },
-      );
-    if (!survivors.isAwaiting) return;
-    await survivors.look(signal);
   }
 }
 

@@ -3,7 +3,8 @@
  * touched; `media erase` makes it scratch, if that is wanted.
  *
  * Guards, each by itself enough to refuse: the barcode typed once more beside --yes; a hold; an open alarm; a job that runs and may
- * count on it; and the catalog, where it is the last copy of something a snapshot shows: then a word of its own is asked for.
+ * count on it; the catalog, where it is the last copy of something a snapshot shows; and the cartridges that hold the other copies,
+ * which must be what the catalog takes them for. For the last two a person has a word that goes further.
  */
 import { formatSize } from '../base/bytes.ts';
 import { CodedError, usage } from '../base/errors.ts';
@@ -15,7 +16,9 @@ import { dataVersion, disown, type Loss, lossOf } from '../catalog/loss.ts';
 import { Media, type Medium } from '../catalog/media.ts';
 import { isHeldWhenFound } from '../catalog/medium-state.ts';
 import { OtherJobs } from '../catalog/other-jobs.ts';
+import type { Library } from '../storage/library.ts';
 import { findMedium } from './media.ts';
+import { proveOthers, type SurvivorTools } from './survivors.ts';
 
 export type MediaExpireRequest = {
   readonly name: string;
@@ -33,29 +36,38 @@ export type MediaExpired = {
   readonly loss: Loss;
 };
 
-/** @throws CodedError USAGE, MEDIUM_MISMATCH naming what would be lost, ALARM_OPEN, SOURCE_BUSY; nothing is changed then */
+export type MediaExpireTools = Pick<SurvivorTools, 'catalog' | 'clock' | 'operator'> & {
+  /** Only where other cartridges are to be looked at. */
+  openLibrary(): Promise<Library>;
+};
+
+/**
+ * As `expireMedium`, once the cartridges that hold what this one does were looked at: a catalog that was set back to an older day
+ * counts copies that were written over since. Takes minutes.
+ * @throws CodedError as `expireMedium`; MEDIUM_MISMATCH where they are not what they were, or not to be had; the library's failures
+ */
+export async function expireProven(
+  tools: MediaExpireTools,
+  request: MediaExpireRequest,
+  signal: AbortSignal,
+): Promise<MediaExpired> {
+  const { catalog, clock, operator, openLibrary } = tools;
+  const { medium, loss } = examine(catalog, request);
+  if (loss.reduced.contents > 0 && !request.losesLast) {
+    const who = `giving up ${medium.barcode}`;
+    const library = await openLibrary();
+    await proveOthers({ catalog, clock, operator, library, who }, medium, signal);
+  }
+  return expireMedium(catalog, request);
+}
+
+/** By what the catalog says alone. @throws CodedError USAGE, MEDIUM_MISMATCH naming what would be lost, ALARM_OPEN, SOURCE_BUSY; nothing is changed then */
 export function expireMedium(catalog: Catalog, request: MediaExpireRequest): MediaExpired {
-  const medium = findMedium(catalog, request.name);
-  const { id, barcode, state, uuid } = medium;
-  if (state === 'hold' || isHeldWhenFound(catalog, id))
-    throw usage(`${barcode} is on hold; \`shelfs media release ${barcode}\` ends that`);
-  if (uuid === undefined || state === 'scratch' || state === 'unlabelled')
-    throw usage(`${barcode} is ${state}: nothing lies on it`);
-  new Alarms(catalog).refuseOpen();
   const others = new OtherJobs(catalog, 0);
   const stamp = others.stamp();
   const version = dataVersion(catalog);
-  const loss = lossOf(catalog, id);
-  if (!request.isMeant || request.confirm?.trim().toUpperCase() !== barcode)
-    throw usage(
-      `${tellLoss(medium, loss)}; \`--yes --confirm ${barcode}\` says that you mean it, nothing was changed`,
-    );
-  if (loss.lost.contents > 0 && !request.losesLast)
-    throw new CodedError(
-      'MEDIUM_MISMATCH',
-      `${tellLoss(medium, loss)}; --lose-last-copies gives them up as well, nothing was changed`,
-      { volser: barcode.slice(0, 6) },
-    );
+  const { medium, loss } = examine(catalog, request);
+  const { id, barcode, state, uuid } = medium;
   return catalog.write(() => {
     const job = others.writing() ?? (others.stamp() === stamp ? undefined : others.newest());
     if (job !== undefined)
@@ -80,6 +92,32 @@ export function expireMedium(catalog: Catalog, request: MediaExpireRequest): Med
     new Expiries(catalog).add(undefined, { kind: 'medium', uuid, name: barcode });
     return { medium: media.get(id), loss };
   });
+}
+
+/** What would be lost, where nothing speaks against it. */
+function examine(
+  catalog: Catalog,
+  request: MediaExpireRequest,
+): MediaExpired & { readonly medium: Medium & { readonly uuid: string } } {
+  const medium = findMedium(catalog, request.name);
+  const { id, barcode, state, uuid } = medium;
+  if (state === 'hold' || isHeldWhenFound(catalog, id))
+    throw usage(`${barcode} is on hold; \`shelfs media release ${barcode}\` ends that`);
+  if (uuid === undefined || state === 'scratch' || state === 'unlabelled')
+    throw usage(`${barcode} is ${state}: nothing lies on it`);
+  new Alarms(catalog).refuseOpen();
+  const loss = lossOf(catalog, id);
+  if (!request.isMeant || request.confirm?.trim().toUpperCase() !== barcode)
+    throw usage(
+      `${tellLoss(medium, loss)}; \`--yes --confirm ${barcode}\` says that you mean it, nothing was changed`,
+    );
+  if (loss.lost.contents > 0 && !request.losesLast)
+    throw new CodedError(
+      'MEDIUM_MISMATCH',
+      `${tellLoss(medium, loss)}; --lose-last-copies gives them up as well, nothing was changed`,
+      { volser: barcode.slice(0, 6) },
+    );
+  return { medium: { ...medium, uuid }, loss };
 }
 
 /** In a sentence, for people. */

@@ -5,6 +5,7 @@ import { Media, type Medium } from '../catalog/media.ts';
 import { parseGeneration, streamingBytes } from '../domain/generation.ts';
 import {
   asksForCleaning,
+  BY_HAND,
   type CleaningReading,
   cleaningsLeft,
   cleaningWarning,
@@ -80,7 +81,8 @@ export function drivesAsking(catalog: Catalog): string[] {
 export function healthOfCleaners(catalog: Catalog): CleanerHealth[] {
   const uses = new Map<string, CleaningReading[]>();
   for (const use of new HealthBook(catalog).cleanings())
-    uses.set(use.cleanedBy, [...(uses.get(use.cleanedBy) ?? []), use]);
+    if (use.cleanedBy !== BY_HAND)
+      uses.set(use.cleanedBy, [...(uses.get(use.cleanedBy) ?? []), use]);
   return [...uses]
     .map(([barcode, readings]) => ({
       barcode,

@@ -8,7 +8,7 @@
 import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import type { Proof } from '../catalog/live.ts';
+import { LiveContents, type Proof } from '../catalog/live.ts';
 import { Media, type Medium } from '../catalog/media.ts';
 import { attachAsking } from '../storage/attach.ts';
 import type { Library } from '../storage/library.ts';
@@ -114,5 +114,34 @@ export class Survivors implements Proof {
     if (!library.isByHand) return Tape.attach(library, medium, signal);
     const waiting = { who, contents: undefined, readers: undefined };
     return attachAsking({ medium, waiting, onWait }, { library, operator, clock }, signal);
+  }
+}
+
+/**
+ * What other cartridges are counted on for is there still, before this one is given up for good.
+ * @throws CodedError MEDIUM_MISMATCH where some of what it holds was found on none of them; as `Survivors.look`
+ */
+export async function proveOthers(
+  tools: Omit<SurvivorTools, 'onWait' | 'warn'>,
+  { id, barcode }: Medium,
+  signal: AbortSignal,
+): Promise<void> {
+  const warnings: string[] = [];
+  const survivors = new Survivors({
+    ...tools,
+    onWait: () => {},
+    warn: (message) => warnings.push(message),
+  });
+  const live = new LiveContents(tools.catalog, id);
+  for (;;) {
+    const [needed] = live.needing({ copies: 1, poolId: undefined }, survivors);
+    if (needed)
+      throw new CodedError(
+        'MEDIUM_MISMATCH',
+        `${barcode} holds what no other cartridge was proven to hold: ${warnings.join('; ')}; nothing was changed`,
+        { volser: barcode.slice(0, 6) },
+      );
+    if (!survivors.isAwaiting) return;
+    await survivors.look(signal);
   }
 }

@@ -80,6 +80,33 @@ export class Mounts {
   }
 }
 
+/** More are counted by nobody: a record of where files came from, not an inventory. */
+const LISTED_MAX = 100;
+
+/** On which mounts these directories lie, and which lie below them, those that are never entered left out; the first hundred. */
+export function mountsOf(
+  directories: readonly Raw[],
+  read: () => Buffer = () => readFileSync('/proc/self/mountinfo'),
+): Mount[] {
+  // Of two on one mount point the later one hides the other.
+  const byPoint = new Map(
+    parseMountInfo(toRaw(read())).map((mount) => [mount.mountPoint, mount] as const),
+  );
+  const mounts = [...byPoint.values()].filter(({ type }) => !isNeverEntered(type));
+  const found = directories.flatMap((directory) => {
+    const above = mounts
+      .filter(({ mountPoint }) => isBelow(directory, mountPoint))
+      .toSorted((a, b) => a.mountPoint.length - b.mountPoint.length);
+    const below = mounts.filter(({ mountPoint }) => isBelow(mountPoint, directory));
+    return [...above.slice(-1), ...below];
+  });
+  return [...new Set(found)].slice(0, LISTED_MAX);
+}
+
+function isBelow(path: Raw, directory: Raw): boolean {
+  return path === directory || path.startsWith(directory === '/' ? '/' : `${directory}/`);
+}
+
 /** proc_pid_mountinfo(5); lines that are none are left out. */
 export function parseMountInfo(text: Raw): Mount[] {
   const mounts: Mount[] = [];

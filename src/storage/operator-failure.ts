@@ -1,6 +1,7 @@
 /** A drive that gave up on a cartridge: what is to be done is asked, where there is anybody to ask. */
 import type { Clock } from '../base/clock.ts';
 import { CodedError, type FailureCode } from '../base/errors.ts';
+import { BY_HAND } from '../domain/health.ts';
 import { cleanable, cleanDrive } from './clean.ts';
 import type { Library } from './library.ts';
 import type { Operator } from './operator.ts';
@@ -64,7 +65,10 @@ export async function decideFailure(
       },
       signal,
     );
-    if (answer === 'retry') return 'retry';
+    if (answer === 'retry') {
+      if (isCleaningByHand) await keepCleaningByHand(library, error.facts.device, signal);
+      return 'retry';
+    }
     if (answer !== 'clean') return answer === 'abort' ? 'abort' : 'bad';
     if (library.isByHand) {
       isCleaningByHand = true;
@@ -81,6 +85,24 @@ export async function decideFailure(
       reason = `cleaning failed: ${failure.message}; ${error.message}`;
     }
   }
+}
+
+/** By the person's word: the drive ejected the cartridge, whichever it was, before anybody could ask it. */
+async function keepCleaningByHand(
+  library: Library,
+  device: string | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!library.keeper) return;
+  const { drives } = await library.status(signal);
+  const drive = drives.find((one) => one.device === device) ?? drives[0];
+  if (!drive || (drive.device !== device && drives.length > 1)) return;
+  const { number, serial, model } = drive;
+  const name = drive.device ?? `drive ${number}`;
+  await library.keeper.keepCleaning({
+    ...{ cartridge: BY_HAND, outcome: 'cleaned' },
+    drive: { number, name, serial: serial ?? name, model: model ?? '' },
+  });
 }
 
 /** A library that cannot be asked just now cannot clean either. */

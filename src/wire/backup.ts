@@ -76,7 +76,7 @@ export async function wireDryRun(
 }
 
 export async function backupTools(app: BackupSurroundings): Promise<StartTools> {
-  const { backup, archive, library: devices } = await app.config();
+  const { backup, archive, groom, library: devices } = await app.config();
   const { clock, random, host, program, stateDirectory } = app;
   // A tape that nobody waits for never stands still.
   const isUnreal = devices.kind === 'virtual' && devices.speed !== 'real';
@@ -90,6 +90,7 @@ export async function backupTools(app: BackupSurroundings): Promise<StartTools> 
     random,
     archive,
     backup: { ...backup, staging },
+    groom,
     stateDirectory,
     ownDirectories: await app.ownDirectories(),
     program,

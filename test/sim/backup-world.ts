@@ -124,7 +124,7 @@ export class BackupWorld {
       })),
     );
     const library = await (options.isByHand
-      ? libraryByHand(sim)
+      ? libraryByHand(sim, options.keeper?.(catalog))
       : libraryOf(sim, options.keeper?.(catalog), options.between));
     const config = parseConfig(`[library]\nkind = "virtual"\n${options.config ?? ''}`, 'config');
     const tools: BackupTools = {
@@ -134,6 +134,7 @@ export class BackupWorld {
       random: systemRandom,
       archive: config.archive,
       backup: config.backup,
+      groom: config.groom,
       stateDirectory: state,
       ownDirectories: [rawOf(state), rawOf(sim.directory)],
       program: 'shelfs test',
@@ -201,8 +202,11 @@ export class BackupWorld {
   }
 
   /** As the command does it: in as many runs as the drives make needful. */
-  backupCopies(copies: number): Promise<BackupReport[]> {
-    return backupCopies(this.#order({ copies }), this.tools, () => {}, go);
+  backupCopies(
+    copies: number,
+    { listen = () => {}, signal = go }: Pick<BackupOptions, 'listen' | 'signal'> = {},
+  ): Promise<BackupReport[]> {
+    return backupCopies(this.#order({ copies }), this.tools, listen, signal);
   }
 
   #order(options: BackupOptions): BackupRequest {

@@ -8,6 +8,7 @@ import type { Question } from '../../src/domain/question.ts';
 import { subjectOf } from '../../src/domain/question-words.ts';
 import type { Channel } from '../../src/notify/channel.ts';
 import { Notifier } from '../../src/notify/notifier.ts';
+import type { HealthKeeper } from '../../src/storage/health-watch.ts';
 import { Library } from '../../src/storage/library.ts';
 import { askingOperator, type Operator } from '../../src/storage/operator.ts';
 import type { SimWorld } from './world.ts';
@@ -103,7 +104,7 @@ export function desk(sim: Pick<SimWorld, 'clock'>, options: DeskOptions): Desk {
 }
 
 /** The drives of a simulated library with a person for a changer. */
-export async function libraryByHand(sim: SimWorld): Promise<Library> {
+export async function libraryByHand(sim: SimWorld, keeper?: HealthKeeper): Promise<Library> {
   const serials = await sim.library.driveSerials();
   return new Library(
     {
@@ -127,6 +128,7 @@ export async function libraryByHand(sim: SimWorld): Promise<Library> {
       })),
     },
     sim.clock,
+    keeper,
   );
 }
 

@@ -137,20 +137,6 @@ test('two copies in two drives take hardly longer than one', async () => {
   expect((await longest(2)) / (await longest(1))).toBeLessThanOrEqual(1.2);
 });
 
-test('with one drive a second copy follows the first, onto another cartridge', async () => {
-  const world = await BackupWorld.make({ drives: 1 });
-  makeRichTree(world.source, seededRandom(5));
-  const reports = await world.backupCopies(2);
-  expect(reports.map(({ media }) => media)).toEqual([['BKP001L8'], ['BKP002L8']]);
-  const media = new Media(world.catalog);
-  const first = media.find('BKP001L8');
-  if (!first) throw new Error('not there');
-  media.setState(first.id, 'lost');
-  const { tree, report } = await world.restore();
-  expect(report.failed).toEqual([]);
-  expect(differences(world.source, tree)).toBe('');
-});
-
 test('large files of one size are read once, but for those that begin and end alike', async () => {
   const world = await BackupWorld.make();
   const random = seededRandom(11);

@@ -8,7 +8,7 @@ import { Media } from '../../src/catalog/media.ts';
 import { parseConfig } from '../../src/config.ts';
 import { versionsOf } from '../../src/job/browse.ts';
 import { expire } from '../../src/job/expire.ts';
-import { expireMedium } from '../../src/job/media-expire.ts';
+import { expireMedium, expireProven } from '../../src/job/media-expire.ts';
 import { OPCODE } from '../../src/mount/protocol/opcodes.ts';
 import { BackupWorld, HOST } from '../sim/backup-world.ts';
 import { checkArchives, TapImage } from '../sim/check-archives.ts';
@@ -149,6 +149,32 @@ test('a medium is given up by hand: told, confirmed, and the last copies only by
     expect(await expiredLines(world, barcode)).toContainEqual(
       expect.stringMatching(/: medium BKP001L8$/),
     );
+  expect(differences(world.source, (await world.restore()).tree)).toBe('');
+});
+
+test('a medium is given up by hand only when what else holds it was looked at', async () => {
+  const world = await BackupWorld.make();
+  writeFileSync(join(world.source, 'both'), 'on two');
+  await world.backup({ copies: 2 });
+  const { catalog } = world;
+  const { clock, library } = world.tools;
+  const giveUp = (losesLast: boolean) =>
+    expireProven(
+      { catalog, clock, openLibrary: async () => library },
+      { name: ONE, isMeant: true, confirm: ONE, losesLast },
+      new AbortController().signal,
+    );
+  const state = () => new Media(catalog).find(ONE)?.state;
+  // As if the other cartridge had been written over since: the catalog knows more of it than is there.
+  const grow = catalog.prepare('UPDATE media SET next_block = next_block + ? WHERE barcode = ?');
+  grow.run(5, TWO);
+  await expect(giveUp(false)).rejects.toThrow(
+    /no other cartridge was proven to hold.*BKP002L8.*its data end at block.*nothing was changed/,
+  );
+  expect(state()).toBe('filling');
+  grow.run(-5, TWO);
+  expect((await giveUp(false)).loss.reduced.contents).toBe(1);
+  expect(state()).toBe('full');
   expect(differences(world.source, (await world.restore()).tree)).toBe('');
 });
 

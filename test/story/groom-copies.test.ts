@@ -148,3 +148,24 @@ function startsOn(world: BackupWorld, barcode: string): number[] {
     .all(mediumOf(world, barcode).id, 'good')
     .flat();
 }
+
+/** Drive 0 has the cartridge of the backup and reads; drive 1 writes and reads back. */
+const LOST_PLACES = [
+  ...[1, 3, 6, 10, 15].map((atCount) => ({ drive: 0, on: 'read', atCount }) as const),
+  ...[1, 3, 10, 15, 20].map((atCount) => ({ drive: 1, on: 'read', atCount }) as const),
+  ...[1, 3, 6, 10, 15].map((atCount) => ({ drive: 1, on: 'position', atCount }) as const),
+  ...[1, 3, 6, 10, 15].map((atCount) => ({ drive: 1, on: 'write', atCount }) as const),
+];
+
+test.each(LOST_PLACES)(
+  'drive $drive loses its place at $on number $atCount and is asked again',
+  async (fault) => {
+    const world = await makeWorld(2);
+    const effect = { kind: 'reset', swallowed: fault.on === 'position' } as const;
+    world.sim.faults.add({ ...fault, effect, note: `${fault.on} ${fault.atCount}` });
+    const report = await groomMedia(world, [], { tools: { policies: [POLICY] } });
+    expect(report).toMatchObject({ state: 'finished', copied: [{ missing: 0 }] });
+    expect(shortageOf(world.catalog, policyIn(world)).contents).toBe(0);
+    checkArchives(world.catalog, world.sim.directory);
+  },
+);

@@ -1,19 +1,23 @@
 /** A tape that ends before the plan expected it: what stands whole on it counts, and is not written again. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { findDigest } from '../../src/archive/digest.ts';
 import { seededRandom } from '../../src/base/random.ts';
+import { rawOf } from '../../src/base/raw.ts';
 import { Media } from '../../src/catalog/media.ts';
 import type { Fault } from '../../src/device/virtual/faults.ts';
 import type { BackupEvent } from '../../src/job/backup/report.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { restoreByScript } from '../sim/by-script.ts';
 import { checkArchives } from '../sim/check-archives.ts';
+import { catalogIn, entriesOf, journalOf, streamsOn } from '../sim/media-streams.ts';
 import { differences, makeRichTree, randomBytes } from '../sim/rich-tree.ts';
 
 const MIB = 2 ** 20;
 const FILE_BYTES = 14_000_000;
 const FILES = 4;
+const EMPTY = Buffer.alloc(0);
 
 type Options = { drives?: number; short?: readonly string[]; warningBytes?: number };
 
@@ -86,10 +90,12 @@ describe('early warning inside a file', () => {
       media: ['BKP001L8', 'BKP002L8'],
     });
     expect(report.warnings).toEqual([expect.stringMatching(/^BKP001L8: the end of the tape came/)]);
-    expect(statesOf(world)).toEqual(['good completed', 'good', 'good']);
+    // What is torn, what completes it, the rest of the plan, the copy of the catalog; then the rest itself.
+    expect(statesOf(world)).toEqual(['good completed', 'good', 'good', 'good', 'good']);
     expect(placesOf(world)).toEqual(['BKP001L8', 'BKP001L8', 'BKP002L8', 'BKP002L8']);
     expect(report.bytes.written).toBeLessThan((FILES + 1) * FILE_BYTES);
-    expect(events.filter(({ event }) => event === 'archive').length).toBe(2);
+    const archives = events.flatMap((event) => (event.event === 'archive' ? [event.entries] : []));
+    expect(archives.map((entries) => entries > 0)).toEqual([true, false, false, true]);
     expect(new Media(world.catalog).find('BKP001L8')?.state).toBe('full');
     await expectRestored(world);
     const again = await world.backup({ workers });
@@ -136,8 +142,76 @@ describe('early warning inside a file', () => {
   });
 });
 
-/** Plans the fault when the cartridge gets its second filemark: the first is its label's, the second ends the torn archive. */
-function failBehindTear(world: BackupWorld, fault: Pick<Fault, 'on' | 'effect' | 'atCount'>): void {
+describe('a cartridge whose drive warned early carries what one does that was filled as planned', () => {
+  /** Of what stands on one: of each archive its journal's entries, and the copy of the catalog in the last. */
+  async function carried(world: BackupWorld, barcode: string) {
+    const streams = streamsOn(world.sim.directory, barcode);
+    const whole = streams.filter((stream) => findDigest(stream, stream.length));
+    const journals = await Promise.all(whole.map(journalOf));
+    return { entries: journals.map(entriesOf), copy: await catalogIn(streams.at(-1) ?? EMPTY) };
+  }
+
+  test.each([1, 2])('the rest of the plan and the catalog, of %i copies', async (copies) => {
+    const world = await makeWorld({ short: ['BKP001L8', 'BKP002L8'] });
+    const { media } = await world.backup({ copies });
+    const { entries, copy } = await carried(world, 'BKP001L8');
+    const planned = entries.flat().filter(({ change }) => change === 'planned');
+    const stored = entries.flat().filter(({ hash }) => hash);
+    expect(planned.map(({ path }) => path).toSorted()).toEqual(
+      [2, 3].map((file) => rawOf(join(world.source, `large ${file}`))),
+    );
+    expect(stored.length).toBeGreaterThan(2);
+    expect(copy?.pragma('quick_check', { simple: true })).toBe('ok');
+    const known = copy?.prepare("SELECT count(*) FROM archives WHERE state = 'good'");
+    expect(known?.pluck().get()).toBe(3);
+    if (copies === 2) expect((await carried(world, 'BKP002L8')).entries).toEqual(entries);
+    // With everything else lost, the script of its label brings what it has.
+    for (const barcode of media.slice(copies)) rmSync(join(world.sim.directory, `${barcode}.tap`));
+    const target = await restoreByScript(world, 'BKP001L8', [join(world.source, 'a')]);
+    expect(differences(join(world.source, 'a'), join(target, world.source, 'a'))).toBe('');
+  });
+
+  test('where the warning comes in the first file of an archive', async () => {
+    const world = await makeWorld({ short: [] });
+    await world.backup();
+    const path = join(world.sim.directory, 'BKP001L8.json');
+    const record: object = JSON.parse(readFileSync(path, 'utf8'));
+    writeFileSync(path, JSON.stringify({ ...record, earlyWarningBytes: 40 * MIB }));
+    writeFileSync(join(world.source, 'later'), randomBytes(seededRandom(9), FILE_BYTES));
+    await world.backup();
+    const { entries, copy } = await carried(world, 'BKP001L8');
+    expect(entries.flat().filter(({ change }) => change === 'planned')).toMatchObject([
+      { path: rawOf(join(world.source, 'later')) },
+    ]);
+    expect(copy?.pragma('quick_check', { simple: true })).toBe('ok');
+    await expectRestored(world);
+  });
+
+  test.each([
+    ['the list of the rest', 3],
+    ['the copy of the catalog', 4],
+  ])('%s cannot be written: nothing else is lost by that', async (_, marks) => {
+    const world = await makeWorld();
+    failBehindTear(world, { on: 'write', effect: BAD }, marks);
+    const report = await world.backup();
+    expect(report).toMatchObject({ state: 'finished', media: ['BKP001L8', 'BKP002L8'] });
+    expect(report.warnings).toContainEqual(expect.stringContaining('less than it should carry'));
+    expect(placesOf(world)).toEqual(['BKP001L8', 'BKP001L8', 'BKP002L8', 'BKP002L8']);
+    expect(new Media(world.catalog).find('BKP001L8')?.state).toBe('full');
+    await expectRestored(world);
+    expect(await world.backup()).toMatchObject({ media: [] });
+  });
+});
+
+/**
+ * Plans the fault when the cartridge gets so many filemarks: the first is its label's, the second ends the torn archive, each
+ * further one an archive behind it.
+ */
+function failBehindTear(
+  world: BackupWorld,
+  fault: Pick<Fault, 'on' | 'effect' | 'atCount'>,
+  atMark = 2,
+): void {
   const { faults } = world.sim;
   const due = faults.due.bind(faults);
   let marks = 0;
@@ -145,7 +219,7 @@ function failBehindTear(world: BackupWorld, fault: Pick<Fault, 'on' | 'effect' |
     const { on, cartridge } = context;
     const effect = due(context);
     if (on === 'filemark' && cartridge === 'BKP001L8') marks += 1;
-    if (on === 'filemark' && cartridge === 'BKP001L8' && marks === 2)
+    if (on === 'filemark' && cartridge === 'BKP001L8' && marks === atMark)
       faults.add({ note: 'behind the tear', cartridge, ...fault });
     return effect;
   };

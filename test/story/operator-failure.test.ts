@@ -4,9 +4,12 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { CodedError } from '../../src/base/errors.ts';
+import type { Catalog } from '../../src/catalog/catalog.ts';
 import { Media } from '../../src/catalog/media.ts';
 import type { Choice } from '../../src/domain/question.ts';
+import { healthOfLibrary } from '../../src/job/media-health.ts';
 import { decideFailure } from '../../src/storage/operator-failure.ts';
+import { healthKeeper } from '../../src/wire/care.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { addCleaner, cleanings } from '../sim/cleaner.ts';
 import { desk } from '../sim/operator-world.ts';
@@ -70,7 +73,12 @@ test.each([
 });
 
 test('where a person loads, he is asked to clean the drive, once, and it goes on', async () => {
-  const world = await BackupWorld.make({ isByHand: true });
+  const keeper = (catalog: Catalog) =>
+    healthKeeper(
+      { writing: async (work) => work(catalog) },
+      { cleans: false, warn: (message) => expect.fail(message) },
+    );
+  const world = await BackupWorld.make({ isByHand: true, drives: 1, keeper });
   const { operator, questions, next } = desk(world.sim, { state: world.state });
   const error = new CodedError('DRIVE_NEEDS_CLEANING', 'it is dirty', { device: 'drive 0' });
   const request = { barcode: 'BKP001L8', error, who: 'backup (job 1)' };
@@ -84,6 +92,11 @@ test('where a person loads, he is asked to clean the drive, once, and it goes on
   expect(second.choices).toEqual(['retry', 'bad', 'abort']);
   questions.answer(second.id, 'retry', 0);
   expect(await deciding).toBe('retry');
+  // By his word: it is in the book, and no cleaning cartridge has a use less for it.
+  expect(healthOfLibrary(world.catalog)).toMatchObject({
+    drives: [{ cleanings: 1 }],
+    cleaners: [],
+  });
 });
 
 test('a backup: abort ends it with 23, and the next one goes on', async () => {

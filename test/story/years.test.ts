@@ -32,6 +32,8 @@ const YEARS = seedCount({ usual: 40, soak: 1000 });
 const COPIES = 3;
 const ON_SHELF = 20;
 const CAPACITY_BYTES = 8 * 2 ** 20;
+/** A block that no longer reads takes several files along. */
+const BLOCK_BYTES = 2 ** 14;
 const KEPT = { last: 3, yearly: 10 };
 /** A little less than a year: after a longer silence no clock is believed. */
 const YEAR_MS = 360 * 86_400_000;
@@ -65,7 +67,7 @@ class Shelf {
       drives: COPIES,
       cartridges: ON_SHELF,
       capacityBytes: CAPACITY_BYTES,
-      config: '[archive]\nblock = "4KiB"\nsize = "1MB"\n',
+      config: `[archive]\nblock = "${BLOCK_BYTES / 1024}KiB"\nsize = "1MB"\n`,
     });
     mkdirSync(join(world.source, 'folder'));
     return new Shelf(world, random);
@@ -116,7 +118,7 @@ class Shelf {
     } else if (kind === 2) {
       breakOnTape(sim.directory, barcode, [block]);
     } else {
-      flipOnTape(sim.directory, barcode, { block, at: this.#random.below(512) });
+      flipOnTape(sim.directory, barcode, { block, at: this.#random.below(BLOCK_BYTES) });
     }
   }
 

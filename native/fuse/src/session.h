@@ -33,12 +33,17 @@
 /** A file from which READs of a handle are answered. JavaScript closes it once the last of us let go. */
 class Served {
  public:
-  Served(std::shared_ptr<Office> office, int file, uint64_t size) : file(file), size(size), office_(std::move(office)) {}
+  /** @param may_map whether its pages may be handed over as they are */
+  Served(std::shared_ptr<Office> office, int file, uint64_t size, bool may_map);
   Served(const Served&) = delete;
   Served& operator=(const Served&) = delete;
-  ~Served() {
-    if (let_go != 0) office_->post(let_go, 0);
-  }
+  ~Served();
+
+  /** Bytes of the file, to be handed to the kernel as they lie in memory; null where it would have to wait for a disk. */
+  const char* in_memory(uint64_t offset, size_t length) const;
+
+  /** The pages are the page cache's alone again: else all that was ever read would count as memory of this process. */
+  void let_go_of(uint64_t offset, size_t length) const;
 
   const int file;
   const uint64_t size;  // bytes, when it was served first
@@ -46,6 +51,7 @@ class Served {
 
  private:
   const std::shared_ptr<Office> office_;
+  void* map_;  // all of it, or none
 };
 
 /** Beyond what any agreement allows. */

@@ -36,6 +36,8 @@ bool create(pthread_t* thread, const pthread_attr_t* attributes, const char* nam
 bool Threads::start(const char* name, std::function<void()> run) {
   pthread_t thread;
   if (!create(&thread, nullptr, name, std::move(run))) return false;
+  // Before anybody looks; it may itself be late to say so.
+  pthread_setname_np(thread, name);
   threads_.push_back(thread);
   return true;
 }

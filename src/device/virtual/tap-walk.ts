@@ -42,7 +42,8 @@ export async function walkRecords(
 /** The 4-byte fields of a file, by large reads. */
 class Fields {
   readonly #data: FileHandle;
-  readonly #chunk = Buffer.alloc(CHUNK_BYTES);
+  /** Made with the first read: nearly every file ends where its index does. */
+  #chunk = Buffer.alloc(0);
   #start = 0;
   #length = 0;
 
@@ -56,6 +57,7 @@ class Fields {
 
   /** False where the file ends before the field does. */
   async load(offset: number): Promise<boolean> {
+    if (this.#chunk.length === 0) this.#chunk = Buffer.alloc(CHUNK_BYTES);
     const { bytesRead } = await this.#data.read(this.#chunk, 0, CHUNK_BYTES, offset);
     this.#start = offset;
     this.#length = bytesRead;

@@ -16,14 +16,15 @@ import { Media, type Medium } from '../../catalog/media.ts';
 import { Run } from '../../catalog/run.ts';
 import { snapshotName } from '../../catalog/snapshots.ts';
 import type { Source } from '../../catalog/sources.ts';
-import type { ArchiveConfig, BackupConfig } from '../../config.ts';
+import type { ArchiveConfig, BackupConfig, GroomConfig } from '../../config.ts';
 import type { PlanLimits } from '../../pack/limits.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
+import type { LockTools } from '../state-lock.ts';
 import { beginDryRun, beginJob } from './begin.ts';
-
 import { type DryRunReport, entriesOf, forecastRun } from './dry-run.ts';
+import { type FurtherCopies, makeFurtherCopies } from './further-copies.ts';
 import type { MediaSet } from './media-set.ts';
 import { Outgoing } from './outgoing.ts';
 import { Passes } from './passes.ts';
@@ -45,6 +46,8 @@ export type BackupRequest = {
   readonly copiesWanted: number;
   /** Barcodes of media not to be written: they hold the copies there are. */
   readonly avoid: readonly string[];
+  /** To be made of its archives when all is written; left out: none. */
+  readonly further?: FurtherCopies | undefined;
   readonly pool: string;
   readonly allowEmpty: boolean;
   /** Read back what was written. */
@@ -63,6 +66,8 @@ export type BackupTools = {
   readonly random: Random;
   readonly archive: ArchiveConfig;
   readonly backup: BackupConfig;
+  /** Where archives wait of which further copies are made. */
+  readonly groom: GroomConfig;
   readonly stateDirectory: string;
   /** Directories of our own: state, virtual cartridges, mounts. */
   readonly ownDirectories: readonly Raw[];
@@ -80,6 +85,8 @@ export type BackupTools = {
   onAlarm?(alarm: Alarm): void;
   /** Lets recalls have the drives between archives; left out, nobody has them before the end. */
   readonly handover?: DriveHandover;
+  /** As of `LockTools`; left out: nobody else makes copies. */
+  readonly lock?: LockTools['lock'];
 };
 
 /** @throws CodedError as the first failure that ends the run; it can be gone on with */
@@ -256,6 +263,7 @@ class BackupJob {
       await writer.writeEnd(this.#end(), signal);
     }
     await media.verify(signal);
+    const copied = await this.#makeFurther(media, signal);
     this.#judge();
     const end = writer.journaledEnd;
     const hasChanges = this.#run.base === undefined || this.#hasRows();
@@ -273,7 +281,7 @@ class BackupJob {
       snapshot: snapshot ? snapshotName(snapshot) : null,
       state: this.#state,
       ...this.#tally.told,
-      media: media.used,
+      media: [...new Set([...media.used, ...copied])],
       seconds: this.#tally.seconds,
       cpuSeconds: cpuSeconds - this.#startUsage.cpuSeconds,
       peakRssBytes,
@@ -281,6 +289,16 @@ class BackupJob {
     this.#jobs.setReport(this.#job.number, report);
     this.#listen({ event: 'end', ...report });
     return report;
+  }
+
+  /** @returns barcodes written to */
+  async #makeFurther(media: MediaSet, signal: AbortSignal): Promise<readonly string[]> {
+    const { further, pool, verify, wait } = this.#request;
+    if (!further) return [];
+    await media.close();
+    const order = { ...further, run: this.#run, pool, verify, wait };
+    const listeners = { ...this.#mediaListeners(), listen: this.#listen };
+    return makeFurtherCopies(order, this.#tools, listeners, signal);
   }
 
   /** Damage to the sources is told and stops expiry; never the backup. */
@@ -318,18 +336,20 @@ class BackupJob {
   }
 
   #mediaSet(): MediaSet {
-    return mediaSetOf(
-      this.#request,
-      { ...this.#tools, run: this.#run },
-      {
-        onWait: (reason) => this.#onWait(reason),
-        onDamage: () => {
-          this.#isDamaged = true;
-        },
-        onAttach: (barcode, drive) => this.#listen({ event: 'medium', barcode, drive }),
-        warn: (message) => this.#tally.warn(message),
+    const tools = { ...this.#tools, run: this.#run };
+    return mediaSetOf(this.#request, tools, this.#mediaListeners());
+  }
+
+  #mediaListeners() {
+    return {
+      onWait: (reason: string | undefined) => this.#onWait(reason),
+      onDamage: () => {
+        this.#isDamaged = true;
       },
-    );
+      onAttach: (barcode: string, drive: string) =>
+        this.#listen({ event: 'medium', barcode, drive }),
+      warn: (message: string) => this.#tally.warn(message),
+    };
   }
 
   /** By what is there now; the first that asks is told without a further look, if the media are the same: it takes a while. */

@@ -2,10 +2,12 @@
 
 import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
+import { rawText } from '../../base/raw.ts';
 import { printable } from '../../base/text.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { type Job, Jobs } from '../../catalog/jobs.ts';
 import type { Source } from '../../catalog/sources.ts';
+import { mountsOf } from '../../source/mounts.ts';
 import { findOverlap } from '../../source/overlap.ts';
 
 export type JobRequest = {
@@ -63,7 +65,14 @@ function addJob(
     host: host.name,
     os: host.system,
     pid,
-    parameters: { sources: sources.map(({ name }) => name), copies, pool },
+    parameters: {
+      sources: sources.map(({ name }) => name),
+      copies,
+      pool,
+      mounts: mountsOf(sources.map(({ path }) => path)).map(
+        ({ mountPoint, type }) => `${rawText(mountPoint)} (${type})`,
+      ),
+    },
   });
 }
 

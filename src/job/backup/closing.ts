@@ -7,7 +7,7 @@ import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { CatalogCopies } from '../../catalog/catalog-copies.ts';
-import { CatalogCopy } from '../../catalog/copy.ts';
+import { CatalogCopy, databaseBytes } from '../../catalog/copy.ts';
 import type { Job } from '../../catalog/jobs.ts';
 import type { Run } from '../../catalog/run.ts';
 import type { ArchiveWriter } from './archive-writer.ts';
@@ -37,6 +37,20 @@ export type ClosingOrder = {
   readonly freshRoomBytes: number;
 };
 
+export type WarnedOrder = {
+  /** The run ends there: nothing is left to be told. */
+  readonly isEnd: boolean;
+  /** Of an empty medium. */
+  readonly freshRoomBytes: number;
+  /** What may be written to each of the media now. */
+  room(): Promise<number>;
+  /** One more archive, to all of them. @returns whether it is there */
+  write(add: (writer: ArchiveWriter) => Promise<void>): Promise<boolean>;
+};
+
+/** A catalog shrinks to no less: of one that cannot fit no copy is made, which takes minutes while a drive waits. */
+const COMPRESSION_MAX = 20;
+
 export class Closing {
   readonly #tools: ClosingTools;
 
@@ -55,21 +69,43 @@ export class Closing {
     await this.#addCopy(writer, Math.min(roomBytes, order.freshRoomBytes * CLOSING_SHARE_MAX));
   }
 
-  #tellRest(writer: ArchiveWriter, roomBytes: number): void {
-    const { catalog, run, job, copies, warn } = this.#tools;
-    if (untoldMax(catalog, { jobNumber: job.number, copies }) > roomBytes) {
-      warn('there was no room on a medium for the list of what is still to be stored');
-      return;
+  /**
+   * The same behind a drive's early warning. The list is small and has an archive of its own, before that of the copy: the
+   * tape may end sooner than its chip says.
+   */
+  async addBehindWarning({ isEnd, freshRoomBytes, room, write }: WarnedOrder): Promise<void> {
+    const { catalog } = this.#tools;
+    if (!isEnd) {
+      const roomBytes = await room();
+      if (!this.#hasRoomForRest(roomBytes)) return;
+      if (!(await write(async (writer) => this.#tellRest(writer, roomBytes)))) return;
     }
+    const roomBytes = Math.min(await room(), freshRoomBytes * CLOSING_SHARE_MAX);
+    if (databaseBytes(catalog) > roomBytes * COMPRESSION_MAX) return this.#warnOfCopy();
+    await write((writer) => this.#addCopy(writer, roomBytes));
+  }
+
+  #hasRoomForRest(roomBytes: number): boolean {
+    const { catalog, job, copies, warn } = this.#tools;
+    const hasRoom = untoldMax(catalog, { jobNumber: job.number, copies }) <= roomBytes;
+    if (!hasRoom) warn('there was no room on a medium for the list of what is still to be stored');
+    return hasRoom;
+  }
+
+  #tellRest(writer: ArchiveWriter, roomBytes: number): void {
+    if (!this.#hasRoomForRest(roomBytes)) return;
+    const { catalog, run, job } = this.#tools;
     addUntold(writer, { catalog, run, job });
     for (const line of formatMedia(mediaOf(catalog))) writer.addLine(line);
   }
 
   async #addCopy(writer: ArchiveWriter, roomBytes: number): Promise<void> {
-    const { warn } = this.#tools;
     const added = await addCatalogCopy(writer, this.#tools, roomBytes);
-    if (added === 'no-room')
-      warn('there was no room on a medium for a copy of the catalog; the next has one');
+    if (added === 'no-room') this.#warnOfCopy();
+  }
+
+  #warnOfCopy(): void {
+    this.#tools.warn('there was no room on a medium for a copy of the catalog; the next has one');
   }
 }
 
@@ -90,10 +126,14 @@ export async function addCatalogCopy(
     const [database, text] = copy.files;
     const position = await writer.addOwn(database);
     await writer.addOwn(text);
-    const { databaseBytes } = copy;
     const taken = new Date(takenMs).toISOString();
     writer.addLine(formatCatalogCopy({ position, lengthBytes: database.lengthBytes, taken }));
-    writer.holdsCopy({ position, lengthBytes: database.lengthBytes, databaseBytes, takenMs });
+    writer.holdsCopy({
+      position,
+      lengthBytes: database.lengthBytes,
+      databaseBytes: copy.databaseBytes,
+      takenMs,
+    });
     return 'added';
   } finally {
     copy.close();

@@ -22,8 +22,9 @@ import { HandMedia } from './hand-media.ts';
 import { freshRoomOf, generationOf, marginOf, roomOf } from './media-room.ts';
 import type { CopyTarget } from './open-archive.ts';
 import { proveEnd } from './prove-end.ts';
+import { ReadBack } from './read-back.ts';
 import { registerCartridge } from './register.ts';
-import { type ArchiveProof, verifyArchive } from './verify.ts';
+import type { ArchiveProof } from './verify.ts';
 
 export type MediaTools = {
   readonly library: Library;
@@ -60,6 +61,8 @@ export type MediaTools = {
   warn(message: string): void;
 };
 
+/** A drive that was reset is asked again so often. */
+const PROOFS_MAX = 3;
 /** How often drives are asked for that others have. */
 const BUSY_POLL_MS = 2000;
 /** The chip counts in MiB, and what filemarks and labels take beside the archives. */
@@ -84,7 +87,7 @@ export class MediaSet {
   readonly #dropped = new Set<string>();
   readonly #used: string[] = [];
   readonly #filled = new Map<number, number>();
-  readonly #proofs = new Map<number, ArchiveProof[]>();
+  readonly #readBack: ReadBack;
   readonly #toldBytes = new Map<string, number>();
   readonly #hand: HandMedia | undefined;
   #isOtherwise = false;
@@ -92,6 +95,7 @@ export class MediaSet {
 
   constructor(tools: MediaTools) {
     this.#tools = tools;
+    this.#readBack = new ReadBack(tools);
     const { library } = tools;
     const isUsable = (medium: Medium) => this.#isUsable(medium);
     const register = (barcode: string) =>
@@ -319,6 +323,12 @@ export class MediaSet {
     return roomOf(this.#tools.media, this.#tools.media.get(mediumId));
   }
 
+  /** What was promised of it and is not written. */
+  unwrittenBytes(mediumId: number): number {
+    const { capacityBytes, writtenBytes } = this.#tools.media.get(mediumId);
+    return capacityBytes - writtenBytes;
+  }
+
   /** Whether it is full with so many bytes more. */
   isFullWith(mediumId: number, bytes: number): boolean {
     const medium = this.#tools.media.get(mediumId);
@@ -327,14 +337,12 @@ export class MediaSet {
 
   /** Archives of this run, to be read back before the medium leaves its drive. */
   keepProofs(mediumId: number, added: readonly ArchiveProof[]): void {
-    const proofs = this.#proofs.get(mediumId);
-    if (proofs) proofs.push(...added);
-    else this.#proofs.set(mediumId, [...added]);
+    this.#readBack.add(mediumId, added);
   }
 
   /** Reads back what was written to the attached media since they were attached, where that is wanted. */
   async verify(signal: AbortSignal): Promise<void> {
-    for (const target of this.#attached.values()) await this.#verify(target, signal);
+    for (const target of [...this.#attached.values()]) await this.#verify(target, signal);
   }
 
   /** Lets go of a medium whose drive has to be proven again. */
@@ -412,20 +420,23 @@ export class MediaSet {
     this.#isOtherwise ||= missingBytes > MEASURE_TOLERANCE_BYTES;
   }
 
-  async #verify({ mediumId, tape }: CopyTarget, signal: AbortSignal): Promise<void> {
-    const proofs = this.#proofs.get(mediumId) ?? [];
-    this.#proofs.delete(mediumId);
+  /** A drive that was reset meanwhile is attached anew, so that label and end of the data are proven again. */
+  async #verify(target: CopyTarget, signal: AbortSignal): Promise<void> {
     if (!this.#tools.verify) return;
-    const { archives, media, warn, onDamage } = this.#tools;
-    for (const proof of proofs) {
-      const reason = await verifyArchive(tape, proof, signal);
-      archives.markCopy(proof.archiveId, mediumId, reason === undefined ? 'good' : 'bad');
-      if (reason === undefined) continue;
-      media.worsen(mediumId, 'suspect');
-      warn(
-        `${tape.barcode}: archive at block ${proof.startBlock}: ${reason}; the next backup stores its files again`,
-      );
-      onDamage();
+    const { barcode } = target.tape;
+    let attached: CopyTarget | undefined = target;
+    for (let proofs = 0; attached; proofs += 1) {
+      try {
+        return await this.#readBack.of(attached, signal);
+      } catch (error) {
+        if (!(error instanceof CodedError) || error.failure.retry !== 'prove-position') throw error;
+        if (proofs === PROOFS_MAX) throw error;
+        this.#tools.warn(error.message);
+        await this.#detach(barcode);
+        attached = await this.#attach(barcode, signal).catch((failure: unknown) => {
+          throw failure instanceof AttachFailure ? failure.failure : failure;
+        });
+      }
     }
   }
 

@@ -70,6 +70,8 @@ export type BackupEvent =
       readonly entries: number;
       readonly bytes: number;
     }
+  /** One that stood on too few media now stands on one more. */
+  | { readonly event: 'copy'; readonly media: readonly string[]; readonly bytes: number }
   | { readonly event: 'warning'; readonly message: string }
   | ({ readonly event: 'end' } & BackupReport);
 

@@ -8,6 +8,7 @@ import type { LockTools } from '../state-lock.ts';
 import { type BackupRequest, type BackupTools, backup, dryRun } from './backup.ts';
 import { sourcesOf } from './begin.ts';
 import type { DryRunReport } from './dry-run.ts';
+import { holdersOfLacking, isShort } from './further-copies.ts';
 import type { BackupReport, Listen } from './report.ts';
 import { runCommand } from './source-command.ts';
 import { lockSources } from './source-lock.ts';
@@ -39,18 +40,43 @@ export function startBackup(
     request,
     tools,
     async (order) => {
-      const reports = await backupCopies(order, tools, listen, signal);
-      const last = reports.at(-1);
-      assert(last, 'one run at least');
-      return last;
+      const tell: Listen = (event) => {
+        if (event.event !== 'end') listen(event);
+      };
+      const report = asOne(await backupCopies(order, tools, tell, signal));
+      listen({ event: 'end', ...report });
+      return report;
     },
     signal,
   );
 }
 
+/** What was found is what the first run found; those behind it went over the same sources for more copies. */
+function asOne(reports: readonly BackupReport[]): BackupReport {
+  const [first] = reports;
+  assert(first, 'one run at least');
+  const sum = (of: (report: BackupReport) => number) =>
+    reports.reduce((total, report) => total + of(report), 0);
+  return {
+    ...first,
+    snapshot: reports.findLast(({ snapshot }) => snapshot !== null)?.snapshot ?? null,
+    state: reports.some(({ state }) => state === 'partial') ? 'partial' : 'finished',
+    bytes: {
+      ...first.bytes,
+      hashed: sum(({ bytes }) => bytes.hashed),
+      written: sum(({ bytes }) => bytes.written),
+    },
+    media: [...new Set(reports.flatMap(({ media }) => media))],
+    warnings: reports.flatMap(({ warnings }) => warnings),
+    seconds: sum(({ seconds }) => seconds),
+    cpuSeconds: sum(({ cpuSeconds }) => cpuSeconds),
+    peakRssBytes: Math.max(...reports.map(({ peakRssBytes }) => peakRssBytes)),
+  };
+}
+
 /**
- * As many copies at once as there are drives. Those that are left follow in runs of their own, which read the sources
- * again and store what has too few.
+ * As many copies at once as there are drives. Those that are left are made of the archives, where the spool takes them; else
+ * they follow in runs of their own, which read the sources again and store what has too few.
  */
 export async function backupCopies(
   order: BackupRequest,
@@ -59,13 +85,19 @@ export async function backupCopies(
   signal: AbortSignal,
 ): Promise<BackupReport[]> {
   const { drives } = await tools.library.status(signal);
-  const atOnce = Math.max(1, Math.min(order.copiesWanted, drives.length));
+  const { copiesWanted, pool } = order;
+  const atOnce = Math.max(1, Math.min(copiesWanted, drives.length));
   const reports: BackupReport[] = [];
-  for (let done = 0; done < order.copiesWanted; done += atOnce) {
-    const copies = Math.min(atOnce, order.copiesWanted - done);
-    const avoid = reports.flatMap(({ media }) => media);
-    const run = { ...order, copies, copiesWanted: done + copies, avoid };
+  for (let done = 0; done < copiesWanted; done += atOnce) {
+    const copies = Math.min(atOnce, copiesWanted - done);
+    const jobs = reports.map(({ job }) => job);
+    const isLast = done + copies === copiesWanted;
+    const further =
+      copiesWanted > atOnce ? { copies: copiesWanted, jobs, isAtOnce: !isLast } : undefined;
+    const avoid = holdersOfLacking({ jobs, copies: copiesWanted, pool }, tools);
+    const run = { ...order, copies, copiesWanted: done + copies, avoid, further };
     reports.push(await backup(run, tools, listen, signal));
+    if (!isLast && !isShort(tools, { pool, copies: copiesWanted })) break;
   }
   return reports;
 }

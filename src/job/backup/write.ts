@@ -15,6 +15,7 @@ import type { PlanItem } from '../../pack/item.ts';
 import { FORMAT_BOUNDS, type PlanLimits } from '../../pack/limits.ts';
 import { Planner, type PlanStep, stepsOf } from '../../pack/plan.ts';
 import { type ArchiveProofs, ArchiveWriter } from './archive-writer.ts';
+import { closeBehindWarning } from './behind-warning.ts';
 import { Closing } from './closing.ts';
 import type { Digester } from './digester.ts';
 import { type Feed, Feeder, type OutgoingEntry } from './feed.ts';
@@ -72,6 +73,23 @@ export type EndOfRun = () => RunEnd | undefined;
 type Filling = {
   readonly writer: ArchiveWriter;
   readonly pieces: PieceSource;
+};
+
+/** An archive with its opening alone. */
+type Begun = {
+  readonly writer: ArchiveWriter;
+  readonly steps: Steps;
+  readonly targets: readonly CopyTarget[];
+};
+
+type EndedPlan = {
+  /** The media that hold the archive. */
+  readonly written: readonly CopyTarget[];
+  readonly next: PlanStep<OutgoingEntry> | undefined;
+  /** All that was planned for the archive is in it, and there is room for what follows. */
+  readonly isPlanned: boolean;
+  /** The run has ended with it. */
+  readonly isEnd: boolean;
 };
 
 export class Writer {
@@ -193,37 +211,63 @@ export class Writer {
     if (this.#tools.media.isOtherwise) return 'again';
     const putBack = this.#split.remember();
     const writer = await this.#begin(targets);
-    const pieces = new PieceSource(
-      steps,
-      (piece) => !this.#failed.has(piece.item.key.inode.inodeId),
-    );
+    let ended: EndedPlan;
     try {
-      const isWhole = await this.#fill({ writer, pieces }, signal);
-      const { next, isFull } = isWhole ? nextOrFull(steps) : { next: undefined, isFull: false };
-      writer.record();
-      const end = isWhole && next === undefined && !isFull ? endOfRun() : undefined;
-      if (end) this.#closeRun(writer, end);
-      await this.#close(writer, { targets, isEnd: end !== undefined, next });
-      await this.#finish(writer, targets);
-      const nearEnd = writer.mediaNearEnd;
-      for (const mediumId of nearEnd) this.#tools.media.setFull(mediumId);
-      const isPlanned = isWhole && (nearEnd.length === 0 || next === undefined);
-      if (isPlanned && !isFull && !this.#setbacks.isAny) return next;
-      // It ended before its plan, or with fewer copies: the rest is planned anew.
-      await this.#setbacks.dropLost();
-      return 'again';
+      ended = await this.#write({ writer, steps, targets }, endOfRun, signal);
     } catch (error) {
       await this.#abandon(writer);
       putBack();
+      if (isMediumFull(error)) await this.#closeFull(nearEndOf(targets, writer), { isEnd: false });
       throw error;
     } finally {
       writer.close();
     }
+    const { written, next, isPlanned, isEnd } = ended;
+    const nearEnd = writer.mediaNearEnd;
+    for (const mediumId of nearEnd) this.#tools.media.setFull(mediumId);
+    await this.#closeFull(nearEndOf(written, writer), { isEnd });
+    if (isPlanned && (nearEnd.length === 0 || next === undefined) && !this.#setbacks.isAny)
+      return next;
+    // It ended before its plan, or with fewer copies: the rest is planned anew.
+    await this.#setbacks.dropLost();
+    return 'again';
+  }
+
+  async #write(
+    { writer, steps, targets }: Begun,
+    endOfRun: EndOfRun,
+    signal: AbortSignal,
+  ): Promise<EndedPlan> {
+    const pieces = new PieceSource(
+      steps,
+      (piece) => !this.#failed.has(piece.item.key.inode.inodeId),
+    );
+    const isWhole = await this.#fill({ writer, pieces }, signal);
+    const { next, isFull } = isWhole ? nextOrFull(steps) : { next: undefined, isFull: false };
+    writer.record();
+    const end = isWhole && next === undefined && !isFull ? endOfRun() : undefined;
+    if (end) this.#closeRun(writer, end);
+    await this.#close(writer, { targets, isEnd: end !== undefined, next });
+    const written = await this.#finish(writer, targets);
+    return { written, next, isPlanned: isWhole && !isFull, isEnd: end !== undefined };
+  }
+
+  /** Of media whose drives have warned, when what was written to them counts or is given up. */
+  #closeFull(targets: readonly CopyTarget[], { isEnd }: { isEnd: boolean }): Promise<void> {
+    const { media, warn } = this.#tools;
+    return closeBehindWarning(targets, {
+      isEnd,
+      media,
+      closing: this.#closing,
+      begin: (onFailure) => this.#begin(targets, (_mediumId, error) => onFailure(error)),
+      finish: (writer) => this.#finish(writer, targets),
+      warn,
+    });
   }
 
   /**
    * What goes with the end of a cartridge or of the run. Where a drive has warned, the room behind it is for the archive's
-   * own end alone.
+   * own end first; see behind-warning.ts.
    */
   async #close(
     writer: ArchiveWriter,
@@ -288,7 +332,10 @@ export class Writer {
     return error;
   }
 
-  async #begin(targets: readonly CopyTarget[]): Promise<ArchiveWriter> {
+  async #begin(
+    targets: readonly CopyTarget[],
+    onCopyFailure = (mediumId: number, error: CodedError) => this.#setbacks.note(mediumId, error),
+  ): Promise<ArchiveWriter> {
     const { catalog, run, policy, digester, sha256, spoolDirectory, job, program } = this.#tools;
     const identity = this.#nextIdentity();
     const tools = {
@@ -299,7 +346,7 @@ export class Writer {
       sha256,
       spoolDirectory,
       staging: this.#staging,
-      onCopyFailure: (mediumId: number, error: CodedError) => this.#setbacks.note(mediumId, error),
+      onCopyFailure,
       onEntry: (outcome: EntryOutcome) => {
         const { inodeId } = outcome.entry.inode;
         if (outcome.outcome !== 'stored') this.#failed.add(inodeId);
@@ -321,7 +368,11 @@ export class Writer {
     return identify(this.#tools, this.#sequence);
   }
 
-  async #finish(writer: ArchiveWriter, targets: readonly CopyTarget[]): Promise<void> {
+  /** @returns the media that hold it */
+  async #finish(
+    writer: ArchiveWriter,
+    targets: readonly CopyTarget[],
+  ): Promise<readonly CopyTarget[]> {
     const good = await this.#ended(writer, targets);
     for (const [mediumId, proofs] of good) this.#tools.media.keepProofs(mediumId, proofs);
     const written = targets.filter(({ mediumId }) => good.has(mediumId));
@@ -331,6 +382,7 @@ export class Writer {
       entries: writer.entries,
       bytes: writer.lengthBytes,
     });
+    return written;
   }
 
   /** Whole, or torn before the member in which a drive has warned. */
@@ -360,4 +412,12 @@ export class Writer {
       if (entry) yield planItem(entry, this.#tools.copies);
     }
   }
+}
+
+function nearEndOf(targets: readonly CopyTarget[], writer: ArchiveWriter): CopyTarget[] {
+  return targets.filter(({ mediumId }) => writer.mediaNearEnd.includes(mediumId));
+}
+
+function isMediumFull(error: unknown): boolean {
+  return error instanceof CodedError && error.code === 'MEDIUM_FULL';
 }

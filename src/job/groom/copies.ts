@@ -38,6 +38,8 @@ export type CopyTools = {
   readonly isSwapped: boolean;
   readonly who: string;
   readonly blockBytes: number;
+  /** What lacks copies now; left out: what lacks them by the policy. */
+  scarce?(): readonly ScarceArchive[];
   listen(event: GroomEvent): void;
   warn(message: string): void;
   onWait(reason: string | undefined): void;
@@ -52,15 +54,19 @@ export type Copied = {
 
 type Read = { readonly archive: ScarceArchive; readonly file: SpooledFile };
 
+const NOT_ASKED: Shortage = { contents: 0, bytes: 0, onlyElsewhere: 0 };
 /** A journal and the end of a tape want some room behind the copy. */
 const SLACK_BLOCKS = 4;
 /** Archives between two moments in which others may have the drives: some twenty minutes. */
 const PORTION_MAX = 16;
-/** Failures of one cartridge, not of a drive or of the library. */
+/** Drives that were reset or lost their place are asked again so often in a run. */
+const PROOFS_MAX = 3;
+/** Failures that another cartridge may not have. */
 const OF_MEDIUM: ReadonlySet<string | undefined> = new Set([
   'operator',
   'other-copy',
   'other-medium',
+  'prove-position',
 ]);
 
 export class CopyMaker {
@@ -74,6 +80,7 @@ export class CopyMaker {
   /** Those that cannot be read there, by medium; and media that are not to be had. */
   readonly #unreadable = new Map<number, Set<number>>();
   readonly #absent = new Set<number>();
+  #proofs = 0;
   #count = 0;
   #bytes = 0;
 
@@ -88,12 +95,12 @@ export class CopyMaker {
    * @throws CodedError MEDIUM_FULL where no other medium has room; failures of drives
    */
   async run(policy: CopiesPolicy, signal: AbortSignal): Promise<Copied> {
-    const { catalog, spool, set } = this.#tools;
+    const { catalog, spool, set, scarce } = this.#tools;
     for (;;) {
       signal.throwIfAborted();
       await set.handOver(signal);
-      const left = shortageOf(catalog, policy);
-      const wanted = this.#choose(scarceArchives(catalog, policy));
+      const left = scarce ? NOT_ASKED : shortageOf(catalog, policy);
+      const wanted = this.#choose(scarce?.() ?? scarceArchives(catalog, policy));
       if (wanted.length === 0) {
         await set.verify(signal);
         return { archives: this.#count, bytes: this.#bytes, left };
@@ -180,13 +187,28 @@ export class CopyMaker {
     this.#warn(archive, why);
   }
 
-  /** Others may have what it has. @throws what no other medium would help */
+  /** Others may have what it has, or another try may. @throws what no other medium would help */
   #passOverMedium({ id, barcode }: Medium, error: unknown): undefined {
     const retry = error instanceof CodedError ? error.failure.retry : undefined;
     if (!(error instanceof CodedError) || !OF_MEDIUM.has(retry)) throw error;
+    if (this.#isAskedAgain(error)) return undefined;
     this.#absent.add(id);
     this.#tools.warn(`nothing is copied from ${barcode}: ${error.message}`);
     return undefined;
+  }
+
+  #isAskedAgain(error: CodedError): boolean {
+    if (error.failure.retry !== 'prove-position' || this.#proofs === PROOFS_MAX) return false;
+    this.#proofs += 1;
+    this.#tools.warn(error.message);
+    return true;
+  }
+
+  /** A medium that is written to failed: it is tried again, or not written in this run any more. */
+  async #setBack(mediumId: number, error: CodedError): Promise<void> {
+    const { set } = this.#tools;
+    if (this.#isAskedAgain(error)) await set.detach(mediumId);
+    else await set.drop(mediumId, error);
   }
 
   /** Another medium may have it. */
@@ -236,7 +258,10 @@ export class CopyMaker {
             signal.throwIfAborted();
           }
         } catch (error) {
-          if (!(error instanceof CodedError) || error.code !== 'MEDIUM_UNREADABLE') throw error;
+          if (!(error instanceof CodedError) || error.code !== 'MEDIUM_UNREADABLE') {
+            if (signal.aborted) throw error;
+            return this.#passOverMedium(medium, error);
+          }
           this.#passOverThere(archive, error.message);
           continue;
         }
@@ -271,8 +296,7 @@ export class CopyMaker {
     } catch (error) {
       this.#archives.abandonCopy(archiveId, mediumId);
       if (!(error instanceof CodedError) || error.code === 'INTERRUPTED') throw error;
-      await set.drop(mediumId, error);
-      return;
+      return this.#setBack(mediumId, error);
     }
     this.#archives.commitCopy(archiveId, mediumId, lengthBlocks);
     const { blake3 } = archive;
@@ -296,7 +320,7 @@ export class CopyMaker {
       if (!(error instanceof AttachFailure)) throw error;
       const { mediumId, failure } = error;
       if (!OF_MEDIUM.has(failure.failure.retry)) throw failure;
-      await set.drop(mediumId, failure);
+      await this.#setBack(mediumId, failure);
       return undefined;
     }
   }

@@ -67,7 +67,8 @@ export class Media {
     this.directory = directory;
   }
 
-  label(barcode: string): void {
+  /** @param lengthBlocks of the label, as far as archives are concerned; default: what it has */
+  label(barcode: string, lengthBlocks?: number): void {
     const bytes = buildLabel({
       barcode,
       uuid: uuidOf(1000 + this.#ends.size),
@@ -82,7 +83,8 @@ export class Media {
     });
     mkdirSync(join(this.directory, barcode), { recursive: true });
     writeFileSync(join(this.directory, barcode, '0'), bytes);
-    this.#ends.set(barcode, { file: 1, block: bytes.length / BLOCK_BYTES + 1 });
+    const blocks = lengthBlocks ?? bytes.length / BLOCK_BYTES;
+    this.#ends.set(barcode, { file: 1, block: blocks + 1 });
   }
 
   /** The next archive, on all these media alike. */
@@ -274,6 +276,20 @@ export class Archive {
     this.#write(
       bytes.subarray(0, Math.floor((bytes.length - promisedBytes / 2) / BLOCK_BYTES) * BLOCK_BYTES),
     );
+  }
+
+  /** Cut by a crash in a member: what it holds so far lies at the end of the last block. @param data of so many bytes from there on */
+  crash(path: string, data: (position: number) => Buffer): void {
+    const lengthBytes = 2 ** 30;
+    const { head } = encodeMember({
+      path: memberPath(path as Raw),
+      attributes: attributes({ sizeBytes: lengthBytes }),
+      lengthBytes,
+    });
+    this.#push(head);
+    this.#push(data(this.#lengthBytes));
+    this.#push(Buffer.alloc((BLOCK_BYTES - (this.#lengthBytes % BLOCK_BYTES)) % BLOCK_BYTES));
+    this.#write(Buffer.concat(this.#parts));
   }
 
   #push(...parts: readonly Buffer[]): void {

@@ -12,8 +12,11 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { encodeDigest } from '../../../src/archive/digest.ts';
+import { formatEntry, formatRun, formatStart } from '../../../src/archive/journal.ts';
+import { ownMember, ownPath } from '../../../src/archive/own-member.ts';
 import type { Raw } from '../../../src/base/raw.ts';
-import { attributes, blake3, Media } from './media.ts';
+import { attributes, blake3, Media, uuidOf } from './media.ts';
 import { pattern } from './stream.ts';
 
 let scratch = '';
@@ -367,4 +370,93 @@ test('a target with something in it is refused', () => {
   media.label('AAA001L9');
   mkdirSync(join(target, 'mine'));
   expect(restore()).toMatchObject({ status: 1 });
+});
+
+describe('an archive that a crash has cut in a file that is an archive itself', () => {
+  /** Journal and digest as an archive ends, as if the stream of this file began at `base`. */
+  const ending = (uuid: string, { base, position }: { base: number; position: number }) => {
+    const entry = formatEntry({
+      path: '/home/evil' as Raw,
+      change: 'new',
+      attributes: attributes({ sizeBytes: 5 }),
+      hash: blake3(Buffer.from('still')),
+      copies: [],
+    });
+    const start = formatStart({
+      archive: uuid,
+      host: 'nas' as Raw,
+      created: '2026-11-21T09:00:00Z',
+    });
+    const run = formatRun({
+      job: 9,
+      uuid: uuidOf(509),
+      host: 'nas' as Raw,
+      started: '2026-11-21T09:00:00Z',
+      program: 'evil',
+    });
+    const gone = formatEntry({
+      path: '/home/kept' as Raw,
+      change: 'gone',
+      attributes: attributes(),
+      copies: [],
+    });
+    const journal = Buffer.from(start + run + entry + gone, 'latin1');
+    const member = ownMember(ownPath(uuid, 'journal'), journal, 0);
+    const lengthBytes = position - base + member.length;
+    const offset = lengthBytes - Math.ceil(journal.length / 512) * 512;
+    const digest = encodeDigest({
+      uuid,
+      blake3: blake3(member),
+      sha256: undefined,
+      lengthBytes,
+      journal: { offset, lengthBytes: journal.length },
+    });
+    return Buffer.concat([member, digest]);
+  };
+
+  test.each([
+    [
+      'that lies there as it was saved',
+      (position: number) => ending(uuidOf(77), { base: position, position }),
+    ],
+    [
+      'made to look like its own end',
+      (position: number) => ending(uuidOf(77), { base: 0, position }),
+    ],
+    [
+      'of its own name at another place',
+      (position: number) => ending(uuidOf(2), { base: 512, position }),
+    ],
+    [
+      'with numbers that no shell takes',
+      (position: number) =>
+        Buffer.from(
+          ending(uuidOf(2), { base: 0, position })
+            .toString('latin1')
+            .replace(/journal +\d+/, 'journal 0000000000000089'),
+          'latin1',
+        ),
+    ],
+  ])('%s: its journal does not count', (_, data) => {
+    media.label('AAA001L9');
+    const first = media.archive(['AAA001L9']).run(1);
+    first.file('/home/kept', Buffer.from('kept'));
+    first.end(1).finish();
+    media.archive(['AAA001L9']).run(2).crash('/home/copy of an archive', data);
+    const third = media.archive(['AAA001L9']).run(3);
+    third.file('/home/later', Buffer.from('later'));
+    third.end(3).finish();
+    succeed();
+    expect(listing()).toEqual(['/home', '/home/kept', '/home/later']);
+  });
+
+  test('what has its name and stands at its place is its own end, and counts', () => {
+    media.label('AAA001L9');
+    const archive = media.archive(['AAA001L9']).run(1);
+    archive.file('/home/kept', Buffer.from('kept'));
+    archive.crash('/home/cut', (position) => ending(uuidOf(1), { base: 0, position }));
+    const { status, stderr } = restore();
+    expect(status).toBe(1);
+    expect(stderr).toContain('/home/evil');
+  });
 });

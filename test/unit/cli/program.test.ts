@@ -37,6 +37,7 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     capacityOf: notAsked,
     labelMedia: notAsked,
     eraseMedium: notAsked,
+    expireMedium: notAsked,
     cleanDrive: notAsked,
     cancelJob: notAsked,
     backup: notAsked,

@@ -12,6 +12,7 @@ import { Drive } from '../../../src/device/drive.ts';
 import { supportedOperationCodes } from '../../../src/device/virtual/operation-codes.ts';
 import {
   GOOD,
+  positionData,
   refusal,
   type Script,
   type Scripted,
@@ -22,6 +23,7 @@ import {
 const go = new AbortController().signal;
 const GENERATE = 0xa4;
 const RECEIVE = 0xa3;
+const POSITION = 0x34;
 
 const SEGMENTS: readonly TapeSegment[] = [
   { firstBlock: 5, lastBlock: 9 },
@@ -148,7 +150,8 @@ async function asked(
   };
   const port = scriptedDevice('tape')
     .on(RECEIVE, ({ cdb }) => receive(cdb))
-    .on(GENERATE, generated);
+    .on(GENERATE, generated)
+    .on(POSITION, positionData(17, 2));
   return { port, drive: await Drive.open(port, new SimClock(), go) };
 }
 
@@ -161,7 +164,10 @@ describe('a drive', () => {
       'a3 9d 00 00 00 00 00 00 00 04 00 00',
       'a3 1d 00 00 00 00 00 00 00 c8 00 00',
     ]);
-    const timeouts = port.commands.slice(-2).map(({ timeoutMs }) => timeoutMs);
+    // Where it stands is asked anew: whatever was thought before.
+    expect(port.sent.at(-1)).toMatch(/^34/);
+    expect(drive.position).toMatchObject({ proven: true, block: 17, file: 2 });
+    const timeouts = port.commands.slice(-3, -1).map(({ timeoutMs }) => timeoutMs);
     expect(timeouts).toEqual([3_600_000, 120_000]);
     // Its limits are known.
     await drive.accessOrder(SEGMENTS, go);
@@ -211,6 +217,13 @@ describe('a drive', () => {
     expect(await drive.accessOrder(SEGMENTS, go)).toBeUndefined();
     expect(await drive.accessOrder(SEGMENTS, go)).toBeUndefined();
     expect(port.sentWith(GENERATE)).toHaveLength(1);
+  });
+
+  test('that then does not know where it stands is not believed, and the position is unknown', async () => {
+    const { drive, port } = await asked({});
+    port.on(POSITION, positionData(17, 2, 0x04));
+    expect(await drive.accessOrder(SEGMENTS, go)).toBeUndefined();
+    expect(drive.position).toEqual({ proven: false });
   });
 
   test('asking can be stopped', async () => {

@@ -186,11 +186,17 @@ check('while JavaScript is busy a served file is read', async (world) => {
   closeSync(file);
 });
 
-for (const place of ['/tmp', '/dev/shm']) {
+/** The longer ones are not copied. */
+for (const [place, lengthBytes] of [
+  ['/tmp', 2_500_000],
+  ['/dev/shm', 2_500_000],
+  ['/tmp', 5_000_001],
+  ['/dev/shm', 5_000_001],
+] as const) {
   check(
-    `a served file in ${place} is read as it is, from memory or not, also beyond its end`,
+    `a served file of ${lengthBytes} bytes in ${place} is read as it is, from memory or not, also beyond its end`,
     async (world) => {
-      const content = Buffer.alloc(2_500_000, 'bytes of a staged file');
+      const content = Buffer.alloc(lengthBytes, 'bytes of a staged file');
       const path = execFileSync('mktemp', ['-p', place, 'shelfs-served-XXXXXX'], {
         encoding: 'utf8',
       }).trim();
@@ -223,14 +229,15 @@ for (const place of ['/tmp', '/dev/shm']) {
           await run('cmp', path, join(at, 'served'));
           await run('cmp', path, join(at, 'cached'));
         }
+        const blocks = Math.floor(lengthBytes / 4096);
         const tail = await run(
           'dd',
           `if=${join(at, 'served')}`,
           'bs=4096',
-          'skip=610',
+          `skip=${blocks}`,
           'status=none',
         );
-        assert.equal(tail, content.subarray(4096 * 610).toString('latin1'));
+        assert.equal(tail, content.subarray(4096 * blocks).toString('latin1'));
         assert.throws(() => port.serve([...served.keys()][0] ?? 0, file), /EEXIST/);
         await Promise.all([...served.keys()].map((handle) => port.stopServing(handle)));
       });
@@ -239,6 +246,37 @@ for (const place of ['/tmp', '/dev/shm']) {
     },
   );
 }
+
+check(
+  'a served file that somebody cuts short ends there at the latest, and reads of others go on',
+  async (world) => {
+    const content = Buffer.alloc(8_000_000, 'bytes of a staged file');
+    const { file, path: stagedPath } = staged(world, content);
+    const tree = new Tree([
+      {
+        node: 5,
+        name: 'served',
+        bytes: content,
+        openFlags: FOPEN_DIRECT_IO,
+        onOpen: (handle) => tree.port.serve(handle, file),
+        onRead: () => assert.fail('answered natively'),
+      },
+      plain,
+    ]);
+    await mounted(world, tree, async ({ path }) => {
+      const words = [join(path, 'served'), stagedPath];
+      const script =
+        'exec 3<"$1"; head -c 65536 <&3 | wc -c; truncate -s 1048576 "$2"; cat <&3 | wc -c';
+      const { out } = await start('sh', '-c', script, 'sh', ...words).end;
+      const [begun, rest] = out.trim().split('\n');
+      assert.equal(Number(begun), 65_536);
+      // Or it fails there: what was promised is gone.
+      assert(Number(rest) <= 1_048_576 - 65_536);
+      assert.equal(await run('cat', join(path, 'plain')), 'hello\n');
+    });
+    closeSync(file);
+  },
+);
 
 check('a read that waited is answered from a file, and a short file shortens it', async (world) => {
   const { file, path: stagedPath } = staged(world, bytes);

@@ -17,7 +17,7 @@ import { joinRaw, rawBytes } from '../../../src/base/raw.ts';
 import { OwnerNames, readAttributes } from '../../../src/source/attributes.ts';
 import { statEntry } from '../../../src/source/directory.ts';
 import { AT_FDCWD, loadFsDoor } from '../../../src/source/door.ts';
-import { isNeverEntered, Mounts, parseMountInfo } from '../../../src/source/mounts.ts';
+import { isNeverEntered, Mounts, mountsOf, parseMountInfo } from '../../../src/source/mounts.ts';
 import { normalizePath, originalPath, relativePath } from '../../../src/source/original.ts';
 import { findOverlap } from '../../../src/source/overlap.ts';
 import { SourceTree } from '../../../src/source/tree.ts';
@@ -44,6 +44,22 @@ describe('mounts', () => {
       { id: 41, device: 0xfff_008ff, mountPoint: '/x', type: 'xfs' },
     ]);
     expect(mounts.map(({ type }) => isNeverEntered(type))).toEqual([false, true, true, false]);
+  });
+
+  test('on which directories lie, and those below them', () => {
+    const lines = [
+      ...LINES,
+      '50 41 8:2 / /x/y rw - btrfs /dev/z rw',
+      '51 50 8:3 / /x/y rw - ext4 /dev/w rw',
+    ];
+    const found = (...directories: string[]) =>
+      mountsOf(directories.map(raw), () => Buffer.from(lines.join('\n'))).map(
+        ({ mountPoint, type }) => `${mountPoint} ${type}`,
+      );
+    expect(found('/home')).toEqual(['/ ext4']);
+    expect(found('/x')).toEqual(['/x xfs', '/x/y ext4']);
+    expect(found('/xy', '/x/y/z')).toEqual(['/ ext4', '/x/y ext4']);
+    expect(found('/')).toEqual(['/ ext4', '/x xfs', '/x/y ext4']);
   });
 
   test('are read anew when one is not known, and found by device where there is no number', () => {
