@@ -1,8 +1,9 @@
 /**
  * Open directories: what READDIR and READDIRPLUS are answered with.
  *
- * What the catalog gives packed is given to the door at once, which then answers by itself. Of all else who reads reads on: while the kernel works on one answer the next is made and given to the door, which sends it
- * as soon as it is asked for. So a walk waits neither for a thread to wake nor for rows to be written out.
+ * What the catalog gives packed, and what has few entries, is given to the door at once, which then answers by itself. Of all else
+ * who reads reads on: while the kernel works on one answer the next is made and given to the door, which sends it as soon as it is
+ * asked for. So a walk waits neither for a thread to wake nor for rows to be written out.
  */
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
@@ -15,8 +16,8 @@ import type { ReplyBatch } from './protocol/reply.ts';
 import type { RequestReader } from './protocol/request.ts';
 
 export type DirectoryTools = {
-  readonly port: FusePort;
-  readonly replies: ReplyBatch;
+  readonly port: Pick<FusePort, 'serveListing' | 'answerAhead' | 'dropAhead'>;
+  readonly replies: Pick<ReplyBatch, 'bytes'>;
   /** The listing was made out to its end. */
   onEnd(nodeId: number): void;
 };
@@ -43,6 +44,10 @@ const USUAL_BYTES = 32_768;
 /** Longer answers, and those of more directories at a time, are made when they are asked for: they would take memory. */
 const AHEAD_BYTES_MAX = 65_536;
 const AHEAD_DIRECTORIES_MAX = 64;
+/** Entries of a listing that is given to the door whole: an entry with the longest name takes 408 bytes. */
+const SHORT_MAX = 64;
+const SHORT_BYTES = (SHORT_MAX + 2) * 512;
+const NOTHING = Buffer.alloc(0);
 
 export class OpenDirectories {
   readonly #tools: DirectoryTools;
@@ -66,15 +71,18 @@ export class OpenDirectories {
     const { listing, self } = directory;
     const handle = this.#next;
     this.#next += 1;
+    const { port } = this.#tools;
     const isPacked = 'packed' in listing;
-    const unpacked = isPacked ? undefined : listing;
+    const isShort = !isPacked && (listing.count ?? SHORT_MAX + 1) <= SHORT_MAX;
+    const unpacked = isPacked || isShort ? undefined : listing;
     const made = { ahead: undefined, next: 0, isFinished: false };
     const opened: OpenDirectory = { ...directory, handle, listing: unpacked, ...made };
     this.#open.set(handle, opened);
     if (isPacked) {
-      this.#tools.port.serveListing(handle, [this.#dots(self), listing.packed]);
+      port.serveListing(handle, [this.#dots(self), listing.packed]);
       giveUp(listing.packed);
-    } else this.#due.add(opened);
+    } else if (isShort) port.serveListing(handle, [this.#whole(self, listing), NOTHING]);
+    else this.#due.add(opened);
     return handle;
   }
 
@@ -171,6 +179,21 @@ export class OpenDirectories {
       directory.next = index + 1;
     }
     return reply.bytes;
+  }
+
+  /** Of a short listing: the door answers all that is asked of it. */
+  #whole(self: FileAttributes, listing: Listing): Buffer {
+    const reply = this.#reply;
+    reply.begin(SHORT_BYTES);
+    let place = 0;
+    for (let index = 0; ; index += 1) {
+      const listed = index < 2 ? dots(self, index) : listing.at(index - 2);
+      if (!listed) return reply.bytes;
+      if ('isHidden' in listed && listed.isHidden) continue;
+      place += 1;
+      const isAdded = reply.addPlus(listed.name, place, listed.entry);
+      assert(isAdded, 'so few entries fit, however long their names');
+    }
   }
 
   #dots(self: FileAttributes): Buffer {

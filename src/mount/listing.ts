@@ -14,6 +14,8 @@ export type Listed = {
 /** Entries from 0; undefined behind the last. */
 export interface Listing {
   at(index: number): Listed | undefined;
+  /** How many there are, where that is known beforehand. */
+  readonly count?: number;
 }
 
 /** All entries but `.` and `..` at once, as READDIRPLUS shows them. */
@@ -21,7 +23,7 @@ export type PackedListing = { readonly packed: Buffer };
 
 /** Of a few entries, all known. */
 export function listOf(entries: readonly Listed[]): Listing {
-  return { at: (index) => entries[index] };
+  return { at: (index) => entries[index], count: entries.length };
 }
 
 /** Larger directories are read page by page in order of name: in memory they would take half a kilobyte an entry. */

@@ -1,7 +1,10 @@
 /** What the care of media takes of the application: the book of their health. */
 import { CodedError } from '../base/errors.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import type { HealthBook } from '../catalog/health.ts';
+import { HealthBook } from '../catalog/health.ts';
+import { Jobs } from '../catalog/jobs.ts';
+import { Media } from '../catalog/media.ts';
+import { drivesAsking, healthOfCleaners } from '../job/media-health.ts';
 import type { HealthKeeper } from '../storage/health-watch.ts';
 import type { OpenCatalogs } from './open-catalogs.ts';
 
@@ -11,7 +14,6 @@ export function healthKeeper(
   { cleans, warn }: { readonly cleans: boolean; warn(message: string): void },
 ): HealthKeeper {
   const record = async (about: string, work: (catalog: Catalog, book: HealthBook) => void) => {
-    const { HealthBook } = await import('../catalog/health.ts');
     try {
       await app.writing((catalog) => work(catalog, new HealthBook(catalog)));
     } catch (error) {
@@ -22,34 +24,24 @@ export function healthKeeper(
   return {
     warn,
     cleans,
-    asked: async () => {
-      const { drivesAsking } = await import('../job/media-health.ts');
-      return app.writing(drivesAsking);
-    },
-    keep: async ({ barcode, drive, reading }) => {
-      const [{ Media }, { Jobs }] = await Promise.all([
-        import('../catalog/media.ts'),
-        import('../catalog/jobs.ts'),
-      ]);
-      await record(barcode, (catalog, book) =>
+    asked: () => app.writing(drivesAsking),
+    keep: ({ barcode, drive, reading }) =>
+      record(barcode, (catalog, book) =>
         book.add(seen(drive), reading, {
           mediumId: new Media(catalog).find(barcode)?.id,
           jobNumber: new Jobs(catalog).numberOf(process.pid),
         }),
-      );
-    },
+      ),
     keepCleaning: ({ cartridge, drive, outcome }) =>
       record(drive.name, (_, book) => {
         const none = { mediumId: undefined, jobNumber: undefined };
         book.add(seen(drive), { cleanedBy: cartridge, outcome }, none);
       }),
-    spent: async () => {
-      const { healthOfCleaners } = await import('../job/media-health.ts');
-      return app.writing((catalog) => {
+    spent: () =>
+      app.writing((catalog) => {
         const spent = healthOfCleaners(catalog).filter(({ left }) => left === 0);
         return new Set(spent.map(({ barcode }) => barcode));
-      });
-    },
+      }),
   };
 }
 
@@ -62,7 +54,6 @@ export async function noteInJob(
   app: Pick<OpenCatalogs, 'writing'>,
   message: string,
 ): Promise<void> {
-  const { Jobs } = await import('../catalog/jobs.ts');
   await app.writing((catalog) => {
     const jobs = new Jobs(catalog);
     const jobNumber = jobs.numberOf(process.pid);

@@ -93,6 +93,7 @@ async function hardwareDevices(
 ): Promise<LibraryDevices> {
   const { changer } = config;
   const nodes = await Promise.all(config.drives.map((path) => expectKind(path, 'tape')));
+  const { holdDrive } = await import('../device/hold.ts');
   return {
     openChanger:
       changer === undefined
@@ -105,7 +106,6 @@ async function hardwareDevices(
       name: node.path,
       serial: node.serial,
       hold: async () => {
-        const { holdDrive } = await import('../device/hold.ts');
         const hold = await holdDrive(node, openDoor());
         return { ...hold, port: traced(hold.port) };
       },

@@ -27,7 +27,10 @@ export type MountOrder = {
   readonly allowOther: boolean;
 };
 
-export type MountSurroundings = Pick<Surroundings, 'clock' | 'host' | 'config' | 'catalog'> & {
+export type MountSurroundings = Pick<
+  Surroundings,
+  'clock' | 'host' | 'config' | 'catalog' | 'library'
+> & {
   readonly user: { readonly uid: number; readonly gid: number };
   recall(options: RecallOptions): Promise<OpenRecall>;
 };
@@ -52,6 +55,7 @@ export async function wireMount(
     onMedium: () => {},
     warn: tell.warn,
   });
+  let loaded = Promise.resolve();
   try {
     await serveMount(
       {
@@ -73,11 +77,27 @@ export async function wireMount(
           ),
         openPort: (listener) => mountFuse({ mountpoint, allowOther, clock, listener }),
       },
-      () => tell.onMounted(),
+      () => {
+        tell.onMounted();
+        loaded = loadLibrary(app);
+      },
       signal,
     );
   } finally {
+    await loaded;
     await close();
+  }
+}
+
+/**
+ * The first recall may come months later, when another version of the program has taken the place of this one: what it loads
+ * is loaded now. A library that is not to be had now is met then.
+ */
+async function loadLibrary(app: Pick<Surroundings, 'library'>): Promise<void> {
+  try {
+    await app.library();
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
   }
 }
 

@@ -14,7 +14,6 @@ import { tracePort } from '../device/trace.ts';
 import type { Terminal } from '../notify/terminal.ts';
 import type { HealthKeeper } from '../storage/health-watch.ts';
 import type { Library } from '../storage/library.ts';
-import { healthKeeper } from './care.ts';
 import { libraryDevices } from './library.ts';
 import { OpenCatalogs } from './open-catalogs.ts';
 
@@ -83,6 +82,7 @@ export function surroundings(options: WireOptions): Surroundings {
   let keeper: HealthKeeper | undefined;
   const library = async () => {
     const found = await config();
+    const { healthKeeper } = await import('./care.ts');
     keeper ??= healthKeeper({ writing }, { cleans: found.drives.cleaning === 'auto', warn });
     return libraryWith(found, keeper);
   };
