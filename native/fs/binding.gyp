@@ -2,7 +2,7 @@
   'targets': [
     {
       'target_name': 'fs',
-      'sources': ['src/attributes.cc', 'src/directory.cc', 'src/door.cc', 'src/files.cc', 'src/heads.cc', 'src/owners.cc', 'src/tree.cc'],
+      'sources': ['src/attributes.cc', 'src/directory.cc', 'src/door.cc', 'src/files.cc', 'src/heads.cc', 'src/lines.cc', 'src/owners.cc', 'src/tree.cc'],
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
       'defines': [
         'NAPI_VERSION=8',

@@ -26,6 +26,11 @@ export function escapeField(raw: string): string {
   return CONTROLS.test(raw) ? raw.replace(ESCAPED, octal) : raw;
 }
 
+/** Whether a field that is longer than a character stands as it is. */
+export function isPlainField(raw: string): boolean {
+  return !CONTROLS.test(raw);
+}
+
 /** Whether `escapeField` changes any of these bytes. */
 export function isEscaped(bytes: Uint8Array, from: number, to: number): boolean {
   for (let at = from; at < to; at += 1) {

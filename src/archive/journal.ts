@@ -248,8 +248,7 @@ export class EntryEncoder {
 
   #setOwner({ mode, uid, gid, user, group }: Attributes): void {
     this.#owner = { mode, uid, gid, user, group };
-    const names = `${escapeName(user)}:${escapeName(group)}`;
-    this.#ownerFields = `${mode.toString(8).padStart(4, '0')}\t${uid}:${gid}\t${names}\t`;
+    this.#ownerFields = formatOwner(this.#owner);
   }
 
   #escapedMedium(medium: Raw): string {
@@ -286,6 +285,12 @@ export class EntryEncoder {
     assert(end + 1 - lineAt <= LINE_BYTES_MAX, 'a line of a journal is bounded by its writer');
     return writeWord(target, end, '\n');
   }
+}
+
+/** MODE, IDS and OWNER, with a TAB behind each. */
+export function formatOwner({ mode, uid, gid, user, group }: Owner): string {
+  const names = `${escapeName(user)}:${escapeName(group)}`;
+  return `${mode.toString(8).padStart(4, '0')}\t${uid}:${gid}\t${names}\t`;
 }
 
 /** The line of one entry. */

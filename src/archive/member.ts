@@ -8,7 +8,14 @@
 import { strict as assert } from 'node:assert';
 import { isUtf8 } from 'node:buffer';
 import type { Raw } from '../base/raw.ts';
-import type { Attributes, DataRange, EntryType, Moment, Xattr } from '../domain/entry.ts';
+import {
+  type Attributes,
+  type DataRange,
+  type EntryType,
+  hasUsualTimes,
+  type Moment,
+  type Xattr,
+} from '../domain/entry.ts';
 import { writeDecimal, writeWord } from './digits.ts';
 import { encodeRecords, isUtf8Text, ownerRecords, xattrRecords } from './member-records.ts';
 import { MOMENT_BYTES_MAX, writeMoment } from './moment.ts';
@@ -124,7 +131,7 @@ export class MemberEncoder {
    */
   frameOf({ path, attributes, part, ranges, link }: Member): Frame | undefined {
     const isPlain = part === undefined && ranges === undefined && link === undefined;
-    if (!isPlain || attributes.type !== 'file') return undefined;
+    if (!isPlain || attributes.type !== 'file' || !hasUsualTimes(attributes)) return undefined;
     this.#meet(attributes, attributes.xattrs);
     const restBytes = this.#ownerRecords.length + this.#xattrRecords.length;
     const isShort = FRONT_BYTES_MAX + path.length + restBytes <= TAR_BLOCK_BYTES;

@@ -70,18 +70,17 @@ export class ContentKeys {
     this.#load();
     // Before the table is asked: who commits between the two is noticed by the next call.
     this.#noteVersion();
-    const keys = asked.map(({ hash }) => keyOf(hash));
+    const keys = new Float64Array(asked.length);
     const unknown: number[] = [];
-    const found = asked.map(({ sizeBytes, hash }, number) => {
-      const key = keys[number] ?? 0;
+    const found: (readonly number[])[] = [];
+    for (const { sizeBytes, hash } of asked) {
+      const number = found.length;
+      const key = keyOf(hash);
+      keys[number] = key;
       const at = this.#fresh.find(sizeBytes, key);
-      if (at < 0) {
-        unknown.push(number);
-        return NONE;
-      }
-      if (this.#fresh.valueOf(at) !== -this.#epoch) unknown.push(number);
-      return this.#inMemory(sizeBytes, key, hash);
-    });
+      if (at < 0 || this.#fresh.valueOf(at) !== -this.#epoch) unknown.push(number);
+      found.push(at < 0 ? NONE : this.#inMemory(sizeBytes, key, hash));
+    }
     for (const [number, content] of this.#ask(asked, keys, unknown)) {
       const hash = asked[number]?.hash;
       if (hash) found[number] = this.#with(found[number] ?? NONE, content, hash);
@@ -161,7 +160,7 @@ export class ContentKeys {
 
   #ask(
     asked: readonly ContentKey[],
-    keys: readonly number[],
+    keys: Float64Array,
     numbers: readonly number[],
   ): [number, number][] {
     if (numbers.length === 0) return [];
@@ -233,9 +232,9 @@ export class ContentKeys {
 }
 
 /** The first six bytes. */
-function keyOf(hash: Buffer): number {
+export function keyOf(hash: Buffer): number {
   assert(hash.length === 32, 'a hash has 32 bytes');
-  return hash.readUIntBE(0, 6);
+  return hash.readUInt16BE(0) * 2 ** 32 + hash.readUInt32BE(2);
 }
 
 function* portionsOf(order: Uint32Array): Generator<Uint32Array> {

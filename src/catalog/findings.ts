@@ -111,12 +111,7 @@ export class Findings {
           this.#goneBelow(directoryId, name);
         const inode = this.#inodeOf(entry);
         const change = CHANGES[entry.change];
-        this.#found.add({
-          change: entry.change,
-          attributes,
-          hasContent: entry.contentId !== undefined,
-          nameBytes: pathBytes + name.length + (movedFrom?.length ?? 0),
-        });
+        this.#found.add(entry, pathBytes + name.length + (movedFrom?.length ?? 0));
         if (movedFrom === undefined) this.#puts.add([directoryId, change, inode], name);
         else {
           // A later row of the same place replaces an earlier one.

@@ -2,7 +2,7 @@
  * What a run has found, summed up while it is recorded: to go through a million rows again, each question by itself, takes as long as
  * to record a third of them. Only as long as these are all the rows there are; else the tables are asked.
  */
-import type { Attributes } from '../domain/entry.ts';
+import type { Attributes, SourceInode } from '../domain/entry.ts';
 import type { Change } from './change.ts';
 import type { Untold } from './untold.ts';
 
@@ -11,13 +11,13 @@ const DEVICE_BYTES = 21;
 /** Of the lengths in front of a name and a value (inodes.ts). */
 const XATTR_FRAME_BYTES = 6;
 
+/** Of a row, as the scan tells of it. */
 export type FoundEntry = {
   readonly change: Change;
   readonly attributes: Attributes;
-  /** Its bytes are stored already. */
-  readonly hasContent: boolean;
-  /** Of its path and, where it was moved, of the path before. */
-  readonly nameBytes: number;
+  readonly sourceInode: SourceInode;
+  /** Undefined where its bytes are still to be stored, and where it has none. */
+  readonly contentId?: number | undefined;
 };
 
 export class Found {
@@ -38,8 +38,12 @@ export class Found {
     this.#isFresh = this.#isWhole;
   }
 
-  /** A row of which most is told; a row that is replaced by it counts still. */
-  add({ change, attributes, hasContent, nameBytes }: FoundEntry): void {
+  /**
+   * A row; one that it replaces counts still.
+   * @param nameBytes of its path and, where it was moved, of the path before
+   */
+  add({ change, attributes, sourceInode, contentId }: FoundEntry, nameBytes: number): void {
+    const hasContent = contentId !== undefined;
     const { type, sizeBytes, target = '', device, xattrs } = attributes;
     const isWaiting = type === 'file' && sizeBytes > 0 && !hasContent;
     this.#rows += 1;
@@ -48,6 +52,8 @@ export class Found {
       if (sizeBytes > this.#largestBytes) this.#largestBytes = sizeBytes;
     }
     const isMember = type === 'file' ? sizeBytes === 0 : type !== 'directory';
+    // The bytes of one name may be stored, those of another then are.
+    if (sourceInode.links > 1 && type !== 'directory') this.#isFresh = false;
     // Of a split file the extents would be told.
     if (hasContent) this.#isWhole = false;
     this.#needsMedium ||= isWaiting || (change === 'new' && isMember);

@@ -382,7 +382,11 @@ function endOfRange(entries: readonly StoredEntry[], first: number): number {
 }
 
 /** Lists of at most `size` items. */
-export function* portions<Item>(items: Iterable<Item>, size: number): Generator<Item[]> {
+export function* portions<Item>(items: Iterable<Item>, size: number): Generator<readonly Item[]> {
+  if (Array.isArray(items)) {
+    for (let at = 0; at < items.length; at += size) yield items.slice(at, at + size);
+    return;
+  }
   let portion: Item[] = [];
   for (const item of items) {
     portion.push(item);

@@ -56,3 +56,10 @@ export type DataRange = { readonly offset: number; readonly lengthBytes: number 
 export function compareMoments(a: Moment, b: Moment): number {
   return a.seconds - b.seconds || a.nanoseconds - b.nanoseconds;
 }
+
+const SECOND_NS = 1e9;
+
+/** Whether nanoseconds are less than a second: of a broken file system they may be anything. */
+export function hasUsualTimes({ mtime, ctime }: Pick<Attributes, 'mtime' | 'ctime'>): boolean {
+  return mtime.nanoseconds < SECOND_NS && ctime.nanoseconds < SECOND_NS;
+}

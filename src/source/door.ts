@@ -30,6 +30,8 @@ export type FsDoor = {
    * @returns bytes filled, a multiple of 512
    */
   readFiles(batch: FileBatch, into: Uint8Array, results: FileResults): Answer;
+  /** Lines of a journal, one behind the other. @returns bytes written; ENOBUFS where they may not fit: then nothing counts */
+  writeLines(lines: LineBatch, into: Uint8Array): Answer;
   /** Offset and length in turn; EINVAL where the file system knows of no holes. Moves the file's position. */
   dataRanges(file: number, from: number, rangesMax: number): Float64Array | Answer;
   readLink(directory: number, name: Uint8Array): Buffer | Answer;
@@ -125,6 +127,35 @@ export type FileResults = {
   readonly readBytes: Uint32Array;
 };
 
+/** What lines have in common, each field with a TAB behind it. */
+export type LineForm = {
+  /** TYPE and CHANGE. */
+  readonly kind: string;
+  /** MODE, IDS and OWNER. */
+  readonly owner: string;
+};
+
+/** Where an archive lies. */
+export type LineWhere = {
+  /** `name`: of its medium, and the number of the tape file there, with a colon behind each. */
+  readonly copies: readonly { readonly name: string; readonly startBlock: number }[];
+  readonly blockBytes: number;
+};
+
+/** Lines of files that are whole, each in one extent, in columns. */
+export type LineBatch = LineWhere & {
+  readonly forms: readonly LineForm[];
+  /** Of each line in `forms`. */
+  readonly formOf: Uint8Array;
+  /** LINE_NUMBERS each: size, mtime and its nanoseconds, ctime and its nanoseconds, device, inode, links, offset in the archive. */
+  readonly numbers: Float64Array;
+  /** 32 bytes each. */
+  readonly hashes: Uint8Array;
+  /** One character a byte, each ended by NUL. */
+  readonly paths: string;
+};
+
+export const LINE_NUMBERS = 9;
 export const SOURCE_NUMBERS = 3;
 export const STAMP_NUMBERS = 6;
 export const NOTHING_TO_READ = 255;

@@ -7,6 +7,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   export_attributes(env, exports);
   export_directory(env, exports);
   export_files(env, exports);
+  export_lines(env, exports);
   export_owners(env, exports);
   export_tree(env, exports);
   return exports;

@@ -164,5 +164,6 @@ inline Napi::Value latin1_string(const Napi::CallbackInfo& info, const std::stri
 void export_attributes(Napi::Env env, Napi::Object exports);
 void export_directory(Napi::Env env, Napi::Object exports);
 void export_files(Napi::Env env, Napi::Object exports);
+void export_lines(Napi::Env env, Napi::Object exports);
 void export_owners(Napi::Env env, Napi::Object exports);
 void export_tree(Napi::Env env, Napi::Object exports);

@@ -10,6 +10,7 @@
 
 #include <string_view>
 
+#include "digits.h"
 #include "door.h"
 #include "heads.h"
 
@@ -167,17 +168,12 @@ int32_t read_open(int file, const double* stamp, char* into, uint32_t& read_byte
   return after == kRead && static_cast<size_t>(got) == size ? kRead : kChangedWhileRead;
 }
 
-bool is_time(const double* moment) {
-  const auto is_whole = [](double number) { return number == std::floor(number); };
-  return std::abs(moment[0]) <= kMaxSafeInteger && is_whole(moment[0]) && moment[1] >= 0 && moment[1] < 1e9 && is_whole(moment[1]);
-}
-
 /** A file with a frame that there is, and a name and times that it can take. */
 bool is_framed(const Batch& batch, size_t index, std::string_view path) {
   const uint8_t frame = batch.frame_of.data[index];
   const double* stamp = batch.stamps.data + index * kStampNumbers;
   return frame < batch.frames.size() && batch.source_of.data[index] != kNothingToRead &&
-         has_room(batch.frames[frame], path) && is_time(stamp + 1) && is_time(stamp + 3);
+         has_room(batch.frames[frame], path) && is_moment(stamp + 1) && is_moment(stamp + 3);
 }
 
 size_t head_bytes(const Batch& batch, size_t index, size_t given) {

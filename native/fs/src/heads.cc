@@ -1,6 +1,8 @@
 /** Heads of members written over a frame; heads.h says what for. */
 #include "heads.h"
 
+#include "digits.h"
+
 namespace {
 
 constexpr size_t kBlock = 512;
@@ -13,7 +15,6 @@ constexpr size_t kMtimeLast = 146;
 constexpr size_t kTypeAt = 156;
 /** The largest number of twelve octal digits with a closing NUL among them. */
 constexpr double kOctal12Max = 077777777777;
-constexpr uint32_t kBillion = 1'000'000'000;
 /** Both times: two digits, ` mtime=`, a sign, 16 digits, a point, nine more, a line's end. */
 constexpr size_t kTimesBytesMax = 2 * (2 + 7 + 27 + 1);
 constexpr std::string_view kPathKey = " path=";
@@ -43,43 +44,11 @@ unsigned write_octal(char* last, uint64_t value) {
   return sum;
 }
 
-char* write_decimal(char* at, uint64_t value) {
-  char digits[20];
-  char* first = digits + sizeof digits;
-  do {
-    first -= 1;
-    *first = static_cast<char>('0' + value % 10);
-    value /= 10;
-  } while (value > 0);
-  const size_t length = static_cast<size_t>(digits + sizeof digits - first);
-  std::memcpy(at, first, length);
-  return at + length;
-}
-
-/** Half a second before 1970 is `-0.500000000`, though nanoseconds count forward. */
-char* write_moment(char* at, double seconds, double nanoseconds) {
-  auto whole = static_cast<int64_t>(seconds);
-  auto rest = static_cast<uint32_t>(nanoseconds);
-  if (whole < 0) {
-    *at = '-';
-    at += 1;
-    whole = rest == 0 ? -whole : -(whole + 1);
-    rest = rest == 0 ? 0 : kBillion - rest;
-  }
-  at = write_decimal(at, static_cast<uint64_t>(whole));
-  *at = '.';
-  for (size_t place = 9; place > 0; place -= 1) {
-    at[place] = static_cast<char>('0' + rest % 10);
-    rest /= 10;
-  }
-  return at + 10;
-}
-
 /** Of any moment the record's length has two digits. */
 char* write_time(char* at, std::string_view key, const double* moment) {
   char* text = at + 2;
   std::memcpy(text, key.data(), key.size());
-  char* end = write_moment(text + key.size(), moment[0], moment[1]);
+  char* end = write_moment(text + key.size(), moment);
   *end = '\n';
   write_decimal(at, static_cast<uint64_t>(end + 1 - at));
   return end + 1;

@@ -1,4 +1,5 @@
 /** Entries of the archive being written as lines of its journal, and where the parts of split files lie by now. */
+import { escapeMedium } from '../../archive/journal-field.ts';
 import { blockOf, type Place } from '../../archive/place.ts';
 import { type Raw, rawOf } from '../../base/raw.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
@@ -46,6 +47,11 @@ export class ArchiveLines {
       file: fileNumber,
       startBlock,
     }));
+    const copies = this.#media.map(({ medium, file, startBlock }) => ({
+      name: `${escapeMedium(medium)}:${file}:`,
+      startBlock,
+    }));
+    spool.begin({ copies, blockBytes: options.blockBytes });
   }
 
   /** An entry without bytes of its own. */
@@ -60,10 +66,31 @@ export class ArchiveLines {
     content: { readonly hash: Buffer; readonly isChangedWhileRead: boolean },
   ): void {
     const { inodeId } = entry.inode;
+    if (!content.isChangedWhileRead && this.#addWhole(entry, extent, content.hash)) return;
     const copies = this.#placesWith(inodeId, extent);
     this.#parts.delete(inodeId);
     const { hash, isChangedWhileRead } = content;
     this.#add(entry, this.#changeOf(entry.row), { hash, copies }, isChangedWhileRead);
+  }
+
+  /** @returns whether the line is of the kind that most are */
+  #addWhole({ row, inode, host }: OutgoingEntry, extent: Extent, hash: Buffer): boolean {
+    const { contentOffset, lengthBytes, storedBytes, form, archiveOffset } = extent;
+    const isWhole =
+      contentOffset === 0 &&
+      form === 'plain' &&
+      storedBytes === lengthBytes &&
+      lengthBytes === inode.sizeBytes;
+    if (!isWhole || host !== undefined || row.movedFrom !== undefined) return false;
+    if (this.#parts.size > 0 && this.#parts.has(inode.inodeId)) return false;
+    return this.#spool.addStored({
+      change: this.#changeOf(row),
+      path: row.path,
+      attributes: inode,
+      inode: inode.sourceInode,
+      hash,
+      archiveOffset,
+    });
   }
 
   /** A part of a file, more of which follow. */

@@ -31,6 +31,12 @@ export type ReadAheadOptions = {
   readonly slabs: number;
 };
 
+/**
+ * Batches of small files under way: more for each reader than one in its hands and one that waits are no faster (measured), and what
+ * is known of a thousand files takes a megabyte.
+ */
+const SMALL_AHEAD = 8;
+
 /** A batch of small files leaves a megabyte of garbage; by default it may grow to many times that. */
 const YOUNG_GENERATION_MB = 8;
 
@@ -76,7 +82,8 @@ export class ReadAhead {
         const promise = this.#fill(this.#readerOf(item.task), item, room);
         promise.catch(() => {}); // awaited in its turn
         underway.push(promise);
-        if (underway.length >= ahead) yield await next(underway);
+        const most = item.task.kind === 'small' ? Math.min(ahead, SMALL_AHEAD) : ahead;
+        if (underway.length >= most) yield await next(underway);
       }
       while (underway.length > 0) yield await next(underway);
     } finally {

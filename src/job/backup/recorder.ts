@@ -4,7 +4,7 @@
  */
 import { strict as assert } from 'node:assert';
 import type { Catalog } from '../../catalog/catalog.ts';
-import type { ContentKey } from '../../catalog/content-keys.ts';
+import { type ContentKey, keyOf } from '../../catalog/content-keys.ts';
 import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
 import type { Run } from '../../catalog/run.ts';
 import type { StoredEntry } from '../../catalog/store.ts';
@@ -32,8 +32,8 @@ export class Recorder {
   #duplicates: Duplicate[] = [];
   /** Inodes whose contents are among them. */
   readonly #unrecorded = new Set<number>();
-  /** Hashes of small contents among them. */
-  readonly #fresh = new Set<string>();
+  /** Hashes of small contents among them, by key. Of two with one key the last: the other would be stored once more. */
+  readonly #fresh = new Map<number, Buffer>();
 
   constructor(tools: RecorderTools, archiveId: number) {
     this.#tools = tools;
@@ -71,9 +71,10 @@ export class Recorder {
     if (contents.length === 0) return [];
     const stored = run.areStored(contents, { policy, archiveId: this.#archiveId });
     return contents.map(({ hash }, index) => {
-      const key = hash.toString('latin1');
-      if (stored[index] || this.#fresh.has(key)) return true;
-      this.#fresh.add(key);
+      if (stored[index]) return true;
+      const key = keyOf(hash);
+      if (this.#fresh.get(key)?.equals(hash)) return true;
+      this.#fresh.set(key, hash);
       return false;
     });
   }

@@ -84,9 +84,9 @@ test('a head over a frame is what the encoder writes', () => {
       expect(expected.dataBytes).toBe(one.lengthBytes);
       expect(head.toString('latin1')).toBe(expected.head.toString('latin1'));
     }),
-    { numRuns: 400 },
+    { numRuns: 150 },
   );
-  expect(compared).toBeGreaterThan(40);
+  expect(compared).toBeGreaterThan(20);
 });
 
 test('what has no frame: other types, parts, holes, links, long names, names of other than ASCII', () => {
