@@ -105,6 +105,10 @@ function formatReport(report: RestoreReport): string {
   const lines = [
     `${report.restored} restored, ${report.kept} there already, ${formatSize(report.bytes)}`,
   ];
+  if (report.keptOther > 0)
+    lines.push(
+      `${report.keptOther} of those there are not as in the snapshot; --overwrite replaces them`,
+    );
   for (const [what, times] of Object.entries(report.notSet)) {
     lines.push(`${printable(what)} could not be set for ${times}`);
   }

@@ -1,5 +1,5 @@
 /** Backup and restore over the virtual library: what comes back is what was there. */
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
@@ -205,4 +205,23 @@ test('cartridges without room, whatever was promised, are passed over, and the r
   await expect(world.backup()).rejects.toMatchObject({ code: 'MEDIUM_FULL' });
   const states = media.list().map(({ state }) => state);
   expect(states).toEqual(['full', 'full']);
+});
+
+test('what stands where a file is to be restored stays, and how many are other files is told', async () => {
+  const world = await BackupWorld.make();
+  makeRichTree(world.source, seededRandom(3));
+  for (const name of ['same', 'longer', 'a directory'])
+    writeFileSync(join(world.source, name), name);
+  await world.backup();
+  const { to, tree, report } = await world.restore();
+  expect(report).toMatchObject({ kept: 0, keptOther: 0 });
+  expect((await world.restore({ to })).report).toMatchObject({ restored: 0, keptOther: 0 });
+  writeFileSync(join(tree, 'longer'), 'longer than it was');
+  rmSync(join(tree, 'a directory'));
+  mkdirSync(join(tree, 'a directory'));
+  expect((await world.restore({ to })).report).toMatchObject({ restored: 0, keptOther: 2 });
+  rmSync(join(tree, 'a directory'), { recursive: true });
+  const { report: last } = await world.restore({ to, overwrite: true });
+  expect(last).toMatchObject({ keptOther: 0, failed: [] });
+  expect(differences(world.source, tree)).toBe('');
 });

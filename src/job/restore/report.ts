@@ -19,7 +19,10 @@ export type RestorePlan = {
 
 export type RestoreReport = {
   readonly restored: number;
+  /** Names that were there. */
   readonly kept: number;
+  /** Of them, those of another type, size or time than in the snapshot: nobody asked for them to be replaced. */
+  readonly keptOther: number;
   readonly bytes: number;
   readonly media: readonly string[];
   /** How many entries are not there, and the first of them; each is an event too. */

@@ -283,7 +283,9 @@ class RestoreJob {
     if (this.#isFresh(path)) return false;
     const present = this.#target.stat(path);
     if (!present) return false;
-    return !this.#request.overwrite || isSame(present, inode);
+    if (isSame(present, inode)) return true;
+    if (!this.#request.overwrite) this.#tally.keptOther();
+    return !this.#request.overwrite;
   }
 
   /** Removes what a restore that did not end has left in a directory. That it cannot is nobody's loss. */

@@ -17,6 +17,7 @@ export class RestoreTally {
   #failures = 0;
   #restored = 0;
   #kept = 0;
+  #other = 0;
   #bytes = 0;
 
   constructor(clock: Clock, listen: (event: RestoreEvent) => void) {
@@ -48,6 +49,11 @@ export class RestoreTally {
     this.#listen({ event: 'failure', ...failure });
   }
 
+  /** One of those kept is not what the snapshot has. */
+  keptOther(): void {
+    this.#other += 1;
+  }
+
   placed(placed: 'made' | 'kept', bytes: number): void {
     if (placed === 'kept') this.#kept += 1;
     else {
@@ -65,6 +71,7 @@ export class RestoreTally {
     return {
       restored: this.#restored,
       kept: this.#kept,
+      keptOther: this.#other,
       bytes: this.#bytes,
       media: this.#used,
       failures: this.#failures,
