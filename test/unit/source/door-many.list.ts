@@ -10,6 +10,7 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { constants as osConstants } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import {
@@ -270,6 +271,51 @@ check('a batch whose columns do not fit each other is refused', ({ door, folder,
   assert.equal(read({}, { ...resultsOf(2), answers: new Int32Array(0) }), EINVAL);
   const nothing = batchOf(door, directory, [], []);
   assert.equal(door.readFiles(nothing, Buffer.alloc(0), resultsOf(0)), 0);
+});
+
+check('lines of a journal: all that fit each other and the room, else none', ({ door }) => {
+  const sound = {
+    forms: [{ kind: 'k\t', owner: 'o\t' }],
+    formOf: new Uint8Array(2),
+    numbers: Float64Array.from([5, -1, 5e8, 0, 1, 2, 3, 1, 1030, ...new Array(9).fill(0)]),
+    hashes: Buffer.alloc(64, 0xa1),
+    paths: '/a\0/\xff\0',
+    copies: [
+      { name: 'm:1:', startBlock: 7 },
+      { name: 'n:2:', startBlock: 0 },
+    ],
+    blockBytes: 512,
+  };
+  const room = Buffer.alloc(4096, 0xff);
+  const hash = 'a1'.repeat(32);
+  const expected = [
+    `k\t5\t-0.500000000\t0.000000001\to\t${hash}\tm:1:9+6/5@0,n:2:2+6/5@0\tinode=2,3,1\t/a\n`,
+    `k\t0\t0.000000000\t0.000000000\to\t${hash}\tm:1:7+0/0@0,n:2:0+0/0@0\tinode=0,0,0\t/\xff\n`,
+  ].join('');
+  assert.equal(door.writeLines(sound, room), expected.length);
+  assert.equal(room.toString('latin1', 0, expected.length), expected);
+  assert(room.subarray(expected.length).every((byte) => byte === 0xff));
+  for (const length of [0, 100, expected.length - 1])
+    assert.equal(door.writeLines(sound, room.subarray(0, length)), -osConstants.errno.ENOBUFS);
+  for (const change of [
+    { forms: [] },
+    { forms: [{ kind: 'k' }] },
+    { formOf: Uint8Array.of(0, 1) },
+    { formOf: Uint8Array.of(0) },
+    { numbers: sound.numbers.subarray(1) },
+    ...[0, 5, 8].map((at) => ({ numbers: sound.numbers.with(at, -1) })),
+    ...[1, 2, 6, 7].map((at) => ({ numbers: sound.numbers.with(at, 0.5) })),
+    ...[3, 4].map((at) => ({ numbers: sound.numbers.with(at, Number.NaN) })),
+    { numbers: sound.numbers.with(4, 1e9) },
+    { hashes: Buffer.alloc(63) },
+    { paths: '/a\0' },
+    { paths: '/a\0/b' },
+    { paths: '/a\0/b\0/c\0' },
+    { copies: [{ name: 'm' }] },
+    { copies: undefined },
+    { blockBytes: 0 },
+  ])
+    assert.equal(door.writeLines({ ...sound, ...change } as typeof sound, room), EINVAL);
 });
 
 check('a source that is not open is its files’ errno; others are read', (world) => {
