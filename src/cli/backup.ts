@@ -84,9 +84,19 @@ export async function runBackup(
   request: Parameters<Context['app']['backup']>[0],
 ): Promise<void> {
   const progress = new Progress(output, app.clock);
-  const listen = progress.listen(describe, ['progress', 'scan', 'hash']);
+  const tell = progress.listen(describe, ['progress', 'scan', 'hash']);
+  let ended: BackupReport | undefined;
+  const listen = (event: BackupEvent) => {
+    if (event.event === 'end') ended = event;
+    tell(event);
+  };
+  const work = app.backup(request, listen, signal).catch((error: unknown) => {
+    // The first copies are there and have their snapshot; further ones failed.
+    if (ended) output.note(formatReport(ended));
+    throw error;
+  });
   const report = await progress.follow(
-    app.backup(request, listen, signal),
+    work,
     'what is stored by now counts; `shelfs backup` goes on with the rest',
   );
   progress.end(formatReport(report));

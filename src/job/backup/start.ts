@@ -40,12 +40,18 @@ export function startBackup(
     request,
     tools,
     async (order) => {
+      const ended: BackupReport[] = [];
       const tell: Listen = (event) => {
-        if (event.event !== 'end') listen(event);
+        if (event.event === 'end') ended.push(event);
+        else listen(event);
       };
-      const report = asOne(await backupCopies(order, tools, tell, signal));
-      listen({ event: 'end', ...report });
-      return report;
+      try {
+        await backupCopies(order, tools, tell, signal);
+      } finally {
+        // Also where further copies failed: what was stored before is told.
+        if (ended.length > 0) listen({ ...asOne(ended), event: 'end' });
+      }
+      return asOne(ended);
     },
     signal,
   );
