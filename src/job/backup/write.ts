@@ -25,7 +25,7 @@ import { counts, type EntryOutcome } from './member-writer.ts';
 import { type ArchiveIdentity, type CopyTarget, identify } from './open-archive.ts';
 import { nextOf, nextOrFull, PieceSource, type Steps } from './plan-steps.ts';
 import type { Fragment, ReadAhead } from './read-ahead.ts';
-import { closeRun, type RunEnd, runLine } from './run-journal.ts';
+import { closeRun, endLine, type RunEnd, runLine } from './run-journal.ts';
 import { Setbacks } from './setbacks.ts';
 import { SplitFiles } from './split-files.ts';
 import { StagingArea, type StagingTools } from './stream-way.ts';
@@ -259,7 +259,12 @@ export class Writer {
       isEnd,
       media,
       closing: this.#closing,
-      begin: (onFailure) => this.#begin(targets, (_mediumId, error) => onFailure(error)),
+      begin: async (onFailure) => {
+        const writer = await this.#begin(targets, (_mediumId, error) => onFailure(error));
+        // Told before, but a copy of the catalog that is made now does not know it, and who has the copy reads on from here.
+        if (isEnd && this.#end) writer.addLine(endLine(this.#tools.job, this.#end));
+        return writer;
+      },
       finish: (writer) => this.#finish(writer, targets),
       warn,
     });
