@@ -164,11 +164,9 @@ const LIVE_SHARE_MIN = 0.5;
  * Left out are those that are mostly dead, and torn ones with those that complete them: what is live in them is stored anew.
  */
 export function scarceArchives(catalog: Catalog, { copies }: CopiesPolicy): ScarceArchive[] {
-  type Row = [number, number, number, number, number, number, number, Buffer, number];
   const rows = catalog
-    .prepare<Row>(
-      `SELECT a.id, k.medium, k.file_number, k.start_block, a.length_blocks, a.block_bytes, a.length_bytes, a.blake3,
-         EXISTS(SELECT 1 FROM damages d WHERE d.archive = a.id AND d.medium = k.medium)
+    .prepare<CopyRow>(
+      `SELECT ${COPY_COLUMNS}
        FROM archives a CROSS JOIN temp.counting c ON c.archive = a.id
          CROSS JOIN archive_copies k ON k.archive = a.id AND k.medium = c.medium
        WHERE a.completed_by IS NULL AND NOT EXISTS(SELECT 1 FROM archives t WHERE t.completed_by = a.id)
@@ -179,10 +177,31 @@ export function scarceArchives(catalog: Catalog, { copies }: CopiesPolicy): Scar
        ORDER BY k.medium, k.file_number`,
     )
     .all({ copies });
+  return rows.map(copyReader(catalog));
+}
+
+/** Of an archive `a` and its copy `k`. */
+export const COPY_COLUMNS = `a.id, k.medium, k.file_number, k.start_block, a.length_blocks, a.block_bytes, a.length_bytes,
+  a.blake3, EXISTS(SELECT 1 FROM damages d WHERE d.archive = a.id AND d.medium = k.medium)`;
+
+export type CopyRow = [
+  archiveId: number,
+  mediumId: number,
+  fileNumber: number,
+  startBlock: number,
+  lengthBlocks: number,
+  blockBytes: number,
+  lengthBytes: number,
+  blake3: Buffer,
+  isDamaged: number,
+];
+
+/** From the columns of COPY_COLUMNS to what they say. */
+export function copyReader(catalog: Catalog): (row: CopyRow) => ScarceArchive {
   const holders = catalog.prepare<[number]>(
     "SELECT medium FROM archive_copies WHERE archive = ? AND state IN ('good', 'writing')",
   );
-  return rows.map((row) => ({
+  return (row) => ({
     archiveId: row[0],
     mediumId: row[1],
     fileNumber: row[2],
@@ -193,7 +212,7 @@ export function scarceArchives(catalog: Catalog, { copies }: CopiesPolicy): Scar
     blake3: row[7],
     isDamaged: row[8] === 1,
     holders: holders.all(row[0]).flat(),
-  }));
+  });
 }
 
 type HeldRow = [start: number, end: number, medium: number | null, isOffsite: number, size: number];
