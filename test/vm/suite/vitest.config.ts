@@ -12,6 +12,6 @@ export default defineConfig({
     isolate: false,
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    reporters: ['json'],
+    reporters: ['json', 'default'],
   },
 });
