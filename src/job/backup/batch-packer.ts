@@ -33,7 +33,8 @@ export type WriteHead = (heads: Buffer, at: number) => number | undefined;
 
 /** Of a file whose head its reader writes. */
 export type Framed = ReadFrom & {
-  readonly frame: Frame /** Of the member. */;
+  readonly frame: Frame;
+  /** Of the member. */
   readonly name: string;
 };
 

@@ -17,6 +17,7 @@ import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { decideFailure } from '../../storage/operator-failure.ts';
 import { Tape } from '../../storage/tape.ts';
+import { Proofs } from '../proofs.ts';
 import { AttachFailure, isBusy } from './attach-failure.ts';
 import { HandMedia } from './hand-media.ts';
 import { freshRoomOf, generationOf, marginOf, roomOf } from './media-room.ts';
@@ -61,8 +62,6 @@ export type MediaTools = {
   warn(message: string): void;
 };
 
-/** A drive that was reset is asked again so often. */
-const PROOFS_MAX = 3;
 /** How often drives are asked for that others have. */
 const BUSY_POLL_MS = 2000;
 /** The chip counts in MiB, and what filemarks and labels take beside the archives. */
@@ -424,14 +423,13 @@ export class MediaSet {
   async #verify(target: CopyTarget, signal: AbortSignal): Promise<void> {
     if (!this.#tools.verify) return;
     const { barcode } = target.tape;
+    const proofs = new Proofs(this.#tools.warn);
     let attached: CopyTarget | undefined = target;
-    for (let proofs = 0; attached; proofs += 1) {
+    while (attached) {
       try {
         return await this.#readBack.of(attached, signal);
       } catch (error) {
-        if (!(error instanceof CodedError) || error.failure.retry !== 'prove-position') throw error;
-        if (proofs === PROOFS_MAX) throw error;
-        this.#tools.warn(error.message);
+        if (!(error instanceof CodedError) || !proofs.isAskedAgain(error)) throw error;
         await this.#detach(barcode);
         attached = await this.#attach(barcode, signal).catch((failure: unknown) => {
           throw failure instanceof AttachFailure ? failure.failure : failure;

@@ -24,6 +24,7 @@ import type { Operator } from '../../storage/operator.ts';
 import { AttachFailure } from '../backup/attach-failure.ts';
 import type { MediaSet } from '../backup/media-set.ts';
 import type { CopyTarget } from '../backup/open-archive.ts';
+import { Proofs } from '../proofs.ts';
 import { Beside } from './beside.ts';
 import type { GroomEvent } from './report.ts';
 import type { Spool, SpooledFile, SpoolPart } from './spool.ts';
@@ -59,8 +60,6 @@ const NOT_ASKED: Shortage = { contents: 0, bytes: 0, onlyElsewhere: 0 };
 const SLACK_BLOCKS = 4;
 /** Archives between two moments in which others may have the drives: some twenty minutes. */
 const PORTION_MAX = 16;
-/** Drives that were reset or lost their place are asked again so often in a run. */
-const PROOFS_MAX = 3;
 /** Failures that another cartridge may not have. */
 const OF_MEDIUM: ReadonlySet<string | undefined> = new Set([
   'operator',
@@ -80,12 +79,13 @@ export class CopyMaker {
   /** Those that cannot be read there, by medium; and media that are not to be had. */
   readonly #unreadable = new Map<number, Set<number>>();
   readonly #absent = new Set<number>();
-  #proofs = 0;
+  readonly #proofs: Proofs;
   #count = 0;
   #bytes = 0;
 
   constructor(tools: CopyTools) {
     this.#tools = tools;
+    this.#proofs = new Proofs(tools.warn);
     this.#archives = new Archives(tools.catalog);
     this.#media = new Media(tools.catalog);
   }
@@ -191,23 +191,16 @@ export class CopyMaker {
   #passOverMedium({ id, barcode }: Medium, error: unknown): undefined {
     const retry = error instanceof CodedError ? error.failure.retry : undefined;
     if (!(error instanceof CodedError) || !OF_MEDIUM.has(retry)) throw error;
-    if (this.#isAskedAgain(error)) return undefined;
+    if (this.#proofs.isAskedAgain(error)) return undefined;
     this.#absent.add(id);
     this.#tools.warn(`nothing is copied from ${barcode}: ${error.message}`);
     return undefined;
   }
 
-  #isAskedAgain(error: CodedError): boolean {
-    if (error.failure.retry !== 'prove-position' || this.#proofs === PROOFS_MAX) return false;
-    this.#proofs += 1;
-    this.#tools.warn(error.message);
-    return true;
-  }
-
   /** A medium that is written to failed: it is tried again, or not written in this run any more. */
   async #setBack(mediumId: number, error: CodedError): Promise<void> {
     const { set } = this.#tools;
-    if (this.#isAskedAgain(error)) await set.detach(mediumId);
+    if (this.#proofs.isAskedAgain(error)) await set.detach(mediumId);
     else await set.drop(mediumId, error);
   }
 

@@ -158,19 +158,27 @@ check(
   },
 );
 
+/** A file whose reads never enter JavaScript, and others. */
+function servedTree(
+  { content, file }: { readonly content: Buffer; readonly file: number },
+  ...others: ConstructorParameters<typeof Tree>[0]
+): Tree {
+  const served: ConstructorParameters<typeof Tree>[0][number] = {
+    node: 5,
+    name: 'served',
+    bytes: content,
+    openFlags: FOPEN_DIRECT_IO,
+    onOpen: (handle) => tree.port.serve(handle, file),
+    onRead: () => assert.fail('answered natively'),
+  };
+  const tree: Tree = new Tree([served, ...others]);
+  return tree;
+}
+
 check('while JavaScript is busy a served file is read', async (world) => {
   const content = Buffer.alloc(3_000_000, 'served');
   const { file, path: stagedPath } = staged(world, content);
-  const tree = new Tree([
-    {
-      node: 5,
-      name: 'served',
-      bytes: content,
-      openFlags: FOPEN_DIRECT_IO,
-      onOpen: (handle) => tree.port.serve(handle, file),
-      onRead: () => assert.fail('answered natively'),
-    },
-  ]);
+  const tree = servedTree({ content, file });
   await mounted(world, tree, async ({ path }) => {
     const [go, done] = [join(world.folder, 'go'), join(world.folder, 'done')];
     execFileSync('mkfifo', [go, done]);
@@ -252,17 +260,7 @@ check(
   async (world) => {
     const content = Buffer.alloc(8_000_000, 'bytes of a staged file');
     const { file, path: stagedPath } = staged(world, content);
-    const tree = new Tree([
-      {
-        node: 5,
-        name: 'served',
-        bytes: content,
-        openFlags: FOPEN_DIRECT_IO,
-        onOpen: (handle) => tree.port.serve(handle, file),
-        onRead: () => assert.fail('answered natively'),
-      },
-      plain,
-    ]);
+    const tree = servedTree({ content, file }, plain);
     await mounted(world, tree, async ({ path }) => {
       const words = [join(path, 'served'), stagedPath];
       const script =
