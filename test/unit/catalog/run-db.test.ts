@@ -57,14 +57,17 @@ test('who serves a mount is told by its device, as of the last who said so', () 
 });
 
 test('a process that nobody has waited for has ended', async () => {
-  // Its parent becomes a program that waits for nobody.
-  const child = spawn('sh', ['-c', 'true & echo $!; exec sleep 1d']);
+  // It ends when its parent has become a program that waits for nobody.
+  const script = 'exec 3<&0; { read line; } <&3 & echo $!; exec sleep 1d';
+  const child = spawn('sh', ['-c', script]);
   onTestFinished(() => void child.kill('SIGKILL'));
   const [text] = await once(child.stdout, 'data');
   const statOf = (pid: number) => readFileSync(`/proc/${pid}/stat`, 'latin1').trim().split(' ');
   const pid = Number(text);
   const [boot] = systemProcesses().own.split(':');
   const nameOf = (one: number) => `${boot}:${one}:${statOf(one)[21]}`;
+  await expect.poll(() => statOf(child.pid ?? 0)[1]).toBe('(sleep)');
+  child.stdin.end('\n');
   await expect.poll(() => statOf(pid)[2]).toBe('Z');
   expect([isAlive(nameOf(pid)), hasEnded(nameOf(pid))]).toEqual([true, true]);
   expect(hasEnded(nameOf(process.pid))).toBe(false);

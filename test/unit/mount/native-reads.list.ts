@@ -288,7 +288,7 @@ check(
 import os, sys, threading
 served, staged = sys.argv[1:]
 def cut():
-    for _ in range(4000):
+    for _ in range(800):
         os.truncate(staged, 4096)
         os.truncate(staged, ${content.length})
         os.pwrite(backing, block, 0)
