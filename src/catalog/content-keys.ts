@@ -134,7 +134,15 @@ export class ContentKeys {
     { sizeBytes, hash }: ContentKey,
     isSame?: (contentId: number) => boolean | undefined,
   ): number | undefined {
-    const key = keyOf(hash);
+    return this.addKey(contentId, { sizeBytes, key: keyOf(hash) }, isSame);
+  }
+
+  /** The same by the key of its hash. */
+  addKey(
+    contentId: number,
+    { sizeBytes, key }: { readonly sizeBytes: number; readonly key: number },
+    isSame?: (contentId: number) => boolean | undefined,
+  ): number | undefined {
     let free = -1;
     for (let at = this.#fresh.find(sizeBytes, key); at >= 0; ) {
       const other = this.#fresh.valueOf(at);

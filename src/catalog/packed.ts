@@ -48,7 +48,7 @@ export class Packed {
     for (let index = 0; index < width; index += 1)
       this.#numbers[at + index] = numbers[index] ?? NULL_NUMBER;
     if (text !== undefined) this.addText(text);
-    if (hash) this.addHash(hash);
+    if (hash) this.#hashes.set(hash, (this.#count - 1) * HASH_BYTES);
   }
 
   /** A row as `add`, without a list: @returns where its numbers go in `numbers`. Its text and hash follow. */
@@ -67,8 +67,9 @@ export class Packed {
     this.#texts += `${text}\0`;
   }
 
-  addHash(hash: Uint8Array): void {
-    this.#hashes.set(hash, (this.#count - 1) * HASH_BYTES);
+  /** The hash that lies at `from` among others. */
+  addHash(hashes: Buffer, from: number): void {
+    hashes.copy(this.#hashes, (this.#count - 1) * HASH_BYTES, from, from + HASH_BYTES);
   }
 
   flush(): void {

@@ -200,6 +200,11 @@ export class Run {
     return { rows: row?.[0] ?? 0, waitingBytes: row?.[1] ?? 0, needsMedium: row?.[2] === 1 };
   }
 
+  /** As `outstanding`, without a look into the tables; undefined where that would be needed. */
+  get foundByNow(): Outstanding | undefined {
+    return this.#found.outstanding;
+  }
+
   /** Upper bounds of what no journal tells of this run's rows; undefined where the catalog is to be asked (`untold`). */
   get untold(): Untold | undefined {
     return this.#found.untold;

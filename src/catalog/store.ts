@@ -18,8 +18,6 @@ const PAGE_ROWS = 16_384;
 /** Shorter runs of ids are set one by one. */
 const RANGE_MIN = 3;
 
-const NONE: readonly number[] = [];
-
 export class Store {
   readonly #catalog: Catalog;
   readonly #job: number;
@@ -205,41 +203,41 @@ export class Store {
     const base = isAllKnown ? 0 : this.#catalog.nextIds('contents', whole.length);
     if (!isAllKnown) this.#keys.beginRange(base, base + whole.length - 1);
     /** Rows of the contents added by now. */
-    const added: number[] = [];
+    const added = new Uint32Array(whole.length);
+    let count = 0;
+    let index = 0;
+    const isSame = (id: number) => {
+      const at = id - base;
+      return at >= 0 && at < count && rows.isSameHash(added[at] ?? 0, index);
+    };
     for (let at = 0; at < whole.length; at += 1) {
-      const index = whole[at] ?? 0;
-      const [known] = found.get(at) ?? NONE;
-      ids[at] = known ?? this.#addContent(rows, index, { base, added });
+      index = whole[at] ?? 0;
+      const id = base + count;
+      const key = { sizeBytes: rows.sizeBytes(index), key: rows.key(index) };
+      const known = found.get(at)?.[0] ?? this.#keys.addKey(id, key, isSame);
+      ids[at] = known ?? id;
+      if (known !== undefined) continue;
+      added[count] = index;
+      count += 1;
+      this.#addContent(id, rows, index);
     }
     this.#plainContents.flush();
     return ids;
   }
 
-  /** The id of a content that the catalog does not know, which may have been added just before. */
-  #addContent(
-    rows: StoredRows,
-    index: number,
-    { base, added }: { readonly base: number; readonly added: number[] },
-  ): number {
-    const id = base + added.length;
-    const [sizeBytes, hash] = [rows.sizeBytes(index), rows.hash(index)];
-    const known = this.#keys.add(id, { sizeBytes, hash }, (other) => {
-      const row = added[other - base];
-      return row !== undefined && rows.hash(row).equals(hash);
-    });
-    if (known !== undefined) return known;
-    added.push(index);
-    const { content, ranges } = rows.entry(index) ?? {};
-    if (content?.segments || ranges) {
-      const holes = ranges ? encodeRanges(ranges) : null;
-      this.#insertContent.run(id, sizeBytes, hash, content?.segments ?? null, holes);
-      return id;
+  #addContent(id: number, rows: StoredRows, index: number): void {
+    const sizeBytes = rows.sizeBytes(index);
+    const entry = rows.entry(index);
+    const { segments } = entry?.content ?? {};
+    if (segments || entry?.ranges) {
+      const holes = entry?.ranges ? encodeRanges(entry.ranges) : null;
+      this.#insertContent.run(id, sizeBytes, rows.hash(index), segments ?? null, holes);
+      return;
     }
     const next = this.#plainContents.next();
     this.#plainContents.numbers[next] = id;
     this.#plainContents.numbers[next + 1] = sizeBytes;
-    this.#plainContents.addHash(hash);
-    return id;
+    rows.putHash(index, this.#plainContents);
   }
 
   /** Inodes and contents were numbered in the same order, so most lie in ranges. */

@@ -6,7 +6,8 @@ import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
 import { type Content, type Extent, HASH_BYTES } from '../domain/content.ts';
 import type { DataRange } from '../domain/entry.ts';
-import type { ContentColumns } from './content-keys.ts';
+import { type ContentColumns, keyAt } from './content-keys.ts';
+import type { Packed } from './packed.ts';
 
 /** One row of the run that an archive holds, as a member or only in its journal. */
 export type StoredEntry = {
@@ -120,6 +121,20 @@ export class StoredRows {
   /** The same memory; of one that has a content. */
   hash(index: number): Buffer {
     return this.#hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES);
+  }
+
+  /** The first bytes of its hash, see content-keys.ts. */
+  key(index: number): number {
+    return keyAt(this.#hashes, index * HASH_BYTES);
+  }
+
+  isSameHash(one: number, other: number): boolean {
+    const [a, b] = [one * HASH_BYTES, other * HASH_BYTES];
+    return this.#hashes.compare(this.#hashes, a, a + HASH_BYTES, b, b + HASH_BYTES) === 0;
+  }
+
+  putHash(index: number, into: Packed): void {
+    into.addHash(this.#hashes, index * HASH_BYTES);
   }
 
   /** Contents of some rows, which ascend. */
