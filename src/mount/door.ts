@@ -56,10 +56,10 @@ export type DoorListener = {
 export type DoorHandle = {
   /** Whole replies, back to back, or EINVAL and none is sent. Otherwise the last errno with which one was refused. */
   reply(replies: Uint8Array): Answer;
-  /** The file must not be closed before its handle is released or the session has ended. */
+  /** All of the bytes, or EIO. The file must not be closed before its handle is released or the session has ended. */
   replyFromFile(unique: number, file: number, offset: number, lengthBytes: number): Answer;
-  /** EEXIST where the handle is served already. */
-  serve(handle: number, file: number): Answer;
+  /** Of a file of so many bytes; where it has less by then, reads fail with EIO. EEXIST where the handle is served already. */
+  serve(handle: number, file: number, sizeBytes: number): Answer;
   /** Resolves when no thread reads the file any more; ENOENT where the handle is not served. */
   stopServing(handle: number): Promise<Answer> | Answer;
   /** Answers a READDIR or READDIRPLUS when it comes, if it takes so many bytes; `requests` is told of it, its opcode's highest bit set. */

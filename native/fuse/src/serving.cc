@@ -29,17 +29,16 @@ bool is_due(uint32_t opcode) {
   }
 }
 
-/** As much as there is up to `length`, or -1 and errno. */
-ssize_t read_whole(int file, char* bytes, size_t length, uint64_t offset) {
+/** All of it: a file that has less was cut short by somebody. */
+bool read_whole(int file, char* bytes, size_t length, uint64_t offset) {
   size_t filled = 0;
   while (filled < length) {
     const ssize_t count = pread(file, bytes + filled, length - filled, static_cast<off_t>(offset + filled));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return -1;
-    if (count == 0) break;
+    if (count <= 0) return false;
     filled += static_cast<size_t>(count);
   }
-  return static_cast<ssize_t>(filled);
+  return true;
 }
 
 }  // namespace
@@ -254,7 +253,7 @@ void Session::read(const char* request, size_t length, std::vector<char>& buffer
     return;
   }
   const int file = served->file;
-  begin_job({unique, std::move(served), file, in.offset, in.size}, Place::kQueue);
+  begin_job({unique, std::move(served), file, in.offset, static_cast<uint32_t>(wanted)}, Place::kQueue);
 }
 
 /** @param from where it is: kJavaScript for one that was handed over, kQueue for one that was just read */
@@ -287,15 +286,15 @@ void Session::read_files() {
     lock.unlock();
 
     if (buffer.size() < job.length) buffer.resize(job.length);
-    const ssize_t count = read_whole(job.file, buffer.data(), job.length, job.offset);
+    const bool is_read = read_whole(job.file, buffer.data(), job.length, job.offset);
     job.served.reset();
     lock.lock();
     places_.erase(job.unique);
     lock.unlock();
-    if (count < 0) {
-      send(job.unique, EIO);
+    if (is_read) {
+      send(job.unique, 0, buffer.data(), job.length);
     } else {
-      send(job.unique, 0, buffer.data(), static_cast<size_t>(count));
+      send(job.unique, EIO);
     }
     lock.lock();
   }

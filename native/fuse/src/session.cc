@@ -162,12 +162,13 @@ void Session::reply_from_file(uint64_t unique, int file, uint64_t offset, uint32
   begin_job({unique, nullptr, file, offset, std::min(length, kReadBytesMax)}, Place::kJavaScript);
 }
 
-int Session::serve(uint64_t handle, int file) {
+int Session::serve(uint64_t handle, int file, uint64_t size) {
   struct stat found;
   if (fstat(file, &found) < 0) return errno;
   const std::lock_guard<std::mutex> lock(mutex_);
-  const bool may_map = S_ISREG(found.st_mode) && served_.size() < kServedMappedMax;
-  auto served = std::make_shared<Served>(office_, file, static_cast<uint64_t>(found.st_size), may_map);
+  const bool is_whole = S_ISREG(found.st_mode) && static_cast<uint64_t>(found.st_size) >= size;
+  const bool may_map = is_whole && served_.size() < kServedMappedMax;
+  auto served = std::make_shared<Served>(office_, file, size, may_map);
   return served_.emplace(handle, std::move(served)).second ? 0 : EEXIST;
 }
 

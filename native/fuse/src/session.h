@@ -33,7 +33,10 @@
 /** A file from which READs of a handle are answered. JavaScript closes it once the last of us let go. */
 class Served {
  public:
-  /** @param may_map whether its pages may be handed over as they are */
+  /**
+   * @param size what was promised, in bytes: who asks for less gets all of it, or an error
+   * @param may_map whether its pages may be handed over as they are
+   */
   Served(std::shared_ptr<Office> office, int file, uint64_t size, bool may_map);
   Served(const Served&) = delete;
   Served& operator=(const Served&) = delete;
@@ -46,7 +49,7 @@ class Served {
   void let_go_of(uint64_t offset, size_t length) const;
 
   const int file;
-  const uint64_t size;  // bytes, when it was served first
+  const uint64_t size;
   Ticket let_go = 0;    // answered when nobody reads it any more
 
  private:
@@ -89,10 +92,12 @@ class Session {
 
   /** Sends one whole reply. 0, or an errno when the kernel did not take it; that its caller is gone is none. */
   int reply(const char* reply, size_t length);
-  /** The file must not be closed before its handle is released or the session has ended. */
+  /**
+   * All of the bytes, or EIO. The file must not be closed before its handle is released or the session has ended.
+   */
   void reply_from_file(uint64_t unique, int file, uint64_t offset, uint32_t length);
-  /** 0, or EBADF, EEXIST. */
-  int serve(uint64_t handle, int file);
+  /** @param size of what the handle reads, in bytes: where the file has less, it is EIO. 0, or EBADF, EEXIST. */
+  int serve(uint64_t handle, int file, uint64_t size);
   /** Answers the ticket once nobody reads the file any more. */
   void stop_serving(uint64_t handle, Ticket let_go);
   /** Answers a listing's request that will come, if it takes so much; JavaScript is told of it. */
