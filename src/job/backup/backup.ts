@@ -155,7 +155,10 @@ class BackupJob {
   }
 
   async run(isResumed: boolean, signal: AbortSignal): Promise<BackupReport> {
-    if (isResumed) this.#run.resume();
+    if (isResumed) {
+      this.#run.resume();
+      this.#tally.files.gone += this.#run.countGone();
+    }
     await sweepCopies(this.#tools.stateDirectory);
     try {
       await this.#search(signal);
