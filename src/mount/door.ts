@@ -7,7 +7,7 @@
 import { loadDoor } from '../base/native-door.ts';
 
 /** kRevision of native/fuse/src/door.cc. */
-const FUSE = { name: 'fuse', what: 'the door to FUSE', revision: 1 };
+const FUSE = { name: 'fuse', what: 'the door to FUSE', revision: 2 };
 
 /** 0 or what was asked for; an errno below zero where the kernel refused. */
 export type Answer = number;

@@ -20,6 +20,7 @@ import type { ArchiveConfig, BackupConfig, GroomConfig } from '../../config.ts';
 import type { PlanLimits } from '../../pack/limits.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
+import { usableDrives } from '../../storage/library-status.ts';
 import type { Operator } from '../../storage/operator.ts';
 import type { LockTools } from '../state-lock.ts';
 import { beginDryRun, beginJob } from './begin.ts';
@@ -230,7 +231,7 @@ class BackupJob {
         rooms: await media.rooms(signal),
         limits: this.#limits(media),
         copies: this.#request.copies,
-        drives: (await this.#tools.library.status(signal)).drives.length,
+        drives: usableDrives(await this.#tools.library.status(signal)).length,
         generation: media.room.generation(),
       });
       return {
