@@ -34,7 +34,7 @@ import type { WrittenArchive } from './run-archives.ts';
 import type { RunEnd } from './run-journal.ts';
 import { limitsOf, mediaSetOf } from './run-media.ts';
 import { RunWatch } from './run-watch.ts';
-import { search } from './search.ts';
+import { type SearchTools, search } from './search.ts';
 import { Tally } from './tally.ts';
 import { Threads } from './threads.ts';
 import { Writer } from './write.ts';
@@ -161,26 +161,23 @@ class BackupJob {
       this.#tally.files.gone += this.#run.countGone();
     }
     await sweepCopies(this.#tools.stateDirectory);
+    const { workers } = this.#request;
+    const threads = new Threads({ workers, memoryBytes: this.#tools.backup.memory });
     try {
-      await this.#search(signal);
-      return await this.#write(signal);
+      await this.#search(signal, (found) => threads.foresee(found));
+      return await this.#write(threads, signal);
     } finally {
+      await threads.close();
       this.#tally.flush();
     }
   }
 
-  async #write(signal: AbortSignal): Promise<BackupReport> {
+  async #write(threads: Threads, signal: AbortSignal): Promise<BackupReport> {
     const { catalog } = this.#tools;
     const media = this.#mediaSet();
     const outstanding = this.#run.outstanding();
-    const threads = new Threads({
-      outstanding,
-      workers: this.#request.workers,
-      memoryBytes: this.#tools.backup.memory,
-      catalogBytes: databaseBytes(catalog),
-    });
     try {
-      threads.start();
+      threads.start(outstanding, databaseBytes(catalog));
       await media.rooms(signal); // registers what the library holds
       // Sizes that cannot be are refused before anything is moved.
       const limits = this.#limitsFrom(media);
@@ -204,7 +201,9 @@ class BackupJob {
           policy: this.#policy(),
           archiveMsMax: this.#tools.archive.minutes * 60_000,
           outgoing: (row) => this.#passes.outgoing(row),
+          spanPlace: (rows) => this.#passes.spanPlace(rows),
           onEntry: (outcome) => this.#passes.onEntry(outcome),
+          onStored: (files) => this.#tally.storedAll(files),
           onFragment: (feed, fragment) => this.#watch.look(feed, fragment),
           onProgress: (feed) => this.#tally.progress(feed, media.fill()),
           onArchive: (archive) => this.#onArchive(archive, media),
@@ -216,7 +215,6 @@ class BackupJob {
       return await this.#finish(writer, media, signal);
     } finally {
       this.#passes.close();
-      await threads.close();
       await media.close();
     }
   }
@@ -249,12 +247,12 @@ class BackupJob {
     }
   }
 
-  #search(signal: AbortSignal): Promise<void> {
+  #search(signal: AbortSignal, foresee?: SearchTools['foresee']): Promise<void> {
     const { sources, allowEmpty, workers } = this.#request;
     const { catalog, ownDirectories } = this.#tools;
     const newOutgoing = () => this.#newOutgoing();
     const found = { run: this.#run, tally: this.#tally, watch: this.#watch, newOutgoing };
-    const order = { sources, allowEmpty, workers, policy: this.#policy() };
+    const order = { sources, allowEmpty, workers, policy: this.#policy(), foresee };
     return search({ catalog, ownDirectories, ...order, ...found }, signal);
   }
 

@@ -9,7 +9,7 @@ import type { Run } from '../../catalog/run.ts';
 import { type ArchiveProofs, ArchiveWriter } from './archive-writer.ts';
 import type { Digester } from './digester.ts';
 import type { MediaSet } from './media-set.ts';
-import type { EntryOutcome } from './member-writer.ts';
+import type { EntryOutcome, StoredFiles } from './member-writer.ts';
 import { type ArchiveIdentity, type CopyTarget, identify } from './open-archive.ts';
 import { runLine } from './run-journal.ts';
 import type { Setbacks } from './setbacks.ts';
@@ -30,6 +30,7 @@ export type RunArchivesTools = {
   readonly staging: Pick<StagingTools, 'mode' | 'directory' | 'bytesMax'>;
   /** What counts as stored. */
   readonly policy: CopyPolicy;
+  onStored(files: StoredFiles): void;
   onArchive(archive: WrittenArchive): void;
   warn(message: string): void;
 };
@@ -81,7 +82,7 @@ export class RunArchives {
     const identity = this.#nextIdentity();
     const staging = this.#staging;
     const kept = { catalog, run, policy, digester, sha256, spoolDirectory };
-    const tools = { ...kept, staging, onCopyFailure, onEntry };
+    const tools = { ...kept, staging, onCopyFailure, onEntry, onStored: all.onStored };
     const writer = await ArchiveWriter.begin(
       targets,
       { identity, parts: split.places, tools },

@@ -4,18 +4,21 @@
  */
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../../base/errors.ts';
-import type { PendingEntry } from '../../catalog/pending.ts';
+import type { PendingEntry, UsualRows } from '../../catalog/pending.ts';
+import { PendingSpan } from '../../catalog/pending-span.ts';
 import type { PlanItem } from '../../pack/item.ts';
 import { FORMAT_BOUNDS, type PlanLimits } from '../../pack/limits.ts';
-import { Planner, type PlanStep, stepsOf } from '../../pack/plan.ts';
+import { Planner } from '../../pack/plan.ts';
 import type { ArchiveWriter } from './archive-writer.ts';
 import { closeBehindWarning } from './behind-warning.ts';
 import { Closing } from './closing.ts';
-import { type Feed, Feeder, type OutgoingEntry } from './feed.ts';
+import { type Feed, Feeder } from './feed.ts';
 import { planItem } from './items.ts';
 import { counts, type EntryOutcome } from './member-writer.ts';
 import type { CopyTarget } from './open-archive.ts';
-import { nextOf, nextOrFull, PieceSource, type Steps } from './plan-steps.ts';
+import type { OutgoingEntry } from './outgoing-entry.ts';
+import { OutgoingSpan, type SpanPlace, USUAL_BYTES_MAX } from './outgoing-span.ts';
+import { nextOf, nextOrFull, PieceSource, type Step, type Steps, stepsOf } from './plan-steps.ts';
 import type { Fragment, ReadAhead } from './read-ahead.ts';
 import { RunArchives, type RunArchivesTools } from './run-archives.ts';
 import { closeRun, endLine, type RunEnd } from './run-journal.ts';
@@ -30,6 +33,8 @@ export type WriteTools = RunArchivesTools & {
   readonly archiveMsMax: number;
   /** What an archive has of a row; undefined where it is passed over. */
   outgoing(row: PendingEntry): OutgoingEntry | undefined;
+  /** Where it reads the rows of a span; undefined where each is to be asked for by itself. */
+  spanPlace(rows: UsualRows): SpanPlace | undefined;
   onEntry(outcome: EntryOutcome): void;
   /** A fragment is about to be put into the archive: its bytes are at hand during the call. */
   onFragment(feed: Feed, fragment: Fragment): void;
@@ -55,7 +60,7 @@ type Begun = {
 type EndedPlan = {
   /** The media that hold the archive. */
   readonly written: readonly CopyTarget[];
-  readonly next: PlanStep<OutgoingEntry> | undefined;
+  readonly next: Step | undefined;
   /** All that was planned for the archive is in it, and there is room for what follows. */
   readonly isPlanned: boolean;
   /** The run has ended with it. */
@@ -148,11 +153,14 @@ export class Writer {
     const limits = this.#tools.limits();
     const { copies } = this.#setbacks;
     const planner = new Planner<OutgoingEntry>({ media: rooms, copies, limits });
-    const steps = stepsOf(planner, this.#split.itemsOf(this.#items()));
+    const steps = stepsOf(planner, this.#split.itemsOf(this.#items(limits.partBytes)));
     try {
       let step = nextOf(steps);
       while (step) {
-        assert(step.kind === 'begin', 'archives follow each other');
+        assert(
+          !(step instanceof OutgoingSpan) && step.kind === 'begin',
+          'archives follow each other',
+        );
         signal.throwIfAborted();
         await this.#tools.media.handOver(signal);
         const outcome = await this.#archive(step.media, steps, { endOfRun, signal });
@@ -173,7 +181,7 @@ export class Writer {
     barcodes: readonly string[],
     steps: Steps,
     { endOfRun, signal }: { endOfRun: EndOfRun; signal: AbortSignal },
-  ): Promise<PlanStep<OutgoingEntry> | undefined | 'again'> {
+  ): Promise<Step | undefined | 'again'> {
     const targets = await this.#tools.media.attach(barcodes, signal);
     if (this.#tools.media.isOtherwise) return 'again';
     const putBack = this.#split.remember();
@@ -253,12 +261,13 @@ export class Writer {
     }: {
       readonly targets: readonly CopyTarget[];
       readonly isEnd: boolean;
-      readonly next: PlanStep<OutgoingEntry> | undefined;
+      readonly next: Step | undefined;
     },
   ): Promise<void> {
     if (writer.mediaNearEnd.length > 0) return;
     const { media } = this.#tools;
-    const goesOn = next?.kind === 'begin' ? next.media : undefined;
+    const begins = next instanceof OutgoingSpan || next?.kind !== 'begin' ? undefined : next;
+    const goesOn = begins?.media;
     const bytes = writer.lengthBytes + writer.journalBytes + FORMAT_BOUNDS.archiveBytes;
     const isClosing = targets.some(
       ({ mediumId, tape }) =>
@@ -311,11 +320,24 @@ export class Writer {
     this.#end = end;
   }
 
-  *#items(): Generator<PlanItem<OutgoingEntry>> {
-    for (const row of this.#tools.run.entries('unstored')) {
-      const entry = this.#tools.outgoing(row);
-      if (entry) yield planItem(entry, this.#tools.copies);
+  *#items(partBytes: number): Generator<PlanItem<OutgoingEntry> | OutgoingSpan> {
+    const { run, copies } = this.#tools;
+    // Where something has gone wrong, or was begun before, each row is looked at.
+    const areUsual = this.#failed.size === 0 && this.#split.areNone;
+    const usualBytesMax = areUsual ? Math.min(USUAL_BYTES_MAX, partBytes) : 0;
+    for (const row of run.toPlan(usualBytesMax)) {
+      if (!(row instanceof PendingSpan)) yield* this.#item(row);
+      else {
+        const place = this.#tools.spanPlace(row);
+        if (place) yield new OutgoingSpan(row, place, copies);
+        else for (const entry of row.entries()) yield* this.#item(entry);
+      }
     }
+  }
+
+  *#item(row: PendingEntry): Generator<PlanItem<OutgoingEntry>> {
+    const entry = this.#tools.outgoing(row);
+    if (entry) yield planItem(entry, this.#tools.copies);
   }
 }
 
