@@ -174,6 +174,17 @@ export class Run {
     );
   }
 
+  /** Entries that the run has found to be gone by now, those that moved left out. */
+  countGone(): number {
+    const [gone = 0] =
+      this.#catalog
+        .prepare<[number | null]>(
+          `SELECT sum(change = ${CHANGES.gone}) - sum(change = ${CHANGES.moved}) FROM pending WHERE job = ?`,
+        )
+        .get(this.jobNumber) ?? [];
+    return Math.max(0, gone ?? 0);
+  }
+
   /** The run's rows in order of path; memory is bounded. */
   entries(filter: PendingFilter): Generator<PendingEntry> {
     return this.#rows.inOrder(filter);

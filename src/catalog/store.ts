@@ -9,7 +9,8 @@ import { Contents, encodeRanges } from './contents.ts';
 import { Packed } from './packed.ts';
 import { addMark, markOf } from './partials.ts';
 import { endOfPage, JOBS_WITH_ROWS, WAITING } from './pending.ts';
-import { type StoredEntry, StoredRows } from './stored-rows.ts';
+import { RowMarks } from './row-marks.ts';
+import { type RowPortion, type StoredEntry, StoredRows } from './stored-rows.ts';
 
 /** Entries between two looks at the clock. */
 const PORTION = 4096;
@@ -32,9 +33,7 @@ export class Store {
   /** Neither in segments nor with holes: nearly all. */
   readonly #plainContents: Packed;
   readonly #plainExtents: Packed;
-  readonly #mark;
-  readonly #countRange;
-  readonly #markRange;
+  readonly #marks: RowMarks;
   readonly #hasPartials;
   readonly #findPartial;
   readonly #addPartial;
@@ -70,12 +69,7 @@ export class Store {
       sql: 'INSERT OR REPLACE INTO extents SELECT n0, 0, n1, n2, NULL, NULL, 0',
       numbers: 3,
     });
-    this.#mark = catalog.prepare(
-      'UPDATE pending SET archive = ? WHERE job = ? AND dir = ? AND name = ?',
-    );
-    const range = 'job = ? AND dir = ? AND name BETWEEN ? AND ? AND inode BETWEEN ? AND ?';
-    this.#countRange = catalog.prepare<[number]>(`SELECT count(*) FROM pending WHERE ${range}`);
-    this.#markRange = catalog.prepare(`UPDATE pending SET archive = ? WHERE ${range}`);
+    this.#marks = new RowMarks(catalog, jobNumber);
     this.#findPartial = catalog.prepare<[number]>(
       'SELECT content FROM run_partials WHERE job = ? AND inode = ?',
     );
@@ -99,7 +93,7 @@ export class Store {
         else this.#addOne(archiveId, entry);
       }
       this.#addWhole(archiveId, rows, Uint32Array.from(whole));
-      this.#markRows(archiveId, { rows, from, to });
+      this.#marks.set(archiveId, { rows, from, to });
     });
     if (this.#keys.isFull) this.#keys.flush();
   }
@@ -260,29 +254,6 @@ export class Store {
     }
   }
 
-  #markRows(archiveId: number, { rows, from, to }: RowPortion): void {
-    for (let at = from; at < to; ) {
-      const end = endOfRange(rows, at, to);
-      if (end - at < RANGE_MIN || !this.#markTogether(archiveId, rows, { at, end }))
-        for (let index = at; index < end; index += 1)
-          this.#mark.run(archiveId, this.#job, rows.directoryId(index), rows.name(index));
-      at = end;
-    }
-  }
-
-  /** Not where another row lies between them: a further name of one of their inodes. */
-  #markTogether(
-    archiveId: number,
-    rows: StoredRows,
-    { at, end }: { at: number; end: number },
-  ): boolean {
-    const names = [rows.directoryId(at), rows.name(at), rows.name(end - 1)];
-    const range = [this.#job, ...names, rows.inodeId(at), rows.inodeId(end - 1)];
-    if (this.#countRange.get(range)?.[0] !== end - at) return false;
-    this.#markRange.run([archiveId, ...range]);
-    return true;
-  }
-
   #fillFollowers(hash: Buffer, leader: number, contentId: number): void {
     for (const [follower] of this.#followers.all(this.#job, hash))
       if (follower !== leader) this.#setContent.run(contentId, follower);
@@ -373,26 +344,6 @@ function isWhole({ content, extents }: StoredEntry): boolean {
     extent.lengthBytes === content.sizeBytes
   );
 }
-
-/** The end of what has names in order and inodes in a row, in one directory. */
-function endOfRange(rows: StoredRows, first: number, to: number): number {
-  const directoryId = rows.directoryId(first);
-  const inodeId = rows.inodeId(first);
-  let name = rows.name(first);
-  for (let end = first + 1; end < to; end += 1) {
-    const next = rows.name(end);
-    const isNext =
-      rows.directoryId(end) === directoryId &&
-      rows.inodeId(end) === inodeId + end - first &&
-      next > name;
-    if (!isNext) return end;
-    name = next;
-  }
-  return to;
-}
-
-/** Some of the rows. */
-type RowPortion = { readonly rows: StoredRows; readonly from: number; readonly to: number };
 
 function* rowPortions(stored: StoredRows | Iterable<StoredEntry>): Generator<RowPortion> {
   if (stored instanceof StoredRows) {

@@ -39,6 +39,9 @@ export type PlainRow = {
 /** Where a hash lies among others, HASH_BYTES each. */
 export type HashPlace = { readonly hashes: Buffer; readonly index: number };
 
+/** Some of the rows. */
+export type RowPortion = { readonly rows: StoredRows; readonly from: number; readonly to: number };
+
 const ROWS_MIN = 512;
 
 export class StoredRows {

@@ -30,13 +30,14 @@ import type { MediaSet } from './media-set.ts';
 import { Outgoing } from './outgoing.ts';
 import { Passes } from './passes.ts';
 import type { BackupReport, Listen } from './report.ts';
+import type { WrittenArchive } from './run-archives.ts';
 import type { RunEnd } from './run-journal.ts';
 import { limitsOf, mediaSetOf } from './run-media.ts';
 import { RunWatch } from './run-watch.ts';
 import { type SearchTools, search } from './search.ts';
 import { Tally } from './tally.ts';
 import { Threads } from './threads.ts';
-import { Writer, type WrittenArchive } from './write.ts';
+import { Writer } from './write.ts';
 
 export type BackupRequest = {
   /** In order of name; all have been locked. */
@@ -155,7 +156,10 @@ class BackupJob {
   }
 
   async run(isResumed: boolean, signal: AbortSignal): Promise<BackupReport> {
-    if (isResumed) this.#run.resume();
+    if (isResumed) {
+      this.#run.resume();
+      this.#tally.files.gone += this.#run.countGone();
+    }
     await sweepCopies(this.#tools.stateDirectory);
     const { workers } = this.#request;
     const threads = new Threads({ workers, memoryBytes: this.#tools.backup.memory });
@@ -226,7 +230,7 @@ class BackupJob {
         limits: this.#limits(media),
         copies: this.#request.copies,
         drives: usableDrives(await this.#tools.library.status(signal)).length,
-        generation: media.generation(),
+        generation: media.room.generation(),
       });
       return {
         files: this.#tally.files,
@@ -336,7 +340,7 @@ class BackupJob {
   }
 
   #onArchive({ uuid, media, entries, bytes }: WrittenArchive, set: MediaSet): void {
-    set.grown();
+    set.room.grown();
     this.#listen({ event: 'archive', archive: uuid, media, entries, bytes });
   }
 
@@ -364,10 +368,10 @@ class BackupJob {
 
   /** By what is there now; the first that asks is told without a further look, if the media are the same: it takes a while. */
   #limitsFrom(media: MediaSet): () => PlanLimits {
-    const freshRoomBytes = media.freshRoomBytes();
+    const freshRoomBytes = media.room.freshBytes();
     let first: PlanLimits | undefined = this.#limits(media);
     return () => {
-      const limits = media.freshRoomBytes() === freshRoomBytes ? first : undefined;
+      const limits = media.room.freshBytes() === freshRoomBytes ? first : undefined;
       first = undefined;
       return limits ?? this.#limits(media);
     };

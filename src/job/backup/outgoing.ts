@@ -68,7 +68,7 @@ export class Outgoing {
     if (!place) return undefined;
     const host = this.#foreign.get(row.hostId);
     const form = formOf(row, inode, this.#isFurtherName(row));
-    const ranges = form === 'data' ? this.#ranges(place, inode) : undefined;
+    const ranges = form === 'data' ? this.rangesOf(place, inode) : undefined;
     return { row, inode, form, host, place, ranges, isFinal };
   }
 
@@ -127,15 +127,8 @@ export class Outgoing {
     this.#trees.clear();
   }
 
-  #isFurtherName(row: PendingEntry): boolean {
-    const { inode } = row;
-    if (!inode || inode.sourceInode.links <= 1 || !row.isWaiting) return false;
-    const first = this.#named.get(inode.inodeId);
-    if (first === undefined) this.#named.set(inode.inodeId, row.path);
-    return first !== undefined && first !== row.path;
-  }
-
-  #ranges(
+  /** Where a sparse file has data now; undefined where it has no holes, is small, or cannot be read. */
+  rangesOf(
     place: SourcePlace,
     inode: { readonly sizeBytes: number },
   ): readonly DataRange[] | undefined {
@@ -155,6 +148,14 @@ export class Outgoing {
       if (error instanceof CodedError && error.failure.exit === 3) return undefined;
       throw error;
     }
+  }
+
+  #isFurtherName(row: PendingEntry): boolean {
+    const { inode } = row;
+    if (!inode || inode.sourceInode.links <= 1 || !row.isWaiting) return false;
+    const first = this.#named.get(inode.inodeId);
+    if (first === undefined) this.#named.set(inode.inodeId, row.path);
+    return first !== undefined && first !== row.path;
   }
 
   #tree(place: SourcePlace): SourceTree {

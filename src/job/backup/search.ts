@@ -41,6 +41,7 @@ export async function search(tools: SearchTools, signal: AbortSignal): Promise<v
         ...tools,
         pool,
         placeOf: (row) => outgoing.placeOf(row),
+        rangesOf: (place, inode) => outgoing.rangesOf(place, inode),
         onHashed: ({ bytes }) => tally.hashed(bytes),
         onFound: (file) => tally.found(file),
       },
