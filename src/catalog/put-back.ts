@@ -73,6 +73,8 @@ export class TakenOut {
     } finally {
       source.close();
     }
+    // A file that is closed takes all locks along that this process has on it (fcntl(2)): no connection may need them any more.
+    this.close();
     // SQLite's own backup commits without a sync: what it wrote is in the log.
     for (const file of [`${this.#path}-wal`, this.#path]) if (existsSync(file)) syncNow(file);
   }

@@ -80,9 +80,9 @@ export class StageRoom {
   #evict(hasRoom: () => boolean, isAhead: boolean): void {
     const { rows, clock, users, putAway } = this.#tools;
     const aheadMs = isAhead ? clock.nowMs() - AHEAD_KEPT_MS : Number.MAX_SAFE_INTEGER;
-    for (const of of ['used', 'ahead'] as const) {
+    for (const kind of ['used', 'ahead'] as const) {
       while (!hasRoom()) {
-        const victims = rows.victims(of, aheadMs);
+        const victims = rows.victims(kind, aheadMs);
         const found = victims.filter(({ hash }) => !users.has(hash));
         if (found.length === 0) break;
         for (const { hash } of found) {
