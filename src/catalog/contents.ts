@@ -2,6 +2,7 @@
 import { strict as assert } from 'node:assert';
 import type { Content, Extent } from '../domain/content.ts';
 import type { DataRange } from '../domain/entry.ts';
+import { IS_EMPTY } from './capacity.ts';
 import type { Catalog } from './catalog.ts';
 import { type ContentKey, ContentKeys } from './content-keys.ts';
 import { EMPTY_CONTENT } from './schema.ts';
@@ -167,6 +168,12 @@ export class Contents {
     this.#twins = new Set(rows.flat());
   }
 
+  /** Whether each byte has a good copy, by extents of its own alone: those of its twins may go with them. */
+  isWholeAlone(contentId: number): boolean {
+    const size = this.#get.get(contentId)?.[0];
+    return size !== undefined && leastCopies(this.#ownExtentsOf(contentId), size) > 0;
+  }
+
   /** Contents with the bytes of this one, itself among them. */
   withSameBytes(contentId: number): readonly number[] {
     if (this.#twins?.has(contentId) === false) return [contentId];
@@ -198,7 +205,7 @@ export class Contents {
     const weak = new Set(
       this.#catalog
         .prepare<[number]>(
-          `SELECT a.id FROM archives a WHERE a.state = 'good' AND (
+          `SELECT a.id FROM archives a WHERE a.state = 'good' AND NOT ${IS_EMPTY} AND (
              SELECT count(*) FROM archive_copies k JOIN media m ON m.id = k.medium
              WHERE k.archive = a.id AND k.state = 'good' AND m.state NOT IN ${BAD_MEDIUM_STATES}
                AND (@pool IS NULL OR m.pool = @pool)) < @copies
@@ -208,13 +215,15 @@ export class Contents {
         .flat(),
     );
     if (weak.size === 0) return () => false;
-    // Media that were given up leave archives without a copy behind: few contents have anything to do with those.
-    const archives = this.#catalog.prepare<[number]>(
-      'SELECT archive FROM extents WHERE content = ?',
+    // Media that were given up leave archives without a copy behind, until the sweep: what was moved from there is whole elsewhere.
+    const archives = this.#catalog.prepare<[archive: number, isWhole: number]>(
+      'SELECT archive, content_offset = 0 AND length IS NULL FROM extents WHERE content = ?',
     );
     return (contentId) => {
       const own = archives.all(contentId);
-      const isWell = own.length > 0 && own.every(([archive]) => !weak.has(archive));
+      const isWell =
+        own.some(([archive, isWhole]) => isWhole === 1 && !weak.has(archive)) ||
+        (own.length > 0 && own.every(([archive]) => !weak.has(archive)));
       return !isWell && this.goodCopies(contentId, policy.poolId) < policy.copies;
     };
   }

@@ -141,11 +141,12 @@ CREATE TABLE expiries(
   uuid TEXT NOT NULL, name TEXT NOT NULL, job INTEGER REFERENCES jobs(number), time_ms INTEGER NOT NULL,
   archive INTEGER REFERENCES archives(id), UNIQUE(kind, uuid)) STRICT;
 CREATE TABLE bygones(
-  snapshot INTEGER NOT NULL, dir INTEGER NOT NULL, name TEXT NOT NULL,
+  snapshot INTEGER NOT NULL, dir INTEGER NOT NULL, name TEXT NOT NULL, job INTEGER NOT NULL,
   PRIMARY KEY(snapshot, dir, name)) WITHOUT ROWID, STRICT;
 CREATE TRIGGER versions_deleted AFTER DELETE ON versions WHEN OLD.until IS NOT NULL
   AND NOT EXISTS(SELECT 1 FROM versions v WHERE v.dir = OLD.dir AND v.name = OLD.name AND v.since = OLD.until) BEGIN
-  INSERT OR IGNORE INTO bygones VALUES(OLD.until, OLD.dir, OLD.name); END;
+  INSERT INTO bygones VALUES(OLD.until, OLD.dir, OLD.name, (SELECT coalesce(max(number), 0) FROM jobs))
+    ON CONFLICT DO UPDATE SET job = excluded.job; END;
 CREATE TABLE told_runs(
   archive INTEGER NOT NULL REFERENCES archives(id), job INTEGER NOT NULL REFERENCES jobs(number),
   PRIMARY KEY(archive, job)) WITHOUT ROWID, STRICT;
