@@ -9,6 +9,8 @@ import { SHAPE } from '../contract/world.ts';
 const here = import.meta.dirname;
 const root = join(here, '../..');
 
+const ENDING_CHARACTERS = 4000;
+
 export type GuestTest = {
   readonly name: string;
   readonly state: string;
@@ -29,6 +31,7 @@ export async function runInMachine(
   const shared = await mkdtemp(join(tmpdir(), 'shelfs-vm-results-'));
   try {
     const report = join(shared, 'report.json');
+    const logs = join(shared, 'logs');
     const vitest = [
       join(root, 'node_modules/.bin/vitest'),
       'run',
@@ -54,12 +57,16 @@ export async function runInMachine(
         '3600',
         '--share',
         shared,
+        '--logs',
+        logs,
         '--',
       ],
       ...['env', `PATH=${join(root, 'node_modules/.bin')}:/usr/sbin:/usr/bin:/sbin:/bin`, ...words],
       ...['node', ...vitest],
     ]);
-    return parseReport(await readFile(report, 'utf8').catch(() => ''), output);
+    const kernel = await readFile(join(logs, 'dmesg'), 'utf8').catch(() => 'no kernel messages\n');
+    const ending = `${output.slice(-ENDING_CHARACTERS)}\n${kernel.slice(-ENDING_CHARACTERS)}`;
+    return parseReport(await readFile(report, 'utf8').catch(() => ''), ending);
   } finally {
     await rm(shared, { recursive: true, force: true });
   }
@@ -75,12 +82,12 @@ type Report = {
   }[];
 };
 
-/** A run that reports nothing, or not all, is a failure with what it printed. */
-function parseReport(text: string, output: string): GuestTest[] {
+/** A run that reports nothing, or not all, is a failure with what it and the kernel printed last. */
+function parseReport(text: string, ending: string): GuestTest[] {
   const unfinished = {
     name: 'the suite in the virtual machine',
     state: 'failed',
-    messages: [output.slice(-4000)],
+    messages: [ending],
   };
   if (text === '') return [unfinished];
   const { testResults } = JSON.parse(text) as Report;
@@ -92,7 +99,7 @@ function parseReport(text: string, output: string): GuestTest[] {
     }));
     // What fails before the first test, or beside all of them, is told of the file alone.
     const hasOwnFailure = tests.length === 0 || (message ?? '') !== '';
-    const own = { name, state: 'failed', messages: [message || output.slice(-4000)] };
+    const own = { name, state: 'failed', messages: [message || ending] };
     return hasOwnFailure ? [own, ...tests] : tests;
   });
   // Where the process of the tests dies, vitest leaves those that were to come as they are.
