@@ -35,6 +35,18 @@ export type LocatedExtent = {
 /** `ranges`: where its data lie; undefined where there are no holes. */
 export type KnownContent = Content & { readonly ranges: readonly DataRange[] | undefined };
 
+export type LocatedContent = {
+  /** As `Contents.get`. */
+  readonly content: KnownContent | undefined;
+  /** As `Contents.extentsOf`. */
+  readonly extents: readonly LocatedExtent[];
+};
+
+/** Who knows where many contents lie, as of one moment (locator.ts). */
+export interface ContentLocator {
+  locate(contentId: number): LocatedContent;
+}
+
 /** What of a run's policy decides whether a content counts as stored. */
 export type CopyPolicy = { readonly copies: number; readonly poolId?: number | undefined };
 
@@ -174,9 +186,14 @@ export class Contents {
     return size !== undefined && leastCopies(this.#ownExtentsOf(contentId), size) > 0;
   }
 
+  /** False where it is known that none has the bytes of this one besides: after `rememberTwins`. */
+  mayHaveTwins(contentId: number): boolean {
+    return this.#twins?.has(contentId) !== false;
+  }
+
   /** Contents with the bytes of this one, itself among them. */
   withSameBytes(contentId: number): readonly number[] {
-    if (this.#twins?.has(contentId) === false) return [contentId];
+    if (!this.mayHaveTwins(contentId)) return [contentId];
     const [sizeBytes = 0, hash] = this.#get.get(contentId) ?? [];
     if (!hash) return [contentId];
     const found = this.#keys.find(sizeBytes, hash);
@@ -252,13 +269,19 @@ export class Contents {
   copiesElsewhere(
     contentId: number,
     mediumId: number,
-    only: { readonly poolId: number | undefined; isProven(mediumId: number): boolean },
+    only: {
+      readonly poolId: number | undefined;
+      isProven(mediumId: number): boolean;
+      /** Of a moment in which many are asked for; left out: as it is now. */
+      readonly locator?: ContentLocator;
+    },
   ): { readonly good: number; readonly proven: number } {
     const all = Number.POSITIVE_INFINITY;
     if (contentId === EMPTY_CONTENT) return { good: all, proven: all };
-    const size = this.#get.get(contentId)?.[0];
+    const located = only.locator?.locate(contentId);
+    const size = located?.content?.sizeBytes ?? this.#get.get(contentId)?.[0];
     assert(size !== undefined, `no content ${contentId}`);
-    const extents = this.#extentsOfEach(this.withSameBytes(contentId));
+    const extents = located?.extents ?? this.#extentsOfEach(this.withSameBytes(contentId));
     const counted = (isCounted: (copy: ArchiveCopy) => boolean) =>
       extents.map((located) => ({ ...located, copies: located.copies.filter(isCounted) }));
     const others = counted((copy) => copy.mediumId !== mediumId);
@@ -277,9 +300,16 @@ export class Contents {
   }
 }
 
-type ContentRow = [number, Buffer | null, Buffer | null, Buffer | null];
+type ContentRow = [
+  size: number,
+  hash: Buffer | null,
+  segments: Buffer | null,
+  holes: Buffer | null,
+];
 
-function knownContent([sizeBytes, hash, segments, holes]: ContentRow): KnownContent | undefined {
+export function knownContent([sizeBytes, hash, segments, holes]: ContentRow):
+  | KnownContent
+  | undefined {
   if (!hash) return undefined;
   return {
     sizeBytes,
