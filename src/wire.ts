@@ -5,7 +5,6 @@
 import { resolve } from 'node:path';
 import { CodedError } from './base/errors.ts';
 import { systemMachine } from './base/machine.ts';
-import type { Raw } from './base/raw.ts';
 import type { Medium } from './catalog/media.ts';
 import type { Questions } from './catalog/questions.ts';
 import type { Answer, Question } from './domain/question.ts';
@@ -37,6 +36,7 @@ import type { OpenRecall, RecallOptions, RecallOrder } from './wire/recall.ts';
 import type { RecoverOrder } from './wire/recover.ts';
 import type { RestoreOrder } from './wire/restore.ts';
 import { type Surroundings, surroundings, type WireOptions } from './wire/surroundings.ts';
+import type { UmountOrder } from './wire/umount.ts';
 
 export type { Terminal } from './notify/terminal.ts';
 export type { WireOptions } from './wire/surroundings.ts';
@@ -113,8 +113,8 @@ type Commands = {
     tell: { onMounted(): void; warn(message: string): void },
     signal: AbortSignal,
   ): Promise<void>;
-  /** Takes away what another process has mounted. `forced`: also while it is used. */
-  umount(mountpoint: Raw, how: 'plain' | 'forced'): Promise<void>;
+  /** Takes away what another process has mounted, and waits until it has ended. @param onWait told its pid where that takes long */
+  umount(order: UmountOrder, onWait: (pid: number) => void, signal: AbortSignal): Promise<void>;
   /** Contents by way of the stage; closed by who opened it, before the application is. */
   recall(options: RecallOptions): Promise<OpenRecall>;
   /** Who brings cartridges; closed by who opened it. */
@@ -209,13 +209,8 @@ export function wire(options: WireOptions): App {
       const user = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
       return wireMount({ ...parts, user }, order, tell, signal);
     },
-    umount: async (mountpoint, how) => {
-      const [{ umountPath }, { loadFuseDoor }] = await Promise.all([
-        import('./mount/mountpoint.ts'),
-        import('./mount/door.ts'),
-      ]);
-      return umountPath(mountpoint, { door: loadFuseDoor(), clock, how });
-    },
+    umount: async (order, onWait, signal) =>
+      (await import('./wire/umount.ts')).wireUmount(order, { clock, onWait }, signal),
     recallPaths: async (order, listen, signal) => {
       const { wireRecallPaths } = await import('./wire/recall.ts');
       const report = await wireRecallPaths(parts, order, listen, signal);

@@ -2,7 +2,7 @@
   'targets': [
     {
       'target_name': 'fuse',
-      'sources': ['src/door.cc', 'src/handle.cc', 'src/listing.cc', 'src/mount.cc', 'src/office.cc', 'src/queue.cc', 'src/request.cc', 'src/serving.cc', 'src/session.cc', 'src/threads.cc'],
+      'sources': ['src/door.cc', 'src/handle.cc', 'src/listing.cc', 'src/mount.cc', 'src/office.cc', 'src/page-pipe.cc', 'src/queue.cc', 'src/request.cc', 'src/serving.cc', 'src/session.cc', 'src/threads.cc'],
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
       'defines': [
         'NAPI_VERSION=8',

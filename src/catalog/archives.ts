@@ -2,6 +2,7 @@
 import { strict as assert } from 'node:assert';
 import type { Catalog } from './catalog.ts';
 import { CatalogCopies, type CopyOfCatalog } from './catalog-copies.ts';
+import { BAD_MEDIUM_STATES } from './contents.ts';
 
 export type ArchiveState = 'writing' | 'good' | 'torn' | 'orphan';
 
@@ -37,7 +38,12 @@ export type FinishedArchive = {
   readonly journalBytes?: number | undefined;
   /** Of the catalog, among its members. */
   readonly catalogCopy?: CopyOfCatalog | undefined;
+  /** What its journal says of the end of its own run. */
+  readonly end?: JournaledEnd | undefined;
 };
+
+/** How a run has ended, as a journal has it: the time is that of its snapshot. */
+export type JournaledEnd = { readonly state: 'finished' | 'partial'; readonly seconds: number };
 
 /** Where the data of a medium end. */
 export type MediumEnd = {
@@ -130,7 +136,7 @@ export class Archives {
       const { changes } = this.#catalog
         .prepare(
           `UPDATE archives SET state = 'good', length_bytes = ?, length_blocks = ?, blake3 = ?, sha256 = ?,
-             committed_ms = ?, completed_by = ?, journal_bytes = ? WHERE id = ? AND state = 'writing'`,
+             committed_ms = ?, completed_by = ?, journal_bytes = ?, end_seconds = ?, end_is_partial = ? WHERE id = ? AND state = 'writing'`,
         )
         .run(
           finished.lengthBytes,
@@ -140,6 +146,8 @@ export class Archives {
           nowMs,
           finished.completedBy ?? null,
           finished.journalBytes ?? null,
+          finished.end?.seconds ?? null,
+          finished.end ? Number(finished.end.state === 'partial') : null,
           archiveId,
         );
       assert(changes === 1, `archive ${archiveId} is not being written`);
@@ -295,6 +303,21 @@ export class Archives {
   ofJob(jobNumber: number): Archive[] {
     const rows = this.#catalog.prepare<ArchiveRow>(`${SELECT} WHERE job = ? ORDER BY sequence, id`);
     return rows.all(jobNumber).map(toArchive);
+  }
+
+  /** What the last good archive of a job says of its end; undefined where it says nothing, or is on no medium that counts. */
+  endOf(jobNumber: number): JournaledEnd | undefined {
+    const row = this.#catalog
+      .prepare<[seconds: number | null, isPartial: number | null]>(
+        `SELECT a.end_seconds, a.end_is_partial FROM archives a WHERE a.job = ? AND a.state = 'good'
+           AND EXISTS(SELECT 1 FROM archive_copies k JOIN media m ON m.id = k.medium
+             WHERE k.archive = a.id AND k.state = 'good' AND m.state NOT IN ${BAD_MEDIUM_STATES})
+         ORDER BY a.sequence DESC, a.id DESC LIMIT 1`,
+      )
+      .get(jobNumber);
+    const [seconds = null, isPartial] = row ?? [];
+    if (seconds === null) return undefined;
+    return { state: isPartial === 1 ? 'partial' : 'finished', seconds };
   }
 
   copies(archiveId: number): (CopyPlace & { readonly state: string })[] {

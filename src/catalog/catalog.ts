@@ -120,6 +120,9 @@ export class Catalog {
       if (this.#isMarked) {
         this.write(() => this.prepare('DELETE FROM writers WHERE process = ?').run(ownProcess()));
       }
+    } catch (error) {
+      // On a full disk the mark stays: the next writer looks at the whole file, as after any unclean end.
+      if (!(error instanceof CodedError)) throw error;
     } finally {
       this.#db.close();
     }

@@ -1,19 +1,22 @@
-/** native/sqlite: what SQLite itself does not have, loaded into a connection. Its one function is told of in packed.ts. */
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+/** native/sqlite: what SQLite itself does not have, loaded into a connection. Its functions are told of in packed.ts and records.ts. */
 import type Database from 'better-sqlite3';
-import { CodedError } from '../base/errors.ts';
+import { checkRevision, doorFile, notBuilt } from '../base/native-door.ts';
 
-/** @throws CodedError FAILED where it is not built for this machine */
+/** kRevision of native/sqlite/src/extension.c. */
+const SQLITE = { name: 'sqlite', what: 'the extension of SQLite', revision: 1 };
+
+/** @throws CodedError FAILED where it is not built for this machine, or of another revision */
 export function loadPacked(db: Database.Database): void {
-  const { path }: { path(folder: string): string } = createRequire(import.meta.url)(
-    'node-gyp-build',
-  );
   try {
-    const file = path(fileURLToPath(new URL('../../native/sqlite', import.meta.url)));
-    db.loadExtension(file);
+    db.loadExtension(doorFile(SQLITE.name));
   } catch (cause) {
-    const message = 'the extension of SQLite (native/sqlite) is not built for this machine';
-    throw new CodedError('FAILED', `${message}; run npm run build in the source tree`, { cause });
+    throw notBuilt(SQLITE, cause);
   }
+  checkRevision(SQLITE, revisionOf(db));
+}
+
+/** Undefined where the extension is from before revisions. */
+function revisionOf(db: Database.Database): unknown {
+  const has = db.prepare("SELECT 1 FROM pragma_function_list WHERE name = 'shelfs_revision'");
+  return has.get() && db.prepare('SELECT shelfs_revision()').pluck().get();
 }

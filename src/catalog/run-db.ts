@@ -6,7 +6,7 @@ import { strict as assert } from 'node:assert';
 import { closeSync, mkdirSync, openSync, readlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
-import { CodedError } from '../base/errors.ts';
+import { CodedError, errnoOf } from '../base/errors.ts';
 import type { Bound } from './catalog.ts';
 import { named } from './sqlite-error.ts';
 import { isAlive, ownProcess } from './writers.ts';
@@ -86,8 +86,7 @@ export class RunDb {
     mkdirSync(dirname(path), { recursive: true });
     let db: Database.Database | undefined;
     try {
-      // Who reads what, and what is asked, is nobody else's business; SQLite would make it readable for all.
-      closeSync(openSync(path, 'a', 0o600));
+      makePrivate(path);
       db = new Database(path, { timeout: BUSY_TIMEOUT_MS });
       db.pragma('journal_mode = WAL');
       db.pragma('synchronous = NORMAL');
@@ -124,6 +123,18 @@ export class RunDb {
   /** Changes when another process has written something. */
   get otherChanges(): number {
     return Number(this.#db.pragma('data_version', { simple: true }));
+  }
+}
+
+/**
+ * Who reads what, and what is asked, is nobody else's business; SQLite would make it readable for all. One that is there is not even
+ * opened: with the closing of any descriptor of a file a process loses all its locks on it (fcntl(2)), also those of a connection.
+ */
+function makePrivate(path: string): void {
+  try {
+    closeSync(openSync(path, 'ax', 0o600));
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
   }
 }
 

@@ -9,7 +9,13 @@
  */
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
-import { Archives, type FinishedArchive, type MediumEnd, type NewArchive } from './archives.ts';
+import {
+  Archives,
+  type FinishedArchive,
+  type JournaledEnd,
+  type MediumEnd,
+  type NewArchive,
+} from './archives.ts';
 import type { Catalog } from './catalog.ts';
 import { CHANGES } from './change.ts';
 import { type ContentKey, ContentKeys } from './content-keys.ts';
@@ -360,6 +366,12 @@ export class Run {
       if (state === 'writing' || state === 'torn') this.tearArchive(archiveId);
     }
     dropWaiting(this.#catalog, this.jobNumber);
+  }
+
+  /** That a process before this one has told, with all that was found; undefined where something is untold. */
+  journaledEnd(): JournaledEnd | undefined {
+    for (const _ of this.entries('unjournaled')) return undefined;
+    return this.#archives.endOf(this.jobNumber);
   }
 
   /** The seconds `finish` will give the snapshot, unless another run is finished before. */

@@ -166,8 +166,12 @@ CREATE INDEX held_snapshots ON snapshots(id) WHERE expired_by IS NULL;
 INSERT INTO counters VALUES('swept', 0);
 INSERT INTO counters SELECT 'clock_ms', coalesce(max(max(started_ms, coalesce(ended_ms, 0))), 0) FROM jobs;`;
 
+const ENDS = `
+ALTER TABLE archives ADD COLUMN end_seconds INTEGER;
+ALTER TABLE archives ADD COLUMN end_is_partial INTEGER;`;
+
 /** Migration N, counted from 1, is at index N - 1. One that was released is never changed again. */
-export const MIGRATIONS: readonly string[] = [TREE + JOBS + MEDIA + CONTENTS, COPIES, CARE];
+export const MIGRATIONS: readonly string[] = [TREE + JOBS + MEDIA + CONTENTS, COPIES, CARE, ENDS];
 
 /** BLAKE3 of no bytes is row 1 of contents: an empty file needs no extent. */
 export const EMPTY_CONTENT = 1;

@@ -25,7 +25,8 @@ export function named(error: unknown, path: string): unknown {
       facts,
     );
   }
-  if (code === 'SQLITE_FULL')
+  // The index of the log beside the file grows by a write too.
+  if (code === 'SQLITE_FULL' || code === 'SQLITE_IOERR_SHMSIZE')
     return new CodedError('FAILED', `no room on the disk for the catalog ${path}`, facts);
   if (code.startsWith('SQLITE_IOERR') || code.startsWith('SQLITE_CANTOPEN'))
     return new CodedError('FAILED', `the catalog ${path} cannot be used (${code})`, facts);

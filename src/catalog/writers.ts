@@ -25,14 +25,27 @@ export function isAlive(name: string, boot?: string): boolean {
   }
 }
 
+/**
+ * Not there any more, or dead and nobody has asked for its status. Unlike of one that `isAlive` says is not, a thread of it may
+ * yet be on its way out of the kernel.
+ */
+export function hasEnded(name: string): boolean {
+  return !isAlive(name) || /^[ZX]/.test(statFields(Number(name.split(':')[1]))?.[0] ?? 'X');
+}
+
 /** `BOOT:PID:START`, undefined when there is no such process. */
 function processName(pid: number, knownBoot?: string): string | undefined {
+  const boot = knownBoot ?? readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  const fields = statFields(pid);
+  // proc(5): the start time is the 20th field behind the name.
+  return fields && `${boot}:${pid}:${fields[19] ?? ''}`;
+}
+
+/** What /proc says of a process behind its name, which stands in parentheses and may hold anything; its state is the first. */
+function statFields(pid: number): string[] | undefined {
   try {
-    const boot = knownBoot ?? readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // proc(5): the program's name stands in parentheses and may hold anything; the start time is the 20th field behind it.
-    const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-    return `${boot}:${pid}:${start ?? ''}`;
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch (error) {
     if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH') return undefined;
     throw error;

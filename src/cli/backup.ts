@@ -103,6 +103,9 @@ export async function runBackup(
   if (report.files.unreadable > 0) setExit(FAILURES.SOURCE_UNREADABLE.exit);
 }
 
+/** Of the bytes, before it is said how long the rest takes. */
+const FORESEEN_SHARE = 0.01;
+
 function describe(event: BackupEvent): string | undefined {
   switch (event.event) {
     case 'begin':
@@ -115,7 +118,9 @@ function describe(event: BackupEvent): string | undefined {
       return `${formatSize(event.bytes)} copied to ${event.media.join(' and ')}`;
     case 'progress': {
       const rate = event.seconds > 0 ? event.bytes / event.seconds : 0;
-      const left = rate > 0 ? (event.bytesTotal - event.bytes) / rate : undefined;
+      // From the first few bytes nothing can be foretold: a drive is being loaded meanwhile.
+      const isForeseen = rate > 0 && event.bytes >= event.bytesTotal * FORESEEN_SHARE;
+      const left = isForeseen ? (event.bytesTotal - event.bytes) / rate : undefined;
       const parts = [
         `${event.files}/${event.filesTotal} files`,
         `${formatSize(event.bytes)} of ${formatSize(event.bytesTotal)}`,

@@ -104,8 +104,7 @@ class Play {
   async tearDown(): Promise<void> {
     const { background, directory } = this.#tools;
     if (this.#isMounted) await background.run(['umount', '--force', this.#mountpoint]);
-    // The mount is gone before its process, which still brings the library's state to disk.
-    await rm(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+    await rm(directory, { recursive: true, force: true });
   }
 
   /** The sample, or with a path of its own only the letter that will change. */

@@ -96,9 +96,14 @@ export const umount = (open: OpenContext) =>
         yargs
           .positional('directory', { type: 'string', demandOption: true, describe: 'where it is' })
           .option('force', { type: 'boolean', describe: 'also while files in it are open' }),
-      run: async ({ app, output }, args) => {
+      run: async ({ app, output, signal }, args) => {
         const mountpoint = pathArgument(args.directory, workingDirectory());
-        await app.umount(mountpoint, args.force ? 'forced' : 'plain');
+        const order = { mountpoint, how: args.force ? 'forced' : 'plain' } as const;
+        const onWait = (pid: number) =>
+          output.note(
+            `unmounted; process ${pid} still finishes what its drive is doing (Ctrl-C: do not wait for it)`,
+          );
+        await app.umount(order, onWait, signal);
         const shown = rawText(mountpoint);
         output.result({ mountpoint: shown }, () => `${shown} is unmounted`);
       },

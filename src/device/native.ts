@@ -5,11 +5,10 @@
  */
 import assert from 'node:assert';
 import { readdir, stat } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { userInfo } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { getSystemErrorName } from 'node:util';
 import { CodedError, errnoOf, type FailureCode } from '../base/errors.ts';
+import { loadDoor } from '../base/native-door.ts';
 import { deviceNumbers, findHolder } from './holder.ts';
 import type { ScsiCommand, ScsiPort, ScsiReply } from './port.ts';
 
@@ -65,20 +64,15 @@ export type FileLock = {
  */
 const RESERVED_BYTES = 1024 * 1024;
 
+/** kRevision of native/scsi/src/door.cc. */
+const SCSI = { name: 'scsi', what: 'the door to SCSI devices', revision: 1 };
+
 /**
  * Loads native/scsi: the build or the prebuilt one, or the file `addonPath`.
- * @throws CodedError FAILED when there is none for this machine.
+ * @throws CodedError FAILED when there is none for this machine, or one of another revision.
  */
 export function loadScsiDoor(addonPath?: string): ScsiDoor {
-  const require = createRequire(import.meta.url);
-  try {
-    if (addonPath !== undefined) return require(addonPath);
-    const load: (folder: string) => ScsiDoor = require('node-gyp-build');
-    return load(fileURLToPath(new URL('../../native/scsi', import.meta.url)));
-  } catch (cause) {
-    const message = 'the door to SCSI devices (native/scsi) is not built for this machine';
-    throw new CodedError('FAILED', `${message}; run npm run build in the source tree`, { cause });
-  }
+  return loadDoor<ScsiDoor>(SCSI, addonPath);
 }
 
 /**

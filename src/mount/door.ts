@@ -4,9 +4,10 @@
  * The door has no opinion: what is mounted where and how, what is agreed with the kernel, and what an errno means is decided in
  * native.ts, init.ts and mountpoint.ts. Numbers are safe integers; what is none is answered with EINVAL.
  */
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
-import { CodedError } from '../base/errors.ts';
+import { loadDoor } from '../base/native-door.ts';
+
+/** kRevision of native/fuse/src/door.cc. */
+const FUSE = { name: 'fuse', what: 'the door to FUSE', revision: 2 };
 
 /** 0 or what was asked for; an errno below zero where the kernel refused. */
 export type Answer = number;
@@ -55,10 +56,10 @@ export type DoorListener = {
 export type DoorHandle = {
   /** Whole replies, back to back, or EINVAL and none is sent. Otherwise the last errno with which one was refused. */
   reply(replies: Uint8Array): Answer;
-  /** The file must not be closed before its handle is released or the session has ended. */
+  /** All of the bytes, or EIO. The file must not be closed before its handle is released or the session has ended. */
   replyFromFile(unique: number, file: number, offset: number, lengthBytes: number): Answer;
-  /** EEXIST where the handle is served already. */
-  serve(handle: number, file: number): Answer;
+  /** Of a file of so many bytes; where it has less by then, reads fail with EIO. EEXIST where the handle is served already. */
+  serve(handle: number, file: number, sizeBytes: number): Answer;
   /** Resolves when no thread reads the file any more; ENOENT where the handle is not served. */
   stopServing(handle: number): Promise<Answer> | Answer;
   /** Answers a READDIR or READDIRPLUS when it comes, if it takes so many bytes; `requests` is told of it, its opcode's highest bit set. */
@@ -93,16 +94,8 @@ export type DoorHandle = {
 
 /**
  * Loads native/fuse: the build or the prebuilt one, or the file `addonPath`.
- * @throws CodedError FAILED when there is none for this machine.
+ * @throws CodedError FAILED when there is none for this machine, or one of another revision.
  */
 export function loadFuseDoor(addonPath?: string): FuseDoor {
-  const require = createRequire(import.meta.url);
-  try {
-    if (addonPath !== undefined) return require(addonPath);
-    const load: (folder: string) => FuseDoor = require('node-gyp-build');
-    return load(fileURLToPath(new URL('../../native/fuse', import.meta.url)));
-  } catch (cause) {
-    const message = 'the door to FUSE (native/fuse) is not built for this machine';
-    throw new CodedError('FAILED', `${message}; run npm run build in the source tree`, { cause });
-  }
+  return loadDoor<FuseDoor>(FUSE, addonPath);
 }

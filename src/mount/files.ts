@@ -193,7 +193,7 @@ export class Files {
   }
 
   #serve(open: Open, file: number): void {
-    this.#port.serve(open.handle, file);
+    this.#port.serve(open.handle, file, open.inode.sizeBytes);
     open.isServed = true;
   }
 

@@ -14,19 +14,23 @@ const SOCK_STREAM = 1;
 /** What a shell says of a program that is not there. */
 const NOT_FOUND = 127;
 
+/** Of an option that may hold anything: a comma would end it. */
+export const escapedOption = (value: Raw): Raw => value.replaceAll(/[\\,]/g, '\\$&') as Raw;
+
 /**
  * Mounts by the helper.
  * @param options as for `-o`
  * @returns the device
  * @throws CodedError MOUNT_UNSUPPORTED without the program, MOUNT_FAILED with what it says
  */
-export async function mountByHelper(door: FuseDoor, path: Raw, options: string): Promise<number> {
+export async function mountByHelper(door: FuseDoor, path: Raw, options: Raw): Promise<number> {
   const pair = door.socketPair(SOCK_STREAM);
   if (typeof pair === 'number') throw mountFailure(path, getSystemErrorName(pair));
   const [ours, theirs] = pair;
   try {
     // The helper finds its end as its descriptor 3.
-    await run(`_FUSE_COMMFD=3 exec ${PROGRAM} -o ${options} --`, { path, extra: theirs });
+    const command = `_FUSE_COMMFD=3 exec ${PROGRAM} -o "\${options%x}" --`;
+    await run(command, { path, options, extra: theirs });
     const device = door.receiveFile(ours);
     if (device < 0) throw mountFailure(path, getSystemErrorName(device));
     return device;
@@ -49,11 +53,14 @@ export function unmountCommand(how: 'plain' | 'lazy'): readonly string[] {
 /** Node passes arguments as UTF-8, and a path may be none: the shell makes it of its bytes in octal. */
 async function run(
   command: string,
-  { path, extra }: { readonly path: Raw; readonly extra?: number },
+  {
+    path,
+    options = '' as Raw,
+    extra,
+  }: { readonly path: Raw; readonly options?: Raw; readonly extra?: number },
 ): Promise<void> {
-  const octal = Array.from(rawBytes(path), (byte) => `\\${byte.toString(8).padStart(3, '0')}`);
-  // What is substituted loses its last newlines; not behind an x.
-  const script = `LC_ALL=C; export LC_ALL; path=$(printf '%bx' '${octal.join('').replaceAll('\\', '\\0')}'); ${command} "\${path%x}"`;
+  const words = `path=${printed(path)}; options=${printed(options)}`;
+  const script = `LC_ALL=C; export LC_ALL; ${words}; ${command} "\${path%x}"`;
   const child = spawn('sh', ['-c', script], {
     stdio: ['ignore', 'ignore', 'pipe', extra ?? 'ignore'],
   });
@@ -69,6 +76,12 @@ async function run(
     throw new CodedError('MOUNT_UNSUPPORTED', message);
   }
   throw mountFailure(path, said.trim() === '' ? `${PROGRAM} failed` : said.trim());
+}
+
+/** For the shell. What is substituted loses its last newlines; not behind an x. */
+function printed(word: Raw): string {
+  const octal = Array.from(rawBytes(word), (byte) => `\\0${byte.toString(8).padStart(3, '0')}`);
+  return `$(printf '%bx' '${octal.join('')}')`;
 }
 
 function mountFailure(path: Raw, reason: string): CodedError {

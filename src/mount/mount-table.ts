@@ -10,6 +10,8 @@ export type MountEntry = {
   readonly path: Raw;
   /** `ext4`, `fuse.shelfs` */
   readonly type: string;
+  /** What was mounted, in words of who did it. */
+  readonly source: Raw;
 };
 
 /** In the order of mounting: what comes later lies on top. */
@@ -24,13 +26,14 @@ export function parseMountTable(text: Raw): MountEntry[] {
     const [head = '', tail = ''] = line.split(' - ', 2);
     const fields = head.split(' ').slice(0, 5);
     const [, , device, , path] = fields;
-    const [type] = tail.split(' ');
+    const [type, source = ''] = tail.split(' ');
     if (device === undefined || path === undefined || !type) continue;
     entries.push({
       line: `${fields.join(' ')} ` as Raw,
       device,
       path: unescaped(path),
       type: unescaped(type),
+      source: unescaped(source),
     });
   }
   return entries;
@@ -53,7 +56,7 @@ export function mountAround(entries: readonly MountEntry[], path: Raw): MountEnt
 
 const withSlash = (path: string) => (path.endsWith('/') ? path : `${path}/`);
 
-/** Blank, tab, newline and backslash are written in octal. */
+/** Blank, tab, newline, backslash and # are written in octal. */
 function unescaped(field: string): Raw {
   return field.replace(/\\([0-7]{3})/g, (_, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8) & 0xff),

@@ -11,11 +11,12 @@ import type { Clock } from '../base/clock.ts';
 import { CodedError, errnoOf } from '../base/errors.ts';
 import { joinRaw, type Raw, rawBytes, rawText, toRaw } from '../base/raw.ts';
 import type { FuseDoor } from './door.ts';
-import { mountByHelper, unmountByHelper, unmountCommand } from './helper.ts';
+import { escapedOption, mountByHelper, unmountByHelper, unmountCommand } from './helper.ts';
 import { type MountEntry, mountAround, mountAt, readMountTable } from './mount-table.ts';
 
 export const MOUNT_TYPE = 'fuse.shelfs';
-const SOURCE = 'shelfs';
+/** What is said to be mounted, where nobody says what. */
+const SOURCE = 'shelfs' as Raw;
 
 /** sys/mount.h */
 const MS_RDONLY = 1;
@@ -112,16 +113,34 @@ async function canonicalPath(path: Raw): Promise<Raw> {
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === undefined) throw error;
-    const slash = path.replace(/\/+$/, '').lastIndexOf('/');
-    if (!DEAD.has(errno) || slash < 0) {
+    const place = DEAD.has(errno) ? await placeOf(path) : undefined;
+    if (place === undefined)
       throw unsuitable(path, REASONS.get(errno) ?? `cannot be used (${errno})`);
-    }
-    const parent = await realpath(rawBytes(path.slice(0, slash + 1) as Raw), {
-      encoding: 'buffer',
-    });
-    return joinRaw(toRaw(parent), path.replace(/\/+$/, '').slice(slash + 1) as Raw);
+    return place;
   }
 }
+
+/** Links followed but for the last name; undefined where what is above it cannot be found. */
+async function placeOf(path: Raw): Promise<Raw | undefined> {
+  const trimmed = path.replace(/\/+$/, '');
+  const slash = trimmed.lastIndexOf('/');
+  const name = trimmed.slice(slash + 1) as Raw;
+  if (slash < 0 || name === '.' || name === '..') return undefined;
+  try {
+    const above = rawBytes(trimmed.slice(0, slash + 1) as Raw);
+    return joinRaw(toRaw(await realpath(above, { encoding: 'buffer' })), name);
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return undefined;
+  }
+}
+
+export type MountWish = {
+  readonly door: FuseDoor;
+  readonly allowOther: boolean;
+  /** What the kernel's table says is mounted, and `df`. */
+  readonly source?: Raw | undefined;
+};
 
 /**
  * Mounts at a path that readyMountpoint gave; the kernel asks from now on, and waits.
@@ -129,21 +148,28 @@ async function canonicalPath(path: Raw): Promise<Raw> {
  */
 export async function mountDevice(
   path: Raw,
-  { door, allowOther }: { readonly door: FuseDoor; readonly allowOther: boolean },
+  { door, allowOther, source = SOURCE }: MountWish,
 ): Promise<Mounted> {
   const shared = `default_permissions${allowOther ? ',allow_other' : ''}`;
   const device = isRoot()
-    ? await mountBySelf(path, { door, shared })
-    : await mountByHelper(door, path, `ro,nosuid,nodev,fsname=${SOURCE},subtype=shelfs,${shared}`);
+    ? await mountBySelf(path, { door, source, shared })
+    : await mountByHelper(door, path, helperOptions(source, shared));
   const entry = mountAt(await readMountTable(), path);
   if (entry?.type === MOUNT_TYPE) return { device, entry };
   door.close(device);
   throw failure(path, 'the mount is not there; was something mounted over it?');
 }
 
+const helperOptions = (source: Raw, shared: string): Raw =>
+  `ro,nosuid,nodev,fsname=${escapedOption(source)},subtype=shelfs,${shared}` as Raw;
+
 async function mountBySelf(
   path: Raw,
-  { door, shared }: { readonly door: FuseDoor; readonly shared: string },
+  {
+    door,
+    source,
+    shared,
+  }: { readonly door: FuseDoor; readonly source: Raw; readonly shared: string },
 ): Promise<number> {
   const device = door.openDevice();
   if (device < 0) {
@@ -155,7 +181,7 @@ async function mountBySelf(
   const options = `fd=${device},rootmode=${mode},user_id=0,group_id=0,${shared}`;
   const flags = MS_RDONLY | MS_NOSUID | MS_NODEV;
   const answer = await door.mount(
-    Buffer.from(SOURCE),
+    rawBytes(source),
     rawBytes(path),
     Buffer.from(MOUNT_TYPE),
     flags,
@@ -211,29 +237,37 @@ export async function detach(entry: MountEntry, { door }: Pick<MountTools, 'door
     throw failure(entry.path, `cannot be unmounted (${getSystemErrorName(answer)})`);
 }
 
+/** The mount of ours that is seen at a path. @throws CodedError NOT_MOUNTED, MOUNTPOINT_UNSUITABLE */
+export async function ownMountAt(path: Raw): Promise<MountEntry> {
+  const table = await readMountTable();
+  // Without a question to the mount itself, which may be stopped, or not for us to look at.
+  const place = await placeOf(path);
+  const there = place && mountAt(table, place);
+  if (there?.type === MOUNT_TYPE) return there;
+  const canonical = await canonicalPath(path);
+  const entry = mountAt(table, canonical);
+  if (entry?.type === MOUNT_TYPE) return entry;
+  const name = rawText(canonical);
+  throw new CodedError('NOT_MOUNTED', `${name} is no mount of shelfs`, { path: name });
+}
+
 /**
  * Unmounts what another process serves, which then ends. `forced`: also while it is used; readers get errors.
- * @throws CodedError NOT_MOUNTED, MOUNT_BUSY, MOUNT_FAILED
+ * @throws CodedError MOUNT_BUSY, MOUNT_FAILED
  */
-export async function umountPath(
-  path: Raw,
-  tools: MountTools & { readonly how: 'plain' | 'forced' },
+export async function umount(
+  entry: MountEntry,
+  { door, how }: { readonly door: FuseDoor; readonly how: 'plain' | 'forced' },
 ): Promise<void> {
-  const canonical = await canonicalPath(path);
-  const entry = mountAt(await readMountTable(), canonical);
-  if (entry?.type !== MOUNT_TYPE) {
-    const name = rawText(canonical);
-    throw new CodedError('NOT_MOUNTED', `${name} is no mount of shelfs`, { path: name });
-  }
-  if (tools.how === 'forced') return detach(entry, tools);
-  const errno = await unmountOnce(canonical, tools.door);
+  if (how === 'forced') return detach(entry, { door });
+  const errno = await unmountOnce(entry.path, door);
   if (errno === undefined) return;
-  const name = rawText(canonical);
+  const name = rawText(entry.path);
   if (errno === 'EBUSY') {
     const message = `${name} is in use; close what is open there (fuser -vm shows it), or unmount by force`;
     throw new CodedError('MOUNT_BUSY', message, { path: name });
   }
-  throw failure(canonical, `cannot be unmounted (${errno})`);
+  throw failure(entry.path, `cannot be unmounted (${errno})`);
 }
 
 /** Undefined when it is done. */

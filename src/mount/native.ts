@@ -26,6 +26,10 @@ export type FuseMountOptions = {
   readonly clock: Clock;
   /** Told of requests as soon as the kernel has agreed, perhaps before this resolves. */
   readonly listener: FuseListener;
+  /** What is mounted, as the kernel's table and `df` say it. */
+  readonly source?: Raw;
+  /** Told when the kernel lists it, before anybody is answered. */
+  readonly onListed?: (entry: MountEntry) => void;
   /** Default: the one of this machine. */
   readonly door?: FuseDoor;
 };
@@ -38,9 +42,10 @@ export async function mountFuse(options: FuseMountOptions): Promise<FusePort> {
   const { allowOther, clock, listener, door = loadFuseDoor() } = options;
   await refuseRequestTimeouts();
   const path = await readyMountpoint(options.mountpoint, { door, clock });
-  const { device, entry } = await mountDevice(path, { door, allowOther });
+  const { device, entry } = await mountDevice(path, { door, allowOther, source: options.source });
   const port = new NativePort({ door, listener, mount: { entry, clock } });
   try {
+    options.onListed?.(entry);
     await port.start(device);
     await raiseReadAhead(entry);
   } catch (error) {
@@ -127,8 +132,8 @@ class NativePort implements FusePort {
     check(this.#started.replyFromFile(unique, file, offset, lengthBytes));
   }
 
-  serve(handle: number, file: number): void {
-    check(this.#started.serve(handle, file));
+  serve(handle: number, file: number, sizeBytes: number): void {
+    check(this.#started.serve(handle, file, sizeBytes));
   }
 
   async stopServing(handle: number): Promise<void> {

@@ -31,7 +31,7 @@ export interface FusePort {
   /** One or more whole replies, back to back. A request whose caller is gone takes its reply silently. */
   reply(replies: Uint8Array): void;
   /**
-   * Answers one READ with bytes of the file, read on a thread; a file that ends early shortens the reply. The file stays open
+   * Answers one READ with bytes of the file, read on a thread; where it ends early the READ fails with EIO. The file stays open
    * until the handle is released, or until `onEnd`.
    */
   replyFromFile(request: {
@@ -40,8 +40,11 @@ export interface FusePort {
     readonly offset: number;
     readonly lengthBytes: number;
   }): void;
-  /** From now on READs of this handle are answered from the file, natively, at the same offsets; until `stopServing`. */
-  serve(handle: number, file: number): void;
+  /**
+   * From now on READs of this handle are answered from the file, natively, at the same offsets; until `stopServing`. Of
+   * `sizeBytes`: where somebody has cut it short, READs of what is gone fail with EIO.
+   */
+  serve(handle: number, file: number, sizeBytes: number): void;
   /** Resolves once no thread reads the file for this handle any more: only then may it be closed. */
   stopServing(handle: number): Promise<void>;
   /**

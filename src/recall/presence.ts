@@ -2,6 +2,7 @@
 import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
 import type { Library } from '../storage/library.ts';
+import { usableDrives } from '../storage/library-status.ts';
 
 /** What was seen is believed for so long, then looked at again by the way. */
 const FRESH_MS = 60_000;
@@ -38,11 +39,14 @@ export class Presence {
   /** @returns barcodes that were not there before */
   async look(signal: AbortSignal): Promise<string[]> {
     this.#lookedMs = this.#clock.monotonicMs();
-    const { changer, cartridges, drives } = await (await this.#library()).status(signal);
+    const status = await (await this.#library()).status(signal);
+    const { changer, cartridges } = status;
     const before = this.#barcodes;
     const found = cartridges.flatMap(({ barcode }) => barcode ?? []);
     this.#barcodes = changer ? new Set(found) : undefined;
-    const loaded = drives.find(({ barcode, state }) => barcode !== null && state !== 'held');
+    const loaded = usableDrives(status).find(
+      ({ barcode, state }) => barcode !== null && state !== 'held',
+    );
     this.#loaded = loaded?.barcode ?? undefined;
     return found.filter((barcode) => before?.has(barcode) === false);
   }

@@ -7,24 +7,16 @@
  * Several processes share it. What goes is renamed within the transaction that forgets it, and removed behind it: nobody
  * who takes the name meanwhile loses a file of his own.
  */
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  type Stats,
-  statSync,
-} from 'node:fs';
-import { chmod, type FileHandle, open, opendir, unlink } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync, renameSync, statSync } from 'node:fs';
+import { chmod, type FileHandle, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
-import { CodedError, errnoOf } from '../base/errors.ts';
+import { type CodedError, errnoOf } from '../base/errors.ts';
 import type { Processes } from '../catalog/run-db.ts';
 import { type Claim, NOBODY, type RunStage, type StageRow } from '../catalog/run-stage.ts';
 import { diskBytes, type RecallContent } from './content.ts';
 import { factsOf, isSame } from './file-facts.ts';
+import { makeStageDirectory, namesIn } from './stage-directory.ts';
 import { StageRoom } from './stage-room.ts';
 import { StageUsers } from './stage-users.ts';
 
@@ -71,11 +63,7 @@ export class Stage {
         this.#forgetDead('removed');
       },
     });
-    this.#attempt(() => mkdirSync(this.directory, { recursive: true, mode: 0o700 }));
-    refuseOthers(
-      this.directory,
-      this.#attempt(() => statSync(this.directory)),
-    );
+    this.#attempt(() => makeStageDirectory(this.directory, 'made'));
   }
 
   /** As the config has it, or less for a while after the disk was full. */
@@ -222,8 +210,10 @@ export class Stage {
       // What had to go for it takes its room until it is removed.
       await this.clean();
       const file = await make().catch((error: unknown) => {
-        if (errnoOf(error) !== 'EEXIST') throw error;
-        this.#putAway(hash);
+        const errno = errnoOf(error);
+        if (errno === 'EEXIST') this.#putAway(hash);
+        else if (errno === 'ENOENT') makeStageDirectory(this.directory, 'there');
+        else throw error;
         return make();
       });
       await file.truncate(sizeBytes);
@@ -310,7 +300,10 @@ export class Stage {
   /** Removes what processes left behind that ended while they filled or evicted, but for what somebody can go on with. */
   async sweep(): Promise<void> {
     this.#forgetDead('kept');
-    for await (const { name } of await opendir(this.directory)) {
+    const names = await namesIn(this.directory).catch((error: unknown) => {
+      throw this.failure(error);
+    });
+    for (const name of names) {
       if (name.startsWith(GONE)) this.#gone.push(join(this.directory, name));
       if (!NAME.test(name)) continue;
       const hash = Buffer.from(name, 'hex');
@@ -381,12 +374,4 @@ export class Stage {
       throw this.failure(error);
     }
   }
-}
-
-/** Whoever may write there could exchange what was proven. @throws CodedError STAGE_FAILED */
-function refuseOthers(directory: string, { uid, mode }: Stats): void {
-  const isOurs = uid === process.geteuid?.() && (mode & 0o022) === 0;
-  if (isOurs) return;
-  const sentence = `the stage ${directory} belongs to another user, or others may write there; chown and chmod go-w mend it`;
-  throw new CodedError('STAGE_FAILED', sentence, { path: directory });
 }

@@ -4,11 +4,13 @@
  * The door follows no symbolic link at the end of a path and has no opinion; which paths may be walked, and beneath what, is
  * decided by those who call it (beneath.ts, source tree and target tree).
  */
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import { getSystemErrorName } from 'node:util';
 import { CodedError, type FailureCode } from '../base/errors.ts';
+import { loadDoor } from '../base/native-door.ts';
 import { type Raw, rawText } from '../base/raw.ts';
+
+/** kRevision of native/fs/src/door.cc. */
+const FS = { name: 'fs', what: 'the door to the file system', revision: 1 };
 
 /** 0 or what was asked for; an errno below zero where the kernel refused. */
 export type Answer = number;
@@ -195,18 +197,10 @@ export const RENAME_NOREPLACE = 1;
 
 /**
  * Loads native/fs: the build or the prebuilt one, or the file `addonPath`.
- * @throws CodedError FAILED when there is none for this machine.
+ * @throws CodedError FAILED when there is none for this machine, or one of another revision.
  */
 export function loadFsDoor(addonPath?: string): FsDoor {
-  const require = createRequire(import.meta.url);
-  try {
-    if (addonPath !== undefined) return require(addonPath);
-    const load: (folder: string) => FsDoor = require('node-gyp-build');
-    return load(fileURLToPath(new URL('../../native/fs', import.meta.url)));
-  } catch (cause) {
-    const message = 'the door to the file system (native/fs) is not built for this machine';
-    throw new CodedError('FAILED', `${message}; run npm run build in the source tree`, { cause });
-  }
+  return loadDoor<FsDoor>(FS, addonPath);
 }
 
 /** `ENOENT` for -2. */

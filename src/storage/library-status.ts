@@ -48,6 +48,11 @@ export type LibraryStatus = {
   readonly cartridges: readonly CartridgeStatus[];
 };
 
+/** Those that a job may count on: a changer may have more drives than were given to us, and one may have failed. */
+export function usableDrives({ drives }: Pick<LibraryStatus, 'drives'>): readonly DriveStatus[] {
+  return drives.filter(({ device, state }) => device !== null && state !== 'failed');
+}
+
 /** What is asked of each drive; those in use by another process are named, not asked. */
 type Asked = Omit<DriveStatus, 'number' | 'barcode' | 'from'>;
 

@@ -1,11 +1,15 @@
 /** A mount as this machine has it: the catalog open for reading, recall behind it, the kernel in front. */
+import { resolve } from 'node:path';
 import { CodedError } from '../base/errors.ts';
 import { processName } from '../base/machine.ts';
-import type { Raw } from '../base/raw.ts';
+import { type Raw, rawOf } from '../base/raw.ts';
 import { printable } from '../base/text.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { Directories } from '../catalog/directories.ts';
+import { RunDb, systemProcesses } from '../catalog/run-db.ts';
+import { RunMounts } from '../catalog/run-mounts.ts';
 import { Snapshots } from '../catalog/snapshots.ts';
+import { RUN_DB_FILE } from '../config.ts';
 import { jobsText } from '../job/jobs-text.ts';
 import { serveMount } from '../mount/mount.ts';
 import { mountFuse } from '../mount/native.ts';
@@ -29,7 +33,7 @@ export type MountOrder = {
 
 export type MountSurroundings = Pick<
   Surroundings,
-  'clock' | 'host' | 'config' | 'catalog' | 'library'
+  'stateDirectory' | 'clock' | 'host' | 'config' | 'catalog' | 'library'
 > & {
   readonly user: { readonly uid: number; readonly gid: number };
   recall(options: RecallOptions): Promise<OpenRecall>;
@@ -45,7 +49,7 @@ export async function wireMount(
   tell: { onMounted(): void; warn(message: string): void },
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, host, user } = app;
+  const { clock, host, user, stateDirectory } = app;
   const { mountpoint, allowOther } = order;
   const catalog = await app.catalog('read');
   const root = rootOf(catalog, order.view);
@@ -55,7 +59,7 @@ export async function wireMount(
     onMedium: () => {},
     warn: tell.warn,
   });
-  let loaded = Promise.resolve();
+  let loaded: Promise<void> | undefined;
   try {
     await serveMount(
       {
@@ -75,7 +79,12 @@ export async function wireMount(
           tell.warn(
             `a read by process ${pid} (${processName(pid) ?? 'gone'}) failed: ${error.message}`,
           ),
-        openPort: (listener) => mountFuse({ mountpoint, allowOther, clock, listener }),
+        openPort: (listener) =>
+          mountFuse({
+            ...{ mountpoint, allowOther, clock, listener },
+            source: rawOf(stateDirectory),
+            onListed: ({ device }) => tellServer(app, device),
+          }),
       },
       () => {
         tell.onMounted();
@@ -86,6 +95,19 @@ export async function wireMount(
   } finally {
     await loaded;
     await close();
+  }
+}
+
+/** For `umount`, which waits for this process. */
+function tellServer(
+  { stateDirectory, clock }: Pick<Surroundings, 'stateDirectory' | 'clock'>,
+  device: string,
+): void {
+  const runDb = RunDb.open(resolve(stateDirectory, RUN_DB_FILE));
+  try {
+    new RunMounts(runDb, systemProcesses()).serve(device, clock.nowMs());
+  } finally {
+    runDb.close();
   }
 }
 

@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { lstatSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { ended, okProgram, Shelf, startProgram } from './program.ts';
+import { ended, isAlive, okProgram, Shelf, startProgram } from './program.ts';
 import { expectSoon, type Reader, startReader, untilAllWait } from './readers.ts';
 
 const FILES = 200;
@@ -116,8 +116,7 @@ test('unmounting is refused while files are open, and done by force', async () =
 
   await shelf.ok('umount', '--force', mounted.at);
   await expectSoon(readers, (end) => expect(end).toEqual(TROUBLE));
-  await ended(mounted.pid);
-  expect(await shelf.mounts()).toEqual([]);
+  expect([await shelf.mounts(), isAlive(mounted.pid)]).toEqual([[], false]);
   const never = await shelf.say('umount', mounted.at);
   expect([never.exit, never.stderr]).toEqual([1, expect.stringContaining('is no mount of shelfs')]);
 });

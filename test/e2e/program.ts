@@ -180,10 +180,10 @@ export class Shelf {
     return mounted;
   }
 
-  /** Politely; resolves when the process has ended. */
+  /** Politely; the process has ended when the command has. */
   async unmount({ at, pid }: Mounted): Promise<void> {
     await this.ok('umount', at);
-    await ended(pid);
+    expect(isAlive(pid), 'umount waits for the process of the mount').toBe(false);
   }
 
   /** All drives together; those of a process that runs as of its last load. */

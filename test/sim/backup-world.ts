@@ -39,6 +39,8 @@ export type BackupWorldOptions = {
   /** What the catalog takes the cartridges to hold; left out: what they hold. */
   readonly claimedBytes?: number;
   readonly drives?: number;
+  /** How many of them are given to us; default: all. */
+  readonly ownDrives?: number;
   /** Of drives and cartridges. */
   readonly generation?: 'LTO-8' | 'LTO-9';
   /** What stands between the product and each drive. */
@@ -125,7 +127,7 @@ export class BackupWorld {
     );
     const library = await (options.isByHand
       ? libraryByHand(sim, options.keeper?.(catalog))
-      : libraryOf(sim, options.keeper?.(catalog), options.between));
+      : libraryOf(sim, options.keeper?.(catalog), options));
     const config = parseConfig(`[library]\nkind = "virtual"\n${options.config ?? ''}`, 'config');
     const tools: BackupTools = {
       catalog,

@@ -44,37 +44,40 @@ function expectSame(world: BackupWorld, one: string, other: string): void {
 const loadsOf = async (world: BackupWorld) =>
   (await world.sim.library.statistics()).reduce((sum, { loads }) => sum + loads, 0);
 
-test('with one drive the second copy is the same archives, byte for byte', async () => {
-  const world = await BackupWorld.make({ drives: 1 });
-  makeTree(world.source, 5);
-  const before = readFileSync(join(world.source, 'f0'));
-  const events: BackupEvent[] = [];
-  const listen = (event: BackupEvent) => {
-    events.push(event);
-    // What was stored is copied, whatever has become of it since.
-    if (event.event === 'archive') writeFileSync(join(world.source, 'f0'), 'changed');
-  };
-  const reports = await world.backupCopies(2, { listen });
-  expect(reports).toMatchObject([
-    { media: ['BKP001L8', 'BKP002L8'], state: 'finished', warnings: [] },
-  ]);
-  expectSame(world, 'BKP001L8', 'BKP002L8');
-  expect(events.map(({ event }) => event)).toContain('copy');
-  expect(events.at(-1)).toMatchObject({ event: 'end', media: ['BKP001L8', 'BKP002L8'] });
-  // Each is loaded once, and the first is still there when it is read.
-  expect(await loadsOf(world)).toBe(2);
-  checkArchives(world.catalog, world.sim.directory);
-  const { tree } = await world.restore();
-  expect(readFileSync(join(tree, 'f0')).equals(before)).toBe(true);
+test.each([1, 2])(
+  'with one of %i drives the second copy is the same archives, byte for byte',
+  async (drives) => {
+    const world = await BackupWorld.make({ drives, ownDrives: 1 });
+    makeTree(world.source, 5);
+    const before = readFileSync(join(world.source, 'f0'));
+    const events: BackupEvent[] = [];
+    const listen = (event: BackupEvent) => {
+      events.push(event);
+      // What was stored is copied, whatever has become of it since.
+      if (event.event === 'archive') writeFileSync(join(world.source, 'f0'), 'changed');
+    };
+    const reports = await world.backupCopies(2, { listen });
+    expect(reports).toMatchObject([
+      { media: ['BKP001L8', 'BKP002L8'], state: 'finished', warnings: [] },
+    ]);
+    expectSame(world, 'BKP001L8', 'BKP002L8');
+    expect(events.map(({ event }) => event)).toContain('copy');
+    expect(events.at(-1)).toMatchObject({ event: 'end', media: ['BKP001L8', 'BKP002L8'] });
+    // Each is loaded once, and the first is still there when it is read.
+    expect(await loadsOf(world)).toBe(2);
+    checkArchives(world.catalog, world.sim.directory);
+    const { tree } = await world.restore();
+    expect(readFileSync(join(tree, 'f0')).equals(before)).toBe(true);
 
-  // The next run adds to both.
-  writeFileSync(join(world.source, 'one more'), 'one more');
-  const [next] = await world.backupCopies(2);
-  expect(next?.media.toSorted()).toEqual(['BKP001L8', 'BKP002L8']);
-  await expectRestoredWithout(world, 'BKP001L8');
-  await expectRestoredWithout(world, 'BKP002L8');
-  expect(await world.backupCopies(2)).toMatchObject([{ media: [], snapshot: null }]);
-});
+    // The next run adds to both.
+    writeFileSync(join(world.source, 'one more'), 'one more');
+    const [next] = await world.backupCopies(2);
+    expect(next?.media.toSorted()).toEqual(['BKP001L8', 'BKP002L8']);
+    await expectRestoredWithout(world, 'BKP001L8');
+    await expectRestoredWithout(world, 'BKP002L8');
+    expect(await world.backupCopies(2)).toMatchObject([{ media: [], snapshot: null }]);
+  },
+);
 
 test('what the spool does not take is read from the sources again, what has changed there is copied', async () => {
   const world = await BackupWorld.make({ drives: 1, config: SMALL });

@@ -19,14 +19,18 @@ import { differences, makeRichTree, randomBytes } from '../sim/rich-tree.ts';
 const go = new AbortController().signal;
 const ONE = 'BKP001L8';
 
-test.each([1, 2])(
-  'with %i drives: all is elsewhere, the cartridge is written anew',
-  async (drives) => {
-    const world = await BackupWorld.make({ drives });
+test.each([
+  { drives: 1, ownDrives: 1 },
+  { drives: 2, ownDrives: 1 },
+  { drives: 2, ownDrives: 2 },
+])(
+  'with $ownDrives of $drives drives: all is elsewhere, the cartridge is written anew',
+  async ({ drives, ownDrives }) => {
+    const world = await BackupWorld.make({ drives, ownDrives });
     makeRichTree(world.source, seededRandom(1));
     await world.backup();
     await world.sim.clock.sleepMs(60_000, go);
-    const report = await groomMedia(world, [ONE], { spoolBytes: 4 * 2 ** 20 * drives * 4 });
+    const report = await groomMedia(world, [ONE], { spoolBytes: 4 * 2 ** 20 * ownDrives * 4 });
     expect(report).toMatchObject({ state: 'finished', lost: [], media: [{ state: 'scratch' }] });
     expect(mediumOf(world, ONE)).toMatchObject({ state: 'scratch', writtenBytes: 0 });
     expect(differences(world.source, (await world.restore()).tree)).toBe('');

@@ -13,6 +13,9 @@
 #include "mount.h"
 #include "threads.h"
 
+/** What its calls take, answer and do: raised with each change of that, here and in src/mount/door.ts. */
+constexpr double kRevision = 2;
+
 Napi::Value Door::ask(Napi::Env env, const std::function<void(Ticket)>& begin) {
   const auto deferred = Napi::Promise::Deferred::New(env);
   questions_.emplace(++last_ticket_, deferred);
@@ -147,6 +150,7 @@ Napi::Object Door::init(Napi::Env env, Napi::Object exports) {
   exports.Set("receiveFile", Napi::Function::New<&receive>(env, "receiveFile"));
   exports.Set("close", Napi::Function::New<&close_file>(env, "close"));
   exports.Set("start", Napi::Function::New<&Handle::start>(env, "start"));
+  exports.Set("revision", kRevision);
   return exports;
 }
 

@@ -157,8 +157,9 @@ Napi::Value Handle::reply_from_file(const Napi::CallbackInfo& info) {
 Napi::Value Handle::serve(const Napi::CallbackInfo& info) {
   const auto handle = safe_integer(info[0]);
   const auto file = descriptor(info[1]);
-  if (!session_ || !handle || !file) return refused(info, EINVAL);
-  return refused(info, session_->serve(*handle, *file));
+  const auto size = safe_integer(info[2]);
+  if (!session_ || !handle || !file || !size) return refused(info, EINVAL);
+  return refused(info, session_->serve(*handle, *file, *size));
 }
 
 Napi::Value Handle::stop_serving(const Napi::CallbackInfo& info) {

@@ -29,31 +29,30 @@ bool is_due(uint32_t opcode) {
   }
 }
 
-/** As much as there is up to `length`, or -1 and errno. */
-ssize_t read_whole(int file, char* bytes, size_t length, uint64_t offset) {
+/** All of it: a file that has less was cut short by somebody. */
+bool read_whole(int file, char* bytes, size_t length, uint64_t offset) {
   size_t filled = 0;
   while (filled < length) {
     const ssize_t count = pread(file, bytes + filled, length - filled, static_cast<off_t>(offset + filled));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return -1;
-    if (count == 0) break;
+    if (count <= 0) return false;
     filled += static_cast<size_t>(count);
   }
-  return static_cast<ssize_t>(filled);
+  return true;
 }
 
 }  // namespace
 
 void Session::read_device() {
   std::vector<char> request(kRequestBytesMax);
-  std::vector<char> buffer;
+  Means means;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
   }
   while (!is_leaving_) {
     const ssize_t length = ::read(device_, request.data(), request.size());
     if (length > 0) {
-      handle(request.data(), static_cast<size_t>(length), buffer);
+      handle(request.data(), static_cast<size_t>(length), means);
       continue;
     }
     const int error = length == 0 ? ENODEV : errno;
@@ -73,7 +72,7 @@ bool Session::wait_for_request() {
   return waits[1].revents == 0;
 }
 
-void Session::handle(const char* request, size_t length, std::vector<char>& buffer) {
+void Session::handle(const char* request, size_t length, Means& means) {
   const Judgement judgement = judge(request, length);
   bool is_agreed;
   bool is_refusing;
@@ -96,7 +95,7 @@ void Session::handle(const char* request, size_t length, std::vector<char>& buff
       if (!is_agreed && !is_refusing) return init(request, length);
       break;
     case What::kRead:
-      if (is_agreed && !is_refusing) return read(request, length, buffer);
+      if (is_agreed && !is_refusing) return read(request, length, means);
       break;
     case What::kPass:
       if (is_agreed && !is_refusing) return pass(request, length);
@@ -224,7 +223,7 @@ void Session::pass(const char* request, size_t length) {
 }
 
 /** Bytes that lie in memory are sent at once; for others the disk is waited for on another thread. */
-void Session::read(const char* request, size_t length, std::vector<char>& buffer) {
+void Session::read(const char* request, size_t length, Means& means) {
   const uint64_t unique = copied<InHeader>(request).unique;
   const auto in = copied<ReadIn>(request + sizeof(InHeader));
   std::shared_ptr<Served> served;
@@ -240,12 +239,11 @@ void Session::read(const char* request, size_t length, std::vector<char>& buffer
   }
   const uint64_t left = in.offset < served->size ? served->size - in.offset : 0;
   const size_t wanted = std::min<uint64_t>(in.size, left);
-  // From the file's own pages, with no copy between. Should they go meanwhile the kernel fetches them, or fails the read.
-  if (const char* bytes = served->in_memory(in.offset, wanted)) {
-    send(unique, 0, bytes, wanted);
-    served->let_go_of(in.offset, wanted);
-    return;
-  }
+  const OutHeader header = {static_cast<uint32_t>(sizeof header + wanted), 0, unique};
+  // The file's own pages, with no copy between. Should they go meanwhile the kernel fetches them.
+  const bool is_near = is_kernel_ && served->is_in_memory(in.offset, wanted);
+  if (is_near && means.pipe.send(device_, header, served->file, in.offset, wanted)) return;
+  auto& buffer = means.buffer;
   if (buffer.size() < wanted) buffer.resize(wanted);
   const iovec piece = {buffer.data(), wanted};
   const ssize_t count = wanted == 0 ? 0 : preadv2(served->file, &piece, 1, static_cast<off_t>(in.offset), RWF_NOWAIT);
@@ -254,7 +252,7 @@ void Session::read(const char* request, size_t length, std::vector<char>& buffer
     return;
   }
   const int file = served->file;
-  begin_job({unique, std::move(served), file, in.offset, in.size}, Place::kQueue);
+  begin_job({unique, std::move(served), file, in.offset, static_cast<uint32_t>(wanted)}, Place::kQueue);
 }
 
 /** @param from where it is: kJavaScript for one that was handed over, kQueue for one that was just read */
@@ -287,15 +285,15 @@ void Session::read_files() {
     lock.unlock();
 
     if (buffer.size() < job.length) buffer.resize(job.length);
-    const ssize_t count = read_whole(job.file, buffer.data(), job.length, job.offset);
+    const bool is_read = read_whole(job.file, buffer.data(), job.length, job.offset);
     job.served.reset();
     lock.lock();
     places_.erase(job.unique);
     lock.unlock();
-    if (count < 0) {
-      send(job.unique, EIO);
+    if (is_read) {
+      send(job.unique, 0, buffer.data(), job.length);
     } else {
-      send(job.unique, 0, buffer.data(), static_cast<size_t>(count));
+      send(job.unique, EIO);
     }
     lock.lock();
   }

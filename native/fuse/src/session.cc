@@ -20,7 +20,7 @@ constexpr int kReaders = 2;
 constexpr int kFileReaders = 4;
 constexpr size_t kTakeBytesMax = 64 << 10;
 constexpr size_t kNotificationsMax = 8192;
-/** Shorter files are copied: mapping one costs as much as it saves. */
+/** Shorter files are copied: to map one costs as much as it saves. */
 constexpr uint64_t kMappedBytesMin = 4 << 20;
 /** Of 4 KiB: more than a read that was agreed on has. */
 constexpr size_t kPagesMax = 1 << 10;
@@ -29,10 +29,19 @@ constexpr size_t kServedMappedMax = 4096;
 /** A thread that is in a disk longer than this is not waited for at the end of the process. */
 constexpr std::chrono::seconds kPatience(1);
 
+bool is_character_device(int file) {
+  struct stat found;
+  return fstat(file, &found) == 0 && S_ISCHR(found.st_mode);
+}
+
 }  // namespace
 
 Session::Session(std::shared_ptr<Office> office, int device, const InitOut& offer)
-    : office_(std::move(office)), device_(device), offer_(offer), leave_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+    : office_(std::move(office)),
+      device_(device),
+      offer_(offer),
+      leave_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      is_kernel_(is_character_device(device)) {}
 
 Session::~Session() {
   // Where nobody waited for the threads, the last of them is here.
@@ -72,8 +81,6 @@ std::shared_ptr<Session> Session::start(std::shared_ptr<Office> office, int devi
 Served::Served(std::shared_ptr<Office> office, int file, uint64_t size, bool may_map)
     : file(file), size(size), office_(std::move(office)), map_(MAP_FAILED) {
   if (may_map && size >= kMappedBytesMin) map_ = mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
-  // That a page was mapped for a moment says nothing of how soon it is read again.
-  if (map_ != MAP_FAILED) madvise(map_, size, MADV_SEQUENTIAL);
 }
 
 Served::~Served() {
@@ -81,22 +88,15 @@ Served::~Served() {
   if (let_go != 0) office_->post(let_go, 0);
 }
 
-const char* Served::in_memory(uint64_t offset, size_t length) const {
-  if (map_ == MAP_FAILED || length == 0) return nullptr;
+bool Served::is_in_memory(uint64_t offset, size_t length) const {
+  if (map_ == MAP_FAILED || length == 0) return false;
   static const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   char* const bytes = static_cast<char*>(map_);
   const uint64_t start = offset / page * page;
   const size_t pages = (offset + length - start + page - 1) / page;
   unsigned char is_there[kPagesMax];
-  if (pages > kPagesMax || mincore(bytes + start, pages * page, is_there) != 0) return nullptr;
-  const bool is_all = std::all_of(is_there, is_there + pages, [](unsigned char one) { return (one & 1) != 0; });
-  return is_all ? bytes + offset : nullptr;
-}
-
-void Served::let_go_of(uint64_t offset, size_t length) const {
-  static const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const uint64_t start = offset / page * page;
-  madvise(static_cast<char*>(map_) + start, offset + length - start, MADV_DONTNEED);
+  if (pages > kPagesMax || mincore(bytes + start, pages * page, is_there) != 0) return false;
+  return std::all_of(is_there, is_there + pages, [](unsigned char one) { return (one & 1) != 0; });
 }
 
 int Session::write(const iovec* pieces, int count) {
@@ -162,12 +162,13 @@ void Session::reply_from_file(uint64_t unique, int file, uint64_t offset, uint32
   begin_job({unique, nullptr, file, offset, std::min(length, kReadBytesMax)}, Place::kJavaScript);
 }
 
-int Session::serve(uint64_t handle, int file) {
+int Session::serve(uint64_t handle, int file, uint64_t size) {
   struct stat found;
   if (fstat(file, &found) < 0) return errno;
   const std::lock_guard<std::mutex> lock(mutex_);
-  const bool may_map = S_ISREG(found.st_mode) && served_.size() < kServedMappedMax;
-  auto served = std::make_shared<Served>(office_, file, static_cast<uint64_t>(found.st_size), may_map);
+  const bool is_whole = S_ISREG(found.st_mode) && static_cast<uint64_t>(found.st_size) >= size;
+  const bool may_map = is_whole && served_.size() < kServedMappedMax;
+  auto served = std::make_shared<Served>(office_, file, size, may_map);
   return served_.emplace(handle, std::move(served)).second ? 0 : EEXIST;
 }
 

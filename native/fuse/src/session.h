@@ -26,6 +26,7 @@
 
 #include "listing.h"
 #include "office.h"
+#include "page-pipe.h"
 #include "queue.h"
 #include "request.h"
 #include "threads.h"
@@ -33,25 +34,25 @@
 /** A file from which READs of a handle are answered. JavaScript closes it once the last of us let go. */
 class Served {
  public:
-  /** @param may_map whether its pages may be handed over as they are */
+  /**
+   * @param size what was promised, in bytes: who asks for less gets all of it, or an error
+   * @param may_map whether its pages may go to the kernel as they are
+   */
   Served(std::shared_ptr<Office> office, int file, uint64_t size, bool may_map);
   Served(const Served&) = delete;
   Served& operator=(const Served&) = delete;
   ~Served();
 
-  /** Bytes of the file, to be handed to the kernel as they lie in memory; null where it would have to wait for a disk. */
-  const char* in_memory(uint64_t offset, size_t length) const;
-
-  /** The pages are the page cache's alone again: else all that was ever read would count as memory of this process. */
-  void let_go_of(uint64_t offset, size_t length) const;
+  /** Whether its pages may go as they are, and no disk has to be waited for. */
+  bool is_in_memory(uint64_t offset, size_t length) const;
 
   const int file;
-  const uint64_t size;  // bytes, when it was served first
+  const uint64_t size;
   Ticket let_go = 0;    // answered when nobody reads it any more
 
  private:
   const std::shared_ptr<Office> office_;
-  void* map_;  // all of it, or none
+  void* map_;  // all of it, or none; never touched: by it the kernel is asked what lies in memory
 };
 
 /** Beyond what any agreement allows. */
@@ -89,10 +90,12 @@ class Session {
 
   /** Sends one whole reply. 0, or an errno when the kernel did not take it; that its caller is gone is none. */
   int reply(const char* reply, size_t length);
-  /** The file must not be closed before its handle is released or the session has ended. */
+  /**
+   * All of the bytes, or EIO. The file must not be closed before its handle is released or the session has ended.
+   */
   void reply_from_file(uint64_t unique, int file, uint64_t offset, uint32_t length);
-  /** 0, or EBADF, EEXIST. */
-  int serve(uint64_t handle, int file);
+  /** @param size of what the handle reads, in bytes: where the file has less, it is EIO. 0, or EBADF, EEXIST. */
+  int serve(uint64_t handle, int file, uint64_t size);
   /** Answers the ticket once nobody reads the file any more. */
   void stop_serving(uint64_t handle, Ticket let_go);
   /** Answers a listing's request that will come, if it takes so much; JavaScript is told of it. */
@@ -125,6 +128,11 @@ class Session {
 
  private:
   enum class Place { kQueue, kJavaScript, kLine, kReading };
+  /** By which a thread that reads the device answers READs. */
+  struct Means {
+    std::vector<char> buffer;
+    PagePipe pipe;
+  };
   /** A READ for a thread. */
   struct Job {
     uint64_t unique;
@@ -143,10 +151,10 @@ class Session {
   bool wait_for_request();
   void finish(int error);
 
-  void handle(const char* request, size_t length, std::vector<char>& buffer);
+  void handle(const char* request, size_t length, Means& means);
   void init(const char* request, size_t length);
   void pass(const char* request, size_t length);
-  void read(const char* request, size_t length, std::vector<char>& buffer);
+  void read(const char* request, size_t length, Means& means);
   void forget(const char* request, size_t length);
   void interrupt(const char* request, size_t length);
   /** What was made ahead for the request, if anything; JavaScript is told of it then. With the lock held. */
@@ -168,6 +176,7 @@ class Session {
   int leave_fd_;  // readable when readers are to end
   Threads threads_;
   std::atomic<bool> is_leaving_ = false;
+  const bool is_kernel_;  // and no socket in its place, to which a reply would go in pieces
   bool is_started_ = false;  // the device is ours
   bool is_closed_ = false;   // JavaScript's own
 

@@ -20,6 +20,9 @@
 
 namespace {
 
+/** What its calls take, answer and do: raised with each change of that, here and in src/device/native.ts. */
+constexpr double kRevision = 1;
+
 class Handle;
 
 /** Carries answers from the devices' threads to the thread of one JavaScript environment. */
@@ -325,6 +328,7 @@ Napi::Object Door::init(Napi::Env env, Napi::Object exports) {
   // Hooks run last in, first out: this one before the function's own and before JavaScript's memory is freed.
   napi_add_env_cleanup_hook(env, [](void* mail) { static_cast<Mail*>(mail)->leave(); }, door->mail.get());
   exports.Set("open", Napi::Function::New<&Door::open>(env, "open"));
+  exports.Set("revision", kRevision);
   return exports;
 }
 

@@ -9,7 +9,7 @@ import { strict as assert } from 'node:assert';
 import type { JournalEntry } from '../../archive/journal.ts';
 import type { Place } from '../../archive/place.ts';
 import { CodedError } from '../../base/errors.ts';
-import type { FinishedArchive } from '../../catalog/archives.ts';
+import type { FinishedArchive, JournaledEnd } from '../../catalog/archives.ts';
 import type { CopyOfCatalog } from '../../catalog/catalog-copies.ts';
 import type { CopiedFile } from '../../catalog/copy.ts';
 import type { Feed } from './feed.ts';
@@ -42,6 +42,7 @@ export class ArchiveWriter {
   readonly #journal: JournalSpool;
   readonly #members: MemberWriter;
   #carried: readonly number[] = [];
+  #end: JournaledEnd | undefined;
   #catalogCopy: CopyOfCatalog | undefined;
 
   private constructor(
@@ -109,8 +110,9 @@ export class ArchiveWriter {
     return this.#members.open !== undefined;
   }
 
-  /** Snapshots of earlier runs whose end the journal tells. */
-  carries(snapshotIds: readonly number[]): void {
+  /** The journal tells the end of its run, and those of the earlier ones with these snapshots. */
+  carries(end: JournaledEnd, snapshotIds: readonly number[]): void {
+    this.#end = end;
     this.#carried = snapshotIds;
   }
 
@@ -168,6 +170,7 @@ export class ArchiveWriter {
     this.#tools.run.commitArchive(this.archiveId, {
       ...finished,
       carriedSnapshots: this.#carried,
+      end: this.#end,
       catalogCopy: this.#catalogCopy,
     });
     return this.#count([{ archiveId: this.archiveId, ended }], ended.good, signal);

@@ -7,7 +7,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
 import type { Raw } from '../../base/raw.ts';
 import type { Alarm } from '../../catalog/alarms.ts';
-import { Archives } from '../../catalog/archives.ts';
+import { Archives, type JournaledEnd } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import type { CopyPolicy } from '../../catalog/contents.ts';
 import { databaseBytes, sweepCopies } from '../../catalog/copy.ts';
@@ -20,6 +20,7 @@ import type { ArchiveConfig, BackupConfig, GroomConfig } from '../../config.ts';
 import type { PlanLimits } from '../../pack/limits.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
+import { usableDrives } from '../../storage/library-status.ts';
 import type { Operator } from '../../storage/operator.ts';
 import type { LockTools } from '../state-lock.ts';
 import { beginDryRun, beginJob } from './begin.ts';
@@ -226,7 +227,7 @@ class BackupJob {
         rooms: await media.rooms(signal),
         limits: this.#limits(media),
         copies: this.#request.copies,
-        drives: (await this.#tools.library.status(signal)).drives.length,
+        drives: usableDrives(await this.#tools.library.status(signal)).length,
         generation: media.generation(),
       });
       return {
@@ -259,19 +260,18 @@ class BackupJob {
   }
 
   async #finish(writer: Writer, media: MediaSet, signal: AbortSignal): Promise<BackupReport> {
-    if (writer.archives > 0 && !writer.journaledEnd) {
-      await writer.writeEnd(this.#end(), signal);
-    }
+    const end = await this.#tellEnd(writer, signal);
     await media.verify(signal);
     const copied = await this.#makeFurther(media, signal);
     this.#judge();
-    const end = writer.journaledEnd;
+    // Journals give the run this time; where they tell another end, the next archive has to tell it anew.
+    const isTold = end?.state === this.#state;
     const hasChanges = this.#run.base === undefined || this.#hasRows();
     const snapshot = hasChanges
       ? this.#run.finish({
           state: this.#state,
-          timeMs: this.#tools.clock.nowMs(),
-          journaledSeconds: end?.seconds,
+          timeMs: isTold ? end.seconds * 1000 : this.#tools.clock.nowMs(),
+          journaledSeconds: isTold ? end.seconds : undefined,
         })
       : undefined;
     if (!snapshot) this.#jobs.setState(this.#job.number, 'finished');
@@ -289,6 +289,18 @@ class BackupJob {
     this.#jobs.setReport(this.#job.number, report);
     this.#listen({ event: 'end', ...report });
     return report;
+  }
+
+  /**
+   * Of a run that has stored something. One that was cut behind its last archive has told its end already, and tells it once.
+   * @returns what a journal says of it; undefined where none does
+   */
+  async #tellEnd(writer: Writer, signal: AbortSignal): Promise<JournaledEnd | undefined> {
+    if (writer.archives === 0 || writer.journaledEnd) return writer.journaledEnd;
+    const told = this.#run.journaledEnd();
+    if (told?.state === this.#state) return told;
+    await writer.writeEnd(this.#end(), signal);
+    return writer.journaledEnd;
   }
 
   /** @returns barcodes written to */

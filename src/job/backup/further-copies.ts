@@ -13,6 +13,7 @@ import { type LackingArchive, lackingArchives } from '../../catalog/lacking-copi
 import { Media } from '../../catalog/media.ts';
 import type { Run } from '../../catalog/run.ts';
 import type { GroomConfig } from '../../config.ts';
+import { usableDrives } from '../../storage/library-status.ts';
 import { absentOperator } from '../../storage/operator.ts';
 import { CopyMaker } from '../groom/copies.ts';
 import { Spool } from '../groom/spool.ts';
@@ -93,7 +94,7 @@ async function copyAll(
   const set = mediaSetOf(request, { ...tools, run }, listeners);
   try {
     await set.rooms(signal);
-    const { drives } = await library.status(signal);
+    const drives = usableDrives(await library.status(signal));
     const maker = new CopyMaker({
       ...{ catalog, library, clock, set, spool, warn, onWait },
       operator: operator ?? absentOperator,

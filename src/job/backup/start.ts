@@ -4,6 +4,7 @@ import { usage } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
 import { Jobs } from '../../catalog/jobs.ts';
 import { type Source, Sources } from '../../catalog/sources.ts';
+import { usableDrives } from '../../storage/library-status.ts';
 import type { LockTools } from '../state-lock.ts';
 import { type BackupRequest, type BackupTools, backup, dryRun } from './backup.ts';
 import { sourcesOf } from './begin.ts';
@@ -90,7 +91,7 @@ export async function backupCopies(
   listen: Listen,
   signal: AbortSignal,
 ): Promise<BackupReport[]> {
-  const { drives } = await tools.library.status(signal);
+  const drives = usableDrives(await tools.library.status(signal));
   const { copiesWanted, pool } = order;
   const atOnce = Math.max(1, Math.min(copiesWanted, drives.length));
   const reports: BackupReport[] = [];

@@ -262,7 +262,10 @@ export class Writer {
       begin: async (onFailure) => {
         const writer = await this.#begin(targets, (_mediumId, error) => onFailure(error));
         // Told before, but a copy of the catalog that is made now does not know it, and who has the copy reads on from here.
-        if (isEnd && this.#end) writer.addLine(endLine(this.#tools.job, this.#end));
+        if (isEnd && this.#end) {
+          writer.addLine(endLine(this.#tools.job, this.#end));
+          writer.carries(this.#end, []);
+        }
         return writer;
       },
       finish: (writer) => this.#finish(writer, targets),
@@ -407,7 +410,7 @@ export class Writer {
 
   #closeRun(writer: ArchiveWriter, end: RunEnd): void {
     const { catalog, run, program } = this.#tools;
-    writer.carries(closeRun(writer, { catalog, run, end, program }));
+    writer.carries(end, closeRun(writer, { catalog, run, end, program }));
     this.#end = end;
   }
 

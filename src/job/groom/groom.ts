@@ -21,6 +21,7 @@ import { Spooled } from '../../catalog/spooled.ts';
 import type { ArchiveConfig, BackupConfig, GroomConfig } from '../../config.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';
+import { usableDrives } from '../../storage/library-status.ts';
 import { absentOperator, type Operator } from '../../storage/operator.ts';
 import { Digester } from '../backup/digester.ts';
 import type { MediaSet } from '../backup/media-set.ts';
@@ -103,7 +104,7 @@ export async function planGroom(
   tools: Pick<GroomTools, 'catalog' | 'library' | 'groom'>,
   signal: AbortSignal,
 ): Promise<GroomPlan> {
-  const { drives } = await tools.library.status(signal);
+  const drives = usableDrives(await tools.library.status(signal));
   const media = chosen(request, tools);
   return planOf(tools.catalog, media, { drives: drives.length, spoolBytes: tools.groom.spool });
 }
@@ -207,7 +208,7 @@ class GroomJob {
       bytesMax: config.spool,
     });
     try {
-      const { drives } = await this.#tools.library.status(signal);
+      const drives = usableDrives(await this.#tools.library.status(signal));
       const survivors = this.#survivors(job);
       const shared = { digester, spool, isSwapped: drives.length < 2, survivors };
       const done: GroomedMedium[] = [];

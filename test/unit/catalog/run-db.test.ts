@@ -1,12 +1,15 @@
-import { statSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { RunDb, systemProcesses } from '../../../src/catalog/run-db.ts';
+import { RunMounts } from '../../../src/catalog/run-mounts.ts';
 import { RunRoles } from '../../../src/catalog/run-roles.ts';
 import { type FileFacts, RunStage } from '../../../src/catalog/run-stage.ts';
 import { RunWants } from '../../../src/catalog/run-wants.ts';
-import { isAlive } from '../../../src/catalog/writers.ts';
+import { hasEnded, isAlive } from '../../../src/catalog/writers.ts';
 import { scratchDirectory } from './scratch.ts';
 
 function open(path = join(scratchDirectory(), 'run.db')): RunDb {
@@ -30,6 +33,45 @@ test('this process lives, whoever asks; one is gone for certain where its namesp
   for (const name of [dead, [...dead, `${namespace}0`]])
     expect(isGone?.(name.join(':'))).toBe(false);
   expect(isGone?.(['of another boot', pid, start, namespace].join(':'))).toBe(true);
+});
+
+test('opened twice by one process, it is not taken for nobody’s when another process closes it', () => {
+  const db = open();
+  open(db.path);
+  const script = `const { RunDb } = await import(process.argv[1]); RunDb.open(process.argv[2]).close();`;
+  const module = join(import.meta.dirname, '../../../src/catalog/run-db.ts');
+  execFileSync(process.execPath, ['--input-type=module', '-e', script, module, db.path]);
+  // The last one to close would have taken it away.
+  expect(existsSync(`${db.path}-wal`)).toBe(true);
+});
+
+test('who serves a mount is told by its device, as of the last who said so', () => {
+  const db = open();
+  const serving = (own: string) => new RunMounts(db, { own });
+  expect(serving('a').serverOf('0:52')).toBeUndefined();
+  serving('a').serve('0:52', 1);
+  serving('b').serve('0:53', 2.5);
+  serving('c').serve('0:52', 3);
+  expect(['0:52', '0:53'].map((device) => serving('x').serverOf(device))).toEqual(['c', 'b']);
+  expect(new RunRoles(db, { own: 'x', isAlive: () => true }).recalls()).toBeUndefined();
+});
+
+test('a process that nobody has waited for has ended', async () => {
+  // It ends when its parent has become a program that waits for nobody.
+  const script = 'exec 3<&0; { read line; } <&3 & echo $!; exec sleep 1d';
+  const child = spawn('sh', ['-c', script]);
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const [text] = await once(child.stdout, 'data');
+  const statOf = (pid: number) => readFileSync(`/proc/${pid}/stat`, 'latin1').trim().split(' ');
+  const pid = Number(text);
+  const [boot] = systemProcesses().own.split(':');
+  const nameOf = (one: number) => `${boot}:${one}:${statOf(one)[21]}`;
+  await expect.poll(() => statOf(child.pid ?? 0)[1]).toBe('(sleep)');
+  child.stdin.end('\n');
+  await expect.poll(() => statOf(pid)[2]).toBe('Z');
+  expect([isAlive(nameOf(pid)), hasEnded(nameOf(pid))]).toEqual([true, true]);
+  expect(hasEnded(nameOf(process.pid))).toBe(false);
+  expect(hasEnded(`${boot}:${pid}:0`)).toBe(true);
 });
 
 test('wants of processes are seen by others, longest waiting first, and fail for others alone', () => {

@@ -52,7 +52,7 @@ function doorCalls(world: World): readonly (readonly [string, readonly unknown[]
 const HANDLE_CALLS: readonly (readonly [string, readonly unknown[]])[] = [
   ['reply', [Buffer.alloc(0)]],
   ['replyFromFile', [2, 0, 0, 1]],
-  ['serve', [1, 2 ** 31 - 1]],
+  ['serve', [1, 2 ** 31 - 1, 2 ** 53 - 1]],
   ['stopServing', [1]],
   ['answerAhead', [44, 1, 0, Buffer.alloc(8)]],
   ['serveListing', [1, Buffer.alloc(0), Buffer.alloc(0)]],

@@ -375,7 +375,7 @@ check(
     const file = openSync(path, 'r');
     const tree = silent();
     await connected(world, tree, async ({ kernel, port }) => {
-      port.serve(2 ** 53 - 1, file);
+      port.serve(2 ** 53 - 1, file, content.length);
       const bytesAt = (offset: number | bigint, lengthBytes: number) => {
         kernel.send({ opcode: OPCODE.READ, body: readBody(2 ** 53 - 1, offset, lengthBytes) });
         const { errno, body } = kernel.take();

@@ -17,9 +17,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { systemClock } from '../../../src/base/clock.ts';
 import { type Raw, rawBytes, rawOf } from '../../../src/base/raw.ts';
 import { loadFuseDoor } from '../../../src/mount/door.ts';
-import { mountByHelper, unmountByHelper } from '../../../src/mount/helper.ts';
+import { escapedOption, mountByHelper, unmountByHelper } from '../../../src/mount/helper.ts';
 import { mountAt, readMountTable } from '../../../src/mount/mount-table.ts';
-import { MOUNT_TYPE, refuseRequestTimeouts, umountPath } from '../../../src/mount/mountpoint.ts';
+import {
+  MOUNT_TYPE,
+  ownMountAt,
+  refuseRequestTimeouts,
+  umount,
+} from '../../../src/mount/mountpoint.ts';
 import { mountFuse } from '../../../src/mount/native.ts';
 import {
   mounted,
@@ -45,7 +50,6 @@ const late = {
 };
 
 const door = loadFuseDoor();
-const tools = { door, clock: systemClock };
 let world: World;
 
 beforeEach(() => {
@@ -59,8 +63,11 @@ afterEach(() => {
   rmSync(world.folder, { recursive: true });
 });
 
-const mountOn = (mountpoint: Raw, allowOther = false) =>
-  mountFuse({ mountpoint, allowOther, clock: systemClock, listener: new Tree([]), door });
+const mountOn = (mountpoint: Raw, { allowOther = false, source = rawOf('shelfs') } = {}) =>
+  mountFuse({ mountpoint, allowOther, source, clock: systemClock, listener: new Tree([]), door });
+
+const umountPath = async (path: Raw, how: 'plain' | 'forced') =>
+  umount(await ownMountAt(path), { door, how });
 
 describe('what cannot be mounted on', () => {
   test.each([
@@ -93,13 +100,16 @@ test.each([
 ])('a directory named with %s is mounted on, by ourselves and by the helper', async (_, name) => {
   const path = `${world.folder}/${name}` as Raw;
   mkdirSync(rawBytes(path));
-  const port = await mountOn(path);
-  expect(mountAt(await readMountTable(), path)).toMatchObject({ type: MOUNT_TYPE, path });
+  const source = `/state, of\\${name}` as Raw;
+  const listed = { type: MOUNT_TYPE, path, source };
+  const port = await mountOn(path, { source });
+  expect(mountAt(await readMountTable(), path)).toMatchObject(listed);
   await port.unmount();
   expect(mountAt(await readMountTable(), path)).toBeUndefined();
 
-  const device = await mountByHelper(door, path, 'ro,subtype=shelfs,fsname=shelfs');
-  expect(mountAt(await readMountTable(), path)).toMatchObject({ type: MOUNT_TYPE, path });
+  const options = `ro,subtype=shelfs,fsname=${escapedOption(source)}` as Raw;
+  const device = await mountByHelper(door, path, options);
+  expect(mountAt(await readMountTable(), path)).toMatchObject(listed);
   await unmountByHelper(path, 'plain');
   expect(mountAt(await readMountTable(), path)).toBeUndefined();
   door.close(device);
@@ -111,7 +121,7 @@ test('a link to a directory is mounted on where it leads', async () => {
   symlinkSync('place', link);
   const port = await mountOn(rawOf(`${link}/`));
   expect(mountAt(await readMountTable(), rawOf(place))?.type).toBe(MOUNT_TYPE);
-  await umountPath(rawOf(link), { ...tools, how: 'plain' });
+  await umountPath(rawOf(link), 'plain');
   await port.unmount();
 });
 
@@ -121,10 +131,10 @@ describe('umount of what somebody else serves', () => {
     const { path, port } = await mountTree(world, tree);
     const reader = start('cat', join(path, 'late'));
     await tree.until(() => tree.waiting.size === 1);
-    const busy = umountPath(rawOf(path), { ...tools, how: 'plain' });
+    const busy = umountPath(rawOf(path), 'plain');
     await expect(busy).rejects.toMatchObject({ code: 'MOUNT_BUSY' });
     expect(tree.ends).toBe(0);
-    await umountPath(rawOf(path), { ...tools, how: 'forced' });
+    await umountPath(rawOf(path), 'forced');
     expect((await reader.end).status).toBe('1');
     expect(await tree.ended.promise).toEqual({ why: 'unmounted' });
     await port.unmount();
@@ -136,18 +146,18 @@ describe('umount of what somebody else serves', () => {
     server.child.kill('SIGKILL');
     await server.end;
     expect(mountsIn(path)).toHaveLength(1);
-    await umountPath(rawOf(path), { ...tools, how: 'plain' });
+    await umountPath(rawOf(path), 'plain');
   });
 
   test.each(['', 'missing'])('is refused of %j, which is no mount', async (name) => {
-    const refused = umountPath(rawOf(join(world.folder, name)), { ...tools, how: 'forced' });
+    const refused = umountPath(rawOf(join(world.folder, name)), 'forced');
     await expect(refused).rejects.toMatchObject({
       code: name === '' ? 'NOT_MOUNTED' : 'MOUNTPOINT_UNSUITABLE',
     });
   });
 
   test('leaves what is not ours alone', async () => {
-    const refused = umountPath(rawOf('/proc'), { ...tools, how: 'forced' });
+    const refused = umountPath(rawOf('/proc'), 'forced');
     await expect(refused).rejects.toMatchObject({ code: 'NOT_MOUNTED' });
     expect(statSync('/proc/self').isDirectory()).toBe(true);
   });

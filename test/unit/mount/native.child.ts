@@ -73,7 +73,7 @@ async function serve(words: string): Promise<void> {
     ...late,
     node: 4,
     name: 'served',
-    onOpen: (handle: number) => tree.port.serve(handle, openSync(disk, 'r')),
+    onOpen: (handle: number) => tree.port.serve(handle, openSync(disk, 'r'), late.bytes.length),
   };
   const cached = { ...late, node: 3, name: 'cached', openFlags: 0 };
   const tree = new Tree(disk === '' ? [late, cached] : [late, cached, served]);

@@ -4,10 +4,13 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { SimClock } from '../../../src/base/clock.ts';
 import { RunDb } from '../../../src/catalog/run-db.ts';
@@ -306,4 +309,23 @@ test('a directory that others may write is no stage', async () => {
   expect(() => start('one')).toThrow(expect.objectContaining({ code: 'STAGE_FAILED' }));
   chmodSync(directory, 0o755);
   expect(start('two').stage.limitBytes).toBeGreaterThan(0);
+});
+
+test('a stage that somebody has removed is made again, but nothing above it', async () => {
+  const { directory, start } = await world();
+  const { stage } = start('a');
+  await put(stage, content(1));
+  rmSync(directory, { recursive: true });
+  await stage.sweep();
+  expect(stage.find(content(1))).toBeUndefined();
+  await put(stage, content(1));
+  expect(statSync(directory).mode & 0o777).toBe(0o700);
+  const found = stage.find(content(1));
+  expect(found).toMatchObject({ descriptor: expect.any(Number) });
+  if (typeof found === 'object') closeSync(found.descriptor);
+
+  renameSync(directory, `${directory}-moved`);
+  rmSync(dirname(directory), { recursive: true, force: true });
+  expect(stage.claim(content(2), { isAhead: false })).toBe('mine');
+  await expect(stage.create(content(2))).rejects.toMatchObject({ code: 'STAGE_FAILED' });
 });

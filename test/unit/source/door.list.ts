@@ -64,6 +64,7 @@ check('wrong arguments are answered with EINVAL or EBADF, never with a crash', (
     7n,
   ];
   for (const [name, call] of Object.entries(door)) {
+    if (typeof call !== 'function') continue;
     for (const length of [0, 1, 2, 3, 4, 6]) {
       for (const wrong of wrongs) {
         const answer: unknown = Reflect.apply(call, door, Array(length).fill(wrong));

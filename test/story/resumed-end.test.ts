@@ -1,0 +1,61 @@
+/** What journals say of a run's end: once, and what the catalog says. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { Archives } from '../../src/catalog/archives.ts';
+import { unjournaled } from '../../src/catalog/journal.ts';
+import { Snapshots } from '../../src/catalog/snapshots.ts';
+import { BackupWorld } from '../sim/backup-world.ts';
+
+/** Between its last archive and its end a run may verify, and copy, for hours. */
+async function cutBehindLastArchive(world: BackupWorld): Promise<void> {
+  const stop = new AbortController();
+  const listen = ({ event }: { event: string }) => {
+    if (event === 'archive') stop.abort(new Error('stopped'));
+  };
+  const cut = world.backup({ verify: true, listen, signal: stop.signal });
+  await expect(cut).rejects.toThrow('stopped');
+}
+
+const archivesOf = ({ catalog }: BackupWorld) => new Archives(catalog).ofJob(1);
+
+test('a run that was cut behind its last archive tells its end once', async () => {
+  const world = await BackupWorld.make();
+  writeFileSync(join(world.source, 'f'), 'bytes');
+  await cutBehindLastArchive(world);
+  const told = new Archives(world.catalog).endOf(1);
+  expect(told?.state).toBe('finished');
+  await world.sim.clock.sleepMs(7_200_000, new AbortController().signal);
+  for (const cut of [true, false])
+    if (cut) await cutAgain(world);
+    else expect(await world.backup()).toMatchObject({ state: 'finished', job: 1 });
+  expect(archivesOf(world)).toHaveLength(1);
+  expect(unjournaled(world.catalog)).toEqual([]);
+  expect(new Snapshots(world.catalog).live()?.seconds).toBe(told?.seconds);
+});
+
+/** Before it has looked at its sources. */
+async function cutAgain(world: BackupWorld): Promise<void> {
+  const signal = AbortSignal.abort(new Error('stopped again'));
+  await expect(world.backup({ signal })).rejects.toThrow('stopped again');
+}
+
+test('what it finds then is told, with an end behind it', async () => {
+  const world = await BackupWorld.make();
+  writeFileSync(join(world.source, 'f'), 'bytes');
+  await cutBehindLastArchive(world);
+  writeFileSync(join(world.source, 'g'), 'other bytes');
+  expect(await world.backup()).toMatchObject({ state: 'finished', job: 1 });
+  expect(archivesOf(world)).toHaveLength(2);
+  expect(unjournaled(world.catalog)).toEqual([]);
+});
+
+test('the time of a snapshot is the one that its journal tells, however long a drive takes to confirm it', async () => {
+  const world = await BackupWorld.make({ speed: 'real' });
+  writeFileSync(join(world.source, 'f'), 'bytes');
+  await world.backup({ verify: true });
+  expect(unjournaled(world.catalog)).toEqual([]);
+  expect(new Snapshots(world.catalog).live()?.seconds).toBe(
+    new Archives(world.catalog).endOf(1)?.seconds,
+  );
+});
