@@ -133,9 +133,24 @@ export class MemberEncoder {
     const isPlain = part === undefined && ranges === undefined && link === undefined;
     if (!isPlain || attributes.type !== 'file' || !hasUsualTimes(attributes)) return undefined;
     this.#meet(attributes, attributes.xattrs);
+    return path.length <= this.#nameBytesMax && isAscii(path) ? this.#sharedFrame() : undefined;
+  }
+
+  /**
+   * As `frameOf`, for all whole files of an owner that have usual times, no extended attributes and names of ASCII.
+   * @returns `nameBytesMax`: of their names; below 0 no name is short enough
+   */
+  frameFor(owner: Owner): { readonly frame: Frame; readonly nameBytesMax: number } {
+    this.#meet(owner, NO_XATTRS);
+    return { frame: this.#sharedFrame(), nameBytesMax: this.#nameBytesMax };
+  }
+
+  get #nameBytesMax(): number {
     const restBytes = this.#ownerRecords.length + this.#xattrRecords.length;
-    const isShort = FRONT_BYTES_MAX + path.length + restBytes <= TAR_BLOCK_BYTES;
-    if (!isShort || !this.#isOwnerUtf8 || NOT_ASCII.test(path)) return undefined;
+    return this.#isOwnerUtf8 ? TAR_BLOCK_BYTES - FRONT_BYTES_MAX - restBytes : -1;
+  }
+
+  #sharedFrame(): Frame {
     this.#shared ??= {
       bytes: Uint8Array.from(this.#frame),
       records: this.#ownerRecords + this.#xattrRecords,
@@ -156,15 +171,15 @@ export class MemberEncoder {
   }
 
   /** Makes ready what the member shares with those behind it. */
-  #meet(attributes: Attributes, xattrs: readonly Xattr[]): void {
-    if (!this.#hasOwner(attributes)) this.#setOwner(attributes);
-    if (xattrs === this.#xattrs) return;
+  #meet(owner: Owner, xattrs: readonly Xattr[]): void {
+    if (!this.#hasOwner(owner)) this.#setOwner(owner);
+    if (xattrs === this.#xattrs || xattrs.length + this.#xattrs.length === 0) return;
     this.#xattrs = xattrs;
     this.#xattrRecords = xattrRecords(xattrs);
     this.#shared = undefined;
   }
 
-  #hasOwner({ mode, uid, gid, user, group }: Attributes): boolean {
+  #hasOwner({ mode, uid, gid, user, group }: Owner): boolean {
     const owner = this.#owner;
     return (
       owner !== undefined &&
@@ -176,7 +191,7 @@ export class MemberEncoder {
     );
   }
 
-  #setOwner({ mode, uid, gid, user, group }: Attributes): void {
+  #setOwner({ mode, uid, gid, user, group }: Owner): void {
     this.#owner = { mode, uid, gid, user, group };
     this.#shared = undefined;
     this.#ownerRecords = ownerRecords(this.#owner);
@@ -280,6 +295,10 @@ export class MemberEncoder {
 /** The head of one member. @throws AssertionError for a socket, which tar cannot hold */
 export function encodeMember(member: Member): EncodedMember {
   return new MemberEncoder().encode(member);
+}
+
+export function isAscii(path: string): boolean {
+  return !NOT_ASCII.test(path);
 }
 
 /** The name a source path has in an archive. `foreignHost` where the path is not of the archive's own host. */

@@ -22,6 +22,7 @@ export const FAILURES = {
   CONFIG_INVALID: { exit: 2, errno: 'EINVAL', retry: 'never' },
   STATE_EXISTS: { exit: 2, errno: 'EEXIST', retry: 'never' },
   SOURCE_MISSING: { exit: 3, errno: 'ENOENT', retry: 'never' }, // vanished, perhaps between being listed and being read
+  SOURCE_ABSENT: { exit: 1, errno: 'ENOENT', retry: 'never' }, // the source as a whole: nothing is backed up
   SOURCE_EMPTY: { exit: 1, errno: 'ENOENT', retry: 'never' }, // and was not before: its disk may not be mounted
   SOURCE_UNREADABLE: { exit: 3, errno: 'EACCES', retry: 'never' },
   STATE_MISSING: { exit: 10, errno: 'ENOENT', retry: 'never' },

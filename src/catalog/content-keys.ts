@@ -3,16 +3,27 @@
  * are found in memory. One for a catalog (`Catalog.part`), because all who share its connection must find the same.
  */
 import { strict as assert } from 'node:assert';
+import { HASH_BYTES } from '../domain/content.ts';
 import type { Catalog } from './catalog.ts';
 import { FreshContents } from './fresh-contents.ts';
 import { Packed } from './packed.ts';
 
 export type ContentKey = { readonly sizeBytes: number; readonly hash: Buffer };
 
+/** Many of them: `count` sizes and as many hashes, HASH_BYTES each, one behind the other. */
+export type ContentColumns = {
+  readonly count: number;
+  readonly sizes: Float64Array;
+  readonly hashes: Buffer;
+};
+
 /** So many wait at most: 10 MiB. */
 const FRESH_MAX = 262_144;
 /** Written between two looks at the clock. */
 const PORTION = 4096;
+
+/** Of each content that the table is asked for: its place, size and key. */
+const ASKED_NUMBERS = 3;
 
 const NONE: readonly number[] = [];
 
@@ -66,24 +77,36 @@ export class ContentKeys {
 
   /** Of each in turn. Much cheaper than one by one. */
   findEach(asked: readonly ContentKey[]): (readonly number[])[] {
-    if (asked.length === 0) return [];
+    const found = this.findAll(columnsOf(asked));
+    return asked.map((_, number) => found.get(number) ?? NONE);
+  }
+
+  /** As `find`, of those that are found: by their place among what is asked for. */
+  findAll({ count, sizes, hashes }: ContentColumns): ReadonlyMap<number, readonly number[]> {
+    const found = new Map<number, readonly number[]>();
+    if (count === 0) return found;
     this.#load();
     // Before the table is asked: who commits between the two is noticed by the next call.
     this.#noteVersion();
-    const keys = new Float64Array(asked.length);
-    const unknown: number[] = [];
-    const found: (readonly number[])[] = [];
-    for (const { sizeBytes, hash } of asked) {
-      const number = found.length;
-      const key = keyOf(hash);
-      keys[number] = key;
+    const unknown = new Float64Array(count * ASKED_NUMBERS);
+    let length = 0;
+    for (let number = 0; number < count; number += 1) {
+      const sizeBytes = sizes[number] ?? 0;
+      const key = keyAt(hashes, number * HASH_BYTES);
       const at = this.#fresh.find(sizeBytes, key);
-      if (at < 0 || this.#fresh.valueOf(at) !== -this.#epoch) unknown.push(number);
-      found.push(at < 0 ? NONE : this.#inMemory(sizeBytes, key, hash));
+      if (at < 0 || this.#fresh.valueOf(at) !== -this.#epoch) {
+        unknown[length] = number;
+        unknown[length + 1] = sizeBytes;
+        unknown[length + 2] = key;
+        length += ASKED_NUMBERS;
+      }
+      if (at < 0) continue;
+      const inMemory = this.#inMemory(sizeBytes, key, hashAt(hashes, number));
+      if (inMemory.length > 0) found.set(number, inMemory);
     }
-    for (const [number, content] of this.#ask(asked, keys, unknown)) {
-      const hash = asked[number]?.hash;
-      if (hash) found[number] = this.#with(found[number] ?? NONE, content, hash);
+    for (const [number, content] of this.#ask(unknown.subarray(0, length))) {
+      const all = this.#with(found.get(number) ?? NONE, content, hashAt(hashes, number));
+      if (all.length > 0) found.set(number, all);
     }
     return found;
   }
@@ -111,7 +134,15 @@ export class ContentKeys {
     { sizeBytes, hash }: ContentKey,
     isSame?: (contentId: number) => boolean | undefined,
   ): number | undefined {
-    const key = keyOf(hash);
+    return this.addKey(contentId, { sizeBytes, key: keyOf(hash) }, isSame);
+  }
+
+  /** The same by the key of its hash. */
+  addKey(
+    contentId: number,
+    { sizeBytes, key }: { readonly sizeBytes: number; readonly key: number },
+    isSame?: (contentId: number) => boolean | undefined,
+  ): number | undefined {
     let free = -1;
     for (let at = this.#fresh.find(sizeBytes, key); at >= 0; ) {
       const other = this.#fresh.valueOf(at);
@@ -158,23 +189,16 @@ export class ContentKeys {
     this.#fresh.clear();
   }
 
-  #ask(
-    asked: readonly ContentKey[],
-    keys: Float64Array,
-    numbers: readonly number[],
-  ): [number, number][] {
-    if (numbers.length === 0) return [];
-    const bound = new Float64Array(numbers.length * 3);
-    for (const [index, number] of numbers.entries()) {
-      bound[3 * index] = number;
-      bound[3 * index + 1] = asked[number]?.sizeBytes ?? 0;
-      bound[3 * index + 2] = keys[number] ?? 0;
-    }
-    const hits = this.#asked.all(Buffer.from(bound.buffer));
+  /** @param unknown place, size and key of each */
+  #ask(unknown: Float64Array): [number, number][] {
+    if (unknown.length === 0) return [];
+    const { buffer, byteOffset, byteLength } = unknown;
+    const hits = this.#asked.all(Buffer.from(buffer, byteOffset, byteLength));
     if (this.isFull) return hits;
     const known = new Set(hits.map(([number]) => number));
-    for (const number of numbers)
-      if (!known.has(number)) this.#noteAbsent(asked[number]?.sizeBytes ?? 0, keys[number] ?? 0);
+    for (let at = 0; at < unknown.length; at += ASKED_NUMBERS)
+      if (known.size === 0 || !known.has(unknown[at] ?? 0))
+        this.#noteAbsent(unknown[at + 1] ?? 0, unknown[at + 2] ?? 0);
     return hits;
   }
 
@@ -231,10 +255,27 @@ export class ContentKeys {
   }
 }
 
-/** The first six bytes. */
+export function columnsOf(contents: readonly ContentKey[]): ContentColumns {
+  const sizes = Float64Array.from(contents, ({ sizeBytes }) => sizeBytes);
+  const hashes = Buffer.concat(contents.map(({ hash }) => hash));
+  return { count: contents.length, sizes, hashes };
+}
+
 export function keyOf(hash: Buffer): number {
-  assert(hash.length === 32, 'a hash has 32 bytes');
-  return hash.readUInt16BE(0) * 2 ** 32 + hash.readUInt32BE(2);
+  assert(hash.length === HASH_BYTES, 'a hash has 32 bytes');
+  return keyAt(hash, 0);
+}
+
+/** The first six bytes of a hash. */
+export function keyAt(hashes: Buffer, at: number): number {
+  const high = (hashes[at] ?? 0) * 2 ** 8 + (hashes[at + 1] ?? 0);
+  const middle = (hashes[at + 2] ?? 0) * 2 ** 8 + (hashes[at + 3] ?? 0);
+  const low = (hashes[at + 4] ?? 0) * 2 ** 8 + (hashes[at + 5] ?? 0);
+  return (high * 2 ** 16 + middle) * 2 ** 16 + low;
+}
+
+function hashAt(hashes: Buffer, number: number): Buffer {
+  return hashes.subarray(number * HASH_BYTES, (number + 1) * HASH_BYTES);
 }
 
 function* portionsOf(order: Uint32Array): Generator<Uint32Array> {

@@ -4,7 +4,7 @@ import type { Content, Extent } from '../domain/content.ts';
 import type { DataRange } from '../domain/entry.ts';
 import { IS_EMPTY } from './capacity.ts';
 import type { Catalog } from './catalog.ts';
-import { type ContentKey, ContentKeys } from './content-keys.ts';
+import { type ContentColumns, type ContentKey, ContentKeys } from './content-keys.ts';
 import { EMPTY_CONTENT } from './schema.ts';
 import { expiredMeanwhile } from './snapshots.ts';
 
@@ -120,12 +120,18 @@ export class Contents {
   }
 
   /**
-   * As `findStored`, of each in turn, at a fifth of its cost. @param keys a hundred or so: they share one view of the catalog
+   * As `findStored`, of those that are found, by their place among what is asked for; at a fifth of its cost. @param contents a
+   *   hundred or so: they share one view of the catalog
    */
-  findStoredEach(keys: readonly ContentKey[], policy: CopyPolicy): (FoundContent | undefined)[] {
-    return this.#catalog.read(() =>
-      this.#keys.findEach(keys).map((found) => this.#stored(found, policy)),
-    );
+  findStoredEach(contents: ContentColumns, policy: CopyPolicy): ReadonlyMap<number, FoundContent> {
+    return this.#catalog.read(() => {
+      const stored = new Map<number, FoundContent>();
+      for (const [number, ids] of this.#keys.findAll(contents)) {
+        const found = this.#stored(ids, policy);
+        if (found) stored.set(number, found);
+      }
+      return stored;
+    });
   }
 
   /** Whether a content has bytes in this archive. */

@@ -22,6 +22,8 @@ export type CopyOrder = {
 
 /** Measured on a catalog of 100,000 files: 180 MB/s of CPU time and 46 % of its size; level 3: 78 MB/s and 42 %. The tape waits. */
 const LEVEL = 1;
+/** Measured with 22 MB: 0.11 to 0.21 s of processor time, 0.17 to 0.24 by pieces as small as streams have them; larger ones gain nothing. */
+const READ_BYTES = 256 * 2 ** 10;
 const TEXT_BUFFER_BYTES = 256 * 2 ** 10;
 /** Of SQLite, instead of 16 MiB a connection: a backup has all its memory in use beside it. */
 const CACHE_KIB = 2048;
@@ -69,8 +71,9 @@ async function make({ catalogPath, directory, head }: CopyOrder): Promise<number
   const { size } = await stat(path);
   const { ZSTD_c_compressionLevel, ZSTD_c_checksumFlag } = constants;
   await pipeline(
-    createReadStream(path),
+    createReadStream(path, { highWaterMark: READ_BYTES }),
     createZstdCompress({
+      chunkSize: READ_BYTES / 2,
       params: { [ZSTD_c_compressionLevel]: LEVEL, [ZSTD_c_checksumFlag]: 1 },
       pledgedSrcSize: size,
     }),

@@ -112,8 +112,13 @@ export class Findings {
         const inode = this.#inodeOf(entry);
         const change = CHANGES[entry.change];
         this.#found.add(entry, pathBytes + name.length + (movedFrom?.length ?? 0));
-        if (movedFrom === undefined) this.#puts.add([directoryId, change, inode], name);
-        else {
+        if (movedFrom === undefined) {
+          const at = this.#puts.next();
+          this.#puts.numbers[at] = directoryId;
+          this.#puts.numbers[at + 1] = change;
+          this.#puts.numbers[at + 2] = inode;
+          this.#puts.addText(name);
+        } else {
           // A later row of the same place replaces an earlier one.
           this.#puts.flush();
           this.#put.run(this.#job, directoryId, name, change, inode, movedFrom);

@@ -103,7 +103,19 @@ export class Inodes {
     const content = contentId ?? NULL_NUMBER;
     const isPlain = links === 1 && target === null && attributes.xattrs.length === 0;
     if (isPlain) {
-      this.#plain.add([id, mode, owner, sizeBytes, m, mn, c, cn, device, inode, content]);
+      const { numbers } = this.#plain;
+      const at = this.#plain.next();
+      numbers[at] = id;
+      numbers[at + 1] = mode;
+      numbers[at + 2] = owner;
+      numbers[at + 3] = sizeBytes;
+      numbers[at + 4] = m;
+      numbers[at + 5] = mn;
+      numbers[at + 6] = c;
+      numbers[at + 7] = cn;
+      numbers[at + 8] = device;
+      numbers[at + 9] = inode;
+      numbers[at + 10] = content;
       return id;
     }
     const xattrs = attributes.xattrs.length === 0 ? NULL_NUMBER : this.#xattrsId(attributes.xattrs);

@@ -8,6 +8,7 @@ import type { Raw } from '../base/raw.ts';
 import type { EntryType, Moment } from '../domain/entry.ts';
 import { Ahead } from './ahead.ts';
 import type { Catalog } from './catalog.ts';
+import { CHANGES } from './change.ts';
 import type { Inodes } from './inodes.ts';
 import { typeOf } from './mode.ts';
 import { WAITING } from './pending.ts';
@@ -27,6 +28,8 @@ export type KnownEntry = {
   readonly inode: number;
   /** Undefined for what has none. */
   readonly contentId: number | undefined;
+  /** What this very run has found it to be, in a process that was cut short; left out: nothing. */
+  readonly found?: 'new' | 'changed' | 'moved' | undefined;
 };
 
 type KnownRow = [
@@ -44,7 +47,7 @@ type KnownRow = [
   content: number | null,
 ];
 
-type OverlayRow = [inode: number | null, name: Raw];
+type OverlayRow = [inode: number | null, name: Raw, change: number];
 
 const COLUMNS = `v.inode, i.mode, i.owner, i.size, i.mtime, i.mtime_ns, i.ctime, i.ctime_ns,
   i.inode, i.content`;
@@ -80,7 +83,7 @@ export class Known {
       idOf: ([dir]) => dir,
     });
     this.#overlay = catalog.prepare<OverlayRow>(
-      `SELECT p.inode, p.name FROM pending p LEFT JOIN inodes i ON i.id = p.inode
+      `SELECT p.inode, p.name, p.change FROM pending p LEFT JOIN inodes i ON i.id = p.inode
        WHERE p.job = ? AND p.dir = ? AND NOT ${WAITING}`,
     );
     this.#inodeRow = catalog.prepare<KnownRow>(
@@ -103,9 +106,10 @@ export class Known {
 
   #merge(dir: number, base: KnownEntry[], overlay: readonly OverlayRow[]): KnownEntry[] {
     const merged = new Map(base.map((entry) => [entry.name, entry]));
-    for (const [inode, name] of overlay) {
+    for (const [inode, name, change] of overlay) {
       const row = inode === null ? undefined : this.#inodeRow.get(dir, name, inode);
-      if (row) merged.set(name, this.#entry(row));
+      const found = foundAs(change, merged.has(name));
+      if (row) merged.set(name, { ...this.#entry(row), found });
       else merged.delete(name);
     }
     return [...merged.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -132,4 +136,10 @@ export class Known {
       contentId: row[11] ?? undefined,
     };
   }
+}
+
+function foundAs(change: number, isInBase: boolean): KnownEntry['found'] {
+  if (change === CHANGES.again) return undefined;
+  if (change === CHANGES.moved) return 'moved';
+  return isInBase ? 'changed' : 'new';
 }

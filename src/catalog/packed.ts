@@ -44,13 +44,32 @@ export class Packed {
   add(numbers: readonly number[], text?: string, hash?: Uint8Array): void {
     const width = this.#rows.numbers;
     assert(numbers.length === width);
-    const at = this.#count * width;
+    const at = this.next();
     for (let index = 0; index < width; index += 1)
       this.#numbers[at + index] = numbers[index] ?? NULL_NUMBER;
-    if (text !== undefined) this.#texts += `${text}\0`;
-    if (hash) this.#hashes.set(hash, this.#count * HASH_BYTES);
-    this.#count += 1;
+    if (text !== undefined) this.addText(text);
+    if (hash) this.#hashes.set(hash, (this.#count - 1) * HASH_BYTES);
+  }
+
+  /** A row as `add`, without a list: @returns where its numbers go in `numbers`. Its text and hash follow. */
+  next(): number {
     if (this.#count === ROWS) this.flush();
+    this.#count += 1;
+    return (this.#count - 1) * this.#rows.numbers;
+  }
+
+  get numbers(): Float64Array {
+    return this.#numbers;
+  }
+
+  /** Of the row that `next` began. */
+  addText(text: string): void {
+    this.#texts += `${text}\0`;
+  }
+
+  /** The hash that lies at `from` among others. */
+  addHash(hashes: Buffer, from: number): void {
+    hashes.copy(this.#hashes, (this.#count - 1) * HASH_BYTES, from, from + HASH_BYTES);
   }
 
   flush(): void {

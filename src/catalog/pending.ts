@@ -5,8 +5,10 @@ import { Ahead } from './ahead.ts';
 import type { Catalog } from './catalog.ts';
 import { CHANGES, type Change, changeOf } from './change.ts';
 import { Directories, type Host, PLACE_OF_HOSTS } from './directories.ts';
-import { type Inode, type InodeRow, Inodes, inodeColumns } from './inodes.ts';
+import { type Inode, Inodes, inodeColumns } from './inodes.ts';
 import { isFile, isFileSql } from './mode.ts';
+import { PAGE_ROWS, Page } from './page.ts';
+import { type EntryRow, isUsual, PendingSpan } from './pending-span.ts';
 
 /** `p` is a row of pending, `i` its inode by LEFT JOIN. SCHEMA.md section 5 defines it. */
 export const WAITING = `(coalesce(${isFileSql('i')}, 0) AND (i.content IS NULL
@@ -52,19 +54,6 @@ const FILTERS: Record<PendingFilter, string> = {
   untold: 'p.archive IS NULL',
 };
 
-type EntryRow = [
-  ...inode: InodeRow,
-  name: Raw,
-  change: number,
-  movedFrom: Raw | null,
-  archive: number | null,
-  dir: number,
-  isCandidate: number,
-  hash: Buffer | null,
-  isFollower: number,
-];
-const PAGE_ROWS = 500;
-
 /** Other files of this run that wait have the size. */
 const SIZE_IS_SHARED = 'EXISTS(SELECT 1 FROM temp.sizes s WHERE s.size = i.size AND s.count > 1)';
 /** A content that is stored has it. */
@@ -76,6 +65,12 @@ const HASH_COLUMNS = `h.hash, h.hash IS NOT NULL AND EXISTS(
 
 /** Told of each row; what nobody asks for costs as much as the rest of it. */
 type Asked = { readonly candidates: boolean };
+
+/** Rows that follow each other, as told by `PendingRows.inSpans`. */
+export type UsualRows = PendingSpan<PendingEntry>;
+
+/** Rows of one span at most: they are planned together. */
+const SPAN_ROWS = 256;
 
 /**
  * Jobs that have rows in `pending`, as a list for IN: found by one look-up each. Snapshots, of which there are more each year, are
@@ -151,6 +146,20 @@ export class PendingRows {
     });
   }
 
+  /**
+   * As `inOrder('unstored')`; of files as most are, those that follow each other at once.
+   * @param usualBytesMax larger files are told of one by one
+   */
+  *inSpans(usualBytesMax: number): Generator<PendingEntry | UsualRows> {
+    const where = FILTERS.unstored;
+    const marked = this.#markDirectories(where);
+    try {
+      yield* this.#walk(marked, this.#pages(where, { candidates: false }), usualBytesMax);
+    } finally {
+      this.#catalog.prepare(`DROP TABLE temp.${marked}`).run();
+    }
+  }
+
   /** Waiting files that may be duplicates. @param sharedFromBytes smaller ones only where a stored content has the size */
   *candidates(sharedFromBytes: number): Generator<PendingEntry> {
     assert(Number.isSafeInteger(sharedFromBytes));
@@ -169,14 +178,21 @@ export class PendingRows {
   *#inOrder(where: string, asked: Asked): Generator<PendingEntry> {
     const marked = this.#markDirectories(where);
     try {
-      yield* this.#walk(marked, this.#pages(where, asked));
+      for (const entry of this.#walk(marked, this.#pages(where, asked), 0)) {
+        assert(!(entry instanceof PendingSpan), 'no file is as small');
+        yield entry;
+      }
     } finally {
       this.#catalog.prepare(`DROP TABLE temp.${marked}`).run();
     }
   }
 
   /** As `inPathOrder`, page by page: each row's share of it counts here. */
-  *#walk(marked: string, rows: RowPages): Generator<PendingEntry> {
+  *#walk(
+    marked: string,
+    rows: RowPages,
+    usualBytesMax: number,
+  ): Generator<PendingEntry | UsualRows> {
     const directories = this.#directoriesIn(marked);
     const hosts = this.#directories.hosts();
     const open = (dir: number, hostId: number): Level => ({
@@ -190,8 +206,13 @@ export class PendingRows {
     for (let level = levels.at(-1); level; level = levels.at(-1)) {
       const { rows, directories, dir, hostId, prefix } = level;
       const directory = directories.next;
-      let row = rows.next;
-      for (; row && (!directory || row[14] <= directory[0]); row = rows.next) {
+      const isHere = (row: EntryRow | undefined): row is EntryRow =>
+        row !== undefined && (!directory || row[14] <= directory[0]);
+      for (let row = rows.next; isHere(row); row = rows.next) {
+        if (prefix !== undefined && isUsual(row, usualBytesMax)) {
+          yield this.#span(rows, isHere, { dir, hostId, prefix, usualBytesMax });
+          continue;
+        }
         rows.advance();
         const own = hostId === NO_HOST ? hostNamed(hosts, row[14]) : hostId;
         yield this.#entry(row, { dir, hostId: own, prefix });
@@ -202,6 +223,28 @@ export class PendingRows {
         levels.push(open(directory[1], hostId === NO_HOST ? hostOf(hosts, directory[1]) : hostId));
       }
     }
+  }
+
+  /** The next row, and those like it that follow. */
+  #span(
+    rows: Page<EntryRow>,
+    isHere: (row: EntryRow | undefined) => row is EntryRow,
+    where: Omit<Level, 'rows' | 'directories'> & {
+      readonly prefix: string;
+      readonly usualBytesMax: number;
+    },
+  ): UsualRows {
+    const { dir, hostId, prefix, usualBytesMax } = where;
+    const usual: EntryRow[] = [];
+    for (let row = rows.next; isHere(row) && isUsual(row, usualBytesMax); row = rows.next) {
+      usual.push(row);
+      rows.advance();
+      if (usual.length === SPAN_ROWS) break;
+    }
+    return new PendingSpan({ directoryId: dir, hostId, prefix }, usual, {
+      owner: (id) => this.#inodes.owner(id),
+      entry: (row) => this.#entry(row, where),
+    });
   }
 
   /** What stands before a name in its path; undefined where the entry is the root of a host. */
@@ -354,26 +397,3 @@ type Level = {
   readonly rows: Page<EntryRow>;
   readonly directories: Page<ChildRow>;
 };
-
-/** Rows in order, a page of them in memory. */
-class Page<Row> {
-  readonly #read: (last: Row | undefined) => readonly Row[];
-  #rows: readonly Row[];
-  #at = 0;
-
-  constructor(read: (last: Row | undefined) => readonly Row[]) {
-    this.#read = read;
-    this.#rows = read(undefined);
-  }
-
-  get next(): Row | undefined {
-    return this.#rows[this.#at];
-  }
-
-  advance(): void {
-    this.#at += 1;
-    if (this.#at < PAGE_ROWS || this.#at < this.#rows.length) return;
-    this.#rows = this.#read(this.#rows.at(-1));
-    this.#at = 0;
-  }
-}

@@ -18,7 +18,7 @@ import {
 } from './archives.ts';
 import type { Catalog } from './catalog.ts';
 import { CHANGES } from './change.ts';
-import { type ContentKey, ContentKeys } from './content-keys.ts';
+import { type ContentColumns, ContentKeys } from './content-keys.ts';
 import { Contents, type CopyPolicy, type FoundContent } from './contents.ts';
 import { Directories } from './directories.ts';
 import { type AddedEntry, Findings } from './findings.ts';
@@ -35,9 +35,16 @@ import { Found } from './found.ts';
 import { Inodes } from './inodes.ts';
 import { Known, type KnownEntry } from './known.ts';
 import { Partials, type StoredParts } from './partials.ts';
-import { type PendingEntry, type PendingFilter, PendingRows, WAITING } from './pending.ts';
+import {
+  type PendingEntry,
+  type PendingFilter,
+  PendingRows,
+  type UsualRows,
+  WAITING,
+} from './pending.ts';
 import { type Snapshot, Snapshots } from './snapshots.ts';
-import { Store, type StoredEntry } from './store.ts';
+import { Store } from './store.ts';
+import type { StoredEntry, StoredRows } from './stored-rows.ts';
 import type { Untold } from './untold.ts';
 
 export type { AddedEntry, NewDirectory } from './findings.ts';
@@ -167,9 +174,25 @@ export class Run {
     );
   }
 
+  /** Entries that the run has found to be gone by now, those that moved left out. */
+  countGone(): number {
+    const [gone = 0] =
+      this.#catalog
+        .prepare<[number | null]>(
+          `SELECT sum(change = ${CHANGES.gone}) - sum(change = ${CHANGES.moved}) FROM pending WHERE job = ?`,
+        )
+        .get(this.jobNumber) ?? [];
+    return Math.max(0, gone ?? 0);
+  }
+
   /** The run's rows in order of path; memory is bounded. */
   entries(filter: PendingFilter): Generator<PendingEntry> {
     return this.#rows.inOrder(filter);
+  }
+
+  /** What a plan is made of: see `PendingRows.inSpans`. */
+  toPlan(usualBytesMax: number): Generator<PendingEntry | UsualRows> {
+    return this.#rows.inSpans(usualBytesMax);
   }
 
   /** What no archive carries yet: rows, bytes of files that wait for content, and whether anything of it is worth a tape. */
@@ -186,6 +209,11 @@ export class Run {
       )
       .get(this.jobNumber);
     return { rows: row?.[0] ?? 0, waitingBytes: row?.[1] ?? 0, needsMedium: row?.[2] === 1 };
+  }
+
+  /** As `outstanding`, without a look into the tables; undefined where that would be needed. */
+  get foundByNow(): Outstanding | undefined {
+    return this.#found.outstanding;
   }
 
   /** Upper bounds of what no journal tells of this run's rows; undefined where the catalog is to be asked (`untold`). */
@@ -220,21 +248,22 @@ export class Run {
   }
 
   /**
-   * Of each in turn, whether its bytes need not be stored: the policy's copies are there, or this archive has them. Some
+   * Those whose bytes need not be stored, by their place: the policy's copies are there, or this archive has them. Some
    * tens to hundreds at a time; who then stores what is missing pays for no second look-up.
    */
   areStored(
-    contents: readonly ContentKey[],
+    contents: ContentColumns,
     where: { readonly policy: CopyPolicy; readonly archiveId: number },
-  ): boolean[] {
+  ): ReadonlySet<number> {
     const { policy, archiveId } = where;
-    return this.#contents
-      .findStoredEach(contents, policy)
-      .map(
-        (found) =>
-          found !== undefined &&
-          (found.goodCopies >= policy.copies || this.#contents.isIn(found.contentId, archiveId)),
-      );
+    const stored = new Set<number>();
+    for (const [number, { contentId, goodCopies }] of this.#contents.findStoredEach(
+      contents,
+      policy,
+    ))
+      if (goodCopies >= policy.copies || this.#contents.isIn(contentId, archiveId))
+        stored.add(number);
+    return stored;
   }
 
   /** See `Partials.adopt`. */
@@ -304,7 +333,7 @@ export class Run {
   }
 
   /** Records entries that the archive holds, any time while it is written; they count when it is committed. */
-  store(archiveId: number, stored: Iterable<StoredEntry>): void {
+  store(archiveId: number, stored: StoredRows | Iterable<StoredEntry>): void {
     this.#found.age();
     this.#store.add(archiveId, stored);
   }

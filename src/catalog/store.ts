@@ -2,7 +2,6 @@
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
 import type { Content, Extent } from '../domain/content.ts';
-import type { DataRange } from '../domain/entry.ts';
 import type { Catalog } from './catalog.ts';
 import { CHANGES } from './change.ts';
 import { ContentKeys } from './content-keys.ts';
@@ -10,24 +9,8 @@ import { Contents, encodeRanges } from './contents.ts';
 import { Packed } from './packed.ts';
 import { addMark, markOf } from './partials.ts';
 import { endOfPage, JOBS_WITH_ROWS, WAITING } from './pending.ts';
-
-/** One row of the run that an archive holds, as a member or only in its journal. */
-export type StoredEntry = {
-  readonly directoryId: number;
-  readonly name: Raw;
-  readonly inodeId: number;
-  /**
-   * The bytes of the file, complete with this archive. Left out for what has no bytes, for further names of an inode, and
-   * while parts of a split file are missing.
-   */
-  readonly content?: Content | undefined;
-  /** The parts of the content that lie in this archive. */
-  readonly extents?: readonly Extent[] | undefined;
-  /** BLAKE3 of the content up to the end of these parts, while others are missing. */
-  readonly hashSoFar?: Buffer | undefined;
-  /** Of a sparse content: its data ranges as a whole. With `content` only. */
-  readonly ranges?: readonly DataRange[] | undefined;
-};
+import { RowMarks } from './row-marks.ts';
+import { type RowPortion, type StoredEntry, StoredRows } from './stored-rows.ts';
 
 /** Entries between two looks at the clock. */
 const PORTION = 4096;
@@ -35,8 +18,6 @@ const PORTION = 4096;
 const PAGE_ROWS = 16_384;
 /** Shorter runs of ids are set one by one. */
 const RANGE_MIN = 3;
-
-type Whole = StoredEntry & { readonly content: Content };
 
 export class Store {
   readonly #catalog: Catalog;
@@ -52,9 +33,7 @@ export class Store {
   /** Neither in segments nor with holes: nearly all. */
   readonly #plainContents: Packed;
   readonly #plainExtents: Packed;
-  readonly #mark;
-  readonly #countRange;
-  readonly #markRange;
+  readonly #marks: RowMarks;
   readonly #hasPartials;
   readonly #findPartial;
   readonly #addPartial;
@@ -90,12 +69,7 @@ export class Store {
       sql: 'INSERT OR REPLACE INTO extents SELECT n0, 0, n1, n2, NULL, NULL, 0',
       numbers: 3,
     });
-    this.#mark = catalog.prepare(
-      'UPDATE pending SET archive = ? WHERE job = ? AND dir = ? AND name = ?',
-    );
-    const range = 'job = ? AND dir = ? AND name BETWEEN ? AND ? AND inode BETWEEN ? AND ?';
-    this.#countRange = catalog.prepare<[number]>(`SELECT count(*) FROM pending WHERE ${range}`);
-    this.#markRange = catalog.prepare(`UPDATE pending SET archive = ? WHERE ${range}`);
+    this.#marks = new RowMarks(catalog, jobNumber);
     this.#findPartial = catalog.prepare<[number]>(
       'SELECT content FROM run_partials WHERE job = ? AND inode = ?',
     );
@@ -108,15 +82,18 @@ export class Store {
   }
 
   /** In the order in which the archive holds them: what follows each other costs a fifth. */
-  add(archiveId: number, stored: Iterable<StoredEntry>): void {
-    this.#catalog.writeEach(portions(stored, PORTION), (portion) => {
+  add(archiveId: number, stored: StoredRows | Iterable<StoredEntry>): void {
+    this.#catalog.writeEach(rowPortions(stored), ({ rows, from, to }) => {
       const hasPartials = this.#hasPartials.get(this.#job) !== undefined;
-      const whole: Whole[] = [];
-      for (const entry of portion)
-        if (isWhole(entry) && !(hasPartials && this.#isPartial(entry))) whole.push(entry);
+      const whole: number[] = [];
+      for (let index = from; index < to; index += 1) {
+        const entry = hasPartials ? rows.entryOf(index) : rows.entry(index);
+        if (!entry || (isWhole(entry) && !(hasPartials && this.#isPartial(entry))))
+          whole.push(index);
         else this.#addOne(archiveId, entry);
-      this.#addWhole(archiveId, whole);
-      this.#markRows(archiveId, portion);
+      }
+      this.#addWhole(archiveId, rows, Uint32Array.from(whole));
+      this.#marks.set(archiveId, { rows, from, to });
     });
     if (this.#keys.isFull) this.#keys.flush();
   }
@@ -185,92 +162,96 @@ export class Store {
     return this.#findPartial.get(this.#job, inodeId) !== undefined;
   }
 
-  /** By far most files: one content, new or not, in one extent. */
-  #addWhole(archiveId: number, whole: readonly Whole[]): void {
+  /** By far most files: one content, new or not, in one extent. @param whole those of the rows, which ascend */
+  #addWhole(archiveId: number, rows: StoredRows, whole: Uint32Array): void {
     if (whole.length === 0) return;
-    const ids = this.#contentsOf(whole);
-    for (let index = 0; index < whole.length; index += 1) {
-      const entry = whole[index];
-      const id = ids[index];
-      const extent = entry?.extents?.[0];
-      assert(entry && id !== undefined && extent);
-      if (extent.storedBytes === extent.lengthBytes && extent.form === 'plain')
-        this.#plainExtents.add([id, archiveId, extent.archiveOffset]);
-      else this.#addExtent(id, archiveId, extent, entry.content.sizeBytes);
+    const ids = this.#contentsOf(rows, whole);
+    for (let at = 0; at < whole.length; at += 1) {
+      const index = whole[at] ?? 0;
+      const extent = rows.entry(index)?.extents?.[0];
+      if (extent && (extent.storedBytes !== extent.lengthBytes || extent.form !== 'plain')) {
+        this.#addExtent(ids[at] ?? 0, archiveId, extent, rows.sizeBytes(index));
+        continue;
+      }
+      const { numbers } = this.#plainExtents;
+      const next = this.#plainExtents.next();
+      numbers[next] = ids[at] ?? 0;
+      numbers[next + 1] = archiveId;
+      numbers[next + 2] = extent?.archiveOffset ?? rows.archiveOffset(index);
     }
     this.#plainExtents.flush();
-    this.#fillInodes(whole, ids);
+    this.#fillInodes(rows, whole, ids);
     if (this.#hasHashes.get(this.#job) === undefined) return;
-    for (const [index, { content, inodeId }] of whole.entries())
-      this.#fillFollowers(content.hash, inodeId, ids[index] ?? 0);
+    for (let at = 0; at < whole.length; at += 1) {
+      const index = whole[at] ?? 0;
+      this.#fillFollowers(rows.hash(index), rows.inodeId(index), ids[at] ?? 0);
+    }
   }
 
   /** The content's row of each, made where there is none. New ones ascend as the entries do. */
-  #contentsOf(whole: readonly Whole[]): number[] {
-    const found = this.#keys.findEach(whole.map(({ content }) => content));
-    if (found.every(([id]) => id !== undefined)) return found.map(([id]) => id ?? 0);
-    const base = this.#catalog.nextIds('contents', whole.length);
-    this.#keys.beginRange(base, base + whole.length - 1);
-    const added: Content[] = [];
-    const ids = whole.map(({ content, ranges }, index) => {
-      const id = base + added.length;
-      const known =
-        found[index]?.[0] ??
-        this.#keys.add(id, content, (other) => added[other - base]?.hash.equals(content.hash));
-      if (known !== undefined) return known;
-      added.push(content);
-      const { sizeBytes, hash, segments } = content;
-      if (!segments && !ranges) this.#plainContents.add([id, sizeBytes], undefined, hash);
-      else {
-        const holes = ranges ? encodeRanges(ranges) : null;
-        this.#insertContent.run(id, sizeBytes, hash, segments ?? null, holes);
-      }
-      return id;
-    });
+  #contentsOf(rows: StoredRows, whole: Uint32Array): Float64Array {
+    const contents = rows.contents(whole);
+    const found = this.#keys.findAll(contents);
+    const ids = new Float64Array(whole.length);
+    const isAllKnown = found.size === whole.length;
+    const base = isAllKnown ? 0 : this.#catalog.nextIds('contents', whole.length);
+    if (!isAllKnown) this.#keys.beginRange(base, base + whole.length - 1);
+    /** Rows of the contents added by now. */
+    const added = new Uint32Array(whole.length);
+    let count = 0;
+    let index = 0;
+    const isSame = (id: number) => {
+      const at = id - base;
+      return at >= 0 && at < count && rows.isSameHash(added[at] ?? 0, index);
+    };
+    for (let at = 0; at < whole.length; at += 1) {
+      index = whole[at] ?? 0;
+      const id = base + count;
+      const key = { sizeBytes: rows.sizeBytes(index), key: rows.key(index) };
+      const known = found.get(at)?.[0] ?? this.#keys.addKey(id, key, isSame);
+      ids[at] = known ?? id;
+      if (known !== undefined) continue;
+      added[count] = index;
+      count += 1;
+      this.#addContent(id, rows, index);
+    }
     this.#plainContents.flush();
     return ids;
   }
 
+  #addContent(id: number, rows: StoredRows, index: number): void {
+    const sizeBytes = rows.sizeBytes(index);
+    const entry = rows.entry(index);
+    const { segments } = entry?.content ?? {};
+    if (segments || entry?.ranges) {
+      const holes = entry?.ranges ? encodeRanges(entry.ranges) : null;
+      this.#insertContent.run(id, sizeBytes, rows.hash(index), segments ?? null, holes);
+      return;
+    }
+    const next = this.#plainContents.next();
+    this.#plainContents.numbers[next] = id;
+    this.#plainContents.numbers[next + 1] = sizeBytes;
+    rows.putHash(index, this.#plainContents);
+  }
+
   /** Inodes and contents were numbered in the same order, so most lie in ranges. */
-  #fillInodes(whole: readonly Whole[], ids: readonly number[]): void {
+  #fillInodes(rows: StoredRows, whole: Uint32Array, ids: Float64Array): void {
+    const inodeAt = (at: number) => rows.inodeId(whole[at] ?? 0);
     for (let first = 0; first < whole.length; ) {
-      const inodeId = whole[first]?.inodeId ?? 0;
+      const inodeId = inodeAt(first);
       const id = ids[first] ?? 0;
       let end = first + 1;
-      while (whole[end]?.inodeId === inodeId + end - first && ids[end] === id + end - first)
+      while (
+        end < whole.length &&
+        inodeAt(end) === inodeId + end - first &&
+        ids[end] === id + end - first
+      )
         end += 1;
       if (end - first >= RANGE_MIN)
         this.#setContents.run(id - inodeId, inodeId, inodeId + end - first - 1);
-      else
-        for (let index = first; index < end; index += 1)
-          this.#setContent.run(ids[index] ?? 0, whole[index]?.inodeId ?? 0);
+      else for (let at = first; at < end; at += 1) this.#setContent.run(ids[at] ?? 0, inodeAt(at));
       first = end;
     }
-  }
-
-  #markRows(archiveId: number, entries: readonly StoredEntry[]): void {
-    for (let at = 0; at < entries.length; ) {
-      const end = endOfRange(entries, at);
-      if (end - at < RANGE_MIN || !this.#markTogether(archiveId, entries, { at, end }))
-        for (const { directoryId, name } of entries.slice(at, end))
-          this.#mark.run(archiveId, this.#job, directoryId, name);
-      at = end;
-    }
-  }
-
-  /** Not where another row lies between them: a further name of one of their inodes. */
-  #markTogether(
-    archiveId: number,
-    entries: readonly StoredEntry[],
-    { at, end }: { at: number; end: number },
-  ): boolean {
-    const [first, last] = [entries[at], entries[end - 1]];
-    assert(first && last);
-    const names = [first.directoryId, first.name, last.name];
-    const range = [this.#job, ...names, first.inodeId, last.inodeId];
-    if (this.#countRange.get(range)?.[0] !== end - at) return false;
-    this.#markRange.run([archiveId, ...range]);
-    return true;
   }
 
   #fillFollowers(hash: Buffer, leader: number, contentId: number): void {
@@ -354,8 +335,7 @@ export class Store {
 }
 
 /** One content in one piece. */
-function isWhole(entry: StoredEntry): entry is Whole {
-  const { content, extents } = entry;
+function isWhole({ content, extents }: StoredEntry): boolean {
   const extent = extents?.[0];
   return (
     content !== undefined &&
@@ -365,20 +345,14 @@ function isWhole(entry: StoredEntry): entry is Whole {
   );
 }
 
-/** The end of what has names in order and inodes in a row, in one directory. */
-function endOfRange(entries: readonly StoredEntry[], first: number): number {
-  const from = entries[first];
-  assert(from);
-  let { name } = from;
-  for (let end = first + 1; ; end += 1) {
-    const next = entries[end];
-    const isNext =
-      next?.directoryId === from.directoryId &&
-      next.inodeId === from.inodeId + end - first &&
-      next.name > name;
-    if (!next || !isNext) return end;
-    name = next.name;
+function* rowPortions(stored: StoredRows | Iterable<StoredEntry>): Generator<RowPortion> {
+  if (stored instanceof StoredRows) {
+    for (let from = 0; from < stored.count; from += PORTION)
+      yield { rows: stored, from, to: Math.min(stored.count, from + PORTION) };
+    return;
   }
+  for (const portion of portions(stored, PORTION))
+    yield { rows: StoredRows.of(portion), from: 0, to: portion.length };
 }
 
 /** Lists of at most `size` items. */

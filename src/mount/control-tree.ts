@@ -13,7 +13,13 @@ import { type Listed, type Listing, listOf } from './listing.ts';
 import { directoryNode, ROOT_NODE, virtualNode } from './node-id.ts';
 import type { EntryReply } from './protocol/entry.ts';
 import { PERIODS, type Period, type SnapshotNames } from './snapshots-tree.ts';
-import { mediumViewNumber, snapshotViewNumber, VIEW_NUMBER, type View } from './views.ts';
+import {
+  hasFolder,
+  mediumViewNumber,
+  snapshotViewNumber,
+  VIEW_NUMBER,
+  type View,
+} from './views.ts';
 import {
   IN_USE_SECONDS,
   NO_NODE,
@@ -127,7 +133,7 @@ export class ControlTree {
     };
     return this.#directory(NUMBER.snapshots, {
       names: () => {
-        const all = snapshots.all();
+        const all = snapshots.all().filter(({ id }) => hasFolder(id));
         const links = all.length > 0 ? ['latest', ...PERIODS] : PERIODS;
         return [...all.map(snapshotName), ...links] as Raw[];
       },

@@ -29,7 +29,7 @@ export type FilesystemTools = {
   readonly snapshots: Snapshots;
   readonly facts: ControlFacts;
   readonly root: RootView;
-  readonly live: Pick<Live, 'snapshotId' | 'looked'>;
+  readonly live: Pick<Live, 'snapshotId' | 'changeCount' | 'looked'>;
 };
 
 export type Attributed = { readonly file: FileAttributes; readonly seconds: number };
@@ -65,7 +65,9 @@ export class Filesystem {
     };
     this.tree = new CatalogTree({ nodes, rows, records, empty });
     const { owner } = facts;
-    this.#versions = new VersionsTree({ nodes, rows, snapshots, virtual: this.#virtual, owner });
+    const changeCount = () => tools.live.changeCount;
+    const versions = { nodes, rows, snapshots, virtual: this.#virtual, owner, changeCount };
+    this.#versions = new VersionsTree(versions);
     new ControlTree({
       nodes: this.#virtual,
       tree: this.tree,

@@ -11,6 +11,7 @@
  * A directory has a node for each view, because the kernel knows a directory by one path only.
  */
 import { strict as assert } from 'node:assert';
+import { CodedError } from '../base/errors.ts';
 
 /** FUSE_ROOT_ID (linux/fuse.h). */
 export const ROOT_NODE = 1;
@@ -38,9 +39,13 @@ export function fileNode(inodeId: number, { hasXattrs }: { readonly hasXattrs: b
   return hasXattrs ? id + XATTRS : id;
 }
 
+/** @throws CodedError FAILED for what its number has no room for: the billionth directory, the half-millionth medium */
 export function directoryNode(viewNumber: number, directoryId: number): number {
-  assert(viewNumber >= 0 && viewNumber < VIEWS_MAX, `too many views: ${viewNumber}`);
-  assert(directoryId > 0 && directoryId < VIEW, `too many directories: ${directoryId}`);
+  assert(viewNumber >= 0 && directoryId > 0, `no directory: ${viewNumber} ${directoryId}`);
+  if (viewNumber >= VIEWS_MAX || directoryId >= VIEW) {
+    const sentence = `a mount has no number for directory ${directoryId} in view ${viewNumber}; restore brings it back`;
+    throw new CodedError('FAILED', sentence);
+  }
   // Attributes of a directory come and go with its versions while its node stays: it may always have some.
   return XATTRS + DIRECTORY + viewNumber * VIEW + directoryId;
 }

@@ -6,6 +6,7 @@ import { isDirectoryRow, NODE, type NodeRow, type Nodes } from '../catalog/nodes
 import { type Snapshots, snapshotName } from '../catalog/snapshots.ts';
 import { attributesOf, FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
 import { numberOfName } from './inode-number.ts';
+import { ListedLately } from './listed-lately.ts';
 import { catalogListing, type Listed, type Listing, listOf } from './listing.ts';
 import { directoryNode, fileNode } from './node-id.ts';
 import type { EntryReply } from './protocol/entry.ts';
@@ -24,19 +25,23 @@ export type VersionsTools = {
   readonly snapshots: Snapshots;
   readonly virtual: VirtualNodes;
   readonly owner: VirtualOwner;
+  /** Another one once the catalog was written. */
+  changeCount(): number;
 };
 
 export class VersionsTree {
   readonly #tools: VersionsTools;
+  readonly #lately = new ListedLately();
 
   constructor(tools: VersionsTools) {
     this.#tools = tools;
   }
 
   lookup(view: View, directoryId: number, name: Raw): EntryReply | undefined {
-    const row = this.#tools.nodes.entry(view.tree, directoryId, name);
-    if (row) {
-      const entry = this.#toEntry(view, directoryId, row);
+    const entry =
+      this.#lately.find(this.#keyOf(view, directoryId), name) ??
+      this.#find(view, directoryId, name);
+    if (entry) {
       return entry.nodeId === NO_NODE
         ? { ...entry, nodeId: this.#node(view, directoryId, name) }
         : entry;
@@ -47,6 +52,7 @@ export class VersionsTree {
   /** Names below, and where the directory's own place was a file once, the versions of that. */
   list(view: View, directoryId: number): Listing {
     const own = this.#versionsOf(view, directoryId);
+    const key = this.#keyOf(view, directoryId);
     const names = catalogListing({
       rows: this.#tools.rows,
       tree: view.tree,
@@ -54,10 +60,21 @@ export class VersionsTree {
       toEntry: (listed) => {
         const row = listed[LISTED.whole];
         assert(row, 'all versions are rows of their own');
-        return this.#toEntry(view, directoryId, row);
+        const entry = this.#toEntry(view, directoryId, row);
+        this.#lately.note(key, row[NODE.name], entry);
+        return entry;
       },
     });
     return { at: (index) => own[index] ?? names.at(index - own.length) };
+  }
+
+  #keyOf({ number, tree }: View, directoryId: number): string {
+    return `${number} ${tree.snapshotId} ${this.#tools.changeCount()} ${directoryId}`;
+  }
+
+  #find(view: View, directoryId: number, name: Raw): EntryReply | undefined {
+    const row = this.#tools.nodes.entry(view.tree, directoryId, name);
+    return row && this.#toEntry(view, directoryId, row);
   }
 
   /** As it is listed: a name that has versions has no node yet. */

@@ -2,7 +2,7 @@
  * Which tree a directory's node belongs to. A directory of the catalog stands in the mount at several places (live, in a
  * snapshot, on a medium, ...), each with a view of its own, numbered in its node id.
  */
-import { strict as assert } from 'node:assert';
+import { CodedError } from '../base/errors.ts';
 import type { TreeView } from '../catalog/nodes.ts';
 import { VIEWS_MAX } from './node-id.ts';
 
@@ -26,9 +26,14 @@ const SNAPSHOTS = 16;
 /** Media are fewer than a shelf of half a million. */
 const MEDIA = VIEWS_MAX / 2;
 
+/** Whether a run's number is one that a mount can show a folder for. */
+export const hasFolder = (snapshotId: number): boolean => SNAPSHOTS + snapshotId < MEDIA;
+
+/** @throws CodedError FAILED behind the half-millionth run: a mount goes on without its folder */
 export const snapshotViewNumber = (snapshotId: number): number => {
-  assert(snapshotId > 0 && SNAPSHOTS + snapshotId < MEDIA, `too many snapshots: ${snapshotId}`);
-  return SNAPSHOTS + snapshotId;
+  if (hasFolder(snapshotId)) return SNAPSHOTS + snapshotId;
+  const sentence = `a mount has numbers for the first ${MEDIA - SNAPSHOTS} runs only; mount --view shows a later one, restore --at brings it back`;
+  throw new CodedError('FAILED', sentence);
 };
 
 export const mediumViewNumber = (mediumId: number): number => MEDIA + mediumId;

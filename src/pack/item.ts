@@ -23,6 +23,14 @@ export type PlanItem<K> = {
   readonly parts?: { readonly partBytes: number; readonly first: number; readonly last: number };
 };
 
+/** What many items take together, none of which is ever split: sums of what `PlanItem` says of each. */
+export type PlanGroup = {
+  readonly entries: number;
+  readonly storedBytesMax: number;
+  readonly journalBytesMax: number;
+  readonly untoldBytesMax: number;
+};
+
 /** A part of a split file: `number` of `count`, from 1. */
 export type Part = {
   readonly number: number;
@@ -64,7 +72,7 @@ export function assertSizes<K>(item: PlanItem<K>): void {
   );
 }
 
-function isSize(bytes: number): boolean {
+export function isSize(bytes: number): boolean {
   return Number.isSafeInteger(bytes) && bytes >= 0;
 }
 

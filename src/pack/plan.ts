@@ -15,7 +15,9 @@ import {
   assertSizes,
   type Cursor,
   cursorOf,
+  isSize,
   type Piece,
+  type PlanGroup,
   type PlanItem,
   pieceOf,
   remainderOf,
@@ -115,6 +117,28 @@ export class Planner<K> {
     this.#archive = joined;
     this.#place(journalBytesMax, toldBytes);
     return step;
+  }
+
+  /**
+   * Places many whole items as `join` would one after the other, where all of them fit: what each takes only adds up.
+   * @returns false where it is for `join` and `add` to decide of each by itself; nothing is placed then
+   */
+  joinAll(items: PlanGroup): boolean {
+    const open = this.#archive;
+    if (open === undefined || this.#waiting.length > 0) return false;
+    const { entries, storedBytesMax, journalBytesMax } = items;
+    assert(isSize(storedBytesMax) && isSize(journalBytesMax), 'sizes are whole numbers');
+    const toldBytes = Math.min(this.#untoldBytes, items.untoldBytesMax);
+    const joined = {
+      storedBytes: open.storedBytes + storedBytesMax,
+      journalBytes: open.journalBytes + journalBytesMax,
+      entries: open.entries + entries,
+    };
+    const more = { journalBytes: journalBytesMax, toldBytes };
+    if (!this.#mayBe(joined) || this.#restBytes(joined, NOTHING, more) < 0) return false;
+    this.#archive = joined;
+    this.#place(journalBytesMax, toldBytes);
+    return true;
   }
 
   /**

@@ -9,12 +9,13 @@ import Database from 'better-sqlite3';
 import { systemClock } from '../../src/base/clock.ts';
 import { type Raw, rawOf } from '../../src/base/raw.ts';
 import { Catalog } from '../../src/catalog/catalog.ts';
+import { columnsOf } from '../../src/catalog/content-keys.ts';
 import { Directories } from '../../src/catalog/directories.ts';
 import type { AddedEntry } from '../../src/catalog/findings.ts';
 import { Jobs } from '../../src/catalog/jobs.ts';
 import { Media } from '../../src/catalog/media.ts';
 import { Run } from '../../src/catalog/run.ts';
-import type { StoredEntry } from '../../src/catalog/store.ts';
+import type { StoredEntry } from '../../src/catalog/stored-rows.ts';
 import { Tree } from '../../src/catalog/tree.ts';
 import type { Attributes } from '../../src/domain/entry.ts';
 
@@ -140,8 +141,8 @@ function storeAll(run: Run, archiveId: number): void {
   let stored: StoredEntry[] = [];
   const ask = () => {
     const contents = asked.flatMap(({ content }) => content ?? []);
-    const known = run.areStored(contents, { policy, archiveId });
-    stored.push(...asked.filter((_, index) => !known[index]));
+    const known = run.areStored(columnsOf(contents), { policy, archiveId });
+    stored.push(...asked.filter((_, index) => !known.has(index)));
     asked = [];
   };
   for (const entry of storedEntries(run)) {

@@ -8,7 +8,7 @@ import type { AddedEntry, NewDirectory } from '../../src/catalog/findings.ts';
 import { Jobs } from '../../src/catalog/jobs.ts';
 import { Media } from '../../src/catalog/media.ts';
 import { Run } from '../../src/catalog/run.ts';
-import type { StoredEntry } from '../../src/catalog/store.ts';
+import type { StoredEntry } from '../../src/catalog/stored-rows.ts';
 import type { Attributes } from '../../src/domain/entry.ts';
 
 export type FilledShape = {

@@ -140,6 +140,24 @@ test('sparse files with the same bytes are sparse again, all of them', async () 
     expect(statSync(join(tree, name)).blocks * 512).toBeLessThan(2 ** 20);
 });
 
+test('holes of files that may be the same are not read to find out', async () => {
+  const world = await BackupWorld.make();
+  const sizeBytes = 256 * 2 ** 20;
+  for (const [name, seed] of Object.entries({ a: 1, b: 1, c: 2 })) {
+    const file = openSync(join(world.source, name), 'w');
+    writeSync(file, randomBytes(seededRandom(seed), 50_000), 0, 50_000, 128 * 2 ** 20);
+    ftruncateSync(file, sizeBytes);
+    closeSync(file);
+  }
+  const readBytes = () => Number(/rchar: (\d+)/.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
+  const before = readBytes();
+  const { bytes } = await world.backup();
+  expect(readBytes() - before).toBeLessThan(sizeBytes / 4);
+  expect(bytes.deduplicated).toBe(sizeBytes);
+  const { tree } = await world.restore();
+  expect(differences(world.source, tree)).toBe('');
+});
+
 describe('a run that is stopped', () => {
   const stages: [BackupEvent['event'], number][] = [
     ['scan', 1],

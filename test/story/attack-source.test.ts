@@ -247,6 +247,19 @@ test('a directory that is renamed is counted as what moved, and nothing as less 
   await expectWhole(world);
 });
 
+test('a source that is not there is a run that failed, and takes nothing for deleted', async () => {
+  const world = await BackupWorld.make();
+  const file = join(world.source, 'f');
+  writeFileSync(file, 'bytes');
+  await world.backup();
+  renameSync(world.source, `${world.source}.away`);
+  const failure = { code: 'SOURCE_ABSENT', failure: expect.objectContaining({ exit: 1 }) };
+  await expect(world.backup()).rejects.toMatchObject(failure);
+  renameSync(`${world.source}.away`, world.source);
+  const { files } = await world.backup();
+  expect(files).toMatchObject({ new: 0, gone: 0 });
+});
+
 test('a directory becomes a file and a directory again; each snapshot shows what was there', async () => {
   const world = await BackupWorld.make();
   const path = join(world.source, 'x');

@@ -134,6 +134,35 @@ describe('early warning inside a file', () => {
     }
   });
 
+  test('with one drive costs no copy: what is torn is read from the sources once more', async () => {
+    const world = await makeWorld({ drives: 1 });
+    const reports = await world.backupCopies(2);
+    expect(reports.map(({ state }) => state)).toEqual(['finished', 'finished']);
+    for (const media of placesOf(world)) expect(media.split(' ').length).toBeGreaterThanOrEqual(2);
+    for (const lost of ['BKP001L8', 'BKP002L8', 'BKP003L8']) {
+      setState(world, lost, 'lost');
+      await expectRestored(world);
+      setState(world, lost, 'filling');
+    }
+  });
+
+  test('with one drive, what of it is no longer in the sources has one copy, and the run says so', async () => {
+    const world = await makeWorld({ drives: 1 });
+    const said: BackupEvent[] = [];
+    const listen = (event: BackupEvent) => {
+      if (event.event === 'end') rmSync(join(world.source, 'large 0'), { force: true });
+      said.push(event);
+    };
+    await world.backupCopies(2, { listen });
+    expect(
+      placesOf(world)
+        .map((media) => media.split(' ').length)
+        .sort()[0],
+    ).toBe(1);
+    const warnings = said.flatMap((event) => (event.event === 'warning' ? [event.message] : []));
+    expect(warnings.at(-1)).toMatch(/has fewer copies than asked for.*groom/);
+  });
+
   test('in the first file of an archive is a cartridge that is full, and nothing else', async () => {
     const world = await makeWorld({ warningBytes: 97 * MIB });
     const report = await world.backup();

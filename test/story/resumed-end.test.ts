@@ -1,5 +1,5 @@
 /** What journals say of a run's end: once, and what the catalog says. */
-import { writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Archives } from '../../src/catalog/archives.ts';
@@ -39,6 +39,20 @@ async function cutAgain(world: BackupWorld): Promise<void> {
   const signal = AbortSignal.abort(new Error('stopped again'));
   await expect(world.backup({ signal })).rejects.toThrow('stopped again');
 }
+
+test('what it says it has found is what the run has found, not what its last process has', async () => {
+  const world = await BackupWorld.make();
+  for (const name of ['kept', 'changed', 'gone', 'old'])
+    writeFileSync(join(world.source, name), `bytes of ${name}`);
+  await world.backup();
+  writeFileSync(join(world.source, 'changed'), 'others');
+  writeFileSync(join(world.source, 'new'), 'new bytes');
+  rmSync(join(world.source, 'gone'));
+  renameSync(join(world.source, 'old'), join(world.source, 'moved'));
+  await cutBehindLastArchive(world);
+  const { files } = await world.backup();
+  expect(files).toMatchObject({ new: 1, changed: 1, moved: 1, gone: 1, same: 1 });
+});
 
 test('what it finds then is told, with an end behind it', async () => {
   const world = await BackupWorld.make();

@@ -19,7 +19,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const DOORS = {
   fs: { loader: 'src/source/door.ts', revision: 1, sources: '2ccf201e122f' },
 
-  fuse: { loader: 'src/mount/door.ts', revision: 1, sources: '7759372aaa16' },
+  fuse: { loader: 'src/mount/door.ts', revision: 2, sources: 'd0fe9cdedb6d' },
 
   scsi: { loader: 'src/device/native.ts', revision: 1, sources: '0fd9081e497d' },
 

@@ -3,12 +3,14 @@ import { escapeMedium } from '../../archive/journal-field.ts';
 import { blockOf, type Place } from '../../archive/place.ts';
 import { type Raw, rawOf } from '../../base/raw.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
-import type { Extent } from '../../domain/content.ts';
+import { type Extent, HASH_BYTES } from '../../domain/content.ts';
 import type { TapeArchive } from '../../storage/tape-archive.ts';
-import type { OutgoingEntry } from './feed.ts';
 import type { JournalSpool } from './journal-spool.ts';
 import type { ArchiveCopy } from './open-archive.ts';
+import type { OutgoingEntry } from './outgoing-entry.ts';
+import type { OutgoingSpan } from './outgoing-span.ts';
 import { lineChange } from './run-journal.ts';
+import type { StoredRow } from './stored-lines.ts';
 
 /** What an entry's line tells of its bytes. */
 export type LineContent = {
@@ -71,6 +73,17 @@ export class ArchiveLines {
     this.#parts.delete(inodeId);
     const { hash, isChangedWhileRead } = content;
     this.#add(entry, this.#changeOf(entry.row), { hash, copies }, isChangedWhileRead);
+  }
+
+  /** A row of a span that is whole in this archive. */
+  addRow(span: OutgoingSpan, row: number, stored: StoredRow): void {
+    if (this.#spool.addRow(span, row, stored)) return;
+    const { archiveOffset, hashes, index } = stored;
+    const entry = span.item(row).key;
+    const bytes = { lengthBytes: entry.inode.sizeBytes, storedBytes: entry.inode.sizeBytes };
+    const extent = { contentOffset: 0, ...bytes, archiveOffset, form: 'plain' } as const;
+    const hash = hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES);
+    this.addStored(entry, extent, { hash, isChangedWhileRead: false });
   }
 
   /** @returns whether the line is of the kind that most are */

@@ -30,13 +30,14 @@ import type { MediaSet } from './media-set.ts';
 import { Outgoing } from './outgoing.ts';
 import { Passes } from './passes.ts';
 import type { BackupReport, Listen } from './report.ts';
+import type { WrittenArchive } from './run-archives.ts';
 import type { RunEnd } from './run-journal.ts';
 import { limitsOf, mediaSetOf } from './run-media.ts';
 import { RunWatch } from './run-watch.ts';
-import { search } from './search.ts';
+import { type SearchTools, search } from './search.ts';
 import { Tally } from './tally.ts';
 import { Threads } from './threads.ts';
-import { Writer, type WrittenArchive } from './write.ts';
+import { Writer } from './write.ts';
 
 export type BackupRequest = {
   /** In order of name; all have been locked. */
@@ -155,28 +156,28 @@ class BackupJob {
   }
 
   async run(isResumed: boolean, signal: AbortSignal): Promise<BackupReport> {
-    if (isResumed) this.#run.resume();
+    if (isResumed) {
+      this.#run.resume();
+      this.#tally.files.gone += this.#run.countGone();
+    }
     await sweepCopies(this.#tools.stateDirectory);
+    const { workers } = this.#request;
+    const threads = new Threads({ workers, memoryBytes: this.#tools.backup.memory });
     try {
-      await this.#search(signal);
-      return await this.#write(signal);
+      await this.#search(signal, (found) => threads.foresee(found));
+      return await this.#write(threads, signal);
     } finally {
+      await threads.close();
       this.#tally.flush();
     }
   }
 
-  async #write(signal: AbortSignal): Promise<BackupReport> {
+  async #write(threads: Threads, signal: AbortSignal): Promise<BackupReport> {
     const { catalog } = this.#tools;
     const media = this.#mediaSet();
     const outstanding = this.#run.outstanding();
-    const threads = new Threads({
-      outstanding,
-      workers: this.#request.workers,
-      memoryBytes: this.#tools.backup.memory,
-      catalogBytes: databaseBytes(catalog),
-    });
     try {
-      threads.start();
+      threads.start(outstanding, databaseBytes(catalog));
       await media.rooms(signal); // registers what the library holds
       // Sizes that cannot be are refused before anything is moved.
       const limits = this.#limitsFrom(media);
@@ -200,7 +201,9 @@ class BackupJob {
           policy: this.#policy(),
           archiveMsMax: this.#tools.archive.minutes * 60_000,
           outgoing: (row) => this.#passes.outgoing(row),
+          spanPlace: (rows) => this.#passes.spanPlace(rows),
           onEntry: (outcome) => this.#passes.onEntry(outcome),
+          onStored: (files) => this.#tally.storedAll(files),
           onFragment: (feed, fragment) => this.#watch.look(feed, fragment),
           onProgress: (feed) => this.#tally.progress(feed, media.fill()),
           onArchive: (archive) => this.#onArchive(archive, media),
@@ -212,7 +215,6 @@ class BackupJob {
       return await this.#finish(writer, media, signal);
     } finally {
       this.#passes.close();
-      await threads.close();
       await media.close();
     }
   }
@@ -228,7 +230,7 @@ class BackupJob {
         limits: this.#limits(media),
         copies: this.#request.copies,
         drives: usableDrives(await this.#tools.library.status(signal)).length,
-        generation: media.generation(),
+        generation: media.room.generation(),
       });
       return {
         files: this.#tally.files,
@@ -245,12 +247,12 @@ class BackupJob {
     }
   }
 
-  #search(signal: AbortSignal): Promise<void> {
+  #search(signal: AbortSignal, foresee?: SearchTools['foresee']): Promise<void> {
     const { sources, allowEmpty, workers } = this.#request;
     const { catalog, ownDirectories } = this.#tools;
     const newOutgoing = () => this.#newOutgoing();
     const found = { run: this.#run, tally: this.#tally, watch: this.#watch, newOutgoing };
-    const order = { sources, allowEmpty, workers, policy: this.#policy() };
+    const order = { sources, allowEmpty, workers, policy: this.#policy(), foresee };
     return search({ catalog, ownDirectories, ...order, ...found }, signal);
   }
 
@@ -338,7 +340,7 @@ class BackupJob {
   }
 
   #onArchive({ uuid, media, entries, bytes }: WrittenArchive, set: MediaSet): void {
-    set.grown();
+    set.room.grown();
     this.#listen({ event: 'archive', archive: uuid, media, entries, bytes });
   }
 
@@ -366,10 +368,10 @@ class BackupJob {
 
   /** By what is there now; the first that asks is told without a further look, if the media are the same: it takes a while. */
   #limitsFrom(media: MediaSet): () => PlanLimits {
-    const freshRoomBytes = media.freshRoomBytes();
+    const freshRoomBytes = media.room.freshBytes();
     let first: PlanLimits | undefined = this.#limits(media);
     return () => {
-      const limits = media.freshRoomBytes() === freshRoomBytes ? first : undefined;
+      const limits = media.room.freshBytes() === freshRoomBytes ? first : undefined;
       first = undefined;
       return limits ?? this.#limits(media);
     };

@@ -9,13 +9,18 @@ import {
   NOTHING_TO_READ,
   STAMP_NUMBERS,
 } from '../../source/door.ts';
-import { type PackedTask, SLAB_BYTES, type SourcePlace, type Stamp } from './fragment.ts';
+import {
+  type PackedTask,
+  type ReadSource,
+  SLAB_BYTES,
+  type SourcePlace,
+  type Stamp,
+} from './fragment.ts';
 import { putStamp } from './fragment-codec.ts';
+import type { OutgoingSpan } from './outgoing-span.ts';
 
 /** FACTS: 64 to 256 small files a task keep messages rare and readers even. Four times as many are no faster, and fill more slabs. */
 const FILES_MAX = 256;
-
-type Source = Pick<SourcePlace, 'source' | 'followsLinks'>;
 
 /** All records of a member and its headers, with a small file behind them no more than a slab. */
 const HEADS_BYTES_MAX = PAX_BYTES_MAX + 2 * TAR_BLOCK_BYTES;
@@ -47,7 +52,7 @@ const FRAMES_AT = SOURCES_AT + FILES_MAX;
 const COLUMNS_NUMBERS = STAMP_NUMBERS + 1;
 
 export class BatchPacker {
-  readonly #sources: Source[] = [];
+  readonly #sources: ReadSource[] = [];
   /** The columns lie in one buffer, so that they travel as one. */
   readonly #stamps = new Float64Array(FILES_MAX * COLUMNS_NUMBERS);
   readonly #headEnds = new Uint32Array(this.#stamps.buffer, HEAD_ENDS_AT, FILES_MAX);
@@ -99,6 +104,26 @@ export class BatchPacker {
     return true;
   }
 
+  /** As `addFramed`, of a row of a span. */
+  addRow({ rows, source, prefix, memberPrefix }: OutgoingSpan, row: number, frame: Frame) {
+    const index = this.#count;
+    const sourceIndex = index === FILES_MAX ? NOTHING_TO_READ : this.#indexOf(source);
+    if (sourceIndex === NOTHING_TO_READ) return false;
+    const end = this.#slabBytes + FRAME_BYTES + padded(rows.sizeBytes(row));
+    if (end > SLAB_BYTES) return false;
+    const frameIndex = this.#indexOfFrame(frame, memberPrefix);
+    if (frameIndex === NO_FRAME) return 'no-frame';
+    this.#slabBytes = end;
+    this.#count += 1;
+    this.#headEnds[index] = this.#headBytes;
+    this.#paths += `${prefix}${rows.name(row)}\0`;
+    if (sourceIndex === this.#sources.length) this.#sources.push(sourceOf(source));
+    this.#sourceOf[index] = sourceIndex;
+    this.#frameOf[index] = frameIndex;
+    rows.putStamp(row, this.#stamps, index * STAMP_NUMBERS);
+    return true;
+  }
+
   /** The batch; the packer is of no more use. */
   finish(): PackedTask {
     const count = this.#count;
@@ -137,23 +162,26 @@ export class BatchPacker {
     }
   }
 
-  /** Of the frame with what this member's name has before its path: mostly that of the one before. */
+  /** Of the frame with what this member's name has before its path. */
   #frameIndexOf({ frame, name, place: { path } }: Framed): number {
-    const last = this.#frames.at(-1);
-    const prefixBytes = name.length - path.length;
-    const isLast =
-      last !== undefined &&
-      this.#lastFrame === frame &&
-      last.prefix.length === prefixBytes &&
-      name.startsWith(last.prefix);
-    if (isLast) return this.#frames.length - 1;
-    if (this.#frames.length === NO_FRAME || !name.endsWith(path)) return NO_FRAME;
+    const prefix = name.slice(0, name.length - path.length);
+    return name.endsWith(path) ? this.#indexOfFrame(frame, prefix) : NO_FRAME;
+  }
+
+  /** Mostly that of the one before; the next free one where it is not, and NO_FRAME where none is free. */
+  #indexOfFrame(frame: Frame, prefix: string): number {
+    if (this.#lastFrame === frame && this.#frames.at(-1)?.prefix === prefix)
+      return this.#frames.length - 1;
+    if (this.#frames.length === NO_FRAME) return NO_FRAME;
     this.#lastFrame = frame;
-    return this.#frames.push({ ...frame, prefix: name.slice(0, prefixBytes) }) - 1;
+    return this.#frames.push({ ...frame, prefix }) - 1;
   }
 
   /** The next free one where it is not among them; NOTHING_TO_READ, and not less, where none is free. */
-  #indexOf({ source, followsLinks }: SourcePlace): number {
+  #indexOf({ source, followsLinks }: ReadSource): number {
+    const last = this.#sources.length - 1;
+    const neighbour = this.#sources[last];
+    if (neighbour?.source === source && neighbour.followsLinks === followsLinks) return last;
     const known = this.#sources.findIndex(
       (candidate) => candidate.source === source && candidate.followsLinks === followsLinks,
     );
@@ -161,7 +189,7 @@ export class BatchPacker {
   }
 }
 
-function sourceOf({ source, followsLinks }: SourcePlace): Source {
+function sourceOf({ source, followsLinks }: ReadSource): ReadSource {
   return { source, followsLinks };
 }
 

@@ -13,7 +13,7 @@ import type { CopyTarget } from './open-archive.ts';
 export type BehindWarningTools = {
   /** The run has ended on these media: nothing is left to be told. */
   readonly isEnd: boolean;
-  readonly media: Pick<MediaSet, 'unwrittenBytes' | 'freshRoomBytes'>;
+  readonly media: Pick<MediaSet, 'room'>;
   readonly closing: Closing;
   /** An archive on all of them. @param onFailure told of each that fails; the archive goes on with the others */
   begin(onFailure: (error: CodedError) => void): Promise<ArchiveWriter>;
@@ -43,7 +43,7 @@ export async function closeBehindWarning(
   try {
     await closing.addBehindWarning({
       isEnd,
-      freshRoomBytes: media.freshRoomBytes() ?? 0,
+      freshRoomBytes: media.room.freshBytes() ?? 0,
       room: () => roomBytes(targets, media),
       write: (add) => write(targets, add, { begin, finish: tools.finish }),
     });
@@ -63,7 +63,7 @@ async function roomBytes(
   const rooms = await Promise.all(
     targets.map(async ({ mediumId, tape }) => {
       const chipMib = (await tape.remainingMib(new AbortController().signal)) ?? 0;
-      return Math.min(chipMib * 2 ** 20, media.unwrittenBytes(mediumId)) * USABLE_SHARE;
+      return Math.min(chipMib * 2 ** 20, media.room.unwrittenBytes(mediumId)) * USABLE_SHARE;
     }),
   );
   return Math.max(0, Math.floor(Math.min(...rooms)) - FORMAT_BOUNDS.archiveBytes);

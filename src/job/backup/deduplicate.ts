@@ -6,10 +6,12 @@
 import { joinRaw, type Raw } from '../../base/raw.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
+import type { Inode } from '../../catalog/inodes.ts';
 import { Moves } from '../../catalog/moves.ts';
 import type { PendingEntry } from '../../catalog/pending.ts';
 import type { Run } from '../../catalog/run.ts';
 import { Samples } from '../../catalog/samples.ts';
+import type { DataRange } from '../../domain/entry.ts';
 import type { HashRequest } from '../../hash/file.ts';
 import type { HashPool } from '../../hash/pool.ts';
 import { SMALL_BYTES_MAX, type SourcePlace } from './fragment.ts';
@@ -21,6 +23,8 @@ export type DeduplicationTools = {
   readonly policy: CopyPolicy;
   /** Where a row's file is read; undefined where its source is not part of the run. */
   placeOf(row: PendingEntry): SourcePlace | undefined;
+  /** Where a sparse file has data; undefined where all of it is to be read. */
+  rangesOf(place: SourcePlace, inode: Inode): readonly DataRange[] | undefined;
   onHashed(file: { readonly bytes: number }): void;
   onFound(file: { readonly bytes: number; readonly change: 'moved' | 'duplicate' }): void;
 };
@@ -37,7 +41,7 @@ const BATCH = 512;
 const SAMPLED_BYTES_MIN = 4 * 2 ** 20;
 const SAMPLE_BYTES = 256 * 2 ** 10;
 
-type Candidate = HashRequest & { readonly row: PendingEntry };
+type Candidate = HashRequest & { readonly row: PendingEntry; readonly place: SourcePlace };
 
 export async function deduplicate(tools: DeduplicationTools, signal: AbortSignal): Promise<void> {
   const { catalog, run, pool } = tools;
@@ -64,8 +68,8 @@ export async function deduplicate(tools: DeduplicationTools, signal: AbortSignal
       if (results.length >= BATCH) flush();
     }
   };
-  await hashAll(sampled(candidates(tools), contents));
-  if (samples.haveShared()) await hashAll(sharing(candidates(tools), samples));
+  await hashAll(withHoles(sampled(candidates(tools), contents), tools));
+  if (samples.haveShared()) await hashAll(withHoles(sharing(candidates(tools), samples), tools));
   flush();
 }
 
@@ -83,6 +87,17 @@ function* sharing(all: Iterable<Candidate>, samples: Samples): Generator<Candida
   for (const candidate of all) {
     const { inode } = candidate.row;
     if (inode && samples.isShared(inode.inodeId)) yield candidate;
+  }
+}
+
+/** Holes are hashed without being read: of a disk image there are terabytes, and they would fill the kernel's cache. */
+function* withHoles(all: Iterable<Candidate>, tools: DeduplicationTools): Generator<Candidate> {
+  for (const candidate of all) {
+    const { inode } = candidate.row;
+    const isWhole = candidate.sampleBytes === undefined;
+    const isLarge = inode !== undefined && inode.sizeBytes >= SAMPLED_BYTES_MIN;
+    const ranges = isWhole && isLarge ? tools.rangesOf(candidate.place, inode) : undefined;
+    yield ranges === undefined ? candidate : { ...candidate, ranges };
   }
 }
 
@@ -122,6 +137,6 @@ function* candidates(tools: DeduplicationTools): Generator<Candidate> {
     }
     const path = place.path === '' ? place.source : (joinRaw(place.source, place.path) as Raw);
     const { sizeBytes, mtime, ctime, sourceInode } = inode;
-    yield { row, path, expected: { sizeBytes, mtime, ctime, inode: sourceInode.inode } };
+    yield { row, place, path, expected: { sizeBytes, mtime, ctime, inode: sourceInode.inode } };
   }
 }

@@ -5,9 +5,9 @@ import { type Forecast, Forecaster, tapeTimes } from '../../pack/forecast.ts';
 import type { PlanLimits } from '../../pack/limits.ts';
 import type { MediumRoom } from '../../pack/place.ts';
 import { Planner } from '../../pack/plan.ts';
-import type { OutgoingEntry } from './feed.ts';
 import { planItem } from './items.ts';
 import type { Outgoing } from './outgoing.ts';
+import type { OutgoingEntry } from './outgoing-entry.ts';
 import type { ByteCounts, Damage, FileCounts } from './report.ts';
 
 export type DryRunReport = {

@@ -1,60 +1,18 @@
 /** From the plan's pieces to tasks for the readers: small files in batches, large ones in runs of a slab each. */
 import { strict as assert } from 'node:assert';
 import { setImmediate as turn } from 'node:timers/promises';
-import {
-  type Member,
-  MemberEncoder,
-  type MemberLengths,
-  memberPath,
-} from '../../archive/member.ts';
-import type { Inode } from '../../catalog/inodes.ts';
-import type { PendingEntry } from '../../catalog/pending.ts';
+import { MemberEncoder } from '../../archive/member.ts';
 import type { DataRange } from '../../domain/entry.ts';
-import type { Part, Piece } from '../../pack/item.ts';
-import { FRAME_BYTES } from '../../source/door.ts';
-import { BatchPacker, type ReadFrom } from './batch-packer.ts';
-import {
-  type ReadTask,
-  type RunTask,
-  SLAB_BYTES,
-  SMALL_BYTES_MAX,
-  type SourcePlace,
-} from './fragment.ts';
-
-/**
- * What an archive has of an entry: `data` a member with the file's bytes, `head` a member without any, `link` a hard link
- * to a member of the same archive, where its bytes turn out to be there; `line` its line in the journal alone.
- */
-export type EntryForm = 'data' | 'head' | 'link' | 'line';
-
-/** A row of the run on its way into an archive. */
-export type OutgoingEntry = {
-  readonly row: PendingEntry;
-  readonly inode: Inode;
-  readonly form: EntryForm;
-  /** Where it is not the run's own: its members stand below a prefix that says so. */
-  readonly host: string | undefined;
-  readonly place: SourcePlace;
-  /** Where a sparse file has data. */
-  readonly ranges: readonly DataRange[] | undefined;
-  /** It is not tried again: what could be read counts, even if it was changed meanwhile. */
-  readonly isFinal: boolean;
-  /** The first parts of it that an earlier process has stored: how many bytes, and their hash. */
-  readonly stored?: { readonly lengthBytes: number; readonly hash: Uint8Array };
-};
-
-export type PlannedMember = {
-  readonly piece: Piece<OutgoingEntry>;
-  /** Of its head and what follows; undefined for links, which are made when it is known what they can link to, and for lines. */
-  readonly lengths: MemberLengths | undefined;
-  /** The content ends with this member. */
-  readonly isLastOfContent: boolean;
-};
+import type { Piece } from '../../pack/item.ts';
+import { Batch, BatchMembers } from './batch.ts';
+import { type ReadTask, type RunTask, SLAB_BYTES } from './fragment.ts';
+import { memberOf, type OutgoingEntry, rangesOf, stampOf } from './outgoing-entry.ts';
+import { OutgoingSpan } from './outgoing-span.ts';
 
 export type Feed = {
   readonly task: ReadTask;
   /** As the task's; a run has one. */
-  readonly members: readonly PlannedMember[];
+  readonly members: BatchMembers;
   /** Of a run: the member begins, ends here. */
   readonly isFirst: boolean;
   readonly isLast: boolean;
@@ -73,18 +31,26 @@ export class Feeder {
   #member = 0;
 
   /** Tasks for pieces of one archive, in their order. */
-  async *tasks(pieces: Iterable<Piece<OutgoingEntry>>): AsyncGenerator<Feed> {
+  async *tasks(pieces: Iterable<Piece<OutgoingEntry> | OutgoingSpan>): AsyncGenerator<Feed> {
     let batch = new Batch(this.#encoder);
     let count = 0;
     for (const piece of pieces) {
+      if (piece instanceof OutgoingSpan) {
+        for (let at = batch.addSpan(piece, 0); at < piece.count; at = batch.addSpan(piece, at)) {
+          yield fed(batch);
+          batch = new Batch(this.#encoder);
+        }
+        await turn();
+        continue;
+      }
       count += 1;
       if (count % FILES_A_TURN === 0) await turn();
       if (batch.add(piece)) continue;
-      if (batch.isBegun) yield batch.finish();
+      if (batch.isBegun) yield fed(batch);
       batch = new Batch(this.#encoder);
       if (!batch.add(piece)) yield* this.#runs(piece);
     }
-    if (batch.isBegun) yield batch.finish();
+    if (batch.isBegun) yield fed(batch);
   }
 
   *#runs(piece: Piece<OutgoingEntry>): Generator<Feed> {
@@ -120,115 +86,18 @@ export class Feeder {
         isLast: isLast && planned.isLastOfContent,
       };
       hashedTo = hashTo;
-      yield { task, members: [planned], isFirst, isLast };
+      yield { task, members: BatchMembers.of(planned), isFirst, isLast };
     }
   }
 }
 
-/** Small files on their way into a task. */
-class Batch {
-  readonly #packer = new BatchPacker();
-  readonly #planned: PlannedMember[] = [];
-  readonly #encoder: MemberEncoder;
-
-  constructor(encoder: MemberEncoder) {
-    this.#encoder = encoder;
-  }
-
-  get isBegun(): boolean {
-    return this.#planned.length > 0;
-  }
-
-  /** @returns false where it has no room, or in an empty batch: where it is no small file */
-  add(piece: Piece<OutgoingEntry>): boolean {
-    const entry = piece.item.key;
-    const { form, inode, place } = entry;
-    if (form === 'link' || form === 'line') {
-      if (!this.#packer.add(undefined, noHead)) return false;
-      this.#planned.push({ piece, lengths: undefined, isLastOfContent: false });
-      return true;
-    }
-    if (!isSmall(piece)) return false;
-    const isRead = form === 'data' && inode.sizeBytes > 0;
-    const from = isRead ? { place, stamp: stampOf(entry) } : undefined;
-    const member = memberOf(piece);
-    const isFramed = from === undefined ? 'no-frame' : this.#addFramed(from, piece, member);
-    if (isFramed !== 'no-frame') return isFramed;
-    let lengths: MemberLengths | undefined;
-    const isIn = this.#packer.add(from, (heads, at) => {
-      lengths = this.#encoder.encodeInto(heads, at, member);
-      return lengths?.headBytes;
-    });
-    if (isIn) this.#planned.push({ piece, lengths, isLastOfContent: true });
-    return isIn;
-  }
-
-  /** Most files' heads are written where they are read. */
-  #addFramed(from: ReadFrom, piece: Piece<OutgoingEntry>, member: Member): boolean | 'no-frame' {
-    const frame = this.#encoder.frameOf(member);
-    if (!frame) return 'no-frame';
-    const isIn = this.#packer.addFramed({ ...from, frame, name: member.path });
-    if (isIn === true) {
-      const lengths = { headBytes: FRAME_BYTES, mapBytes: 0, dataBytes: member.lengthBytes };
-      this.#planned.push({ piece, lengths, isLastOfContent: true });
-    }
-    return isIn;
-  }
-
-  finish(): Feed {
-    const task = { kind: 'small', packed: this.#packer.finish() } as const;
-    return { task, members: this.#planned, isFirst: true, isLast: true };
-  }
-}
-
-function noHead(): number {
-  return 0;
-}
-
-function memberOf({ item, part }: Piece<OutgoingEntry>): Member {
-  const { row, inode, host, ranges } = item.key;
-  const path = memberPath(row.path, host);
-  const isFile = inode.type === 'file';
-  const lengthBytes = isFile ? (part?.lengthBytes ?? inode.sizeBytes) : 0;
-  if (part === undefined && ranges === undefined) return { path, attributes: inode, lengthBytes };
-  const offset = part?.offset ?? 0;
-  return {
-    path,
-    attributes: inode,
-    lengthBytes,
-    part: part && { number: part.number, count: part.count, offset, totalBytes: part.totalBytes },
-    ranges:
-      ranges &&
-      rangesOf(item.key, part).map((range) => ({ ...range, offset: range.offset - offset })),
-  };
+function fed(batch: Batch): Feed {
+  const task = { kind: 'small', packed: batch.finish() } as const;
+  return { task, members: batch.members, isFirst: true, isLast: true };
 }
 
 function isLastOfContent({ part }: Piece<OutgoingEntry>): boolean {
   return part === undefined || part.number === part.count;
-}
-
-function isSmall({ item, part }: Piece<OutgoingEntry>): boolean {
-  const isWhole = part === undefined && item.key.ranges === undefined;
-  return isWhole && item.key.inode.sizeBytes <= SMALL_BYTES_MAX;
-}
-
-function stampOf({ inode }: OutgoingEntry) {
-  const { sizeBytes, mtime, ctime, sourceInode } = inode;
-  return { sizeBytes, mtime, ctime, inode: sourceInode.inode };
-}
-
-/** The data of a file or of one of its parts, by offset in the file. */
-function rangesOf(entry: OutgoingEntry, part: Part | undefined): readonly DataRange[] {
-  const start = part?.offset ?? 0;
-  const end = start + (part?.lengthBytes ?? entry.inode.sizeBytes);
-  const all = entry.ranges ?? [{ offset: 0, lengthBytes: entry.inode.sizeBytes }];
-  const found: DataRange[] = [];
-  for (const range of all) {
-    const from = Math.max(range.offset, start);
-    const to = Math.min(range.offset + range.lengthBytes, end);
-    if (to > from) found.push({ offset: from, lengthBytes: to - from });
-  }
-  return found;
 }
 
 /** Ranges in portions of at most `roomBytes`, the first with `headBytes` less; at least one portion. */

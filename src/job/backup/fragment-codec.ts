@@ -5,19 +5,14 @@
 import { strict as assert } from 'node:assert';
 import { HASH_BYTES } from '../../domain/content.ts';
 import { STAMP_NUMBERS } from '../../source/door.ts';
-import type { FragmentResult, MemberOutcome, MemberResult, PackedTask, Stamp } from './fragment.ts';
-
-export type PackedResult = {
-  readonly lengthBytes: number;
-  /** Indices of OUTCOMES. */
-  readonly outcomes: Uint8Array;
-  readonly offsets: Uint32Array;
-  readonly readBytes: Uint32Array;
-  readonly hasHash: Uint8Array;
-  /** HASH_BYTES a member. */
-  readonly hashes: Uint8Array;
-  readonly errnos: readonly (readonly [index: number, errno: string])[];
-};
+import type {
+  FragmentResult,
+  MemberOutcome,
+  MemberResult,
+  PackedResult,
+  PackedTask,
+  Stamp,
+} from './fragment.ts';
 
 export const OUTCOMES: readonly MemberOutcome[] = [
   'stored',
@@ -26,24 +21,52 @@ export const OUTCOMES: readonly MemberOutcome[] = [
   'unreadable',
 ];
 
+/** Of those of which nothing has to be told. */
+export const STORED = OUTCOMES.indexOf('stored');
+
+/** As all others tell of theirs; objects are made for those that are asked for. */
 export function unpackResult(packed: PackedResult): FragmentResult {
-  const { outcomes, offsets, readBytes, hasHash, hashes } = packed;
-  const errnos = new Map(packed.errnos);
-  const all = bufferOf(hashes);
-  const members = Array.from(outcomes, (code, index): MemberResult => {
-    const outcome = OUTCOMES[code];
-    assert(outcome);
-    const at = index * HASH_BYTES;
-    return {
-      outcome,
-      offset: offsets[index] ?? 0,
-      hash: hasHash[index] === 1 ? all.subarray(at, at + HASH_BYTES) : undefined,
-      segments: undefined,
-      readBytes: readBytes[index] ?? 0,
-      errno: errnos.get(index),
-    };
-  });
-  return { lengthBytes: packed.lengthBytes, members };
+  return new Unpacked(packed);
+}
+
+class Unpacked implements FragmentResult {
+  readonly packed: PackedResult;
+  #members: readonly MemberResult[] | undefined;
+
+  constructor(packed: PackedResult) {
+    this.packed = packed;
+  }
+
+  get lengthBytes(): number {
+    return this.packed.lengthBytes;
+  }
+
+  get members(): readonly MemberResult[] {
+    this.#members ??= Array.from(this.packed.outcomes, (_, index) => memberOf(this.packed, index));
+    return this.#members;
+  }
+}
+
+/** One of them alone. */
+export function memberAt(result: FragmentResult, index: number): MemberResult | undefined {
+  const { packed } = result;
+  if (!packed) return result.members[index];
+  return index < packed.outcomes.length ? memberOf(packed, index) : undefined;
+}
+
+function memberOf(packed: PackedResult, index: number): MemberResult {
+  const { outcomes, offsets, readBytes, hasHash, hashes, errnos } = packed;
+  const outcome = OUTCOMES[outcomes[index] ?? 0];
+  assert(outcome);
+  const at = index * HASH_BYTES;
+  return {
+    outcome,
+    offset: offsets[index] ?? 0,
+    hash: hasHash[index] === 1 ? bufferOf(hashes).subarray(at, at + HASH_BYTES) : undefined,
+    segments: undefined,
+    readBytes: readBytes[index] ?? 0,
+    errno: errnos.find(([number]) => number === index)?.[1],
+  };
 }
 
 /** What to hand over instead of copying it: columns share a buffer, and each that is handed over costs as much as ten files. */
@@ -95,6 +118,6 @@ export function receivedResult({ lengthBytes, members }: FragmentResult): Fragme
 }
 
 /** The same memory. */
-function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+export function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength);
 }

@@ -31,9 +31,12 @@ export type SourcePlace = {
   readonly path: Raw;
 };
 
+/** A source as it is opened. */
+export type ReadSource = Pick<SourcePlace, 'source' | 'followsLinks'>;
+
 /** As the native door takes it, but for the sources. Paths are empty where there is nothing to read. */
 export type PackedTask = Omit<FileBatch, 'sources'> & {
-  readonly sources: readonly Pick<SourcePlace, 'source' | 'followsLinks'>[];
+  readonly sources: readonly ReadSource[];
 };
 
 /** Whole small files, and what has no data (directories, symlinks): there the head says it all. */
@@ -72,6 +75,20 @@ export type MemberOutcome = 'stored' | 'changed-before' | 'changed-while-read' |
 export type FragmentResult = {
   readonly lengthBytes: number;
   readonly members: readonly MemberResult[];
+  /** Of a batch: the same as columns, for who has no need of objects. */
+  readonly packed?: PackedResult | undefined;
+};
+
+export type PackedResult = {
+  readonly lengthBytes: number;
+  /** Indices of OUTCOMES. */
+  readonly outcomes: Uint8Array;
+  readonly offsets: Uint32Array;
+  readonly readBytes: Uint32Array;
+  readonly hasHash: Uint8Array;
+  /** HASH_BYTES a member. */
+  readonly hashes: Uint8Array;
+  readonly errnos: readonly (readonly [index: number, errno: string])[];
 };
 
 export type MemberResult = {

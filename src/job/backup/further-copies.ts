@@ -2,6 +2,9 @@
  * Copies beyond those that drives make at once: whole archives of the run, byte for byte, from the cartridge that has them by
  * way of a spool. So they are the same archives, whatever has become of the sources meanwhile.
  *
+ * An archive that was torn at an early warning is nothing without the one behind it, and ends a cartridge: what it holds is
+ * stored anew from the sources, in that run too; of what is no longer there, groom stores it anew.
+ *
  * What the spool takes in one go costs one change of cartridges. Of more, the sources are read again in a run of its own, which
  * is faster than changing cartridges for each spool, and only what that run did not find as it was is copied behind it.
  */
@@ -122,6 +125,16 @@ export function isShort(
 ): boolean {
   const policy = { poolId: poolOf(order, tools), offsite: 0, readBackMs: undefined };
   return shortageOf(tools.catalog, { ...policy, copies: order.copies }).contents > 0;
+}
+
+/** Of these jobs some contents lie in torn archives alone, and no source had them any more. */
+export function isTornShort(
+  tools: Pick<FurtherTools, 'catalog'>,
+  order: { readonly jobs: readonly number[]; readonly pool: string; readonly copies: number },
+): boolean {
+  const { jobs, copies } = order;
+  const archives = lackingArchives(tools.catalog, { jobs, copies, poolId: poolOf(order, tools) });
+  return archives.some(({ isTorn }) => isTorn) && isShort(tools, order);
 }
 
 /** Media that have what other media are to have too. */

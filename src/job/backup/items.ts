@@ -7,7 +7,7 @@ import type { Untold } from '../../catalog/untold.ts';
 import { SEGMENT_BYTES, segmentCount } from '../../domain/content.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import type { PlanItem } from '../../pack/item.ts';
-import type { EntryForm, OutgoingEntry } from './feed.ts';
+import type { EntryForm, OutgoingEntry } from './outgoing-entry.ts';
 
 /** Numbers, hash, separators and a place of a journal's line (FORMAT.md section 5), generously. */
 const LINE_BYTES_FIXED = 640;
@@ -98,7 +98,12 @@ function untoldMax({ row, inode, host }: SizedEntry, copies: number): number {
     (inode.target?.length ?? 0) +
     inode.user.length +
     inode.group.length;
-  return LINE_BYTES_FIXED + names * ESCAPED + copies * PLACE_BYTES;
+  return untoldNamesMax(names, copies);
+}
+
+/** @param nameBytes of all names in the line together */
+export function untoldNamesMax(nameBytes: number, copies: number): number {
+  return LINE_BYTES_FIXED + nameBytes * ESCAPED + copies * PLACE_BYTES;
 }
 
 /** What is to be reserved for lines that no journal has yet. @param copies of the archive whose journal will tell them */

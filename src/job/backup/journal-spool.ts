@@ -15,7 +15,8 @@ import {
 } from '../../archive/journal.ts';
 import { CodedError, errnoOf } from '../../base/errors.ts';
 import { type LineWhere, loadFsDoor } from '../../source/door.ts';
-import { type StoredLine, StoredLines } from './stored-lines.ts';
+import type { OutgoingSpan } from './outgoing-span.ts';
+import { type StoredLine, StoredLines, type StoredRow } from './stored-lines.ts';
 
 const BUFFER_BYTES = 256 * 2 ** 10;
 
@@ -86,6 +87,15 @@ export class JournalSpool {
     if (answer !== 'full') return answer === 'added';
     this.#settle();
     return this.#gathered.add(line) === 'added';
+  }
+
+  /** As `addStored`, of a row of a span. */
+  addRow(span: OutgoingSpan, row: number, stored: StoredRow): boolean {
+    assert(this.#gathered, 'it is known where the archive lies');
+    const answer = this.#gathered.addRow(span, row, stored);
+    if (answer !== 'full') return answer === 'added';
+    this.#settle();
+    return this.#gathered.addRow(span, row, stored) === 'added';
   }
 
   /** All lines, in portions that are valid until the next is asked for. */

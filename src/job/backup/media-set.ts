@@ -1,5 +1,6 @@
 /**
- * The media a run may write: how much room each has, which are attached, and what becomes of one that fails.
+ * The media of a run: which of those it may write are attached, and what becomes of one that fails. How much room each has is
+ * told by media-rooms.ts.
  *
  * A medium is loaded once in a run: the plan fills it before the next, and what is attached stays attached until then.
  */
@@ -8,36 +9,27 @@ import type { Clock } from '../../base/clock.ts';
 import { CodedError, type FailureCode } from '../../base/errors.ts';
 import type { Archives } from '../../catalog/archives.ts';
 import { isGivenUp } from '../../catalog/label-plan.ts';
-import type { Media, Medium } from '../../catalog/media.ts';
-import { GENERATIONS, type GenerationName } from '../../domain/generation.ts';
+import type { Medium } from '../../catalog/media.ts';
 import type { MediumRoom } from '../../pack/place.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import { cleanAsked } from '../../storage/clean.ts';
-import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { decideFailure } from '../../storage/operator-failure.ts';
 import { Tape } from '../../storage/tape.ts';
 import { Proofs } from '../proofs.ts';
 import { AttachFailure, isBusy } from './attach-failure.ts';
 import { HandMedia } from './hand-media.ts';
-import { freshRoomOf, generationOf, marginOf, roomOf } from './media-room.ts';
+import { MediaRooms, type MediaRoomsTools } from './media-rooms.ts';
 import type { CopyTarget } from './open-archive.ts';
 import { proveEnd } from './prove-end.ts';
 import { ReadBack } from './read-back.ts';
 import { registerCartridge } from './register.ts';
 import type { ArchiveProof } from './verify.ts';
 
-export type MediaTools = {
-  readonly library: Library;
+export type MediaTools = MediaRoomsTools & {
   readonly clock: Clock;
-  readonly media: Media;
   readonly archives: Archives;
-  readonly pool: string;
-  /** Barcodes of media not to be written in this run. */
-  readonly avoid: ReadonlySet<string>;
   readonly blockBytes: number;
-  /** Registers and labels cartridges of the library that nobody knows yet. */
-  readonly autoLabel: boolean;
   /** Read back what was written before a medium leaves its drive. */
   readonly verify: boolean;
   /** Who may have the drives between two archives; undefined: nobody. */
@@ -59,15 +51,10 @@ export type MediaTools = {
   onAttach(barcode: string, drive: string): void;
   /** Its label and the end of its data are what the catalog knows. */
   onProven?(barcode: string): void;
-  warn(message: string): void;
 };
 
 /** How often drives are asked for that others have. */
 const BUSY_POLL_MS = 2000;
-/** The chip counts in MiB, and what filemarks and labels take beside the archives. */
-const MEASURE_TOLERANCE_BYTES = 8 * 2 ** 20;
-/** An opening, a journal and a digest alone take as many: with less left, a cartridge is full whatever was thought of it. */
-const ROOM_BLOCKS_MIN = 4;
 
 /** Where a person loads: another cartridge is there, or none. */
 const GONE: ReadonlySet<FailureCode> = new Set([
@@ -76,27 +63,21 @@ const GONE: ReadonlySet<FailureCode> = new Set([
   'MEDIUM_MISMATCH',
 ]);
 
-/** With less left than this share nothing worth a load fits. */
-const FULL_SHARE = 0.01;
-
 export class MediaSet {
+  readonly room: MediaRooms;
   readonly #tools: MediaTools;
   readonly #attached = new Map<string, CopyTarget>();
-  /** Not to be tried again in this run. */
-  readonly #dropped = new Set<string>();
   readonly #used: string[] = [];
-  readonly #filled = new Map<number, number>();
   readonly #readBack: ReadBack;
-  readonly #toldBytes = new Map<string, number>();
   readonly #hand: HandMedia | undefined;
   #isOtherwise = false;
-  #hasChanger = false;
 
   constructor(tools: MediaTools) {
     this.#tools = tools;
+    this.room = new MediaRooms(tools);
     this.#readBack = new ReadBack(tools);
     const { library } = tools;
-    const isUsable = (medium: Medium) => this.#isUsable(medium);
+    const isUsable = (medium: Medium) => this.room.isUsable(medium);
     const register = (barcode: string) =>
       registerCartridge(tools.media, { barcode, pool: tools.pool });
     if (library.isByHand) this.#hand = new HandMedia({ ...tools, isUsable, register });
@@ -109,19 +90,10 @@ export class MediaSet {
 
   /** How full the attached ones were when their last archive ended, 0 to 1. */
   fill(): { readonly barcode: string; readonly filled: number }[] {
-    return [...this.#attached].map(([barcode, { mediumId }]) => {
-      const known = this.#filled.get(mediumId);
-      if (known !== undefined) return { barcode, filled: known };
-      const { writtenBytes, capacityBytes } = this.#tools.media.get(mediumId);
-      const filled = writtenBytes / capacityBytes;
-      this.#filled.set(mediumId, filled);
-      return { barcode, filled };
-    });
-  }
-
-  /** An archive has been added to them. */
-  grown(): void {
-    this.#filled.clear();
+    return [...this.#attached].map(([barcode, { mediumId }]) => ({
+      barcode,
+      filled: this.room.filled(mediumId),
+    }));
   }
 
   get attached(): readonly CopyTarget[] {
@@ -146,43 +118,17 @@ export class MediaSet {
     const rooms = await this.rooms(signal);
     const hand = this.#hand;
     if (!hand) return rooms;
-    const roomBytes = this.freshRoomBytes() ?? 0;
+    const roomBytes = this.room.freshBytes() ?? 0;
     const more = HandMedia.newKeys().map(
       (key): MediumRoom => ({ key, state: 'scratch', roomBytes }),
     );
     return [...rooms.filter(({ key }) => hand.has(key)), ...more];
   }
 
-  /** What the plan may use: media of the pool that are in the library now; all of them where a person is the changer. */
-  async rooms(signal: AbortSignal): Promise<MediumRoom[]> {
+  /** What the plan may use; see `MediaRooms.list`. */
+  rooms(signal: AbortSignal): Promise<MediumRoom[]> {
     this.#isOtherwise = false;
-    const present = await this.#present(signal);
-    const rooms = this.#tools.media
-      .list()
-      .filter((medium) => this.#isUsable(medium) && present.has(medium.barcode))
-      .map(
-        (medium): MediumRoom => ({
-          key: medium.barcode,
-          state: medium.state === 'filling' ? 'appendable' : 'scratch',
-          roomBytes: roomOf(this.#tools.media, medium),
-        }),
-      );
-    for (const { key, roomBytes } of rooms) this.#toldBytes.set(key, roomBytes);
-    return rooms;
-  }
-
-  /** Of the pool's media; the newest there is where it has none. */
-  generation(): GenerationName {
-    return generationOf(this.#tools.media, this.#tools.pool);
-  }
-
-  /** Room of an empty medium of the pool; undefined where there is none to tell, and none can be brought. */
-  freshRoomBytes(): number | undefined {
-    const { media, pool } = this.#tools;
-    const known = freshRoomOf(media, pool);
-    if (known !== undefined || !this.#hand) return known;
-    const capacityBytes = GENERATIONS[this.generation()].nativeBytes;
-    return roomOf(media, { poolId: undefined, capacityBytes, writtenBytes: 0 });
+    return this.room.list(signal);
   }
 
   /**
@@ -278,7 +224,7 @@ export class MediaSet {
       await this.verify(signal);
       await this.close();
     };
-    await handover?.between({ hasChanger: this.#hasChanger, letGo, onWait }, signal);
+    await handover?.between({ hasChanger: this.room.hasChanger, letGo, onWait }, signal);
   }
 
   /** A drive that asks for it now writes badly until it is cleaned; its cartridge is loaded again for the next archive. */
@@ -298,7 +244,7 @@ export class MediaSet {
   async drop(mediumId: number, error: CodedError): Promise<void> {
     const { media, warn } = this.#tools;
     const { barcode } = media.get(mediumId);
-    this.#dropped.add(barcode);
+    this.room.drop(barcode);
     warn(`${barcode}: ${error.message}`);
     const { retry } = error.failure;
     if (error.code === 'MEDIUM_FULL') media.worsen(mediumId, 'full');
@@ -315,23 +261,6 @@ export class MediaSet {
   /** The drive has met the end of it before the plan did. */
   setFull(mediumId: number): void {
     this.#tools.media.worsen(mediumId, 'full');
-  }
-
-  /** What may be written to it behind the archives that are committed. */
-  leftBytes(mediumId: number): number {
-    return roomOf(this.#tools.media, this.#tools.media.get(mediumId));
-  }
-
-  /** What was promised of it and is not written. */
-  unwrittenBytes(mediumId: number): number {
-    const { capacityBytes, writtenBytes } = this.#tools.media.get(mediumId);
-    return capacityBytes - writtenBytes;
-  }
-
-  /** Whether it is full with so many bytes more. */
-  isFullWith(mediumId: number, bytes: number): boolean {
-    const medium = this.#tools.media.get(mediumId);
-    return roomOf(this.#tools.media, medium) - bytes < medium.capacityBytes * FULL_SHARE;
   }
 
   /** Archives of this run, to be read back before the medium leaves its drive. */
@@ -369,7 +298,8 @@ export class MediaSet {
           this.#tools.warn(`${barcode} has blocks of ${tape.blockBytes} bytes; they are kept`);
         }
         await proveEnd({ tape, medium, archives }, signal);
-        await this.#measure(tape, medium.id, signal);
+        const isSmaller = await this.room.measure(tape, medium.id, signal);
+        this.#isOtherwise ||= isSmaller;
         const target = { mediumId: medium.id, tape };
         this.#attached.set(barcode, target);
         if (!this.#used.includes(barcode)) this.#used.push(barcode);
@@ -398,27 +328,6 @@ export class MediaSet {
     }
   }
 
-  /**
-   * What makers promise is more than most cartridges hold, and places written twice take room that nobody counts: the chip
-   * knows what is left.
-   */
-  async #measure(tape: Tape, mediumId: number, signal: AbortSignal): Promise<void> {
-    const remainingMib = await tape.remainingMib(signal);
-    if (remainingMib === undefined) return;
-    const { media } = this.#tools;
-    const { barcode, capacityBytes, writtenBytes } = media.get(mediumId);
-    const measuredBytes = writtenBytes + remainingMib * 2 ** 20;
-    if (Math.abs(measuredBytes - capacityBytes) > MEASURE_TOLERANCE_BYTES)
-      media.setCapacity(mediumId, measuredBytes);
-    if (roomOf(this.#tools.media, media.get(mediumId)) < ROOM_BLOCKS_MIN * tape.blockBytes) {
-      media.worsen(mediumId, 'full');
-      this.#tools.warn(`${barcode} says that it has no room left; it is written no more`);
-    }
-    const missingBytes =
-      (this.#toldBytes.get(barcode) ?? 0) - roomOf(this.#tools.media, media.get(mediumId));
-    this.#isOtherwise ||= missingBytes > MEASURE_TOLERANCE_BYTES;
-  }
-
   /** A drive that was reset meanwhile is attached anew, so that label and end of the data are proven again. */
   async #verify(target: CopyTarget, signal: AbortSignal): Promise<void> {
     if (!this.#tools.verify) return;
@@ -444,41 +353,7 @@ export class MediaSet {
     this.#attached.delete(barcode);
     await target.tape.close();
     const medium = this.#tools.media.get(target.mediumId);
-    if (this.isFullWith(medium.id, 0) && medium.state === 'filling')
+    if (this.room.isFullWith(medium.id, 0) && medium.state === 'filling')
       this.#tools.media.worsen(medium.id, 'full');
-  }
-
-  #isUsable(medium: Medium): boolean {
-    const states = this.#tools.autoLabel
-      ? ['unlabelled', 'scratch', 'filling']
-      : ['scratch', 'filling'];
-    return (
-      medium.kind === 'tape' &&
-      medium.pool === this.#tools.pool &&
-      states.includes(medium.state) &&
-      !this.#dropped.has(medium.barcode) &&
-      !this.#tools.avoid.has(medium.barcode)
-    );
-  }
-
-  /** Before the end of a medium no plan goes there: half of the margin that it keeps. */
-  spareBytes(mediumId: number): number {
-    return Math.floor(marginOf(this.#tools.media, this.#tools.media.get(mediumId)) / 2);
-  }
-
-  /** Barcodes in the library; unknown ones that could be written are registered. Without a changer: all. */
-  async #present(signal: AbortSignal): Promise<ReadonlySet<string>> {
-    const { library, media, autoLabel, pool } = this.#tools;
-    const status = await library.status(signal);
-    this.#hasChanger = status.changer !== null;
-    if (!status.changer) return new Set(media.list().map(({ barcode }) => barcode));
-    const present = new Set<string>();
-    for (const { barcode } of status.cartridges) {
-      if (barcode === null) continue;
-      present.add(barcode);
-      if (!autoLabel || media.find(barcode)) continue;
-      registerCartridge(media, { barcode, pool });
-    }
-    return present;
   }
 }

@@ -9,20 +9,34 @@ import { encodeMember, memberPath } from '../../archive/member.ts';
 import type { Place } from '../../archive/place.ts';
 import { padTo512 } from '../../archive/ustar.ts';
 import type { Raw } from '../../base/raw.ts';
-import type { ContentKey } from '../../catalog/content-keys.ts';
-import type { Content, Extent } from '../../domain/content.ts';
+import { type Content, type Extent, HASH_BYTES } from '../../domain/content.ts';
 import type { Piece } from '../../pack/item.ts';
+import { FRAME_BYTES } from '../../source/door.ts';
 import { ArchiveLines } from './archive-lines.ts';
 import type { ArchiveStream } from './archive-stream.ts';
-import { type Feed, FILES_A_TURN, type OutgoingEntry, type PlannedMember } from './feed.ts';
-import type { MemberResult } from './fragment.ts';
+import type { BatchMembers } from './batch.ts';
+import { type Feed, FILES_A_TURN } from './feed.ts';
+import type { MemberResult, PackedResult } from './fragment.ts';
+import { bufferOf, memberAt, STORED } from './fragment-codec.ts';
 import type { JournalSpool } from './journal-spool.ts';
 import type { ArchiveCopy, OpenArchive } from './open-archive.ts';
+import type { OutgoingEntry, PlannedMember } from './outgoing-entry.ts';
+import type { OutgoingSpan } from './outgoing-span.ts';
 import type { Fragment } from './read-ahead.ts';
 import { Recorder, type RecorderTools } from './recorder.ts';
+import type { StoredRow } from './stored-lines.ts';
 
 export type MemberTools = RecorderTools & {
   onEntry(outcome: EntryOutcome): void;
+  /** Of files of spans of which nothing else is to be told. */
+  onStored(files: StoredFiles): void;
+};
+
+/** All whole, and in the archive. */
+export type StoredFiles = {
+  readonly files: number;
+  readonly writtenBytes: number;
+  readonly readBytes: number;
 };
 
 /** What became of an entry, or of a part of it. */
@@ -109,62 +123,94 @@ export class MemberWriter {
       this.#lines.addDuplicate(entry, this.#recorder.located(entry.inode.inodeId));
   }
 
-  async #addSmall(feed: Feed, fragment: Fragment): Promise<void> {
-    const { members } = fragment.result;
-    const duplicates = this.#findDuplicates(feed, members);
+  async #addSmall({ members }: Feed, fragment: Fragment): Promise<void> {
+    const { packed } = fragment.result;
+    assert(packed, 'a batch');
+    const duplicates = this.#findDuplicates(members, packed);
     let base = this.#stream.lengthBytes;
     await this.#write(fragment, duplicates);
+    const hashes = bufferOf(packed.hashes);
+    const usual = { files: 0, writtenBytes: 0, readBytes: 0 };
     for (let index = 0; index < members.length; index += 1) {
       if (index % FILES_A_TURN === FILES_A_TURN - 1) await turn();
-      const planned = feed.members[index];
-      const result = members[index];
+      const span = members.span(index);
+      const isDuplicate = duplicates.size > 0 && duplicates.has(index);
+      if (span && !isDuplicate && packed.outcomes[index] === STORED) {
+        const row = members.row(index);
+        const archiveOffset = base + (packed.offsets[index] ?? 0) + FRAME_BYTES;
+        this.#addRow(span, row, { hashes, index, archiveOffset });
+        usual.files += 1;
+        usual.writtenBytes += span.rows.sizeBytes(row);
+        usual.readBytes += packed.readBytes[index] ?? 0;
+        continue;
+      }
+      const planned = members.at(index);
+      const result = memberAt(fragment.result, index);
       assert(planned && result, 'a result a member');
       const entry = planned.piece.item.key;
-      if (duplicates.has(index)) {
+      if (isDuplicate) {
         this.#addDuplicate(entry, result);
-        base -= endOf(fragment, index) - result.offset;
+        base -= endOf(packed, index) - result.offset;
       } else if (entry.form === 'link' || entry.form === 'line') await this.#addName(entry);
       else this.#addWhole(planned, result, base);
     }
+    this.#tools.onStored(usual);
+  }
+
+  /** A row of a span, whole in its fragment. */
+  #addRow(span: OutgoingSpan, row: number, stored: StoredRow): void {
+    const { rows } = span;
+    this.#entries += 1;
+    this.#lines.addRow(span, row, stored);
+    const { directoryId } = rows;
+    const [name, inodeId, sizeBytes] = [rows.name(row), rows.inodeId(row), rows.sizeBytes(row)];
+    const { archiveOffset } = stored;
+    this.#recorder.addPlain({ directoryId, name, inodeId, sizeBytes, archiveOffset }, stored);
   }
 
   /** Small files that were read whole and turn out to be stored already, here or before: their members are left out. */
-  #findDuplicates(feed: Feed, members: readonly MemberResult[]): ReadonlySet<number> {
+  #findDuplicates(members: BatchMembers, packed: PackedResult): ReadonlySet<number> {
+    const { outcomes, hasHash } = packed;
+    const hashes = bufferOf(packed.hashes);
+    const sizes = new Float64Array(members.length);
+    const asked = Buffer.allocUnsafe(members.length * HASH_BYTES);
     const indices: number[] = [];
-    const contents: ContentKey[] = [];
     for (let index = 0; index < members.length; index += 1) {
-      const planned = feed.members[index];
-      const result = members[index];
-      if (result?.outcome !== 'stored' || !result.hash || !planned) continue;
-      const { form, inode } = planned.piece.item.key;
-      if (form !== 'data') continue;
+      if (outcomes[index] !== STORED || hasHash[index] !== 1) continue;
+      const sizeBytes = members.contentBytesOf(index);
+      if (sizeBytes === undefined) continue;
+      const at = index * HASH_BYTES;
+      hashes.copy(asked, indices.length * HASH_BYTES, at, at + HASH_BYTES);
+      sizes[indices.length] = sizeBytes;
       indices.push(index);
-      contents.push({ sizeBytes: inode.sizeBytes, hash: result.hash });
     }
-    const found = this.#recorder.findStored(contents);
-    if (!found.includes(true)) return NONE;
-    return new Set(indices.filter((_, at) => found[at]));
+    const found = this.#recorder.findStored({ count: indices.length, sizes, hashes: asked });
+    return found.length === 0 ? NONE : new Set(found.map((at) => indices[at] ?? 0));
   }
 
   /** The fragment without its duplicates. */
-  async #write(fragment: Fragment, duplicates: ReadonlySet<number>): Promise<void> {
-    const { lengthBytes, members } = fragment.result;
+  async #write(
+    { result, bytes, release }: Fragment,
+    duplicates: ReadonlySet<number>,
+  ): Promise<void> {
+    const { lengthBytes, packed } = result;
     const ranges: { start: number; end: number }[] = [];
     let start = 0;
     for (const index of duplicates) {
-      const end = members[index]?.offset ?? 0;
+      assert(packed, 'of a batch');
+      const end = packed.offsets[index] ?? 0;
       if (end > start) ranges.push({ start, end });
-      start = endOf(fragment, index);
+      start = endOf(packed, index);
     }
     if (lengthBytes > start) ranges.push({ start, end: lengthBytes });
     let left = ranges.length;
-    if (left === 0) fragment.release();
+    if (left === 0) release();
     const done = () => {
       left -= 1;
-      if (left === 0) fragment.release();
+      if (left === 0) release();
     };
     for (const range of ranges) {
-      await this.#stream.write(fragment.bytes.subarray(range.start, range.end), done);
+      await this.#stream.write(bytes.subarray(range.start, range.end), done);
     }
   }
 
@@ -218,8 +264,8 @@ export class MemberWriter {
 
   /** A run of a large member; its last one makes it an entry. */
   async #addRun(feed: Feed, fragment: Fragment): Promise<void> {
-    const [planned] = feed.members;
-    const [result] = fragment.result.members;
+    const planned = feed.members.at(0);
+    const result = memberAt(fragment.result, 0);
     assert(planned?.lengths && result);
     const { headBytes, mapBytes, dataBytes } = planned.lengths;
     const start = this.#stream.lengthBytes + result.offset;
@@ -335,6 +381,6 @@ const AFTER_GAP = { outcome: 'changed-before', errno: undefined } as const;
 const NONE: ReadonlySet<number> = new Set();
 
 /** Where the member after it begins. */
-function endOf({ result }: Fragment, index: number): number {
-  return result.members[index + 1]?.offset ?? result.lengthBytes;
+function endOf({ offsets, lengthBytes }: PackedResult, index: number): number {
+  return offsets[index + 1] ?? lengthBytes;
 }

@@ -4,7 +4,7 @@ import type { Raw } from '../../base/raw.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { Directories } from '../../catalog/directories.ts';
 import type { Inode } from '../../catalog/inodes.ts';
-import type { PendingEntry } from '../../catalog/pending.ts';
+import type { PendingEntry, UsualRows } from '../../catalog/pending.ts';
 import type { Source } from '../../catalog/sources.ts';
 import {
   type Attributes,
@@ -16,9 +16,10 @@ import { OwnerNames } from '../../source/attributes.ts';
 import type { ScannedEntry } from '../../source/directory.ts';
 import { SourceTree } from '../../source/tree.ts';
 import { parseSourceOptions } from '../source-options.ts';
-import type { OutgoingEntry } from './feed.ts';
 import type { SourcePlace } from './fragment.ts';
 import { formOf } from './items.ts';
+import type { OutgoingEntry } from './outgoing-entry.ts';
+import type { SpanPlace } from './outgoing-span.ts';
 
 /** Smaller files are stored whole: a header and a map take more than their holes. */
 const SPARSE_BYTES_MIN = 64 * 2 ** 10;
@@ -67,8 +68,21 @@ export class Outgoing {
     if (!place) return undefined;
     const host = this.#foreign.get(row.hostId);
     const form = formOf(row, inode, this.#isFurtherName(row));
-    const ranges = form === 'data' ? this.#ranges(place, inode) : undefined;
+    const ranges = form === 'data' ? this.rangesOf(place, inode) : undefined;
     return { row, inode, form, host, place, ranges, isFinal };
+  }
+
+  /** Where all rows of a span are read; undefined where each is to be looked at by itself. */
+  spanPlace({ prefix, hostId }: UsualRows): SpanPlace | undefined {
+    // Names in the root, and below our own, are others in an archive.
+    const isOdd = prefix === '/' || prefix.startsWith('/.shelfs/');
+    if (isOdd || this.#foreign.has(hostId)) return undefined;
+    for (const { source, inside, followSymlinks } of this.#places.get(hostId) ?? []) {
+      if (!prefix.startsWith(inside)) continue;
+      const place = { source: source.path, followsLinks: followSymlinks };
+      return { source: place, sourceBytes: inside.length };
+    }
+    return undefined;
   }
 
   /** Where a known path is read; undefined where no source of the run has it. */
@@ -113,15 +127,8 @@ export class Outgoing {
     this.#trees.clear();
   }
 
-  #isFurtherName(row: PendingEntry): boolean {
-    const { inode } = row;
-    if (!inode || inode.sourceInode.links <= 1 || !row.isWaiting) return false;
-    const first = this.#named.get(inode.inodeId);
-    if (first === undefined) this.#named.set(inode.inodeId, row.path);
-    return first !== undefined && first !== row.path;
-  }
-
-  #ranges(
+  /** Where a sparse file has data now; undefined where it has no holes, is small, or cannot be read. */
+  rangesOf(
     place: SourcePlace,
     inode: { readonly sizeBytes: number },
   ): readonly DataRange[] | undefined {
@@ -141,6 +148,14 @@ export class Outgoing {
       if (error instanceof CodedError && error.failure.exit === 3) return undefined;
       throw error;
     }
+  }
+
+  #isFurtherName(row: PendingEntry): boolean {
+    const { inode } = row;
+    if (!inode || inode.sourceInode.links <= 1 || !row.isWaiting) return false;
+    const first = this.#named.get(inode.inodeId);
+    if (first === undefined) this.#named.set(inode.inodeId, row.path);
+    return first !== undefined && first !== row.path;
   }
 
   #tree(place: SourcePlace): SourceTree {

@@ -2,11 +2,12 @@
  * How often a row is tried: what changed while it was read, or could not be read, is looked at once more, and then given up.
  */
 import { rawText } from '../../base/raw.ts';
-import type { PendingEntry } from '../../catalog/pending.ts';
+import type { PendingEntry, UsualRows } from '../../catalog/pending.ts';
 import type { Outstanding, Run } from '../../catalog/run.ts';
-import type { OutgoingEntry } from './feed.ts';
 import type { EntryOutcome } from './member-writer.ts';
 import type { Outgoing } from './outgoing.ts';
+import type { OutgoingEntry } from './outgoing-entry.ts';
+import type { SpanPlace } from './outgoing-span.ts';
 import type { RunEnd } from './run-journal.ts';
 import type { Tally } from './tally.ts';
 import type { Writer } from './write.ts';
@@ -39,6 +40,11 @@ export class Passes {
   /** What an archive of this pass has of a row; undefined where it is passed over. */
   outgoing(row: PendingEntry): OutgoingEntry | undefined {
     return this.#outgoing.of(row, { isFinal: this.#isLastPass });
+  }
+
+  /** Where an archive of this pass reads the rows of a span; undefined where each is to be asked for by itself. */
+  spanPlace(rows: UsualRows): SpanPlace | undefined {
+    return this.#isLastPass ? undefined : this.#outgoing.spanPlace(rows);
   }
 
   close(): void {

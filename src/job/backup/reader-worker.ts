@@ -1,8 +1,8 @@
 /** A reader in a thread of its own. */
 import { strict as assert } from 'node:assert';
 import { parentPort } from 'node:worker_threads';
-import type { FragmentResult, PackedTask, RunTask } from './fragment.ts';
-import { type PackedResult, transferList } from './fragment-codec.ts';
+import type { FragmentResult, PackedResult, PackedTask, RunTask } from './fragment.ts';
+import { transferList } from './fragment-codec.ts';
 import { Reader } from './reader.ts';
 
 export type WorkerRequest = {

@@ -31,19 +31,14 @@ import type {
   FragmentResult,
   MemberOutcome,
   MemberResult,
+  PackedResult,
   PackedTask,
   ReadTask,
   RunTask,
   SourcePlace,
   Stamp,
 } from './fragment.ts';
-import {
-  OUTCOMES,
-  type PackedResult,
-  packStamp,
-  resultColumns,
-  unpackResult,
-} from './fragment-codec.ts';
+import { OUTCOMES, packStamp, resultColumns, unpackResult } from './fragment-codec.ts';
 
 /** Of stamps as they travel. */
 const CTIMES = { at: 3, step: STAMP_NUMBERS } as const;

@@ -4,12 +4,18 @@
  */
 import { strict as assert } from 'node:assert';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { type ContentKey, keyOf } from '../../catalog/content-keys.ts';
+import { type ContentColumns, keyAt } from '../../catalog/content-keys.ts';
 import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
 import type { Run } from '../../catalog/run.ts';
-import type { StoredEntry } from '../../catalog/store.ts';
-import type { OutgoingEntry } from './feed.ts';
+import {
+  type HashPlace,
+  type PlainRow,
+  type StoredEntry,
+  StoredRows,
+} from '../../catalog/stored-rows.ts';
+import { HASH_BYTES } from '../../domain/content.ts';
 import { type Located, locateContent } from './locate.ts';
+import type { OutgoingEntry } from './outgoing-entry.ts';
 
 export type RecorderTools = {
   readonly catalog: Catalog;
@@ -28,12 +34,11 @@ export class Recorder {
   readonly #tools: RecorderTools;
   readonly #archiveId: number;
   readonly #contents: Contents;
-  #stored: StoredEntry[] = [];
+  #stored = new StoredRows();
   #duplicates: Duplicate[] = [];
   /** Inodes whose contents are among them. */
   readonly #unrecorded = new Set<number>();
-  /** Hashes of small contents among them, by key. Of two with one key the last: the other would be stored once more. */
-  readonly #fresh = new Map<number, Buffer>();
+  readonly #fresh = new FreshHashes();
 
   constructor(tools: RecorderTools, archiveId: number) {
     this.#tools = tools;
@@ -43,12 +48,17 @@ export class Recorder {
 
   /** So many wait that a commit is worth its time. */
   get isFull(): boolean {
-    return this.#stored.length + this.#duplicates.length >= BATCH;
+    return this.#stored.count + this.#duplicates.length >= BATCH;
   }
 
   add(stored: StoredEntry): void {
-    this.#stored.push(stored);
+    this.#stored.add(stored);
     if (stored.content) this.#unrecorded.add(stored.inodeId);
+  }
+
+  /** A file of one name, so that nobody asks for it before it is recorded. */
+  addPlain(row: PlainRow, hash: HashPlace): void {
+    this.#stored.addPlain(row, hash);
   }
 
   addDuplicate(duplicate: Duplicate): void {
@@ -58,25 +68,23 @@ export class Recorder {
 
   /** The file has failed: its parts are of no use, in this archive and in those before. */
   forgetParts(inodeId: number): void {
-    this.#stored = this.#stored.filter((stored) => stored.inodeId !== inodeId);
+    this.#stored = this.#stored.without(inodeId);
     this.#tools.run.forgetParts(inodeId);
   }
 
   /**
-   * Which small contents need not be stored: enough good copies are there, or this archive has them, or one before in the
-   * list is the same. The others are taken to be stored from then on.
+   * Which small contents need not be stored, by their place: enough good copies are there, or this archive has them, or one
+   * before in the list is the same. The others are taken to be stored from then on.
    */
-  findStored(contents: readonly ContentKey[]): boolean[] {
+  findStored(contents: ContentColumns): number[] {
     const { run, policy } = this.#tools;
-    if (contents.length === 0) return [];
+    const { count, hashes } = contents;
+    if (count === 0) return [];
     const stored = run.areStored(contents, { policy, archiveId: this.#archiveId });
-    return contents.map(({ hash }, index) => {
-      if (stored[index]) return true;
-      const key = keyOf(hash);
-      if (this.#fresh.get(key)?.equals(hash)) return true;
-      this.#fresh.set(key, hash);
-      return false;
-    });
+    const found: number[] = [];
+    for (let index = 0; index < count; index += 1)
+      if (stored.has(index) || !this.#fresh.add(hashes, index)) found.push(index);
+    return found;
   }
 
   /** Whether `flush` has to come before `located` knows of this inode. */
@@ -101,7 +109,7 @@ export class Recorder {
 
   #recordStored(): void {
     this.#tools.run.store(this.#archiveId, this.#stored);
-    this.#stored = [];
+    this.#stored.clear();
     this.#fresh.clear();
   }
 
@@ -124,5 +132,34 @@ export class Recorder {
         inodeId: inode.inodeId,
       })),
     );
+  }
+}
+
+/** Hashes of small contents that wait to be recorded, by key. Of two with one key the last: the other would be stored once more. */
+class FreshHashes {
+  readonly #places = new Map<number, number>();
+  #hashes = Buffer.alloc(BATCH * HASH_BYTES);
+  #bytes = 0;
+
+  /** @returns false where it is there already */
+  add(hashes: Buffer, index: number): boolean {
+    const from = index * HASH_BYTES;
+    const key = keyAt(hashes, from);
+    const known = this.#places.get(key);
+    const isKnown =
+      known !== undefined &&
+      this.#hashes.compare(hashes, from, from + HASH_BYTES, known, known + HASH_BYTES) === 0;
+    if (isKnown) return false;
+    if (this.#bytes === this.#hashes.length)
+      this.#hashes = Buffer.concat([this.#hashes], 2 * this.#bytes);
+    hashes.copy(this.#hashes, this.#bytes, from, from + HASH_BYTES);
+    this.#places.set(key, this.#bytes);
+    this.#bytes += HASH_BYTES;
+    return true;
+  }
+
+  clear(): void {
+    this.#places.clear();
+    this.#bytes = 0;
   }
 }

@@ -77,7 +77,7 @@ function ordinalOf(
       .flatMap(({ archiveId }) => archives.copies(archiveId).map(({ mediumId }) => mediumId)),
   );
   // What closes a cartridge takes its share.
-  const roomBytes = (set.freshRoomBytes() ?? 0) * (1 - CLOSING_SHARE_MAX);
+  const roomBytes = (set.room.freshBytes() ?? 0) * (1 - CLOSING_SHARE_MAX);
   const bytes = run.outstanding().waitingBytes * copies;
   const more = roomBytes > 0 ? Math.max(1, Math.ceil(bytes / roomBytes)) : undefined;
   return { number: used.size + 1, expected: more && used.size + more };
@@ -99,7 +99,7 @@ export function limitsOf(
   },
 ): PlanLimits {
   const { catalog, archive, jobNumber, copies, untold } = options;
-  const freshRoomBytes = media.freshRoomBytes() ?? 0;
+  const freshRoomBytes = media.room.freshBytes() ?? 0;
   const blockBytes = archive.block;
   const labelBytes = roundUp(FORMAT_BOUNDS.labelBytes, blockBytes);
   const fixedBytes = EXTRA_ARCHIVES * (FORMAT_BOUNDS.archiveBytes + blockBytes);

@@ -10,8 +10,10 @@ import { type RowFacts, RunFacts, type RunFactsOf, rowFacts } from '../../catalo
 import type { Source } from '../../catalog/sources.ts';
 import { SIGNS_MIN, type SourceFacts, signsOf } from '../../domain/anomaly.ts';
 import { contradicts, expectationOf, SAMPLE_BYTES } from '../../domain/plausible.ts';
-import type { Feed, PlannedMember } from './feed.ts';
+import type { Feed } from './feed.ts';
 import type { FragmentResult } from './fragment.ts';
+import { memberAt } from './fragment-codec.ts';
+import type { PlannedMember } from './outgoing-entry.ts';
 
 /**
  * So many are looked at of each source before one of a batch has to do: a look takes some microseconds, and most files of a large
@@ -55,11 +57,10 @@ export class RunWatch {
     this.#turn += 1;
     const only = this.#turn % members.length;
     for (let index = 0; index < members.length; index += 1) {
-      const planned = members[index];
-      const seen = planned && this.#seenAt(planned.piece.item.key.place.source);
-      if (!planned || !seen) continue;
-      if (seen.sampled >= LOOKS_AT_ALL && index !== only) continue;
-      this.#lookAt(planned, seen, { ...fragment, index });
+      const seen = this.#seenAt(members.sourceOf(index));
+      if (!seen || (seen.sampled >= LOOKS_AT_ALL && index !== only)) continue;
+      const planned = members.at(index);
+      if (planned) this.#lookAt(planned, seen, { ...fragment, index });
     }
   }
 
@@ -70,7 +71,7 @@ export class RunWatch {
   ): void {
     const { row, inode } = piece.item.key;
     const isBeginning = lengths !== undefined && (piece.part?.offset ?? 0) === 0;
-    const member = result.members[index];
+    const member = memberAt(result, index);
     if (!isBeginning || (row.change !== 'changed' && row.change !== 'new')) return;
     const expected = member?.outcome === 'stored' ? expectationOf(row.name) : undefined;
     if (!expected || !member) return;

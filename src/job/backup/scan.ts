@@ -74,10 +74,10 @@ type Difference =
   | FoundDifference
   | { readonly kind: 'gone' | 'again'; readonly entry: undefined; readonly known: KnownEntry };
 
-/** @throws CodedError SOURCE_MISSING, SOURCE_UNREADABLE, SOURCE_EMPTY for the source as a whole */
+/** @throws CodedError SOURCE_ABSENT, SOURCE_EMPTY for the source as a whole */
 export async function scan(order: ScanOrder, tools: ScanTools, signal: AbortSignal): Promise<void> {
   const { source, options, filter } = order;
-  const tree = SourceTree.open(source.path, { followLinks: options.followSymlinks });
+  const tree = openWhole(source, options);
   try {
     const scanner = new Scanner(order, tools, tree);
     scanner.addAbove();
@@ -98,6 +98,17 @@ export async function scan(order: ScanOrder, tools: ScanTools, signal: AbortSign
     scanner.flush();
   } finally {
     tree.close();
+  }
+}
+
+/** Of files that cannot be read the others are backed up; without the source nothing is, and nothing of it counts as deleted. */
+function openWhole({ path }: Source, { followSymlinks }: SourceOptions): SourceTree {
+  try {
+    return SourceTree.open(path, { followLinks: followSymlinks });
+  } catch (cause) {
+    if (!(cause instanceof CodedError)) throw cause;
+    const message = `${cause.message}: nothing is backed up; is its disk mounted?`;
+    throw new CodedError('SOURCE_ABSENT', message, { cause, path: rawText(path) });
   }
 }
 
@@ -183,7 +194,7 @@ class Scanner {
           add({ kind: 'changed', entry, known });
           return;
         }
-        counts.same += 1;
+        counts[known.found ?? 'same'] += 1;
         const isWeak = known.contentId !== undefined && this.#order.isWeak(known.contentId);
         if (isWeak) add({ kind: 'again', entry: undefined, known });
       },

@@ -2,7 +2,7 @@
 import type { Raw } from '../../base/raw.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
-import type { Run } from '../../catalog/run.ts';
+import type { Outstanding, Run } from '../../catalog/run.ts';
 import type { Source } from '../../catalog/sources.ts';
 import { HashPool } from '../../hash/pool.ts';
 import { changePolicyOf, filterOf, parseSourceOptions } from '../source-options.ts';
@@ -25,6 +25,8 @@ export type SearchTools = {
   readonly tally: Tally;
   readonly watch: RunWatch;
   newOutgoing(): Outgoing;
+  /** What there is to store by now, now and then during the scan. */
+  foresee?: ((found: Outstanding) => void) | undefined;
 };
 
 /** @throws CodedError as `scan` */
@@ -39,6 +41,7 @@ export async function search(tools: SearchTools, signal: AbortSignal): Promise<v
         ...tools,
         pool,
         placeOf: (row) => outgoing.placeOf(row),
+        rangesOf: (place, inode) => outgoing.rangesOf(place, inode),
         onHashed: ({ bytes }) => tally.hashed(bytes),
         onFound: (file) => tally.found(file),
       },
@@ -65,6 +68,8 @@ async function scanAll(tools: SearchTools, signal: AbortSignal): Promise<void> {
         onScanned: (entries, bytes) => {
           watch.scanned(source.name, entries, bytes);
           tally.scanned(source.name, entries, bytes);
+          const found = tools.foresee && run.foundByNow;
+          if (found) tools.foresee?.(found);
         },
         onExcluded: (entry, reason) => tally.leftOut(entry, reason),
         onUnreadable: (damage) => tally.damage(damage),

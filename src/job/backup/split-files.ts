@@ -5,8 +5,10 @@
 import type { Place } from '../../archive/place.ts';
 import type { StoredParts } from '../../catalog/partials.ts';
 import type { PlanItem } from '../../pack/item.ts';
-import type { Feed, OutgoingEntry } from './feed.ts';
+import type { Feed } from './feed.ts';
 import { copiesApart } from './locate.ts';
+import type { OutgoingEntry } from './outgoing-entry.ts';
+import { OutgoingSpan } from './outgoing-span.ts';
 
 type Item = PlanItem<OutgoingEntry>;
 
@@ -25,11 +27,17 @@ export class SplitFiles {
       this.places.set(inodeId, copiesApart(extents, lengthBytes));
   }
 
+  /** Nothing of any file is stored: none is to be told from the others. */
+  get areNone(): boolean {
+    return this.#left.size === 0 && this.#stored.size === 0;
+  }
+
   /** All items, those that this process has begun first, and of each what is left. */
-  *itemsOf(all: Iterable<Item>): Generator<Item> {
+  *itemsOf(all: Iterable<Item | OutgoingSpan>): Generator<Item | OutgoingSpan> {
     yield* this.#left.values();
     for (const item of all)
-      if (!this.#left.has(item.key.inode.inodeId)) yield this.#withoutStored(item);
+      if (item instanceof OutgoingSpan) yield item;
+      else if (!this.#left.has(item.key.inode.inodeId)) yield this.#withoutStored(item);
   }
 
   /** @returns puts all back as it is now, for an archive that comes to nothing; but for files that failed in it */
@@ -55,17 +63,16 @@ export class SplitFiles {
 
   /** After members were added to an archive. @param hasFailed no more of such a file will be stored */
   note(feed: Feed, hasFailed: (inodeId: number) => boolean): void {
-    if (!feed.isLast) return;
-    for (const { piece } of feed.members) {
-      const { item, part } = piece;
-      if (!part) continue;
-      const { inodeId } = item.key.inode;
-      if (part.number === part.count || hasFailed(inodeId)) this.#left.delete(inodeId);
-      else {
-        const partBytes = part.number === 1 ? part.lengthBytes : part.offset / (part.number - 1);
-        const parts = { partBytes, first: part.number + 1, last: part.count };
-        this.#left.set(inodeId, { ...item, parts });
-      }
+    // Small files are never in parts, and one fragment.
+    const piece = feed.isLast && feed.task.kind === 'run' ? feed.members.at(0)?.piece : undefined;
+    const part = piece?.part;
+    if (!piece || !part) return;
+    const { inodeId } = piece.item.key.inode;
+    if (part.number === part.count || hasFailed(inodeId)) this.#left.delete(inodeId);
+    else {
+      const partBytes = part.number === 1 ? part.lengthBytes : part.offset / (part.number - 1);
+      const parts = { partBytes, first: part.number + 1, last: part.count };
+      this.#left.set(inodeId, { ...piece.item, parts });
     }
   }
 

@@ -9,7 +9,7 @@ import type { LockTools } from '../state-lock.ts';
 import { type BackupRequest, type BackupTools, backup, dryRun } from './backup.ts';
 import { sourcesOf } from './begin.ts';
 import type { DryRunReport } from './dry-run.ts';
-import { holdersOfLacking, isShort } from './further-copies.ts';
+import { holdersOfLacking, isShort, isTornShort } from './further-copies.ts';
 import type { BackupReport, Listen } from './report.ts';
 import { runCommand } from './source-command.ts';
 import { lockSources } from './source-lock.ts';
@@ -105,6 +105,12 @@ export async function backupCopies(
     const run = { ...order, copies, copiesWanted: done + copies, avoid, further };
     reports.push(await backup(run, tools, listen, signal));
     if (!isLast && !isShort(tools, { pool, copies: copiesWanted })) break;
+  }
+  const jobs = reports.map(({ job }) => job);
+  if (copiesWanted > atOnce && isTornShort(tools, { jobs, pool, copies: copiesWanted })) {
+    const message =
+      'something in an archive that ended early has fewer copies than asked for, for its source has changed; where the pool asks for copies, `shelfs groom` makes them';
+    listen({ event: 'warning', message });
   }
   return reports;
 }

@@ -6,6 +6,7 @@ import { strict as assert } from 'node:assert';
 import { formatOwner } from '../../archive/journal.ts';
 import { isPlainField } from '../../archive/journal-field.ts';
 import type { Raw } from '../../base/raw.ts';
+import type { HashPlace } from '../../catalog/stored-rows.ts';
 import { HASH_BYTES } from '../../domain/content.ts';
 import { type Attributes, hasUsualTimes, type SourceInode } from '../../domain/entry.ts';
 import {
@@ -15,6 +16,7 @@ import {
   type LineForm,
   type LineWhere,
 } from '../../source/door.ts';
+import type { OutgoingSpan } from './outgoing-span.ts';
 
 /** A file, whole in one extent at an offset of its archive's stream. */
 export type StoredLine = {
@@ -25,6 +27,9 @@ export type StoredLine = {
   readonly hash: Buffer;
   readonly archiveOffset: number;
 };
+
+/** Where a row of a span lies, and its hash among others. */
+export type StoredRow = HashPlace & { readonly archiveOffset: number };
 
 const LINES_MAX = 512;
 /** Each has a mode and an owner. */
@@ -48,6 +53,8 @@ export class StoredLines {
   #forms: LineForm[] = [];
   #form: FormOf | undefined;
   #formBytes = 0;
+  /** Of the row of a span that has the last form. */
+  #rowForm: (Pick<FormOf, 'mode' | 'change'> & { readonly ownerId: number }) | undefined;
   #paths = '';
   #count = 0;
   #bytes = 0;
@@ -68,11 +75,36 @@ export class StoredLines {
   add(line: StoredLine): 'added' | 'full' | 'odd' {
     if (isOdd(line)) return 'odd';
     if (this.#count === LINES_MAX) return 'full';
-    const form = this.#formIndexOf(line);
+    const form = this.#formIndexOf({ ...line.attributes, change: line.change });
     const bytes = LINE_BYTES + this.#formBytes + this.#placesBytes + line.path.length;
     if (bytes > this.#bytesMax) return 'odd';
     if (form === undefined || this.#bytes + bytes > this.#bytesMax) return 'full';
     this.#put(line, form);
+    this.#bytes += bytes;
+    return 'added';
+  }
+
+  /** As `add`, of a row of a span. */
+  addRow(span: OutgoingSpan, row: number, stored: StoredRow): 'added' | 'full' | 'odd' {
+    const { rows } = span;
+    const [name, device] = [rows.name(row), rows.device(row)];
+    const isUsual = rows.hasUsualTimes(row) && Number.isSafeInteger(device) && isPlainField(name);
+    if (!isUsual || !span.isPlain) return 'odd';
+    if (this.#count === LINES_MAX) return 'full';
+    const form = this.#formIndexOfRow(span, row);
+    const pathBytes = rows.prefix.length + name.length;
+    const bytes = LINE_BYTES + this.#formBytes + this.#placesBytes + pathBytes;
+    if (bytes > this.#bytesMax) return 'odd';
+    if (form === undefined || this.#bytes + bytes > this.#bytesMax) return 'full';
+    const at = this.#count * LINE_NUMBERS;
+    rows.putStamp(row, this.#numbers, at);
+    this.#numbers[at + 6] = this.#numbers[at + 5] ?? 0;
+    this.#numbers[at + 5] = device;
+    this.#numbers[at + 7] = 1;
+    this.#numbers[at + 8] = stored.archiveOffset;
+    const from = stored.index * HASH_BYTES;
+    stored.hashes.copy(this.#hashes, this.#count * HASH_BYTES, from, from + HASH_BYTES);
+    this.#end(`${rows.prefix}${name}`, form);
     this.#bytes += bytes;
     return 'added';
   }
@@ -100,6 +132,7 @@ export class StoredLines {
     this.#paths = '';
     this.#forms = [];
     this.#form = undefined;
+    this.#rowForm = undefined;
   }
 
   #put({ path, attributes, inode, hash, archiveOffset }: StoredLine, form: number): void {
@@ -116,14 +149,28 @@ export class StoredLines {
     numbers[at + 7] = inode.links;
     numbers[at + 8] = archiveOffset;
     this.#hashes.set(hash, this.#count * HASH_BYTES);
+    this.#end(path, form);
+  }
+
+  #end(path: string, form: number): void {
     this.#formOf[this.#count] = form;
     this.#paths += `${path}\0`;
     this.#count += 1;
   }
 
+  #formIndexOfRow({ rows }: OutgoingSpan, row: number): number | undefined {
+    const [mode, change, ownerId] = [rows.mode(row), rows.change(row), rows.ownerId(row)];
+    const last = this.#rowForm;
+    if (last?.mode === mode && last.ownerId === ownerId && last.change === change)
+      return this.#forms.length - 1;
+    const [uid, gid, user, group] = rows.owner(row);
+    const form = this.#formIndexOf({ mode, uid, gid, user, group, change });
+    if (form !== undefined) this.#rowForm = { mode, change, ownerId };
+    return form;
+  }
+
   /** Mostly that of the line before. */
-  #formIndexOf({ change, attributes }: StoredLine): number | undefined {
-    const { mode, uid, gid, user, group } = attributes;
+  #formIndexOf({ mode, uid, gid, user, group, change }: FormOf): number | undefined {
     const last = this.#form;
     const isLast =
       last?.mode === mode &&
@@ -134,8 +181,9 @@ export class StoredLines {
       last.group === group;
     if (isLast) return this.#forms.length - 1;
     if (this.#forms.length === FORMS_MAX) return undefined;
-    const form = { kind: `f\t${change}\t`, owner: formatOwner(attributes) };
     this.#form = { mode, uid, gid, user, group, change };
+    this.#rowForm = undefined;
+    const form = { kind: `f\t${change}\t`, owner: formatOwner(this.#form) };
     this.#formBytes = form.kind.length + form.owner.length;
     return this.#forms.push(form) - 1;
   }

@@ -1,5 +1,4 @@
 /** What a run has done so far: counted for its report, told while it goes on, its troubles written to the job's log. */
-import { strict as assert } from 'node:assert';
 import type { Clock } from '../../base/clock.ts';
 import { rawText } from '../../base/raw.ts';
 import type { Jobs, LogLine } from '../../catalog/jobs.ts';
@@ -8,7 +7,7 @@ import type { ScannedEntry } from '../../source/directory.ts';
 import type { Reason } from '../../source/filter.ts';
 import { describeReason } from '../source-survey.ts';
 import type { Feed } from './feed.ts';
-import type { EntryOutcome } from './member-writer.ts';
+import type { EntryOutcome, StoredFiles } from './member-writer.ts';
 import { type BackupReport, type Damage, emptyCounts, type Listen } from './report.ts';
 
 export type TallyTools = {
@@ -106,14 +105,20 @@ export class Tally {
     if (isLast) this.#filesDone += 1;
   }
 
+  /** Files of a batch that are stored, as `stored` is told of others. */
+  storedAll({ files, writtenBytes, readBytes }: StoredFiles): void {
+    this.bytes.written += writtenBytes;
+    this.bytes.hashed += readBytes;
+    this.#filesDone += files;
+  }
+
   /** A fragment more is in the archive. */
   progress({ task, members }: Feed, media: Fill): void {
-    const last = members.at(-1);
-    assert(last, 'a fragment has a member');
-    this.#bytesDone += contentBytes({ task, members });
+    // What was packed into it has gone over to its reader.
+    this.#bytesDone += task.kind === 'run' ? task.hashTo - task.hashFrom : members.contentBytes;
     this.#tools.listen({
       event: 'progress',
-      file: rawText(last.piece.item.key.row.path),
+      file: rawText(members.pathOf(members.length - 1)),
       files: this.#filesDone,
       filesTotal: this.#filesTotal,
       bytes: this.#bytesDone,
@@ -155,15 +160,4 @@ export class Tally {
     const isLate = clock.monotonicMs() - this.#flushedMs > LINES_MS;
     if (isLate || this.#lines.length >= LINES_MAX) this.flush();
   }
-}
-
-/** Of files' contents that a task covers, holes included. What was packed into it has gone over to its reader. */
-function contentBytes({ task, members }: Pick<Feed, 'task' | 'members'>): number {
-  if (task.kind === 'run') return task.hashTo - task.hashFrom;
-  let bytes = 0;
-  for (const { piece } of members) {
-    const { form, inode } = piece.item.key;
-    if (form === 'data') bytes += inode.sizeBytes;
-  }
-  return bytes;
 }

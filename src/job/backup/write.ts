@@ -3,68 +3,43 @@
  * left, so there is one way only, and a resumed run goes it too.
  */
 import { strict as assert } from 'node:assert';
-import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
-import type { Random } from '../../base/random.ts';
-import type { Catalog } from '../../catalog/catalog.ts';
-import type { CopyPolicy } from '../../catalog/contents.ts';
-import type { Job } from '../../catalog/jobs.ts';
-import type { PendingEntry } from '../../catalog/pending.ts';
-import type { Run } from '../../catalog/run.ts';
+import type { PendingEntry, UsualRows } from '../../catalog/pending.ts';
+import { PendingSpan } from '../../catalog/pending-span.ts';
 import type { PlanItem } from '../../pack/item.ts';
 import { FORMAT_BOUNDS, type PlanLimits } from '../../pack/limits.ts';
-import { Planner, type PlanStep, stepsOf } from '../../pack/plan.ts';
-import { type ArchiveProofs, ArchiveWriter } from './archive-writer.ts';
+import { Planner } from '../../pack/plan.ts';
+import type { ArchiveWriter } from './archive-writer.ts';
 import { closeBehindWarning } from './behind-warning.ts';
 import { Closing } from './closing.ts';
-import type { Digester } from './digester.ts';
-import { type Feed, Feeder, type OutgoingEntry } from './feed.ts';
+import { type Feed, Feeder } from './feed.ts';
 import { planItem } from './items.ts';
-import type { MediaSet } from './media-set.ts';
 import { counts, type EntryOutcome } from './member-writer.ts';
-import { type ArchiveIdentity, type CopyTarget, identify } from './open-archive.ts';
-import { nextOf, nextOrFull, PieceSource, type Steps } from './plan-steps.ts';
+import type { CopyTarget } from './open-archive.ts';
+import type { OutgoingEntry } from './outgoing-entry.ts';
+import { OutgoingSpan, type SpanPlace, USUAL_BYTES_MAX } from './outgoing-span.ts';
+import { nextOf, nextOrFull, PieceSource, type Step, type Steps, stepsOf } from './plan-steps.ts';
 import type { Fragment, ReadAhead } from './read-ahead.ts';
-import { closeRun, endLine, type RunEnd, runLine } from './run-journal.ts';
+import { RunArchives, type RunArchivesTools } from './run-archives.ts';
+import { closeRun, endLine, type RunEnd } from './run-journal.ts';
 import { Setbacks } from './setbacks.ts';
 import { SplitFiles } from './split-files.ts';
-import { StagingArea, type StagingTools } from './stream-way.ts';
 
-export type WriteTools = {
-  readonly catalog: Catalog;
-  readonly run: Run;
-  readonly job: Job;
-  readonly program: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly media: MediaSet;
+export type WriteTools = RunArchivesTools & {
   readonly readAhead: ReadAhead;
-  readonly digester: Digester;
-  readonly sha256: boolean;
-  readonly spoolDirectory: string;
-  readonly staging: Pick<StagingTools, 'mode' | 'directory' | 'bytesMax'>;
   /** By the media there are now. */
   limits(): PlanLimits;
   readonly copies: number;
-  /** What counts as stored. */
-  readonly policy: CopyPolicy;
   readonly archiveMsMax: number;
   /** What an archive has of a row; undefined where it is passed over. */
   outgoing(row: PendingEntry): OutgoingEntry | undefined;
+  /** Where it reads the rows of a span; undefined where each is to be asked for by itself. */
+  spanPlace(rows: UsualRows): SpanPlace | undefined;
   onEntry(outcome: EntryOutcome): void;
   /** A fragment is about to be put into the archive: its bytes are at hand during the call. */
   onFragment(feed: Feed, fragment: Fragment): void;
   /** A fragment is in the archive. */
   onProgress(feed: Feed): void;
-  onArchive(archive: WrittenArchive): void;
-  warn(message: string): void;
-};
-
-export type WrittenArchive = {
-  readonly uuid: string;
-  readonly media: readonly string[];
-  readonly entries: number;
-  readonly bytes: number;
 };
 
 /** Says, when the last planned archive is about to be closed, how the run ends; undefined where more is to come. */
@@ -85,7 +60,7 @@ type Begun = {
 type EndedPlan = {
   /** The media that hold the archive. */
   readonly written: readonly CopyTarget[];
-  readonly next: PlanStep<OutgoingEntry> | undefined;
+  readonly next: Step | undefined;
   /** All that was planned for the archive is in it, and there is room for what follows. */
   readonly isPlanned: boolean;
   /** The run has ended with it. */
@@ -100,26 +75,23 @@ export class Writer {
   readonly #failed = new Set<number>();
   readonly #feeder = new Feeder();
   readonly #closing: Closing;
-  readonly #staging: StagingArea;
-  /** A wish to stop is heard between files: an archive that is begun is ended properly. */
-  readonly #steady = new AbortController().signal;
-  #sequence: number;
+  readonly #archives: RunArchives;
   #end: RunEnd | undefined;
 
-  /** @param sequenceBefore archives of the run that a cut process has written */
-  constructor(tools: WriteTools, sequenceBefore: number) {
+  /** @param archivesBefore of the run, that a cut process has written */
+  constructor(tools: WriteTools, archivesBefore: number) {
     this.#tools = tools;
     this.#setbacks = new Setbacks(tools);
     this.#split = new SplitFiles(tools.run.adoptParts(tools.policy));
     this.#closing = new Closing(tools);
-    const spareBytes = (mediumId: number) => tools.media.spareBytes(mediumId);
-    this.#staging = new StagingArea({ ...tools, ...tools.staging, spareBytes });
-    this.#sequence = sequenceBefore;
+    const onEntry = (outcome: EntryOutcome) => this.#onEntry(outcome);
+    const parts = { tools, setbacks: this.#setbacks, split: this.#split, onEntry };
+    this.#archives = new RunArchives(parts, archivesBefore);
   }
 
   /** Archives of the run by now. */
   get archives(): number {
-    return this.#sequence;
+    return this.#archives.count;
   }
 
   /** What the last journal says of the run's end; undefined where none does. */
@@ -161,11 +133,11 @@ export class Writer {
     if (barcodes.length === 0) throw new CodedError('MEDIUM_FULL', 'no medium has room for it');
     const targets = await this.#tools.media.attach(barcodes, signal);
     if (this.#tools.media.isOtherwise) return this.#writeEnd(end, signal);
-    const writer = await this.#begin(targets);
+    const writer = await this.#archives.begin(targets);
     try {
       this.#closeRun(writer, end);
       await this.#close(writer, { targets, isEnd: true, next: undefined });
-      await this.#finish(writer, targets);
+      await this.#archives.finish(writer, targets);
     } catch (error) {
       await this.#abandon(writer);
       throw error;
@@ -181,11 +153,14 @@ export class Writer {
     const limits = this.#tools.limits();
     const { copies } = this.#setbacks;
     const planner = new Planner<OutgoingEntry>({ media: rooms, copies, limits });
-    const steps = stepsOf(planner, this.#split.itemsOf(this.#items()));
+    const steps = stepsOf(planner, this.#split.itemsOf(this.#items(limits.partBytes)));
     try {
       let step = nextOf(steps);
       while (step) {
-        assert(step.kind === 'begin', 'archives follow each other');
+        assert(
+          !(step instanceof OutgoingSpan) && step.kind === 'begin',
+          'archives follow each other',
+        );
         signal.throwIfAborted();
         await this.#tools.media.handOver(signal);
         const outcome = await this.#archive(step.media, steps, { endOfRun, signal });
@@ -206,11 +181,11 @@ export class Writer {
     barcodes: readonly string[],
     steps: Steps,
     { endOfRun, signal }: { endOfRun: EndOfRun; signal: AbortSignal },
-  ): Promise<PlanStep<OutgoingEntry> | undefined | 'again'> {
+  ): Promise<Step | undefined | 'again'> {
     const targets = await this.#tools.media.attach(barcodes, signal);
     if (this.#tools.media.isOtherwise) return 'again';
     const putBack = this.#split.remember();
-    const writer = await this.#begin(targets);
+    const writer = await this.#archives.begin(targets);
     let ended: EndedPlan;
     try {
       ended = await this.#write({ writer, steps, targets }, endOfRun, signal);
@@ -248,7 +223,7 @@ export class Writer {
     const end = isWhole && next === undefined && !isFull ? endOfRun() : undefined;
     if (end) this.#closeRun(writer, end);
     await this.#close(writer, { targets, isEnd: end !== undefined, next });
-    const written = await this.#finish(writer, targets);
+    const written = await this.#archives.finish(writer, targets);
     return { written, next, isPlanned: isWhole && !isFull, isEnd: end !== undefined };
   }
 
@@ -260,7 +235,7 @@ export class Writer {
       media,
       closing: this.#closing,
       begin: async (onFailure) => {
-        const writer = await this.#begin(targets, (_mediumId, error) => onFailure(error));
+        const writer = await this.#archives.begin(targets, (_mediumId, error) => onFailure(error));
         // Told before, but a copy of the catalog that is made now does not know it, and who has the copy reads on from here.
         if (isEnd && this.#end) {
           writer.addLine(endLine(this.#tools.job, this.#end));
@@ -268,7 +243,7 @@ export class Writer {
         }
         return writer;
       },
-      finish: (writer) => this.#finish(writer, targets),
+      finish: (writer) => this.#archives.finish(writer, targets),
       warn,
     });
   }
@@ -286,19 +261,21 @@ export class Writer {
     }: {
       readonly targets: readonly CopyTarget[];
       readonly isEnd: boolean;
-      readonly next: PlanStep<OutgoingEntry> | undefined;
+      readonly next: Step | undefined;
     },
   ): Promise<void> {
     if (writer.mediaNearEnd.length > 0) return;
     const { media } = this.#tools;
-    const goesOn = next?.kind === 'begin' ? next.media : undefined;
+    const begins = next instanceof OutgoingSpan || next?.kind !== 'begin' ? undefined : next;
+    const goesOn = begins?.media;
     const bytes = writer.lengthBytes + writer.journalBytes + FORMAT_BOUNDS.archiveBytes;
     const isClosing = targets.some(
       ({ mediumId, tape }) =>
-        goesOn?.includes(tape.barcode) === false || media.isFullWith(mediumId, bytes),
+        goesOn?.includes(tape.barcode) === false || media.room.isFullWith(mediumId, bytes),
     );
-    const roomBytes = Math.min(...targets.map(({ mediumId }) => media.leftBytes(mediumId))) - bytes;
-    const freshRoomBytes = media.freshRoomBytes() ?? 0;
+    const roomBytes =
+      Math.min(...targets.map(({ mediumId }) => media.room.leftBytes(mediumId))) - bytes;
+    const freshRoomBytes = media.room.freshBytes() ?? 0;
     await this.#closing.add(writer, { isEnd, isClosing, roomBytes, freshRoomBytes });
   }
 
@@ -330,82 +307,11 @@ export class Writer {
     return pieces.isAtEnd && added === pieces.taken;
   }
 
-  /** The drive warned within the archive's first member: nothing in it is whole, and the medium is full. */
-  #endTooNear(writer: ArchiveWriter): CodedError {
-    const error = new CodedError(
-      'MEDIUM_FULL',
-      `the end of the tape came after ${writer.lengthBytes} bytes of an archive, before the plan expected it`,
-    );
-    for (const mediumId of writer.mediaNearEnd) this.#setbacks.note(mediumId, error);
-    return error;
-  }
-
-  async #begin(
-    targets: readonly CopyTarget[],
-    onCopyFailure = (mediumId: number, error: CodedError) => this.#setbacks.note(mediumId, error),
-  ): Promise<ArchiveWriter> {
-    const { catalog, run, policy, digester, sha256, spoolDirectory, job, program } = this.#tools;
-    const identity = this.#nextIdentity();
-    const tools = {
-      catalog,
-      run,
-      policy,
-      digester,
-      sha256,
-      spoolDirectory,
-      staging: this.#staging,
-      onCopyFailure,
-      onEntry: (outcome: EntryOutcome) => {
-        const { inodeId } = outcome.entry.inode;
-        if (outcome.outcome !== 'stored') this.#failed.add(inodeId);
-        if (!counts(outcome)) this.#split.forget(inodeId);
-        this.#tools.onEntry(outcome);
-      },
-    };
-    const writer = await ArchiveWriter.begin(
-      targets,
-      { identity, parts: this.#split.places, tools },
-      this.#steady,
-    );
-    writer.addLine(runLine(job, program));
-    return writer;
-  }
-
-  #nextIdentity(): ArchiveIdentity {
-    this.#sequence += 1;
-    return identify(this.#tools, this.#sequence);
-  }
-
-  /** @returns the media that hold it */
-  async #finish(
-    writer: ArchiveWriter,
-    targets: readonly CopyTarget[],
-  ): Promise<readonly CopyTarget[]> {
-    const good = await this.#ended(writer, targets);
-    for (const [mediumId, proofs] of good) this.#tools.media.keepProofs(mediumId, proofs);
-    const written = targets.filter(({ mediumId }) => good.has(mediumId));
-    this.#tools.onArchive({
-      uuid: writer.identity.uuid,
-      media: written.map(({ tape }) => tape.barcode),
-      entries: writer.entries,
-      bytes: writer.lengthBytes,
-    });
-    return written;
-  }
-
-  /** Whole, or torn before the member in which a drive has warned. */
-  async #ended(writer: ArchiveWriter, targets: readonly CopyTarget[]): Promise<ArchiveProofs> {
-    if (writer.ending === 'whole') return writer.finish(this.#steady);
-    if (writer.entries === 0) throw this.#endTooNear(writer);
-    const bytes = writer.lengthBytes;
-    const proofs = await writer.finishTorn(this.#nextIdentity(), this.#steady);
-    for (const { mediumId, tape } of targets) {
-      if (!writer.mediaNearEnd.includes(mediumId)) continue;
-      this.#tools.warn(
-        `${tape.barcode}: the end of the tape came after ${bytes} bytes of an archive, before the plan expected it; the file it came in is written anew to another one`,
-      );
-    }
-    return proofs;
+  #onEntry(outcome: EntryOutcome): void {
+    const { inodeId } = outcome.entry.inode;
+    if (outcome.outcome !== 'stored') this.#failed.add(inodeId);
+    if (!counts(outcome)) this.#split.forget(inodeId);
+    this.#tools.onEntry(outcome);
   }
 
   #closeRun(writer: ArchiveWriter, end: RunEnd): void {
@@ -414,11 +320,24 @@ export class Writer {
     this.#end = end;
   }
 
-  *#items(): Generator<PlanItem<OutgoingEntry>> {
-    for (const row of this.#tools.run.entries('unstored')) {
-      const entry = this.#tools.outgoing(row);
-      if (entry) yield planItem(entry, this.#tools.copies);
+  *#items(partBytes: number): Generator<PlanItem<OutgoingEntry> | OutgoingSpan> {
+    const { run, copies } = this.#tools;
+    // Where something has gone wrong, or was begun before, each row is looked at.
+    const areUsual = this.#failed.size === 0 && this.#split.areNone;
+    const usualBytesMax = areUsual ? Math.min(USUAL_BYTES_MAX, partBytes) : 0;
+    for (const row of run.toPlan(usualBytesMax)) {
+      if (!(row instanceof PendingSpan)) yield* this.#item(row);
+      else {
+        const place = this.#tools.spanPlace(row);
+        if (place) yield new OutgoingSpan(row, place, copies);
+        else for (const entry of row.entries()) yield* this.#item(entry);
+      }
     }
+  }
+
+  *#item(row: PendingEntry): Generator<PlanItem<OutgoingEntry>> {
+    const entry = this.#tools.outgoing(row);
+    if (entry) yield planItem(entry, this.#tools.copies);
   }
 }
 

@@ -296,7 +296,7 @@ export class CopyMaker {
     const lengthBytes = coveredBytes(file, archive);
     set.keepProofs(mediumId, [{ archiveId, startBlock, lengthBytes, blake3 }]);
     await tape.countArchive(this.#steady);
-    set.grown();
+    set.room.grown();
     this.#count += 1;
     this.#bytes += lengthBlocks * blockBytes;
     const media = [tape.barcode];

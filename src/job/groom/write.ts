@@ -89,7 +89,7 @@ export class MovedWriter {
       bytesMax: 0,
       clock,
       random,
-      spareBytes: (mediumId) => media.spareBytes(mediumId),
+      spareBytes: (mediumId) => media.room.spareBytes(mediumId),
       warn,
     });
   }
@@ -351,7 +351,7 @@ export class MovedWriter {
     const good = await archive.finish(told, this.#steady);
     const { media } = this.#tools;
     for (const [mediumId, proofs] of good) media.keepProofs(mediumId, proofs);
-    media.grown();
+    media.room.grown();
     this.#tools.onArchive({
       media: targets.filter(({ mediumId }) => good.has(mediumId)).map(({ tape }) => tape.barcode),
       entries: archive.entries,

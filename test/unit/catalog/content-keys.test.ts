@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { systemClock } from '../../../src/base/clock.ts';
 import { rawOf } from '../../../src/base/raw.ts';
 import { Catalog } from '../../../src/catalog/catalog.ts';
-import { ContentKeys } from '../../../src/catalog/content-keys.ts';
+import { ContentKeys, columnsOf } from '../../../src/catalog/content-keys.ts';
 import { Contents } from '../../../src/catalog/contents.ts';
 import { Media } from '../../../src/catalog/media.ts';
 import type { Run } from '../../../src/catalog/run.ts';
@@ -67,9 +67,8 @@ test('stored contents are found before their keys are written, and their keys ar
   const ids = CONTENTS.map(({ sizeBytes, hash }) => contents.find(sizeBytes, hash));
   expect(new Set(ids).size).toBe(CONTENTS.length);
   const policy = { policy: { copies: 1 }, archiveId };
-  expect(run.areStored([...CONTENTS, content('four')], policy)).toEqual([
-    ...CONTENTS.map(() => true),
-    false,
+  expect([...run.areStored(columnsOf([...CONTENTS, content('four')]), policy)]).toEqual([
+    ...CONTENTS.keys(),
   ]);
   commit(run, archiveId, here.media);
   expect(rows(here.catalog, 'content_keys')).toBe(1 + CONTENTS.length);
@@ -149,7 +148,7 @@ test('what another process stored since it was asked for is not stored as someth
   const run = here.begin();
   add(run, here.hostId, CONTENTS);
   const archiveId = beginArchive(run, here.media);
-  expect(run.areStored(CONTENTS, { policy: { copies: 1 }, archiveId })).not.toContain(true);
+  expect(run.areStored(columnsOf(CONTENTS), { policy: { copies: 1 }, archiveId }).size).toBe(0);
   const other = otherProcess(here);
   const theirs = begin(other);
   add(theirs, here.hostId, CONTENTS);
@@ -194,7 +193,8 @@ test('what two processes stored at the same time is one content with the copies 
   const theirs = begin(other);
   add(theirs, here.hostId, CONTENTS);
   const theirArchive = beginArchive(theirs, [two ?? 0]);
-  theirs.areStored([content('four')], { policy: { copies: 1 }, archiveId: theirArchive });
+  const asked = columnsOf([content('four')]);
+  theirs.areStored(asked, { policy: { copies: 1 }, archiveId: theirArchive });
   store(mine, myArchive, CONTENTS);
   store(theirs, theirArchive, CONTENTS);
   const ids = [mine, theirs].flatMap((run) =>

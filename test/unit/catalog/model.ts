@@ -3,10 +3,11 @@ import { createHash } from 'node:crypto';
 import type { Random } from '../../../src/base/random.ts';
 import { joinRaw, type Raw, rawOf } from '../../../src/base/raw.ts';
 import type { Catalog } from '../../../src/catalog/catalog.ts';
+import { columnsOf } from '../../../src/catalog/content-keys.ts';
 import type { AddedEntry } from '../../../src/catalog/findings.ts';
 import type { KnownEntry } from '../../../src/catalog/known.ts';
 import type { Run } from '../../../src/catalog/run.ts';
-import type { StoredEntry } from '../../../src/catalog/store.ts';
+import type { StoredEntry } from '../../../src/catalog/stored-rows.ts';
 import type { Attributes } from '../../../src/domain/entry.ts';
 import { attributes, beginArchive, commit, storedEntries } from './scratch.ts';
 
@@ -171,7 +172,7 @@ export function backUp({ run, model, hostId, media, random }: Backup): void {
     const archiveId = beginArchive(run, media);
     const entries = someEntries(run, model, random);
     const asked = entries.flatMap(({ content }) => content ?? []);
-    if (random.below(2)) run.areStored(asked, { policy: { copies: 1 }, archiveId });
+    if (random.below(2)) run.areStored(columnsOf(asked), { policy: { copies: 1 }, archiveId });
     run.store(archiveId, entries);
     run.takeForJournal(archiveId);
     if (isTorn) run.tearArchive(archiveId);

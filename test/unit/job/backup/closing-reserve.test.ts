@@ -16,8 +16,8 @@ import {
   closingReserve,
   untoldMax,
 } from '../../../../src/job/backup/closing-reserve.ts';
-import type { OutgoingEntry } from '../../../../src/job/backup/feed.ts';
 import { planItem } from '../../../../src/job/backup/items.ts';
+import type { OutgoingEntry } from '../../../../src/job/backup/outgoing-entry.ts';
 import { addUntold } from '../../../../src/job/backup/run-journal.ts';
 import {
   attributes,

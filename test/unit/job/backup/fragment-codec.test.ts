@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { rawOf } from '../../../../src/base/raw.ts';
-import { type PackedResult, unpackResult } from '../../../../src/job/backup/fragment-codec.ts';
+import type { PackedResult } from '../../../../src/job/backup/fragment.ts';
+import { unpackResult } from '../../../../src/job/backup/fragment-codec.ts';
 import { NOTHING_TO_READ } from '../../../../src/source/door.ts';
 import { packMembers } from './pack-members.ts';
 
@@ -65,7 +66,7 @@ test('a result comes out of its columns', () => {
     errnos: [[2, 'EIO']],
   };
   const none = { hash: undefined, segments: undefined, errno: undefined };
-  expect(unpackResult(packed)).toEqual({
+  expect(unpackResult(packed)).toMatchObject({
     lengthBytes: 4_000_000,
     members: [
       { ...none, outcome: 'stored', offset: 0, hash: Buffer.alloc(32, 7), readBytes: 3 },
