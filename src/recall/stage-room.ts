@@ -56,7 +56,7 @@ export class StageRoom {
     const { directory, rows } = this.#tools;
     return new CodedError(
       'STAGE_FULL',
-      `the stage ${directory} may hold ${this.limitBytes} bytes, of which ${rows.totalBytes} are in use; ${bytes} more do not fit; set [stage] size`,
+      `the stage ${directory} may hold ${this.limitBytes} bytes, of which ${rows.totalBytes} are in use; ${bytes} more do not fit; set [stage] size, or let \`shelfs restore\` bring it, which takes no stage`,
       { path: directory },
     );
   }
