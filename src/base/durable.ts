@@ -1,7 +1,20 @@
 /** Files that are whole after a power cut: the old content or the new, never a mixture. */
-import { closeSync, fsyncSync, openSync } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
+import {
+  closeSync,
+  fchmodSync,
+  fdatasync,
+  fsync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
+import { promisify } from 'node:util';
+
+// Threads do what waits for the disk. To wake one for the rest as well takes ten times as long as the rest does.
+const dataOnDisk = promisify(fdatasync);
+const allOnDisk = promisify(fsync);
 
 /** Replaces a file; on disk when this resolves. @param options.mode its permissions; default 0o666 less umask */
 export async function replaceFile(
@@ -10,26 +23,26 @@ export async function replaceFile(
   options: { mode?: number } = {},
 ): Promise<void> {
   const temporary = `${path}.new`;
-  const file = await open(temporary, 'w', options.mode);
+  const file = openSync(temporary, 'w', options.mode);
   try {
     // One that a crash left behind keeps the permissions it was made with.
-    if (options.mode !== undefined) await file.chmod(options.mode);
-    await file.writeFile(text);
-    await file.datasync();
+    if (options.mode !== undefined) fchmodSync(file, options.mode);
+    writeFileSync(file, text);
+    await dataOnDisk(file);
   } finally {
-    await file.close();
+    closeSync(file);
   }
-  await rename(temporary, path);
+  renameSync(temporary, path);
   await syncDirectory(dirname(path));
 }
 
 /** Makes names created or renamed in a directory survive. */
 export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
+  const directory = openSync(path, 'r');
   try {
-    await directory.sync();
+    await allOnDisk(directory);
   } finally {
-    await directory.close();
+    closeSync(directory);
   }
 }
 

@@ -290,6 +290,16 @@ export class Archives {
     return row && toArchive(row);
   }
 
+  /** Of a job those that count, and one that is being written as if it did. */
+  countGood(jobNumber: number, writingId: number): number {
+    const row = this.#catalog
+      .prepare<[number]>(
+        "SELECT count(*) FROM archives WHERE job = ? AND (state = 'good' OR id = ?)",
+      )
+      .get(jobNumber, writingId);
+    return row?.[0] ?? 0;
+  }
+
   ofJob(jobNumber: number): Archive[] {
     const rows = this.#catalog.prepare<ArchiveRow>(`${SELECT} WHERE job = ? ORDER BY sequence, id`);
     return rows.all(jobNumber).map(toArchive);

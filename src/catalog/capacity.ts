@@ -15,6 +15,12 @@ export type MediumFill = {
   readonly archives: number;
 };
 
+/** As SQL, of an archive `a` that is good: what another program wrote has members of another shape, and what is dead of it says little. */
+export const IS_OURS = '(a.journal_bytes IS NOT NULL OR a.completed_by IS NOT NULL)';
+
+/** As SQL: no extent is left of it. What a journal or an opening takes is never dead before the sweep has said so. */
+export const IS_EMPTY = `(${IS_OURS} AND a.dead_bytes >= a.length_bytes)`;
+
 type LiveRow = [medium: number, live: number, archives: number];
 
 /** Torn archives and bad copies serve nobody; one that is unknown here may be somebody's. */

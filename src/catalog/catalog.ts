@@ -36,6 +36,8 @@ const LOCK_ATTEMPTS_MAX = 600_000;
 const BATCH_MS = 50;
 /** Between two transactions of one operation, so that somebody who asks every millisecond gets the lock. */
 const BATCH_PAUSE_MS = 2;
+/** Whoever waits for the lock asks for minutes: steps as short as this need no pause between them. */
+const MOMENT_MS = 10;
 const ID_BLOCK = 1000;
 /** The busy handler of SQLite for what is no write lock: recovery after a crash, closing. */
 const BUSY_TIMEOUT_MS = 30_000;
@@ -207,9 +209,17 @@ export class Catalog {
     }
   }
 
-  /** Calls `step` in a transaction of its own each time, until it returns false; for steps that do many rows at once. */
+  /**
+   * Calls `step` in a transaction of its own each time, until it returns false; for steps that do many rows at once. With pauses for
+   * other writers, where the steps are not all over in a moment.
+   */
   writeSteps(step: () => boolean): void {
-    while (this.write(step)) pause(BATCH_PAUSE_MS);
+    let startMs = this.clock.monotonicMs();
+    while (this.write(step)) {
+      if (this.clock.monotonicMs() - startMs < MOMENT_MS) continue;
+      pause(BATCH_PAUSE_MS);
+      startMs = this.clock.monotonicMs();
+    }
   }
 
   /** The next id of a table; never given twice, also across crashes. Within `write` only. */

@@ -2,6 +2,7 @@
 import { strict as assert } from 'node:assert';
 import type { Content, Extent } from '../domain/content.ts';
 import type { DataRange } from '../domain/entry.ts';
+import { IS_EMPTY } from './capacity.ts';
 import type { Catalog } from './catalog.ts';
 import { type ContentColumns, type ContentKey, ContentKeys } from './content-keys.ts';
 import { EMPTY_CONTENT } from './schema.ts';
@@ -33,6 +34,18 @@ export type LocatedExtent = {
 
 /** `ranges`: where its data lie; undefined where there are no holes. */
 export type KnownContent = Content & { readonly ranges: readonly DataRange[] | undefined };
+
+export type LocatedContent = {
+  /** As `Contents.get`. */
+  readonly content: KnownContent | undefined;
+  /** As `Contents.extentsOf`. */
+  readonly extents: readonly LocatedExtent[];
+};
+
+/** Who knows where many contents lie, as of one moment (locator.ts). */
+export interface ContentLocator {
+  locate(contentId: number): LocatedContent;
+}
 
 /** What of a run's policy decides whether a content counts as stored. */
 export type CopyPolicy = { readonly copies: number; readonly poolId?: number | undefined };
@@ -173,9 +186,20 @@ export class Contents {
     this.#twins = new Set(rows.flat());
   }
 
+  /** Whether each byte has a good copy, by extents of its own alone: those of its twins may go with them. */
+  isWholeAlone(contentId: number): boolean {
+    const size = this.#get.get(contentId)?.[0];
+    return size !== undefined && leastCopies(this.#ownExtentsOf(contentId), size) > 0;
+  }
+
+  /** False where it is known that none has the bytes of this one besides: after `rememberTwins`. */
+  mayHaveTwins(contentId: number): boolean {
+    return this.#twins?.has(contentId) !== false;
+  }
+
   /** Contents with the bytes of this one, itself among them. */
   withSameBytes(contentId: number): readonly number[] {
-    if (this.#twins?.has(contentId) === false) return [contentId];
+    if (!this.mayHaveTwins(contentId)) return [contentId];
     const [sizeBytes = 0, hash] = this.#get.get(contentId) ?? [];
     if (!hash) return [contentId];
     const found = this.#keys.find(sizeBytes, hash);
@@ -204,7 +228,7 @@ export class Contents {
     const weak = new Set(
       this.#catalog
         .prepare<[number]>(
-          `SELECT a.id FROM archives a WHERE a.state = 'good' AND (
+          `SELECT a.id FROM archives a WHERE a.state = 'good' AND NOT ${IS_EMPTY} AND (
              SELECT count(*) FROM archive_copies k JOIN media m ON m.id = k.medium
              WHERE k.archive = a.id AND k.state = 'good' AND m.state NOT IN ${BAD_MEDIUM_STATES}
                AND (@pool IS NULL OR m.pool = @pool)) < @copies
@@ -214,13 +238,15 @@ export class Contents {
         .flat(),
     );
     if (weak.size === 0) return () => false;
-    // Media that were given up leave archives without a copy behind: few contents have anything to do with those.
-    const archives = this.#catalog.prepare<[number]>(
-      'SELECT archive FROM extents WHERE content = ?',
+    // Media that were given up leave archives without a copy behind, until the sweep: what was moved from there is whole elsewhere.
+    const archives = this.#catalog.prepare<[archive: number, isWhole: number]>(
+      'SELECT archive, content_offset = 0 AND length IS NULL FROM extents WHERE content = ?',
     );
     return (contentId) => {
       const own = archives.all(contentId);
-      const isWell = own.length > 0 && own.every(([archive]) => !weak.has(archive));
+      const isWell =
+        own.some(([archive, isWhole]) => isWhole === 1 && !weak.has(archive)) ||
+        (own.length > 0 && own.every(([archive]) => !weak.has(archive)));
       return !isWell && this.goodCopies(contentId, policy.poolId) < policy.copies;
     };
   }
@@ -249,13 +275,19 @@ export class Contents {
   copiesElsewhere(
     contentId: number,
     mediumId: number,
-    only: { readonly poolId: number | undefined; isProven(mediumId: number): boolean },
+    only: {
+      readonly poolId: number | undefined;
+      isProven(mediumId: number): boolean;
+      /** Of a moment in which many are asked for; left out: as it is now. */
+      readonly locator?: ContentLocator;
+    },
   ): { readonly good: number; readonly proven: number } {
     const all = Number.POSITIVE_INFINITY;
     if (contentId === EMPTY_CONTENT) return { good: all, proven: all };
-    const size = this.#get.get(contentId)?.[0];
+    const located = only.locator?.locate(contentId);
+    const size = located?.content?.sizeBytes ?? this.#get.get(contentId)?.[0];
     assert(size !== undefined, `no content ${contentId}`);
-    const extents = this.#extentsOfEach(this.withSameBytes(contentId));
+    const extents = located?.extents ?? this.#extentsOfEach(this.withSameBytes(contentId));
     const counted = (isCounted: (copy: ArchiveCopy) => boolean) =>
       extents.map((located) => ({ ...located, copies: located.copies.filter(isCounted) }));
     const others = counted((copy) => copy.mediumId !== mediumId);
@@ -274,9 +306,16 @@ export class Contents {
   }
 }
 
-type ContentRow = [number, Buffer | null, Buffer | null, Buffer | null];
+type ContentRow = [
+  size: number,
+  hash: Buffer | null,
+  segments: Buffer | null,
+  holes: Buffer | null,
+];
 
-function knownContent([sizeBytes, hash, segments, holes]: ContentRow): KnownContent | undefined {
+export function knownContent([sizeBytes, hash, segments, holes]: ContentRow):
+  | KnownContent
+  | undefined {
   if (!hash) return undefined;
   return {
     sizeBytes,

@@ -11,6 +11,7 @@ import { BAD_MEDIUM_STATES, Contents } from './contents.ts';
 import { Directories } from './directories.ts';
 import { heldSql } from './held.ts';
 import { type InodeRow, Inodes, inodeColumns } from './inodes.ts';
+import { Locator } from './locator.ts';
 import type { NamedInode } from './wanted.ts';
 
 /** Copies that contents of a pool are to have. */
@@ -146,13 +147,22 @@ export class LiveContents {
       for (const id of media) if (proof.isProven(id)) add.run(id);
       this.#catalog.prepare(ELSEWHERE).run({ medium, pool: poolId ?? null });
     });
-    const only = { poolId, isProven: (id: number) => proof.isProven(id) };
+    const isProven = (id: number) => proof.isProven(id);
+    let asked = 0;
+    let only = { poolId, isProven, locator: this.#locator() };
     for (const content of this.#all(copies)) {
       const { contentId } = content;
+      // What changes meanwhile is seen with the next ones, and by who gives the medium up.
+      asked += 1;
+      if (asked % PAGE_ROWS === 0) only = { ...only, locator: this.#locator() };
       const { good, proven } = this.#contents.copiesElsewhere(contentId, this.#mediumId, only);
       const isSafe = good >= copies && (proven > 0 || proof.awaits(this.holdersOf(contentId)));
       if (!isSafe) yield content;
     }
+  }
+
+  #locator(): Locator {
+    return new Locator(this.#catalog, this.#contents);
   }
 
   /** Media that hold a good copy of some of it, other than the medium. */

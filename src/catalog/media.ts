@@ -172,6 +172,8 @@ export class Media {
         .prepare("SELECT 1 FROM archive_copies WHERE medium = ? AND state <> 'lost' LIMIT 1")
         .get(id);
       assert(!isUsed, `medium ${id} still holds archives`);
+      // What lay there can be read no more.
+      this.#run('DELETE FROM archive_copies WHERE medium = ?', id);
       this.#run(
         `UPDATE media SET uuid = ?, set_uuid = ?, set_number = ?, block_bytes = ?, next_file = ?, next_block = ?,
            write_generation = ?, label = ?, label_bytes = ?, label_blake3 = ?, state = 'scratch', written_bytes = 0

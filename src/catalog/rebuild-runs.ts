@@ -292,7 +292,7 @@ export class RebuiltRuns {
       // Those that the deletion itself has made, too.
       this.#run('DELETE FROM bygones');
       this.#run(
-        `INSERT OR IGNORE INTO bygones SELECT ${newId('snapshot')}, dir, name FROM temp.moved_bygones
+        `INSERT OR IGNORE INTO bygones SELECT ${newId('snapshot')}, dir, name, job FROM temp.moved_bygones
          WHERE ${newId('snapshot')} IS NOT NULL`,
       );
       this.#run('DROP TABLE temp.moved_bygones');

@@ -50,6 +50,9 @@ export type ShelfArchive = {
   };
 };
 
+/** An archive by its number within its run. */
+export type NumberedArchive = { readonly sequence: number; readonly isGood: boolean };
+
 export class Shelf {
   readonly #catalog: Catalog;
   readonly #media: Media;
@@ -78,17 +81,20 @@ export class Shelf {
     return new Set(rows.all().flat());
   }
 
-  /** Numbers of the archives of runs that have no snapshot yet, by job: what is in them the catalog knows. */
-  numbersOfRuns(): ReadonlyMap<string, readonly number[]> {
+  /** Archives of runs that have no snapshot yet, by job: what is in them the catalog knows. */
+  archivesOfRuns(): ReadonlyMap<string, readonly NumberedArchive[]> {
     const rows = this.#catalog
-      .prepare<[string, number]>(
-        `SELECT j.uuid, a.sequence FROM jobs j CROSS JOIN archives a ON a.job = j.number
+      .prepare<[string, number, number]>(
+        `SELECT j.uuid, a.sequence, a.state = 'good' FROM jobs j CROSS JOIN archives a ON a.job = j.number
          WHERE j.state IN ('running', 'waiting') AND a.state IN ('good', 'torn')
            AND NOT EXISTS(SELECT 1 FROM snapshots s WHERE s.job = j.number)`,
       )
       .all();
+    const numbered = ([, sequence, isGood]: (typeof rows)[number]) => {
+      return { sequence, isGood: isGood === 1 };
+    };
     return new Map(
-      [...Map.groupBy(rows, ([uuid]) => uuid)].map(([uuid, of]) => [uuid, of.map(([, n]) => n)]),
+      [...Map.groupBy(rows, ([uuid]) => uuid)].map(([uuid, of]) => [uuid, of.map(numbered)]),
     );
   }
 

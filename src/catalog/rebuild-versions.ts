@@ -77,7 +77,9 @@ class Builder {
       'SELECT since, until, inode FROM versions WHERE dir = ? AND name = ? ORDER BY since',
     );
     this.#remove = catalog.prepare('DELETE FROM versions WHERE dir = ? AND name = ?');
-    this.#bygone = catalog.prepare('INSERT OR IGNORE INTO bygones VALUES(?, ?, ?)');
+    this.#bygone = catalog.prepare(
+      'INSERT OR IGNORE INTO bygones SELECT ?, ?, ?, coalesce(max(number), 0) FROM jobs',
+    );
     this.#inode = catalog.prepare<InodeRow>(
       `SELECT ${inodeColumns('i')} FROM inodes i WHERE i.id = ?`,
     );

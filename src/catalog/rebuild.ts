@@ -309,6 +309,8 @@ export class Rebuild {
         .run();
     });
     if (others === 'end') this.runs.expire(job);
+    // Cartridges that were not known may tell what was swept long ago, under numbers of jobs that are given now.
+    this.#catalog.write(() => this.#catalog.prepare('UPDATE bygones SET job = ?').run(job));
     for (const table of ['told', 'groups', 'rebuilt_runs'])
       this.#catalog.prepare(`DROP TABLE temp.${table}`).run();
     return { ...settled, strays };

@@ -169,8 +169,23 @@ const ENDS = `
 ALTER TABLE archives ADD COLUMN end_seconds INTEGER;
 ALTER TABLE archives ADD COLUMN end_is_partial INTEGER;`;
 
+const BYGONES = `
+ALTER TABLE bygones ADD COLUMN job INTEGER NOT NULL DEFAULT 0;
+UPDATE bygones SET job = (SELECT coalesce(max(number), 0) FROM jobs);
+DROP TRIGGER versions_deleted;
+CREATE TRIGGER versions_deleted AFTER DELETE ON versions WHEN OLD.until IS NOT NULL
+  AND NOT EXISTS(SELECT 1 FROM versions v WHERE v.dir = OLD.dir AND v.name = OLD.name AND v.since = OLD.until) BEGIN
+  INSERT INTO bygones VALUES(OLD.until, OLD.dir, OLD.name, (SELECT coalesce(max(number), 0) FROM jobs))
+    ON CONFLICT DO UPDATE SET job = excluded.job; END;`;
+
 /** Migration N, counted from 1, is at index N - 1. One that was released is never changed again. */
-export const MIGRATIONS: readonly string[] = [TREE + JOBS + MEDIA + CONTENTS, COPIES, CARE, ENDS];
+export const MIGRATIONS: readonly string[] = [
+  TREE + JOBS + MEDIA + CONTENTS,
+  COPIES,
+  CARE,
+  ENDS,
+  BYGONES,
+];
 
 /** BLAKE3 of no bytes is row 1 of contents: an empty file needs no extent. */
 export const EMPTY_CONTENT = 1;

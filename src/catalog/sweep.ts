@@ -1,8 +1,8 @@
 /**
  * The sweep: takes out of the catalog what no snapshot shows any more. Media are not touched.
  *
- * Three passes, each in steps of about 50 ms: versions that are not held, inodes that nothing names, contents that nothing has,
- * with keys and extents. After each step the catalog is right, so it may be cut anywhere; the next sweep finds what is left. What
+ * Passes, each in steps of about 50 ms: versions that are not held, inodes that nothing names, contents that nothing has,
+ * with keys and extents, and what is kept for archives that are gone (sweep-rest.ts). After each step the catalog is right, so it may be cut anywhere; the next sweep finds what is left. What
  * is in use is remembered as a bit an id, for a range of ids at a time: memory does not grow with the catalog.
  *
  * Versions may go while a backup runs: none that it needs is without a snapshot. Inodes and contents go only while no other
@@ -14,6 +14,7 @@ import { ContentKeys } from './content-keys.ts';
 import { heldSql } from './held.ts';
 import { OtherJobs } from './other-jobs.ts';
 import { EMPTY_CONTENT } from './schema.ts';
+import { sweepBygones, sweepExtents } from './sweep-rest.ts';
 
 export type Swept = {
   versions: number;
@@ -50,7 +51,7 @@ export function* sweep(catalog: Catalog, jobNumber: number): Generator<Swept, Sw
   // Keys of a process that ended badly are in no row yet, and would be written when their contents are gone.
   if (others.writing() === undefined) catalog.part(ContentKeys).flush();
   const tools = { catalog, others, swept };
-  for (const pass of [sweepInodes, sweepContents]) {
+  for (const pass of [sweepInodes, sweepContents, sweepRest]) {
     yield* pass(tools);
     if (swept.disturbedBy !== undefined) return swept;
   }
@@ -146,6 +147,13 @@ function* sweepContents(tools: Tools): Generator<Swept, void> {
   });
 }
 
+function* sweepRest(tools: Tools): Generator<Swept, void> {
+  const { catalog, swept } = tools;
+  for (const _ of sweepExtents(catalog, stillQuiet(tools))) yield swept;
+  if (swept.disturbedBy !== undefined) return;
+  for (const _ of sweepBygones(catalog)) yield swept;
+}
+
 /**
  * Keys come in no order of contents: many at a time, in their own order, so that a page is written once for all that stand on
  * it. A content without its key is not found again, and that is all.
@@ -180,17 +188,22 @@ type Pass = {
   remove(first: number, last: number): void;
 };
 
+/** @returns whether no other job writes, or has written since now; says who does */
+function stillQuiet({ others, swept }: Pick<Tools, 'others' | 'swept'>): () => boolean {
+  const stamp = others.stamp();
+  return () => {
+    const job = others.writing();
+    swept.disturbedBy = job ?? (others.stamp() === stamp ? undefined : others.newest());
+    return swept.disturbedBy === undefined;
+  };
+}
+
 /** Rows whose ids are not in use go, as long as what is in use cannot have changed. */
 function* sweepTable({ catalog, others, swept }: Tools, pass: Pass): Generator<Swept, void> {
   const [lastId = 0] =
     catalog.prepare<[number]>(`SELECT coalesce(max(id), 0) FROM ${pass.table}`).get() ?? [];
   for (let first = 1; first <= lastId; first += WINDOW_IDS) {
-    const stamp = others.stamp();
-    const isStill = () => {
-      const job = others.writing();
-      swept.disturbedBy = job ?? (others.stamp() === stamp ? undefined : others.newest());
-      return swept.disturbedBy === undefined;
-    };
+    const isStill = stillQuiet({ others, swept });
     if (!isStill()) return;
     const used = new IdSet(first, Math.min(first + WINDOW_IDS - 1, lastId));
     for (const ids of pass.used()) {

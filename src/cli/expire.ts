@@ -67,7 +67,7 @@ function formatPlan({ expiring, kept, freed, hasPolicy, refused }: ExpirePlan): 
   lines.push(
     expiring.length === 0
       ? 'nothing would expire'
-      : `${countOf(expiring.length, 'snapshot')} would expire, ${kept.length} are kept`,
+      : `${countOf(expiring.length, 'snapshot')} would expire, ${kept.length} ${areKept(kept.length)}`,
     ...formatFreed(freed),
   );
   if (refused !== undefined) lines.push(`but it would be refused: ${printable(refused)}`);
@@ -77,9 +77,9 @@ function formatPlan({ expiring, kept, freed, hasPolicy, refused }: ExpirePlan): 
 const NO_POLICY = 'no policy: everything is kept; [retention] in the config says what is to go';
 
 function formatReport({ job, expired, kept, freed, waitsFor }: ExpireReport): string {
-  if (job === null) return `nothing has expired; ${countOf(kept, 'snapshot')} are kept`;
+  if (job === null) return `nothing has expired; ${countOf(kept, 'snapshot')} ${areKept(kept)}`;
   const lines = [
-    `${countOf(expired.length, 'snapshot')} expired, ${kept} are kept`,
+    `${countOf(expired.length, 'snapshot')} expired, ${kept} ${areKept(kept)}`,
     ...formatFreed(freed),
   ];
   if (waitsFor !== null)
@@ -87,9 +87,13 @@ function formatReport({ job, expired, kept, freed, waitsFor }: ExpireReport): st
   return lines.join('\n');
 }
 
+const areKept = (count: number) => (count === 1 ? 'is kept' : 'are kept');
+
 function formatFreed({ contents, bytes, media }: ExpirePlan['freed']): string[] {
   if (contents === 0) return [];
   const each = media.map(({ barcode, bytes: freed }) => `${barcode} ${formatSize(freed)}`);
   const where = each.length === 0 ? '' : `; stale from then on: ${each.join(', ')}`;
-  return [`${formatSize(bytes)} in ${countOf(contents, 'content')} become free${where}`];
+  return [
+    `${formatSize(bytes)} in ${countOf(contents, 'content')} ${contents === 1 ? 'becomes' : 'become'} free${where}`,
+  ];
 }

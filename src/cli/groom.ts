@@ -4,6 +4,7 @@ import { CodedError, FAILURES } from '../base/errors.ts';
 import { formatTable, printable } from '../base/text.ts';
 import type { GroomEvent, GroomPlan, GroomReport } from '../job/groom/report.ts';
 import { command, type OpenContext } from './context.ts';
+import { countOf } from './format.ts';
 import { Progress } from './progress.ts';
 
 /** Files that cannot be had, shown one by one; the job's log has them all. */
@@ -68,7 +69,7 @@ function describe(event: GroomEvent): string | undefined {
     case 'archive':
       return `${formatSize(event.bytes)} stored on ${event.media.join(' and ')}`;
     case 'progress':
-      return `${event.barcode}: ${event.contents} files, ${formatSize(event.bytes)} of about ${formatSize(Math.max(event.bytes, event.bytesTotal))}`;
+      return `${event.barcode}: ${countOf(event.contents, 'file')}, ${formatSize(event.bytes)} of about ${formatSize(Math.max(event.bytes, event.bytesTotal))}`;
     case 'done':
       return event.state === 'kept'
         ? `${event.barcode} is kept: ${printable(event.reason ?? '')}`

@@ -169,3 +169,24 @@ test.each(LOST_PLACES)(
     checkArchives(world.catalog, world.sim.directory);
   },
 );
+
+test.each([1, 6, 7])(
+  'a medium that fails with filemark %i it gets does not count: others have the copies when groom says so',
+  async (atCount) => {
+    const world = await makeWorld(2);
+    const effect = { kind: 'sense', key: 0x3, code: 0x0c00, deferred: true } as const;
+    world.sim.faults.add({
+      on: 'filemark',
+      drive: 1,
+      atCount,
+      effect,
+      note: `filemark ${atCount}`,
+    });
+    const report = await groomMedia(world, [], { tools: { policies: [POLICY] } });
+    expect(shortageOf(world.catalog, policyIn(world)).contents).toBe(0);
+    expect(report).toMatchObject({ state: 'finished', copied: [{ missing: 0 }] });
+    const suspects = new Media(world.catalog).list().filter(({ state }) => state === 'suspect');
+    expect(suspects).toHaveLength(1);
+    checkArchives(world.catalog, world.sim.directory);
+  },
+);

@@ -123,3 +123,32 @@ test('a run that was cut: what it had stored is a partial snapshot, and the next
   const restored = await world.restore({ catalog });
   expect(differences(world.source, restored.tree)).toBe('');
 });
+
+test('a number of an archive that failed is not missed, whatever cartridge lacks', async () => {
+  const world = await BackupWorld.make({ cartridges: 3, config: '[archive]\nblock = "4KiB"\n' });
+  writeFileSync(join(world.source, 'first'), 'of the first run');
+  await world.backup();
+  writeFileSync(join(world.source, 'second'), 'of the second run');
+  // Of the second run's first archive nothing reaches the tape; the cartridge is bad, another one takes it.
+  world.sim.faults.add({
+    note: 'the medium fails',
+    on: 'write',
+    effect: { kind: 'sense', key: 0x3, code: 0x0c00, deferred: false },
+  });
+  await world.backup();
+  const archives = world.catalog
+    .prepare<[number, string, string]>(
+      `SELECT a.sequence, a.state, m.barcode FROM archives a JOIN archive_copies k ON k.archive = a.id
+         JOIN media m ON m.id = k.medium WHERE a.job = (SELECT max(job) FROM archives) ORDER BY a.id`,
+    )
+    .all();
+  expect(archives).toEqual([
+    [1, 'torn', 'BKP001L8'],
+    [2, 'good', 'BKP002L8'],
+  ]);
+  spoilCopies(world.catalog, world.sim.directory);
+  const { catalog, report } = await recoverWorld(world, { media: ['BKP002L8'] });
+  expect(report.missing).toContain('BKP001L8');
+  const partial = 'SELECT is_partial FROM snapshots ORDER BY id DESC LIMIT 1';
+  expect(catalog.prepare(partial).get()).toEqual([0]);
+});

@@ -4,7 +4,7 @@
  * Lock order: the drive's lock (held while a process powers the drive), then the library's (held for one change).
  */
 import { strict as assert } from 'node:assert';
-import { stat } from 'node:fs/promises';
+import { type BigIntStats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../../base/clock.ts';
@@ -126,26 +126,24 @@ export class LibraryState {
 
   /** The state as it is now, also when another process has changed it. Not to be modified. */
   async read(): Promise<LibraryRecord> {
-    const { ino, mtimeNs, size } = await stat(this.#path, { bigint: true }).catch(
-      (cause: unknown) => {
-        const why = errnoOf(cause);
-        if (why !== 'ENOENT') {
-          throw new CodedError('FAILED', `${this.#path} cannot be read (${why})`, {
-            cause,
-            path: this.#path,
-          });
-        }
-        throw new CodedError('STATE_MISSING', `there is no virtual library at ${this.#path}`, {
-          cause,
-          path: this.#path,
-        });
-      },
-    );
+    const { ino, mtimeNs, size } = this.#stat();
     const stamp = `${ino} ${mtimeNs} ${size}`;
     if (this.#cached?.stamp !== stamp) {
       this.#cached = { stamp, record: await readJson(this.#path, librarySchema) };
     }
     return this.#cached.record;
+  }
+
+  #stat(): BigIntStats {
+    try {
+      return statSync(this.#path, { bigint: true });
+    } catch (cause) {
+      const facts = { cause, path: this.#path };
+      const why = errnoOf(cause);
+      if (why !== 'ENOENT')
+        throw new CodedError('FAILED', `${this.#path} cannot be read (${why})`, facts);
+      throw new CodedError('STATE_MISSING', `there is no virtual library at ${this.#path}`, facts);
+    }
   }
 
   /** Changes the state, alone among all processes; on disk when this resolves. Nothing is changed when `change` throws. */

@@ -1,6 +1,7 @@
 /** What closes a run's last archive: entries that no member tells of, runs before that stored nothing, and the end. */
 import { formatEnd, formatMedia, formatRun, type JournalEntry } from '../../archive/journal.ts';
 import { type Raw, rawOf } from '../../base/raw.ts';
+import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { Contents } from '../../catalog/contents.ts';
 import { Directories } from '../../catalog/directories.ts';
@@ -71,7 +72,8 @@ export function closeRun(
   addRows(sink, run.entries('unjournaled'), { contents, foreign: foreignHosts(catalog, own) });
   for (const line of formatMedia(mediaOf(catalog))) sink.addLine(line);
   tellExpiries(sink, catalog);
-  sink.addLine(endLine(own, end));
+  const archives = new Archives(catalog).countGood(own.number, sink.archiveId);
+  sink.addLine(endLine(own, { ...end, counts: { ...end.counts, archives } }));
   run.takeForJournal(sink.archiveId);
   return carried;
 }

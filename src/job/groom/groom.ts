@@ -233,7 +233,26 @@ class GroomJob {
     return media.some(({ writtenBytes }) => writtenBytes > MUCH_BYTES);
   }
 
-  #copy(
+  /** What went to a medium that turned out to be bad meanwhile, with the last that was written perhaps, counts no more. */
+  async #copy(
+    order: Groomed & { readonly policy: PoolPolicy },
+    shared: Shared,
+    signal: AbortSignal,
+  ): Promise<CopiedPool> {
+    const known = new Media(this.#tools.catalog);
+    const suspects = () => known.list().filter(({ state }) => state === 'suspect').length;
+    let [archives, contents, bytes] = [0, 0, 0];
+    for (;;) {
+      const before = suspects();
+      const pass = await this.#copyOnce(order, shared, signal);
+      archives += pass.archives;
+      contents += pass.contents;
+      bytes += pass.bytes;
+      if (suspects() <= before) return { ...pass, archives, contents, bytes };
+    }
+  }
+
+  #copyOnce(
     { job, policy, media }: Groomed & { readonly policy: PoolPolicy },
     shared: Shared,
     signal: AbortSignal,

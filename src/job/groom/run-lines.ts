@@ -7,6 +7,7 @@ import type { Contents } from '../../catalog/contents.ts';
 import { Directories } from '../../catalog/directories.ts';
 import type { Inode } from '../../catalog/inodes.ts';
 import { type Job, Jobs } from '../../catalog/jobs.ts';
+import { Locator } from '../../catalog/locator.ts';
 import type { MovedExtents } from '../../catalog/moved.ts';
 import { type RetoldEntry, versionFinder } from '../../catalog/retell.ts';
 import { type Snapshot, Snapshots } from '../../catalog/snapshots.ts';
@@ -26,6 +27,7 @@ export type ToldRun = {
 export class RunLines {
   readonly #catalog: Catalog;
   readonly #contents: Contents;
+  #locator: Locator | undefined;
   readonly #extents: MovedExtents;
   readonly #program: string;
   readonly #find;
@@ -79,7 +81,12 @@ export class RunLines {
     return snapshotId === undefined ? undefined : this.run(snapshotId);
   }
 
-  /** The line of an entry of the run, and those of its segments. */
+  /** Places are told as they are now, until it is called again. */
+  look(): void {
+    this.#locator = new Locator(this.#catalog, this.#contents);
+  }
+
+  /** The line of an entry of the run, and those of its segments. After `look`. */
   addEntry(archive: MovedArchive, entry: RetoldEntry, { foreign }: ToldRun): void {
     const { path, hostId, inode } = entry;
     const host = foreign.get(hostId);
@@ -104,14 +111,16 @@ export class RunLines {
 
   #locate({ contentId }: Inode) {
     if (contentId === undefined) return undefined;
-    const content = this.#contents.get(contentId);
+    assert(this.#locator, 'places are looked at before they are told');
+    const { content, extents } = this.#locator.locate(contentId);
     if (!content) return undefined;
-    const extents = this.#contents.extentsOf(contentId).map((located) => ({
+    const { hash, segments, sizeBytes } = content;
+    if (sizeBytes === 0) return { hash, segments, copies: [] };
+    const told = extents.map((located) => ({
       ...located,
       copies: located.copies.filter(({ mediumId }) => !this.#givenUp.has(mediumId)),
     }));
-    const { hash, segments, sizeBytes } = content;
-    return { hash, segments, copies: sizeBytes === 0 ? [] : copiesOf(extents, sizeBytes) };
+    return { hash, segments, copies: copiesOf(told, sizeBytes) };
   }
 
   #changeOf(entry: RetoldEntry, inode: Inode): 'new' | 'duplicate' | 'attributes' {

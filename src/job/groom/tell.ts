@@ -86,6 +86,7 @@ function tellRun(
   }: { readonly id: number; readonly lines: RunLines; readonly entries: RetoldEntries },
 ): void {
   const run = lines.run(id);
+  lines.look();
   archive.addLine(run.line);
   for (const entry of entries.of(id)) lines.addEntry(archive, entry, run);
   archive.addLine(run.end);

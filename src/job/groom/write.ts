@@ -307,6 +307,7 @@ export class MovedWriter {
   tell(archive: MovedArchive, whole: readonly MovedEntry[]): void {
     archive.record();
     const { lines, extents } = this.#tools;
+    lines.look();
     // All before any line: whether a name is a member is asked of a table.
     for (const { moved } of whole) extents.note(moved.contentId, moved.entry);
     let told: number | undefined;

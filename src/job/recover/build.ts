@@ -8,7 +8,12 @@ import { Catalog } from '../../catalog/catalog.ts';
 import { Jobs, type LogLine } from '../../catalog/jobs.ts';
 import { Rebuild } from '../../catalog/rebuild.ts';
 import { lostContents, touchClock } from '../../catalog/rebuild-facts.ts';
-import { Shelf, type ShelfArchive, type ShelfMedium } from '../../catalog/rebuild-shelf.ts';
+import {
+  type NumberedArchive,
+  Shelf,
+  type ShelfArchive,
+  type ShelfMedium,
+} from '../../catalog/rebuild-shelf.ts';
 import { GENERATIONS, isDriveGeneration, parseGeneration } from '../../domain/generation.ts';
 import type { HeldDrive } from '../../storage/drives.ts';
 import { findHoles } from './holes.ts';
@@ -17,7 +22,7 @@ import type { FoundFile, FoundMedium, Spool } from './spool.ts';
 import { createdMs, groomsAmong, inOrderOfTime, type Standing } from './standing.ts';
 import { mediaNamed } from './survey.ts';
 import { type TellTools, tellJournal } from './tell.ts';
-import { WholeRuns } from './whole-runs.ts';
+import { type EndedRuns, WholeRuns } from './whole-runs.ts';
 import { WithoutJournal } from './without-journal.ts';
 
 export type BuildTools = {
@@ -86,12 +91,12 @@ class Builder {
     const known = this.#shelf.archivesIn('good');
     const torn = this.#shelf.archivesIn('torn');
     const groomsKnown = this.#shelf.grooms();
-    const numbers = this.#shelf.numbersOfRuns();
+    const ofRuns = this.#shelf.archivesOfRuns();
     const standing = this.#shelve(media);
     rebuild.extents.readShelf();
     const grooms = groomsAmong(standing, groomsKnown);
     const isLacking = isAnyLacking(media);
-    await this.#tell(rebuild, { standing, known, torn, numbers, grooms, isLacking }, signal);
+    await this.#tell(rebuild, { standing, known, torn, ofRuns, grooms, isLacking }, signal);
     const job = new Jobs(this.#catalog).add({
       uuid: this.#tools.jobUuid,
       verb: 'recover',
@@ -189,8 +194,8 @@ class Builder {
       readonly standing: readonly Standing[];
       readonly known: ReadonlySet<string>;
       readonly torn: ReadonlySet<string>;
-      /** Of the catalog's archives of runs in progress, by job. */
-      readonly numbers: ReadonlyMap<string, readonly number[]>;
+      /** The catalog's archives of runs in progress, by job. */
+      readonly ofRuns: ReadonlyMap<string, readonly NumberedArchive[]>;
       readonly grooms: ReadonlySet<string>;
       /** Whether there is, or was, more than could be looked through. */
       readonly isLacking: boolean;
@@ -203,7 +208,7 @@ class Builder {
     const warn = (message: string) => this.#warn(message);
     const { hold } = this.#tools;
     const others = new WithoutJournal(rebuild, grooms, { shelf: this.#shelf, hold, warn });
-    const whole = new WholeRuns(given.standing, { grooms, known: given.numbers });
+    const whole = new WholeRuns(given.standing, { grooms, known: given.ofRuns });
     const byUuid = new Map(standing.map((one) => [one.opening.uuid, one.archiveId]));
     const completed = new Set<number>();
     for (const { archiveId, opening, journal } of standing) {
@@ -229,7 +234,7 @@ class Builder {
       if (ended || given.torn.has(one.opening.uuid)) continue;
       const found = await others.salvage(one, signal);
       // A torn one had no journal: what was in it was told later.
-      if (found && !found.hasJournal && one.digest === undefined) whole.isTold(one.opening.uuid);
+      if (found && !found.hasJournal && one.digest === undefined) whole.isTorn(one.opening.uuid);
       else isLacking = true;
       if (found && found.entries + found.parts > 0) done.add(one.archiveId);
     }
@@ -255,7 +260,7 @@ class Builder {
       parts: PartsFound;
       signal: AbortSignal;
     },
-  ): Promise<ReadonlySet<string> | undefined> {
+  ): Promise<EndedRuns | undefined> {
     if (!journal) return undefined;
     const torn = opening.completes && byUuid.get(opening.completes.uuid);
     // Where a file's parts lie in several archives of a job, the journal of the last one may be the only one to tell.

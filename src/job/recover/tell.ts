@@ -8,6 +8,7 @@ import type { Rebuild, ToldEntry } from '../../catalog/rebuild.ts';
 import type { Teller, ToldPlace } from '../../catalog/rebuild-extents.ts';
 import type { ToldRun } from '../../catalog/rebuild-runs.ts';
 import type { Shelf } from '../../catalog/rebuild-shelf.ts';
+import type { EndedRuns } from './whole-runs.ts';
 
 export type Telling = {
   readonly archiveId: number;
@@ -33,14 +34,14 @@ const PORTION = 2048;
 const HOST_BYTES_MAX = 255;
 
 /**
- * @returns UUIDs of the runs whose end it tells
+ * @returns the runs whose end it tells
  * @throws CodedError ARCHIVE_INVALID where a line is broken; what stood before it is told
  */
 export async function tellJournal(
   telling: Telling,
   tools: TellTools,
   signal: AbortSignal,
-): Promise<ReadonlySet<string>> {
+): Promise<EndedRuns> {
   const told = new JournalTeller(telling, tools);
   try {
     for await (const line of telling.lines) {
@@ -59,7 +60,7 @@ class JournalTeller {
   #run: (ToldRun & { readonly host: string; readonly uuid: string }) | undefined;
   #entries: ToldEntry[] = [];
   #refused = 0;
-  readonly ended = new Set<string>();
+  readonly ended = new Map<string, number | undefined>();
 
   constructor(telling: Telling, tools: TellTools) {
     this.#telling = telling;
@@ -93,7 +94,7 @@ class JournalTeller {
         const ms = line.snapshot === undefined ? undefined : Date.parse(line.snapshot);
         const seconds = ms === undefined || Number.isNaN(ms) ? undefined : Math.floor(ms / 1000);
         rebuild.runs.end(line.uuid, line.state, seconds);
-        if (line.uuid === this.#run?.uuid) this.ended.add(line.uuid);
+        if (line.uuid === this.#run?.uuid) this.ended.set(line.uuid, line.counts.archives);
         return;
       }
       case 'expired': {

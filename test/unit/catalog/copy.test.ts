@@ -33,11 +33,11 @@ async function copyOf(path: string) {
   return { copy, db, text: text?.toString('latin1') ?? '' };
 }
 
-/** Neither told as text nor secret: journals tell of them, or they are of the moment. */
+/** Neither told as text nor secret: journals tell of them, or they are of the moment, or help nobody to find a file. */
 const NOT_TOLD = [
   ...['counters', 'writers', 'directories', 'owners', 'xattrs', 'inodes', 'versions'],
   ...['job_logs', 'pending', 'run_hashes', 'run_links', 'run_partials'],
-  'bygones',
+  ...['bygones', 'run_facts', 'health'],
   ...['contents', 'content_keys', 'unkeyed', 'extents'],
 ];
 

@@ -1,5 +1,7 @@
 /** What layers above see when the disk below a virtual library fails. */
+import fs from 'node:fs';
 import { open, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { fromHex } from '../../../../src/base/bytes.ts';
@@ -33,7 +35,7 @@ const READY = '00 00 00 00 00 00';
 const write = (lengthBytes: number) => `0a 00 00 00 0${lengthBytes} 00`;
 const UNWRITABLE = { key: 3, asc: 0x0c, ascq: 0, deferred: false };
 
-type Call = 'datasync' | 'readv' | 'writeFile';
+type Call = 'datasync' | 'readv';
 
 async function failing(call: Call, { errno = 'EIO', times = 1 } = {}): Promise<void> {
   const handle = await open('/dev/null');
@@ -47,6 +49,25 @@ async function failing(call: Call, { errno = 'EIO', times = 1 } = {}): Promise<v
     return Promise.reject(Object.assign(new Error(`${errno}: planned`), { code: errno }));
   });
   onTestFinished(() => spy.mockRestore());
+}
+
+/** Files of state are written at once (base/durable.ts). */
+function failStateWrites({ errno = 'EIO', times = 1 } = {}): { restore(): void } {
+  const real = fs.writeFileSync;
+  let left = times;
+  const spy = vi.spyOn(fs, 'writeFileSync').mockImplementation((...args) => {
+    left -= 1;
+    if (left < 0) return real(...args);
+    throw Object.assign(new Error(`${errno}: planned`), { code: errno });
+  });
+  const restore = () => {
+    spy.mockRestore();
+    syncBuiltinESMExports();
+  };
+  // Modules that have imported it by name see what it is now.
+  syncBuiltinESMExports();
+  onTestFinished(restore);
+  return { restore };
 }
 
 async function make() {
@@ -156,7 +177,7 @@ test('a motion that meets the error of a write before it says so once, deferred'
 
 test('a cartridge’s chip that cannot be written is a write error too', async () => {
   const { send, port } = await ready();
-  await failing('writeFile', { errno: 'ENOSPC' });
+  failStateWrites({ errno: 'ENOSPC' });
   expect((await send(write(4), { out: Buffer.from('abcd') })).said).toMatchObject(UNWRITABLE);
   expect((await send(write(4), { out: Buffer.from('abcd') })).status).toBe(0);
   await port.close();
@@ -177,7 +198,7 @@ test('a block the disk does not give back is a read error, and the head stays be
 
 test('other state that cannot be written rejects by name, not as the tape’s fault', async () => {
   const { directory, send, port } = await ready();
-  await failing('writeFile', { errno: 'ENOSPC' });
+  failStateWrites({ errno: 'ENOSPC' });
   await expect(send('1e 00 00 00 01 00')).rejects.toMatchObject({
     code: 'FAILED',
     message: expect.stringMatching(/library\.json.*ENOSPC/),
@@ -203,16 +224,16 @@ test('a drive whose tape cannot be confirmed closes all the same, and says so', 
 
 test('a drive whose state cannot be written closes all the same', async () => {
   const { directory, library, port } = await ready();
-  await failing('writeFile', { times: 99 });
+  const { restore } = failStateWrites({ times: 99 });
   await expect(port.close()).rejects.toMatchObject({ code: 'FAILED' });
-  vi.restoreAllMocks();
+  restore();
   expect(await openTapes(directory)).toEqual([]);
   await (await library.openDrive(0)).close();
 });
 
 test('a cartridge that cannot be threaded leaves no file open and no lock', async () => {
   const { directory, library } = await make();
-  await failing('writeFile');
+  failStateWrites();
   await expect(library.openDrive(0)).rejects.toMatchObject({ code: 'FAILED' });
   expect(await openTapes(directory)).toEqual([]);
   await (await library.openDrive(0)).close();
