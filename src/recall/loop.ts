@@ -10,6 +10,7 @@ import { CodedError } from '../base/errors.ts';
 import type { Media, Medium } from '../catalog/media.ts';
 import type { RunRoles } from '../catalog/run-roles.ts';
 import type { Library } from '../storage/library.ts';
+import { LostPlaces } from '../storage/lost-places.ts';
 import { isHard } from '../storage/operator-failure.ts';
 import { Tape } from '../storage/tape.ts';
 import type { Ahead } from './ahead.ts';
@@ -51,8 +52,6 @@ const POLL_MS = 1000;
  * the cartridge is being loaded there is time; beyond that, so much.
  */
 const GATHERING_MS = 5000;
-/** A drive that lost its place is asked for the same medium so often before the medium is given up. */
-const DRIVE_FAILURES_MAX = 3;
 /** Handed over by a backup, the drive goes back after so long without work, or after so long at all. */
 const HANDOVER_IDLE_MS = 60_000;
 /** While a backup is under way, it may be the drive without work that it waits for. */
@@ -69,7 +68,7 @@ export class Loop {
   /** Media being asked for; what ends the asking. */
   readonly #asking = new Map<number, AbortController>();
   readonly #attempts = new Map<number, number>();
-  readonly #driveFailures = new Map<number, number>();
+  readonly #lostPlaces = new LostPlaces<number>();
   #hasAsked = false;
   /** Since when this process has a drive. */
   #heldSinceMs: number | undefined;
@@ -160,7 +159,7 @@ export class Loop {
     try {
       const attached = await this.#attach(medium, signal);
       await attached.sweeper.run();
-      this.#driveFailures.delete(medium.id);
+      this.#lostPlaces.forget(medium.id);
       if (this.#isTurnOver) {
         await this.#letGo();
         await clock.sleepMs(YIELD_MS, signal);
@@ -212,16 +211,14 @@ export class Loop {
   #passOver(medium: Medium, error: CodedError, signal: AbortSignal): boolean {
     const { board, roles, clock, settings, asker, warn } = this.#tools;
     const { retry } = error.failure;
-    const failures = (this.#driveFailures.get(medium.id) ?? 0) + 1;
     if (retry === 'later') {
       const { isFirst } = settings;
       this.#hasAsked = roles.ask(clock.nowMs(), { isFirst }) > 0 || this.#hasAsked;
       return false;
     }
     warn(error.message);
-    if (retry === 'prove-position' && failures <= DRIVE_FAILURES_MAX) {
-      this.#driveFailures.set(medium.id, failures);
-    } else if (isHard(error) && asker.decide) this.#decide(medium, error, signal);
+    if (this.#lostPlaces.mayTryAgain(medium.id, error)) return true;
+    if (isHard(error) && asker.decide) this.#decide(medium, error, signal);
     else if (retry === 'operator') this.#ask(medium, error, signal);
     else board.offline.set(medium.barcode, error);
     return true;
@@ -271,7 +268,7 @@ export class Loop {
       try {
         const either = AbortSignal.any([signal, stop.signal]);
         const answer = await asker.decide?.({ barcode, error }, either);
-        if (answer === 'retry') this.#driveFailures.delete(id);
+        if (answer === 'retry') this.#lostPlaces.forget(id);
         else board.offline.set(barcode, error);
       } catch (failure) {
         if (!stop.signal.aborted && !signal.aborted) this.#failure ??= failure;

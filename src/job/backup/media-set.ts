@@ -13,10 +13,10 @@ import type { Medium } from '../../catalog/media.ts';
 import type { MediumRoom } from '../../pack/place.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import { cleanAsked } from '../../storage/clean.ts';
+import { LostPlaces } from '../../storage/lost-places.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { decideFailure } from '../../storage/operator-failure.ts';
 import { Tape } from '../../storage/tape.ts';
-import { Proofs } from '../proofs.ts';
 import { AttachFailure, isBusy } from './attach-failure.ts';
 import { HandMedia } from './hand-media.ts';
 import { MediaRooms, type MediaRoomsTools } from './media-rooms.ts';
@@ -332,13 +332,14 @@ export class MediaSet {
   async #verify(target: CopyTarget, signal: AbortSignal): Promise<void> {
     if (!this.#tools.verify) return;
     const { barcode } = target.tape;
-    const proofs = new Proofs(this.#tools.warn);
+    const lostPlaces = new LostPlaces<string>();
     let attached: CopyTarget | undefined = target;
     while (attached) {
       try {
         return await this.#readBack.of(attached, signal);
       } catch (error) {
-        if (!(error instanceof CodedError) || !proofs.isAskedAgain(error)) throw error;
+        if (!(error instanceof CodedError) || !lostPlaces.mayTryAgain(barcode, error)) throw error;
+        this.#tools.warn(error.message);
         await this.#detach(barcode);
         attached = await this.#attach(barcode, signal).catch((failure: unknown) => {
           throw failure instanceof AttachFailure ? failure.failure : failure;

@@ -1,5 +1,6 @@
 /** Drives and media that fail a run, and what helps: another medium, another try, or fewer copies. */
 import { CodedError } from '../../base/errors.ts';
+import { LostPlaces } from '../../storage/lost-places.ts';
 import { AttachFailure } from './attach-failure.ts';
 import type { MediaSet } from './media-set.ts';
 
@@ -10,15 +11,12 @@ export type SetbackTools = {
   warn(message: string): void;
 };
 
-/** A drive that lost its position is asked again so often before its medium is given up. */
-const PROOFS_MAX = 3;
-
 export class Setbacks {
   readonly #tools: SetbackTools;
   /** Media of the archive under way whose drives failed. */
   readonly #lost = new Map<number, CodedError>();
+  #lostPlaces = new LostPlaces<number>();
   #copies: number;
-  #proofs = 0;
 
   constructor(tools: SetbackTools) {
     this.#tools = tools;
@@ -40,8 +38,9 @@ export class Setbacks {
     this.#lost.set(mediumId, error);
   }
 
-  /** The archive ended without the media that failed: they are not written again. */
+  /** The archive ended without the media that failed: they are not written again. The others may lose their places anew. */
   async dropLost(): Promise<void> {
+    this.#lostPlaces = new LostPlaces();
     for (const [mediumId, reason] of this.#lost) await this.#tools.media.drop(mediumId, reason);
     this.#lost.clear();
   }
@@ -84,13 +83,12 @@ export class Setbacks {
   async #settle(mediumId: number, reason: CodedError, signal: AbortSignal): Promise<void> {
     const { media, warn } = this.#tools;
     if (reason.failure.retry === 'later' || reason.code === 'INTERRUPTED') throw reason;
-    const isAskedAgain = reason.failure.retry === 'prove-position' && this.#proofs < PROOFS_MAX;
-    if (!isAskedAgain) {
+    if (!this.#lostPlaces.mayTryAgain(mediumId, reason)) {
       const decision = await media.decide(mediumId, reason, signal);
       if (decision === 'abort') throw reason;
       if (decision === 'bad') return media.drop(mediumId, reason);
+      this.#lostPlaces.forget(mediumId);
     }
-    this.#proofs += 1;
     warn(reason.message);
     await media.detach(mediumId);
   }

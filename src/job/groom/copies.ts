@@ -20,11 +20,11 @@ import {
 import { Media, type Medium } from '../../catalog/media.ts';
 import { attachAsking } from '../../storage/attach.ts';
 import type { Library } from '../../storage/library.ts';
+import { LostPlaces } from '../../storage/lost-places.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { AttachFailure } from '../backup/attach-failure.ts';
 import type { MediaSet } from '../backup/media-set.ts';
 import type { CopyTarget } from '../backup/open-archive.ts';
-import { Proofs } from '../proofs.ts';
 import { Beside } from './beside.ts';
 import type { GroomEvent } from './report.ts';
 import type { Spool, SpooledFile, SpoolPart } from './spool.ts';
@@ -79,13 +79,12 @@ export class CopyMaker {
   /** Those that cannot be read there, by medium; and media that are not to be had. */
   readonly #unreadable = new Map<number, Set<number>>();
   readonly #absent = new Set<number>();
-  readonly #proofs: Proofs;
+  readonly #lostPlaces = new LostPlaces<number>();
   #count = 0;
   #bytes = 0;
 
   constructor(tools: CopyTools) {
     this.#tools = tools;
-    this.#proofs = new Proofs(tools.warn);
     this.#archives = new Archives(tools.catalog);
     this.#media = new Media(tools.catalog);
   }
@@ -191,7 +190,7 @@ export class CopyMaker {
   #passOverMedium({ id, barcode }: Medium, error: unknown): undefined {
     const retry = error instanceof CodedError ? error.failure.retry : undefined;
     if (!(error instanceof CodedError) || !OF_MEDIUM.has(retry)) throw error;
-    if (this.#proofs.isAskedAgain(error)) return undefined;
+    if (this.#isAskedAgain(id, error)) return undefined;
     this.#absent.add(id);
     this.#tools.warn(`nothing is copied from ${barcode}: ${error.message}`);
     return undefined;
@@ -200,8 +199,14 @@ export class CopyMaker {
   /** A medium that is written to failed: it is tried again, or not written in this run any more. */
   async #setBack(mediumId: number, error: CodedError): Promise<void> {
     const { set } = this.#tools;
-    if (this.#proofs.isAskedAgain(error)) await set.detach(mediumId);
+    if (this.#isAskedAgain(mediumId, error)) await set.detach(mediumId);
     else await set.drop(mediumId, error);
+  }
+
+  #isAskedAgain(mediumId: number, error: CodedError): boolean {
+    const isAsked = this.#lostPlaces.mayTryAgain(mediumId, error);
+    if (isAsked) this.#tools.warn(error.message);
+    return isAsked;
   }
 
   /** Another medium may have it. */

@@ -16,6 +16,7 @@ import { type Extent, HASH_BYTES, SEGMENT_BYTES } from '../../domain/content.ts'
 import { CopyChooser } from '../../recall/copies.ts';
 import { attachAsking } from '../../storage/attach.ts';
 import type { Library } from '../../storage/library.ts';
+import { LostPlaces } from '../../storage/lost-places.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { patiently } from '../../storage/patience.ts';
 import { inTapeOrder, readPieces, type WantedPiece } from '../../storage/tape-reader.ts';
@@ -59,8 +60,6 @@ type Share = { readonly copy: ExtentCopy; readonly span: Span };
 /** Where bytes of a share go, counted in the content. */
 type Key = { readonly share: Share; readonly offset: number };
 
-/** A drive that lost its place is asked again so often. */
-const DRIVE_FAILURES_MAX = 3;
 const READ_BYTES = 2 ** 20;
 
 export class PieceReader {
@@ -72,7 +71,7 @@ export class PieceReader {
   /** How often a copy has failed. */
   readonly #tries = new Map<string, number>();
   readonly #offline = new Map<string, CodedError>();
-  readonly #driveFailures = new Map<string, number>();
+  readonly #lostPlaces = new LostPlaces<string>();
   #isLost = false;
 
   constructor(wanted: PieceContent, tools: PieceReaderTools) {
@@ -174,10 +173,7 @@ export class PieceReader {
     if (!(error instanceof CodedError) || this.#tools.signal.aborted) throw error;
     const { retry } = error.failure;
     if (retry === 'later' || retry === 'never') throw error;
-    const failures = (this.#driveFailures.get(barcode) ?? 0) + 1;
-    this.#driveFailures.set(barcode, failures);
-    if (retry !== 'prove-position' || failures > DRIVE_FAILURES_MAX)
-      this.#offline.set(barcode, error);
+    if (!this.#lostPlaces.mayTryAgain(barcode, error)) this.#offline.set(barcode, error);
     this.#tools.warn(error.message);
   }
 
@@ -228,7 +224,7 @@ export class PieceReader {
     const key = keyOf(copy);
     this.#tries.set(key, (this.#tries.get(key) ?? 0) + 1);
     // One that was not to be had is not damaged.
-    if (this.#offline.has(barcode) || this.#driveFailures.has(barcode)) return;
+    if (this.#offline.has(barcode) || this.#lostPlaces.has(barcode)) return;
     const position = this.#placeOf(span.offset, extent);
     const end = this.#placeOf(span.offset + span.lengthBytes, extent);
     const lengthBytes = Math.max(1, end - position);

@@ -18,6 +18,7 @@ import { ContentHasher } from '../../hash/content-hasher.ts';
 import { attachAsking, barcodesInDrives } from '../../storage/attach.ts';
 import type { MeantMedium } from '../../storage/identity.ts';
 import type { Library } from '../../storage/library.ts';
+import { LostPlaces } from '../../storage/lost-places.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { decideFailure, isHard } from '../../storage/operator-failure.ts';
 import { patiently } from '../../storage/patience.ts';
@@ -58,8 +59,6 @@ export type FetchTools<File extends Gathering> = {
 };
 
 const COPY_BYTES = 2 ** 20;
-/** So often a drive is asked again for the same medium after it was reset or lost its place. */
-const DRIVE_FAILURES_MAX = 3;
 /** Contents that are there are told to the table in one go. */
 const DONE_MAX = 256;
 
@@ -74,7 +73,7 @@ export class Fetcher<File extends Gathering> {
   #done: number[] = [];
   readonly #idle: ContentHasher[] = [];
   readonly #offline = new Map<string, CodedError>();
-  readonly #driveFailures = new Map<string, number>();
+  readonly #lostPlaces = new LostPlaces<string>();
   /** Media that are given up, by a person or because nobody is there. */
   readonly #decided = new Set<string>();
   /** What would be read next; undefined once it was read, or something else is wanted. */
@@ -166,11 +165,8 @@ export class Fetcher<File extends Gathering> {
     if (!(error instanceof CodedError)) throw error;
     const { warn } = this.#tools;
     const { retry } = error.failure;
-    const failures = (this.#driveFailures.get(barcode) ?? 0) + 1;
-    if (retry === 'prove-position' && failures <= DRIVE_FAILURES_MAX) {
-      this.#driveFailures.set(barcode, failures);
-    } else if (retry === 'later' || retry === 'never') throw error;
-    else this.#offline.set(barcode, error);
+    if (retry === 'later' || retry === 'never') throw error;
+    if (!this.#lostPlaces.mayTryAgain(barcode, error)) this.#offline.set(barcode, error);
     this.#progress += 1;
     warn(error.message);
   }
@@ -193,7 +189,7 @@ export class Fetcher<File extends Gathering> {
       onWait(undefined);
       if (decision === 'abort') throw error;
       if (decision === 'retry') {
-        this.#driveFailures.delete(barcode);
+        this.#lostPlaces.forget(barcode);
         this.#offline.delete(barcode);
         isHelped = true;
       } else this.#decided.add(barcode);

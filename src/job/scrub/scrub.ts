@@ -16,6 +16,7 @@ import { ReadBack } from '../../catalog/read-back.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import { attachAsking, barcodesInDrives } from '../../storage/attach.ts';
 import type { Library } from '../../storage/library.ts';
+import { LostPlaces } from '../../storage/lost-places.ts';
 import { absentOperator, type Operator } from '../../storage/operator.ts';
 import { decideFailure } from '../../storage/operator-failure.ts';
 import { patiently } from '../../storage/patience.ts';
@@ -46,8 +47,6 @@ export type ScrubTools = {
 
 /** States of media that are read where none is named. */
 const READ_ANYWAY: ReadonlySet<string> = new Set(['scratch', 'filling', 'full', 'suspect', 'hold']);
-/** So often a drive is asked again for the same cartridge after it was reset or lost its place. */
-const DRIVE_FAILURES_MAX = 3;
 
 /**
  * Goes on with one of the same words that was cut short. Damage is in the report, not thrown.
@@ -170,7 +169,8 @@ class Scrub {
       isQuick: this.#request.isQuick,
       between: (tape) => this.#between(tape, signal),
     });
-    for (let failures = 0; ; ) {
+    const lostPlaces = new LostPlaces<string>();
+    for (;;) {
       try {
         const contents = reading.copiesLeft;
         const tape = await this.#patiently(() => this.#attach(medium, contents, signal), signal);
@@ -181,8 +181,7 @@ class Scrub {
         }
       } catch (error) {
         if (!(error instanceof CodedError)) throw error;
-        failures += 1;
-        if ((await this.#decide(error, { barcode, failures }, signal)) === 'retry') continue;
+        if ((await this.#decide(error, { barcode, lostPlaces }, signal)) === 'retry') continue;
         this.#tally.notRead({ barcode, reason: error.message, code: error.code });
         return;
       }
@@ -205,11 +204,11 @@ class Scrub {
   /** @throws what ends the scrub */
   async #decide(
     error: CodedError,
-    { barcode, failures }: { readonly barcode: string; readonly failures: number },
+    { barcode, lostPlaces }: { readonly barcode: string; readonly lostPlaces: LostPlaces<string> },
     signal: AbortSignal,
   ): Promise<'retry' | 'pass'> {
     const { retry } = error.failure;
-    if (retry === 'prove-position' && failures <= DRIVE_FAILURES_MAX) {
+    if (lostPlaces.mayTryAgain(barcode, error)) {
       this.#tally.warn(error.message);
       return 'retry';
     }
