@@ -1,6 +1,6 @@
 /** Taking away what another process has mounted, until that process has ended: only then has nobody its state open any more. */
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { realpathSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { CodedError, errnoOf } from '../base/errors.ts';
 import { type Raw, rawBytes } from '../base/raw.ts';
@@ -59,12 +59,22 @@ function interrupt(server: string): void {
   }
 }
 
+/** Whoever mounts says himself what is mounted: nothing is opened, and nobody ended, by a word that others could have written. */
+function isOurs(path: string): boolean {
+  const real = realpathSync(path);
+  return [real, dirname(real)].every((one) => {
+    const { uid, mode } = statSync(one);
+    return uid === process.geteuid?.() && (mode & 0o022) === 0;
+  });
+}
+
 /** As it said of itself beside its catalog; undefined where nobody can say, or it is this very process. */
 function serverOf({ source, device }: MountEntry): string | undefined {
   const path = resolve(rawBytes(source).toString('utf8'), RUN_DB_FILE);
-  if (!source.startsWith('/') || !existsSync(path)) return undefined;
+  if (!source.startsWith('/')) return undefined;
   const processes = systemProcesses();
   try {
+    if (!isOurs(path)) return undefined;
     const runDb = RunDb.open(path);
     try {
       const server = new RunMounts(runDb, processes).serverOf(device);
@@ -73,7 +83,7 @@ function serverOf({ source, device }: MountEntry): string | undefined {
       runDb.close();
     }
   } catch (error) {
-    // Somebody else's state, or damaged: to unmount it takes no knowledge of it.
+    // It is gone, hidden from us, or damaged: to unmount it takes no knowledge of it.
     if (error instanceof CodedError || errnoOf(error) !== undefined) return undefined;
     throw error;
   }

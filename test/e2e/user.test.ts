@@ -4,9 +4,10 @@
  */
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Namespace } from './namespace.ts';
-import { isAlive, MAIN, okProgram, runProgram, Shelf } from './program.ts';
+import { ended, isAlive, MAIN, okProgram, runProgram, Shelf } from './program.ts';
 import { expectSoon, startReader, untilAllWait } from './readers.ts';
 
 const NOBODY = 65_534;
@@ -55,7 +56,29 @@ test('he mounts, reads and unmounts; nobody else sees anything, not even root', 
   expect(line).toContain(` - fuse.shelfs ${shelf.state} `);
   // Root may take away what it may not look into.
   await okProgram([...namespace.prefix('root'), process.execPath, MAIN, 'umount', mounted.at]);
-  expect([await shelf.mounts(), isAlive(mounted.pid)]).toEqual([[], false]);
+  expect(await shelf.mounts()).toEqual([]);
+  await ended(mounted.pid);
+});
+
+test('whom he says to serve his mount root does not end', async () => {
+  const mounted = await shelf.mount('forged');
+  const table = readFileSync(namespace.mountTable, 'latin1').split('\n');
+  const [, , device] = table.find((one) => one.includes(` ${mounted.at} `))?.split(' ') ?? [];
+  const victim = startReader(['sleep', '1d']);
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  const start = readFileSync(`/proc/${victim.pid}/stat`, 'latin1').split(') ')[1]?.split(' ')[19];
+  const runDb = new Database(join(shelf.state, 'run.db'), { fileMustExist: true });
+  const { changes } = runDb
+    .prepare('UPDATE roles SET process = ? WHERE role = ?')
+    .run(`${boot}:${victim.pid}:${start}:0`, `mount ${device}`);
+  runDb.close();
+  expect(changes).toBe(1);
+  const umount = [process.execPath, MAIN, 'umount', '--force', mounted.at];
+  await okProgram([...namespace.prefix('root'), ...umount]);
+  await ended(mounted.pid);
+  expect(isAlive(victim.pid)).toBe(true);
+  victim.kill('SIGKILL');
+  await victim.ended;
 });
 
 test('killed, it is mounted over; busy, it is taken away by force only', async () => {
