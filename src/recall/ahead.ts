@@ -126,7 +126,7 @@ export class Ahead {
         if (!stop.signal.aborted) this.#failure ??= error;
       }
       if (this.#gathering === gathering) this.#gathering = undefined;
-      bell.ring();
+      if (below.next(0) !== undefined) bell.ring();
     };
     const gathering: Gathering = { stop, done: Promise.resolve() };
     this.#gathering = gathering;

@@ -70,6 +70,8 @@ export class Loop {
   readonly #attempts = new Map<number, number>();
   readonly #lostPlaces = new LostPlaces<number>();
   #hasAsked = false;
+  /** The medium for which no drive was to be had: what is walked on it stays gathered, or each try would gather it anew. */
+  #awaited: number | undefined;
   /** Since when this process has a drive. */
   #heldSinceMs: number | undefined;
   /** A medium has come, or will not. */
@@ -105,6 +107,7 @@ export class Loop {
           board.isFull = false;
           continue;
         }
+        this.#awaited = undefined;
         // Who asks for it again may be luckier.
         if (board.isEmpty) board.offline.clear();
         if (clock.monotonicMs() - idleSinceMs >= this.#idleMsMax) {
@@ -137,7 +140,7 @@ export class Loop {
 
   async #refresh(signal: AbortSignal): Promise<void> {
     await this.#tools.board.refresh(signal);
-    this.#tools.ahead.refresh(this.#attached?.medium.id);
+    this.#tools.ahead.refresh(this.#attached?.medium.id ?? this.#awaited);
   }
 
   #choose(): Medium | undefined {
@@ -198,6 +201,7 @@ export class Loop {
     const used = { board, ahead, clock, refresh, isOver };
     const sweeper = new Sweeper(used, tape, { medium, signal });
     this.#attached = { tape, medium, sweeper };
+    this.#awaited = undefined;
     this.#heldSinceMs ??= clock.monotonicMs();
     this.#attempts.delete(medium.id);
     board.loaded = medium.id;
@@ -212,6 +216,7 @@ export class Loop {
     const { board, roles, clock, settings, asker, warn } = this.#tools;
     const { retry } = error.failure;
     if (retry === 'later') {
+      this.#awaited = medium.id;
       const { isFirst } = settings;
       this.#hasAsked = roles.ask(clock.nowMs(), { isFirst }) > 0 || this.#hasAsked;
       return false;

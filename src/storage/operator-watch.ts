@@ -26,7 +26,7 @@ export interface Wish {
 export type WatchTools = {
   readonly library: Library;
   /** To leave alone what another question is about. */
-  readonly operator: Pick<Operator, 'recent'>;
+  readonly operator: Pick<Operator, 'recent' | 'wasTaken'>;
 };
 
 const NOTHING: Seen = { kind: 'nothing' };
@@ -102,7 +102,7 @@ class DriveWatch implements Watch {
       if (standing === 'empty' || standing === 'busy') continue;
       const why = this.#wish.refuse(standing.found, number);
       if (why === undefined) return INSERTED;
-      const isNew = !standing.isLeft;
+      const isNew = !standing.isLeft && !wasTaken(operator, standing.found);
       standing.isLeft = true;
       if (!isAbout(others, standing.found)) refused.push({ number, why, isNew });
     }
@@ -176,6 +176,10 @@ function isAbout(questions: readonly Question[], found: Beginning): boolean {
     // Whoever asked for a cartridge to write to judges it; a blank one may be what is asked about.
     return !label || (about.kind === 'scratch' && label.pool === about.pool);
   });
+}
+
+function wasTaken(operator: WatchTools['operator'], found: Beginning): boolean {
+  return found.kind === 'label' && operator.wasTaken(found.label.barcode);
 }
 
 function isAboutBarcode(operator: WatchTools['operator'], own: Question, barcode: string): boolean {

@@ -59,6 +59,8 @@ export interface Operator {
   recent(): readonly Question[];
   /** The cartridge that was asked for is attached: it may be ejected for another one when it is free again. */
   taken(barcode: string): void;
+  /** Whether that was a moment ago: who put it in has made no mistake. */
+  wasTaken(barcode: string): boolean;
   /**
    * Resolves when it is answered, at the latest at its deadline. What only a person can decide gets its default at once
    * where no channel reaches one.
@@ -90,6 +92,7 @@ export const absentOperator: Operator = {
   attemptsMax: 1,
   recent: () => [],
   taken: () => {},
+  wasTaken: () => false,
   ask: async ({ watch, byDefault }, signal) => {
     const seen = await watch?.look(undefined, signal);
     return seen?.kind === 'answer' ? seen.answer : byDefault;
@@ -101,6 +104,7 @@ export function askingOperator(tools: OperatorTools): Operator {
   /** Answered questions of our own whose cartridge nobody need wait for any more. */
   const used = new Set<number>();
   const answeredMedia = new Map<string, number>();
+  const takenMs = new Map<string, number>();
   return {
     attemptsMax: settings.attemptsMax,
     recent: () => {
@@ -109,8 +113,11 @@ export function askingOperator(tools: OperatorTools): Operator {
     },
     taken: (barcode) => {
       const id = answeredMedia.get(barcode);
-      if (id !== undefined) used.add(id);
+      if (id === undefined) return;
+      used.add(id);
+      takenMs.set(barcode, clock.nowMs());
     },
+    wasTaken: (barcode) => clock.nowMs() - (takenMs.get(barcode) ?? -Infinity) <= MOMENT_MS,
     async ask(request, signal) {
       const { watch, timeoutMs = settings.timeoutMs, attempt = 1, onAsked, ...asked } = request;
       const before = watch && (await patiently(watch, undefined, { tools, signal }));
