@@ -32,7 +32,8 @@ describe.each(isSoak ? [RELEASED, CHECKED] : [RELEASED])('%s', (_, results) => {
   if (reason !== undefined) test('all suites', (context) => context.skip(reason));
 
   test.each(results)('$name', ({ state, messages }) => {
-    expect(messages.join('\n')).toBe('');
+    // An assertion would show a few words of it.
+    if (messages.length > 0) throw new Error(messages.join('\n'));
     expect(state).toBe('passed');
   });
 });
