@@ -348,19 +348,26 @@ function leastCopies(extents: readonly LocatedExtent[], size: number, poolId?: n
   return least;
 }
 
+/** Of the columns in which all queries have it. */
+export function toExtent(
+  row: readonly [offset: number, length: number, position: number, stored: number, form: number],
+): Extent {
+  return {
+    contentOffset: row[0],
+    lengthBytes: row[1],
+    archiveOffset: row[2],
+    storedBytes: row[3],
+    form: row[4] === 1 ? 'sparse' : 'plain',
+  };
+}
+
 function locatedExtent(row: LocatedRow): LocatedExtent & { copies: ArchiveCopy[] } {
   return {
     archiveId: row[5],
     archiveUuid: row[6],
     archiveState: row[7],
     blockBytes: row[8],
-    extent: {
-      contentOffset: row[0],
-      lengthBytes: row[1],
-      archiveOffset: row[2],
-      storedBytes: row[3],
-      form: row[4] === 1 ? 'sparse' : 'plain',
-    },
+    extent: toExtent([row[0], row[1], row[2], row[3], row[4]]),
     copies: [],
   };
 }

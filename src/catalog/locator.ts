@@ -11,6 +11,7 @@ import {
   knownContent,
   type LocatedContent,
   type LocatedExtent,
+  toExtent,
 } from './contents.ts';
 
 type ExtentRow = [
@@ -75,7 +76,11 @@ export class Locator implements ContentLocator {
     for (const row of rows) {
       const archive = this.#archive(row[9]);
       if (!archive) break;
-      extents.push({ ...archive, archiveId: row[9], extent: extentOf(row) });
+      extents.push({
+        ...archive,
+        archiveId: row[9],
+        extent: toExtent([row[4], row[5], row[6], row[7], row[8]]),
+      });
     }
     const [first] = rows;
     if (first && extents.length === rows.length)
@@ -96,16 +101,6 @@ export class Locator implements ContentLocator {
     this.#archives.set(id, of);
     return of;
   }
-}
-
-function extentOf(row: ExtentRow): LocatedExtent['extent'] {
-  return {
-    contentOffset: row[4],
-    lengthBytes: row[5],
-    archiveOffset: row[6],
-    storedBytes: row[7],
-    form: row[8] === 1 ? 'sparse' : 'plain',
-  };
 }
 
 function copyOf(row: CopyRow): ArchiveCopy[] {

@@ -5,7 +5,7 @@
 import type { Raw } from '../base/raw.ts';
 import type { Extent } from '../domain/content.ts';
 import type { Catalog } from './catalog.ts';
-import { BAD_MEDIUM_STATES } from './contents.ts';
+import { BAD_MEDIUM_STATES, toExtent } from './contents.ts';
 import { Directories } from './directories.ts';
 import { type Inode, type InodeRow, Inodes, inodeColumns } from './inodes.ts';
 import { paged } from './order.ts';
@@ -362,16 +362,4 @@ function contentsOf(rows: readonly CopyRow[]): WantedContent[] {
     });
   }
   return found;
-}
-
-function toExtent(
-  row: readonly [offset: number, length: number, position: number, stored: number, form: number],
-): Extent {
-  return {
-    contentOffset: row[0],
-    lengthBytes: row[1],
-    archiveOffset: row[2],
-    storedBytes: row[3],
-    form: row[4] === 1 ? 'sparse' : 'plain',
-  };
 }
