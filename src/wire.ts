@@ -28,6 +28,7 @@ import type { ScrubRequest } from './job/scrub/begin.ts';
 import type { ScrubEvent, ScrubReport } from './job/scrub/report.ts';
 import type { WantedMedium } from './job/wanted.ts';
 import type { Cleaned } from './storage/health-watch.ts';
+import { keepWhole } from './wire/ahead.ts';
 import type { GroomOrder } from './wire/groom.ts';
 import { expectKind, virtualCapacity } from './wire/library.ts';
 import type { MountOrder } from './wire/mount.ts';
@@ -154,6 +155,8 @@ type Commands = {
   /** Cleans a drive with a cleaning cartridge of the library, and counts it. @param drive default: the only one */
   cleanDrive(drive: number | undefined, signal: AbortSignal): Promise<Cleaned>;
   doctor(): Promise<Finding[]>;
+  /** From now on the program may be replaced while the command runs. As `keepWhole` in wire/ahead.ts. */
+  keepWhole(ended: AbortSignal): Promise<void>;
 };
 
 export function wire(options: WireOptions): App {
@@ -251,6 +254,7 @@ export function wire(options: WireOptions): App {
       const { wireImport } = await import('./wire/import.ts');
       return exported(() => wireImport(around, request, listen, signal));
     },
+    keepWhole: (ended) => keepWhole(around, ended),
     exportCatalog: async (path) => (await import('./wire/export.ts')).wireExport(around, path),
     doctor: async () => {
       const { checkMachine } = await import('./job/doctor.ts');

@@ -38,6 +38,7 @@ const FLOORS: Record<string, readonly string[]> = {
   wire: [
     ...PURE,
     'config.ts',
+    'source',
     'device',
     'hash',
     'catalog',

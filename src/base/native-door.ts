@@ -5,6 +5,7 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { CodedError } from './errors.ts';
+import { replacedFailure } from './program-files.ts';
 
 export type NativeDoor = {
   /** Folder in native/. */
@@ -40,6 +41,8 @@ export function doorFile(name: string): string {
 }
 
 export function notBuilt({ name, what }: NativeDoor, cause: unknown): CodedError {
+  const replaced = replacedFailure(cause);
+  if (replaced) return replaced;
   const message = `${what} (native/${name}) is not built for this machine; run npm run build in the source tree`;
   return new CodedError('FAILED', message, { cause });
 }
@@ -47,6 +50,8 @@ export function notBuilt({ name, what }: NativeDoor, cause: unknown): CodedError
 /** @param found what the door says of itself; anything. @throws CodedError FAILED */
 export function checkRevision({ name, what, revision }: NativeDoor, found: unknown): void {
   if (found === revision) return;
+  const replaced = replacedFailure(undefined);
+  if (replaced) throw replaced;
   const is = typeof found === 'number' ? `of revision ${found}` : 'older than revisions';
   throw new CodedError(
     'FAILED',

@@ -9,7 +9,7 @@ import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { CodedError, errnoOf } from '../base/errors.ts';
-import { workerFile } from '../base/worker-file.ts';
+import { workerFile } from '../base/program-files.ts';
 import type { Catalog } from './catalog.ts';
 import { type CopyOrder, makeCopyFiles } from './copy-files.ts';
 import type { CopyReply } from './copy-worker.ts';
@@ -104,8 +104,9 @@ export async function sweepCopies(directory: string): Promise<void> {
 }
 
 async function work(order: CopyOrder): Promise<number> {
-  if ((await stat(order.catalogPath)).size < THREAD_BYTES_MIN) return makeCopyFiles(order);
-  const worker = new Worker(workerFile(import.meta.url, 'copy-worker'), { workerData: order });
+  const file = workerFile(import.meta.url, 'copy-worker');
+  if (!file || (await stat(order.catalogPath)).size < THREAD_BYTES_MIN) return makeCopyFiles(order);
+  const worker = new Worker(file, { workerData: order });
   const reply = await new Promise<CopyReply>((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);
