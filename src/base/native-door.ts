@@ -24,7 +24,7 @@ export function loadDoor<Door extends object>(door: NativeDoor, addonPath?: stri
   const require = createRequire(import.meta.url);
   let loaded: Door & { readonly revision?: unknown };
   try {
-    loaded = require(addonPath ?? doorFile(door.name));
+    loaded = require(addonPath ?? loadedFile(door.name, require.cache) ?? doorFile(door.name));
   } catch (cause) {
     throw notBuilt(door, cause);
   }
@@ -32,12 +32,22 @@ export function loadDoor<Door extends object>(door: NativeDoor, addonPath?: stri
   return loaded;
 }
 
+/** Where it was loaded before: its file is not looked for again, it may be another version's by now. */
+function loadedFile(name: string, cache: NodeJS.Require['cache']): string | undefined {
+  const folder = `${doorFolder(name)}/`;
+  return Object.keys(cache).find((path) => path.startsWith(folder) && path.endsWith('.node'));
+}
+
+function doorFolder(name: string): string {
+  return fileURLToPath(new URL(`../../native/${name}`, import.meta.url));
+}
+
 /** The file of a door. @throws what node-gyp-build throws where there is none for this machine */
 export function doorFile(name: string): string {
   const { path }: { path(folder: string): string } = createRequire(import.meta.url)(
     'node-gyp-build',
   );
-  return path(fileURLToPath(new URL(`../../native/${name}`, import.meta.url)));
+  return path(doorFolder(name));
 }
 
 export function notBuilt({ name, what }: NativeDoor, cause: unknown): CodedError {

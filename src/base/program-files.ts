@@ -4,6 +4,7 @@
  * module that is loaded later, by the program or by a thread of it, is its own or not there; never one that speaks otherwise.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { type ResolveHookSync, registerHooks } from 'node:module';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { CodedError, errnoOf } from './errors.ts';
@@ -55,7 +56,7 @@ export function isOfProgram(path: string): boolean {
 }
 
 /**
- * Loads all modules that this program may yet ask for, one after the other; nothing where it is not compiled.
+ * Loads all modules that this program may yet ask for, one after the other; nothing where it is not compiled. Once a process.
  * @returns what could not be loaded, where that is so: it is met again when it is asked for
  */
 export async function loadAhead(signal: AbortSignal): Promise<unknown> {
@@ -65,8 +66,17 @@ export async function loadAhead(signal: AbortSignal): Promise<unknown> {
       if (!name.endsWith('.js') || NOT_AHEAD.test(name)) continue;
       await import(pathToFileURL(join(FOLDER, name)).href);
     }
+    if (IS_COMPILED) registerHooks({ resolve });
     return undefined;
   } catch (error) {
     return error;
   }
 }
+
+/** Node looks for the file of a module before it looks whether it has loaded it. */
+const resolve: ResolveHookSync = (specifier, context, nextResolve) => {
+  const { parentURL } = context;
+  if (!specifier.startsWith('./') || !parentURL?.startsWith(pathToFileURL(`${FOLDER}/`).href))
+    return nextResolve(specifier, context);
+  return { url: new URL(specifier, parentURL).href, format: 'module', shortCircuit: true };
+};
