@@ -5,8 +5,8 @@
 import { resolve } from 'node:path';
 import { CodedError } from './base/errors.ts';
 import { systemMachine } from './base/machine.ts';
-import type { Medium } from './catalog/media.ts';
-import type { Questions } from './catalog/questions.ts';
+import type { Questions } from './catalog/run-db/questions.ts';
+import type { Medium } from './catalog/shelf/media.ts';
 import type { Answer, Question } from './domain/question.ts';
 import type { DryRunReport } from './job/backup/dry-run.ts';
 import type { BackupReport, Listen } from './job/backup/report.ts';
