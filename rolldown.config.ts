@@ -10,7 +10,7 @@ import manifest from './package.json' with { type: 'json' };
 
 /** Each runs in a thread of its own, from the file that base/program-files.ts finds beside its caller's. */
 const WORKERS = [
-  'catalog/copy-worker',
+  'catalog/file/copy-worker',
   'hash/worker',
   'job/backup/digest-worker',
   'job/backup/reader-worker',

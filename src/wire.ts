@@ -5,8 +5,8 @@
 import { resolve } from 'node:path';
 import { CodedError } from './base/errors.ts';
 import { systemMachine } from './base/machine.ts';
-import type { Medium } from './catalog/media.ts';
-import type { Questions } from './catalog/questions.ts';
+import type { Questions } from './catalog/run-db/questions.ts';
+import type { Medium } from './catalog/shelf/media.ts';
 import type { Answer, Question } from './domain/question.ts';
 import type { DryRunReport } from './job/backup/dry-run.ts';
 import type { BackupReport, Listen } from './job/backup/report.ts';
@@ -254,7 +254,7 @@ export function wire(options: WireOptions): App {
       const { wireImport } = await import('./wire/import.ts');
       return exported(() => wireImport(around, request, listen, signal));
     },
-    keepWhole: (ended) => keepWhole(around, ended),
+    keepWhole: (ended) => keepWhole(around, options.trace, ended),
     exportCatalog: async (path) => (await import('./wire/export.ts')).wireExport(around, path),
     doctor: async () => {
       const { checkMachine } = await import('./job/doctor.ts');

@@ -1,4 +1,4 @@
-/** native/sqlite: what SQLite itself does not have, loaded into a connection. Its functions are told of in packed.ts and records.ts. */
+/** native/sqlite: what SQLite itself does not have, loaded into a connection. Its functions are told of in row/packed.ts and tree/records.ts. */
 import Database from 'better-sqlite3';
 import { checkRevision, doorFile, notBuilt } from '../base/native-door.ts';
 

@@ -4,7 +4,7 @@
  */
 import { CodedError } from '../base/errors.ts';
 import { IS_COMPILED, loadAhead } from '../base/program-files.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings, WireOptions } from './surroundings.ts';
 
 /** Most commands have ended by then; a tenth of a second of a processor and some 15 MB are little for the others (measured). */
 const LONG_MS = 2000;
@@ -12,6 +12,7 @@ const LONG_MS = 2000;
 /** @param ended aborted when the command has ended. Resolves then; never rejects but for a mistake of ours */
 export async function keepWhole(
   { clock, warn, openDoor }: Pick<Surroundings, 'clock' | 'warn' | 'openDoor'>,
+  trace: WireOptions['trace'],
   ended: AbortSignal,
 ): Promise<void> {
   if (!IS_COMPILED) return;
@@ -33,6 +34,7 @@ export async function keepWhole(
   opened(loadFsDoor);
   const held = opened(holdPacked);
   ended.addEventListener('abort', () => held?.close(), { once: true });
+  trace?.('program: all of it is loaded');
 }
 
 /** One that is not to be had is met by who needs it. */

@@ -3,12 +3,12 @@
 import { systemClock } from '../../src/base/clock.ts';
 import { type Raw, rawOf } from '../../src/base/raw.ts';
 import type { Catalog } from '../../src/catalog/catalog.ts';
-import { Directories } from '../../src/catalog/directories.ts';
-import type { AddedEntry, NewDirectory } from '../../src/catalog/findings.ts';
-import { Jobs } from '../../src/catalog/jobs.ts';
-import { Media } from '../../src/catalog/media.ts';
-import { Run } from '../../src/catalog/run.ts';
-import type { StoredEntry } from '../../src/catalog/stored-rows.ts';
+import { Jobs } from '../../src/catalog/job/jobs.ts';
+import type { AddedEntry, NewDirectory } from '../../src/catalog/run/findings.ts';
+import { Run } from '../../src/catalog/run/run.ts';
+import type { StoredEntry } from '../../src/catalog/run/stored-rows.ts';
+import { Media } from '../../src/catalog/shelf/media.ts';
+import { Directories } from '../../src/catalog/tree/directories.ts';
 import type { Attributes } from '../../src/domain/entry.ts';
 
 export type FilledShape = {

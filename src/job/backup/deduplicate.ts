@@ -5,12 +5,12 @@
  */
 import { joinRaw, type Raw } from '../../base/raw.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
-import type { Inode } from '../../catalog/inodes.ts';
-import { Moves } from '../../catalog/moves.ts';
-import type { PendingEntry } from '../../catalog/pending.ts';
-import type { Run } from '../../catalog/run.ts';
-import { Samples } from '../../catalog/samples.ts';
+import { Contents, type CopyPolicy } from '../../catalog/content/contents.ts';
+import { Moves } from '../../catalog/pending/moves.ts';
+import type { PendingEntry } from '../../catalog/pending/rows.ts';
+import { Samples } from '../../catalog/pending/samples.ts';
+import type { Run } from '../../catalog/run/run.ts';
+import type { Inode } from '../../catalog/tree/inodes.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import type { HashRequest } from '../../hash/file.ts';
 import type { HashPool } from '../../hash/pool.ts';

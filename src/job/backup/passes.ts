@@ -2,8 +2,8 @@
  * How often a row is tried: what changed while it was read, or could not be read, is looked at once more, and then given up.
  */
 import { rawText } from '../../base/raw.ts';
-import type { PendingEntry, UsualRows } from '../../catalog/pending.ts';
-import type { Outstanding, Run } from '../../catalog/run.ts';
+import type { PendingEntry, UsualRows } from '../../catalog/pending/rows.ts';
+import type { Outstanding, Run } from '../../catalog/run/run.ts';
 import type { EntryOutcome } from './member-writer.ts';
 import type { Outgoing } from './outgoing.ts';
 import type { OutgoingEntry } from './outgoing-entry.ts';

@@ -4,15 +4,15 @@
  */
 import { strict as assert } from 'node:assert';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { type ContentColumns, keyAt } from '../../catalog/content-keys.ts';
-import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
-import type { Run } from '../../catalog/run.ts';
+import { Contents, type CopyPolicy } from '../../catalog/content/contents.ts';
+import { type ContentColumns, keyAt } from '../../catalog/content/keys.ts';
+import type { Run } from '../../catalog/run/run.ts';
 import {
   type HashPlace,
   type PlainRow,
   type StoredEntry,
   StoredRows,
-} from '../../catalog/stored-rows.ts';
+} from '../../catalog/run/stored-rows.ts';
 import { HASH_BYTES } from '../../domain/content.ts';
 import { type Located, locateContent } from './locate.ts';
 import type { OutgoingEntry } from './outgoing-entry.ts';

@@ -3,11 +3,11 @@ import { createHash } from 'node:crypto';
 import type { Random } from '../../../src/base/random.ts';
 import { joinRaw, type Raw, rawOf } from '../../../src/base/raw.ts';
 import type { Catalog } from '../../../src/catalog/catalog.ts';
-import { columnsOf } from '../../../src/catalog/content-keys.ts';
-import type { AddedEntry } from '../../../src/catalog/findings.ts';
-import type { KnownEntry } from '../../../src/catalog/known.ts';
-import type { Run } from '../../../src/catalog/run.ts';
-import type { StoredEntry } from '../../../src/catalog/stored-rows.ts';
+import { columnsOf } from '../../../src/catalog/content/keys.ts';
+import type { KnownEntry } from '../../../src/catalog/pending/known.ts';
+import type { AddedEntry } from '../../../src/catalog/run/findings.ts';
+import type { Run } from '../../../src/catalog/run/run.ts';
+import type { StoredEntry } from '../../../src/catalog/run/stored-rows.ts';
 import type { Attributes } from '../../../src/domain/entry.ts';
 import { attributes, beginArchive, commit, storedEntries } from './scratch.ts';
 

@@ -7,10 +7,10 @@ import { onTestFinished } from 'vitest';
 import { type Clock, systemClock } from '../../../src/base/clock.ts';
 import { type Raw, rawOf } from '../../../src/base/raw.ts';
 import { Catalog } from '../../../src/catalog/catalog.ts';
-import { Directories } from '../../../src/catalog/directories.ts';
-import { Jobs } from '../../../src/catalog/jobs.ts';
-import { Media } from '../../../src/catalog/media.ts';
-import { Run } from '../../../src/catalog/run.ts';
+import { Jobs } from '../../../src/catalog/job/jobs.ts';
+import { Run } from '../../../src/catalog/run/run.ts';
+import { Media } from '../../../src/catalog/shelf/media.ts';
+import { Directories } from '../../../src/catalog/tree/directories.ts';
 import type { Content } from '../../../src/domain/content.ts';
 import type { Attributes, SourceInode } from '../../../src/domain/entry.ts';
 

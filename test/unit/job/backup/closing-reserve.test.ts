@@ -5,10 +5,10 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { formatEntry } from '../../../../src/archive/journal.ts';
 import type { Raw } from '../../../../src/base/raw.ts';
-import { CatalogCopy, databaseBytes } from '../../../../src/catalog/copy.ts';
-import { Jobs } from '../../../../src/catalog/jobs.ts';
-import type { PendingEntry } from '../../../../src/catalog/pending.ts';
-import type { Run } from '../../../../src/catalog/run.ts';
+import { CatalogCopy, databaseBytes } from '../../../../src/catalog/file/copy.ts';
+import { Jobs } from '../../../../src/catalog/job/jobs.ts';
+import type { PendingEntry } from '../../../../src/catalog/pending/rows.ts';
+import type { Run } from '../../../../src/catalog/run/run.ts';
 import { SEGMENT_BYTES, segmentCount } from '../../../../src/domain/content.ts';
 import type { DataRange, Xattr } from '../../../../src/domain/entry.ts';
 import {

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { formatEntry } from '../../../../src/archive/journal.ts';
 import { parseLine } from '../../../../src/archive/journal-parse.ts';
 import type { Raw } from '../../../../src/base/raw.ts';
-import { Contents } from '../../../../src/catalog/contents.ts';
+import { Contents } from '../../../../src/catalog/content/contents.ts';
 import type { Extent } from '../../../../src/domain/content.ts';
 import { locateContent } from '../../../../src/job/backup/locate.ts';
 import { attributes, beginArchive, commit, content, source, world } from '../../catalog/scratch.ts';
