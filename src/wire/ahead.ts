@@ -23,9 +23,11 @@ export async function keepWhole(
     throw error;
   }
   const missing = await loadAhead(ended);
-  if (missing !== undefined)
-    warn(`a part of the program cannot be loaded now, but may be needed: ${String(missing)}`);
   if (ended.aborted) return;
+  if (missing !== undefined) {
+    warn(`a part of the program is gone; what needs it has to be run again (${String(missing)})`);
+    return;
+  }
   const [{ loadFsDoor }, { holdPacked }] = await Promise.all([
     import('../source/door.ts'),
     import('../catalog/native.ts'),
