@@ -60,7 +60,7 @@ function fill(opened: Catalog, files: number): void {
   const host = new Directories(opened).ensureHost('bench');
   const run = new Run(opened, newJob(opened, 'one'));
   const found = cpuSeconds(() => addAll(run, host.id, files));
-  const archive = run.beginArchive({
+  const archive = run.archives.begin({
     uuid: 'archive',
     sequence: 1,
     blockBytes: 524_288,
@@ -69,7 +69,7 @@ function fill(opened: Catalog, files: number): void {
   const stored = cpuSeconds(() => storeAll(run, archive));
   const hash = Buffer.alloc(32);
   const committed = cpuSeconds(() =>
-    run.commitArchive(archive, {
+    run.archives.commit(archive, {
       lengthBytes: 1e9,
       lengthBlocks: 2000,
       blake3: hash,
@@ -141,7 +141,7 @@ function storeAll(run: Run, archiveId: number): void {
   let stored: StoredEntry[] = [];
   const ask = () => {
     const contents = asked.flatMap(({ content }) => content ?? []);
-    const known = run.areStored(columnsOf(contents), { policy, archiveId });
+    const known = run.archives.areStored(columnsOf(contents), { policy, archiveId });
     stored.push(...asked.filter((_, index) => !known.has(index)));
     asked = [];
   };
@@ -149,11 +149,11 @@ function storeAll(run: Run, archiveId: number): void {
     asked.push(entry);
     if (asked.length === ASKED_BATCH) ask();
     if (stored.length < STORED_BATCH) continue;
-    run.store(archiveId, stored);
+    run.archives.store(archiveId, stored);
     stored = [];
   }
   ask();
-  run.store(archiveId, stored);
+  run.archives.store(archiveId, stored);
 }
 
 function* storedEntries(run: Run): Generator<StoredEntry> {

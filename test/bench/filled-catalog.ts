@@ -50,7 +50,7 @@ export function fillCatalog(catalog: Catalog, shape: FilledShape): void {
       );
     run.add(entries);
   }
-  const archiveId = run.beginArchive({
+  const archiveId = run.archives.begin({
     uuid: prefix,
     sequence: 1,
     blockBytes: 524_288,
@@ -60,12 +60,12 @@ export function fillCatalog(catalog: Catalog, shape: FilledShape): void {
   for (const entry of storedEntries(run, prefix)) {
     stored.push(entry);
     if (stored.length < STORED_BATCH) continue;
-    run.store(archiveId, stored);
+    run.archives.store(archiveId, stored);
     stored = [];
   }
-  run.store(archiveId, stored);
+  run.archives.store(archiveId, stored);
   const hash = Buffer.alloc(32);
-  run.commitArchive(archiveId, {
+  run.archives.commit(archiveId, {
     lengthBytes: 1e9,
     lengthBlocks: 2000,
     blake3: hash,

@@ -25,11 +25,11 @@ export type PendingEntry = {
   readonly inode: Inode | undefined;
   /** It is a file whose content is not stored yet. */
   readonly isWaiting: boolean;
-  /** Set by `Run.setHash`. */
+  /** Set by `Candidates.setHash`. */
   readonly hash: Buffer | undefined;
   /** A lower inode with the same hash is waiting too: this one takes its content and need not be read. */
   readonly isFollower: boolean;
-  /** Another content has this size: it may be a duplicate. Known after `Run.countSizes`; of `unstored` ones never told. */
+  /** Another content has this size: it may be a duplicate. Known after `Candidates.bySize`; of `unstored` ones never told. */
   readonly isCandidate: boolean;
   /** The archive whose journal carries the row. */
   readonly archiveId: number | undefined;

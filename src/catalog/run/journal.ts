@@ -20,7 +20,7 @@ export function unjournaled(catalog: Catalog): Snapshot[] {
     }));
 }
 
-/** The rows of a job that an archive's journal has to carry (after `Run.takeForJournal`), in order of path. */
+/** The rows of a job that an archive's journal has to carry (after `ArchivesOfRun.takeForJournal`), in order of path. */
 export function carriedEntries(
   catalog: Catalog,
   jobNumber: number,

@@ -1,17 +1,16 @@
 /**
  * One run of a backup, as the catalog sees it: what was found, what is stored by now, and at last the snapshot.
  *
- * Order of a run: add and gone for everything that changed; countSizes; setHash and setContent for candidates; archives,
- * each beginArchive, store..., commitArchive; finish. Nothing of it is visible before finish has returned. After a crash
- * `resume` brings the rows back to what is proven, and the same order is gone through again.
+ * Order of a run: add and gone for everything that changed; candidates, each with its hash or the content it is; archives,
+ * each begin, store..., commit; finish. Nothing of it is visible before finish has returned. After a crash `resume` brings
+ * the rows back to what is proven, and the same order is gone through again.
  *
  * Calls within `catalog.write` share its transaction: wrap many small ones, a few hundred entries at a time.
  */
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../../base/raw.ts';
 import type { Catalog } from '../catalog.ts';
-import { Contents, type CopyPolicy, type FoundContent } from '../content/contents.ts';
-import { type ContentColumns, ContentKeys } from '../content/keys.ts';
+import type { CopyPolicy } from '../content/contents.ts';
 import { CHANGES } from '../pending/change.ts';
 import { Known, type KnownEntry } from '../pending/known.ts';
 import { Partials, type StoredParts } from '../pending/partials.ts';
@@ -22,16 +21,11 @@ import {
   type UsualRows,
   WAITING,
 } from '../pending/rows.ts';
-import {
-  Archives,
-  type FinishedArchive,
-  type JournaledEnd,
-  type MediumEnd,
-  type NewArchive,
-} from '../shelf/archives.ts';
 import { Directories } from '../tree/directories.ts';
 import { Inodes } from '../tree/inodes.ts';
 import { type Snapshot, Snapshots } from '../tree/snapshots.ts';
+import { ArchivesOfRun } from './archives.ts';
+import { Candidates } from './candidates.ts';
 import { type AddedEntry, Findings } from './findings.ts';
 import {
   beginSnapshot,
@@ -43,8 +37,6 @@ import {
   sweepRuns,
 } from './finish.ts';
 import { Found } from './found.ts';
-import { Store } from './store.ts';
-import type { StoredEntry, StoredRows } from './stored-rows.ts';
 import type { Untold } from './untold.ts';
 
 export type { AddedEntry, NewDirectory } from './findings.ts';
@@ -60,24 +52,16 @@ export class Run {
   readonly jobNumber: number;
   /** The snapshot against which changes are found, undefined for the first run. */
   readonly base: Snapshot | undefined;
+  readonly candidates: Candidates;
+  readonly archives: ArchivesOfRun;
   readonly #catalog: Catalog;
   readonly #directories: Directories;
-  readonly #contents: Contents;
-  readonly #archives: Archives;
   readonly #rows: PendingRows;
   readonly #known: Known;
   readonly #findings: Findings;
   readonly #found: Found;
-  readonly #store: Store;
   readonly #partials: Partials;
-  readonly #keys: ContentKeys;
-  readonly #setContent;
-  readonly #setHash;
-  readonly #findHash;
-  readonly #settle;
-  readonly #contentOf;
-  /** A row that an archive carries may wait all the same: of its file the parts were given up, or an archive was torn. */
-  #mayHideWaiting = false;
+  #hasForgottenParts = false;
 
   /** Completes what another run left half finished, so that the base is the newest there is. */
   constructor(catalog: Catalog, jobNumber: number) {
@@ -89,9 +73,6 @@ export class Run {
     const snapshotId = this.base?.id ?? 0;
     this.#directories = new Directories(catalog);
     const inodes = new Inodes(catalog);
-    this.#contents = new Contents(catalog);
-    this.#keys = catalog.part(ContentKeys);
-    this.#archives = new Archives(catalog);
     this.#rows = new PendingRows(catalog, jobNumber);
     const against = { snapshotId, job: jobNumber };
     this.#known = new Known(catalog, inodes, against);
@@ -99,19 +80,10 @@ export class Run {
     this.#found = new Found(hasRows ? 'rows' : 'no-rows');
     const tables = { directories: this.#directories, inodes, found: this.#found };
     this.#findings = new Findings(catalog, tables, against);
-    this.#store = new Store(catalog, jobNumber);
     this.#partials = new Partials(catalog, jobNumber);
-    // Older snapshots may show an inode that has content: it stays theirs.
-    this.#setContent = catalog.prepare(
-      'UPDATE inodes SET content = ? WHERE id = ? AND content IS NULL',
-    );
-    this.#settle = catalog.prepare(
-      `UPDATE pending SET change = ?, moved_from = ? WHERE job = ? AND dir = ? AND name = ?
-         AND change <> ${CHANGES.again}`,
-    );
-    this.#setHash = catalog.prepare('INSERT OR REPLACE INTO run_hashes VALUES(?, ?, ?)');
-    this.#findHash = catalog.prepare('SELECT 1 FROM run_hashes WHERE job = ? AND hash = ? LIMIT 1');
-    this.#contentOf = catalog.prepare<[number | null]>('SELECT content FROM inodes WHERE id = ?');
+    const own = { job: jobNumber, rows: this.#rows, found: this.#found };
+    this.candidates = new Candidates(catalog, own);
+    this.archives = new ArchivesOfRun(catalog, own);
   }
 
   /** The row of a directory's path, made where there is none: a transaction of its own, see `NewDirectory`. */
@@ -226,46 +198,6 @@ export class Run {
     return this.#rows.inOrder('waiting');
   }
 
-  /** Counts sizes anew; call it when everything is added. */
-  countSizes(): void {
-    this.#rows.countSizes(0);
-  }
-
-  /**
-   * Waiting files whose size another content has, stored or waiting: to be hashed before they are written.
-   * @param sharedFromBytes of smaller files only those whose size a stored content has
-   */
-  sizeCandidates(sharedFromBytes = 0): Generator<PendingEntry> {
-    // What a process that ended badly has stored is to be found by its size too.
-    this.#keys.flush();
-    const largestBytes = this.#found.largestBytes ?? Number.POSITIVE_INFINITY;
-    this.#rows.countSizes(sharedFromBytes, largestBytes);
-    return this.#rows.candidates(sharedFromBytes);
-  }
-
-  findContent(sizeBytes: number, hash: Buffer, policy: CopyPolicy): FoundContent | undefined {
-    return this.#contents.findStored({ sizeBytes, hash }, policy);
-  }
-
-  /**
-   * Those whose bytes need not be stored, by their place: the policy's copies are there, or this archive has them. Some
-   * tens to hundreds at a time; who then stores what is missing pays for no second look-up.
-   */
-  areStored(
-    contents: ContentColumns,
-    where: { readonly policy: CopyPolicy; readonly archiveId: number },
-  ): ReadonlySet<number> {
-    const { policy, archiveId } = where;
-    const stored = new Set<number>();
-    for (const [number, { contentId, goodCopies }] of this.#contents.findStoredEach(
-      contents,
-      policy,
-    ))
-      if (goodCopies >= policy.copies || this.#contents.isIn(contentId, archiveId))
-        stored.add(number);
-    return stored;
-  }
-
   /** See `Partials.adopt`. */
   adoptParts(policy: CopyPolicy): ReadonlyMap<number, StoredParts> {
     return this.#partials.adopt(policy);
@@ -273,115 +205,8 @@ export class Run {
 
   /** See `Partials.forget`. */
   forgetParts(inodeId: number): void {
-    this.#mayHideWaiting = true;
+    this.#hasForgottenParts = true;
     this.#partials.forget(inodeId);
-  }
-
-  /** The inode's bytes are this content: all its names become ready. */
-  setContent(inodeId: number, contentId: number): void {
-    this.#found.lose();
-    this.#catalog.write(() => this.#setContent.run(contentId, inodeId));
-  }
-
-  /**
-   * What a row turned out to be, once its bytes were known: a move, or a duplicate of what is stored. A row that stores
-   * unchanged bytes again stays that: its inode is an older snapshot's.
-   */
-  settle(
-    row: { readonly directoryId: number; readonly name: Raw },
-    found: { readonly change: 'moved' | 'duplicate'; readonly movedFrom?: Raw | undefined },
-  ): void {
-    this.#found.lose();
-    const { directoryId, name } = row;
-    const change = CHANGES[found.change];
-    this.#catalog.write(() =>
-      this.#settle.run(change, found.movedFrom ?? null, this.jobNumber, directoryId, name),
-    );
-  }
-
-  /** The content of an inode by now; undefined while it waits for one, and for what has none. */
-  contentOf(inodeId: number): number | undefined {
-    const row = this.#contentOf.get(inodeId);
-    return row?.[0] ?? undefined;
-  }
-
-  /** Remembers the hash of a waiting inode, so that one of several with the same bytes is written. */
-  setHash(inodeId: number, hash: Buffer): void {
-    this.#catalog.write(() => this.#setHash.run(this.jobNumber, inodeId, hash));
-  }
-
-  /** Whether a waiting inode has this hash: it will be written, and others with the same bytes take its content. */
-  hasHash(hash: Buffer): boolean {
-    return this.#findHash.get(this.jobNumber, hash) !== undefined;
-  }
-
-  /** Others with the same bytes no longer wait for this one: it could not be read. */
-  forgetHash(inodeId: number): void {
-    this.#catalog.write(() =>
-      this.#catalog
-        .prepare('DELETE FROM run_hashes WHERE job = ? AND inode = ?')
-        .run(this.jobNumber, inodeId),
-    );
-  }
-
-  /** @param ends where media end behind a torn archive that this one is to complete: both are told at once */
-  beginArchive(archive: NewArchive, ends: readonly MediumEnd[] = []): number {
-    return this.#catalog.write(() => {
-      this.#archives.moveEnds(ends);
-      return this.#archives.begin(this.jobNumber, archive);
-    });
-  }
-
-  /** Records entries that the archive holds, any time while it is written; they count when it is committed. */
-  store(archiveId: number, stored: StoredRows | Iterable<StoredEntry>): void {
-    this.#found.age();
-    this.#store.add(archiveId, stored);
-  }
-
-  /**
-   * Ready rows that no journal carries yet (gone, duplicates, attributes; also of earlier runs) become this archive's.
-   * `journal` reads them. Goes through all rows of the run: once an archive that closes a cartridge or the run, not more.
-   */
-  takeForJournal(archiveId: number): void {
-    this.#found.age();
-    this.#store.takeForJournal(archiveId);
-  }
-
-  /** The rows of this run that an archive carries, in order of path. */
-  carriedBy(archiveId: number): Generator<PendingEntry> {
-    return this.#rows.carriedBy(archiveId);
-  }
-
-  /** The archive is durable on `copiesGood`. What was stored into it counts from now on. */
-  commitArchive(
-    archiveId: number,
-    finished: FinishedArchive & { readonly stored?: Iterable<StoredEntry> },
-  ): void {
-    if (finished.stored) this.store(archiveId, finished.stored);
-    this.#archives.commit(archiveId, finished);
-    this.#keys.flush();
-  }
-
-  /**
-   * A torn archive and the one behind it that vouches for its whole members are durable: both count from now on. What
-   * the torn one holds has been stored before.
-   */
-  commitCompleted(
-    torn: FinishedArchive & { readonly archiveId: number },
-    completing: FinishedArchive & { readonly archiveId: number },
-  ): void {
-    this.#catalog.write(() => {
-      this.#archives.commit(torn.archiveId, { ...torn, completedBy: completing.archiveId });
-      this.#archives.commit(completing.archiveId, completing);
-    });
-    this.#keys.flush();
-  }
-
-  /** The archive will never be good. Its entries are waiting again, its journal's rows are in no journal. */
-  tearArchive(archiveId: number, ends: readonly MediumEnd[] = []): void {
-    this.#mayHideWaiting = true;
-    this.#archives.tear(archiveId, ends);
-    this.#store.untie(archiveId);
   }
 
   /**
@@ -390,17 +215,9 @@ export class Run {
    */
   resume(): void {
     this.#found.lose();
-    for (const { archiveId, state } of this.#archives.ofJob(this.jobNumber)) {
-      // Torn ones too: the crash may have come between tearing and untying.
-      if (state === 'writing' || state === 'torn') this.tearArchive(archiveId);
-    }
+    // Torn ones too: the crash may have come between tearing and untying.
+    this.archives.tearAll(['writing', 'torn']);
     dropWaiting(this.#catalog, this.jobNumber);
-  }
-
-  /** That a process before this one has told, with all that was found; undefined where something is untold. */
-  journaledEnd(): JournaledEnd | undefined {
-    for (const _ of this.entries('unjournaled')) return undefined;
-    return this.#archives.endOf(this.jobNumber);
   }
 
   /** The seconds `finish` will give the snapshot, unless another run is finished before. */
@@ -412,8 +229,7 @@ export class Run {
    * Makes the snapshot: ready rows become versions, waiting ones are dropped. May be called again after a crash.
    */
   finish(options: FinishOptions): Snapshot {
-    const isWriting = this.#archives.ofJob(this.jobNumber).some(({ state }) => state === 'writing');
-    assert(!isWriting, 'an archive of this run is still being written');
+    assert(!this.archives.isWriting, 'an archive of this run is still being written');
     beginSnapshot(this.#catalog, this.jobNumber, options);
     completeSnapshots(this.#catalog);
     sweepRuns(this.#catalog);
@@ -424,15 +240,16 @@ export class Run {
 
   /** Nothing of it is kept but the archives it wrote, whose contents serve later runs. */
   discard(): void {
-    for (const { archiveId, state } of this.#archives.ofJob(this.jobNumber))
-      if (state === 'writing') this.tearArchive(archiveId);
+    this.archives.tearAll(['writing']);
     dropRun(this.#catalog, this.jobNumber);
   }
 
   /** Whether rows wait for content. Looks at the inodes of few where nearly all are in archives. */
   hasWaiting(): boolean {
     const isOpen = `p.archive IS NULL OR p.inode IN (SELECT inode FROM run_partials WHERE job = @job)`;
-    const where = this.#mayHideWaiting ? WAITING : `(${isOpen}) AND ${WAITING}`;
+    // A row that an archive carries may wait all the same: of its file the parts were given up, or an archive was torn.
+    const mayHide = this.#hasForgottenParts || this.archives.hasTorn;
+    const where = mayHide ? WAITING : `(${isOpen}) AND ${WAITING}`;
     return (
       this.#catalog
         .prepare(

@@ -98,7 +98,7 @@ export class Store {
     if (this.#keys.isFull) this.#keys.flush();
   }
 
-  /** See `Run.takeForJournal`. */
+  /** See `ArchivesOfRun.takeForJournal`. */
   takeForJournal(archiveId: number): void {
     const take = this.#catalog.prepare(
       `UPDATE pending AS p SET archive = @archiveId WHERE job = @job AND (dir, name) > (@dir, @after)

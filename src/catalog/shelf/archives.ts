@@ -174,7 +174,7 @@ export class Archives {
   }
 
   /**
-   * Whatever of it lies on media counts for nothing. Rows of the run are the caller's (`Run.tear`).
+   * Whatever of it lies on media counts for nothing. Rows of the run are the caller's (`ArchivesOfRun.tear`).
    * @param ends where the media end now, as far as that is known
    */
   tear(archiveId: number, ends: readonly MediumEnd[] = []): void {

@@ -167,7 +167,7 @@ export class ArchiveWriter {
     const ended = await this.#archive.finish(this.#journal);
     this.#members.record();
     const finished = finishedOf(ended, ended.good);
-    this.#tools.run.commitArchive(this.archiveId, {
+    this.#tools.run.archives.commit(this.archiveId, {
       ...finished,
       carriedSnapshots: this.#carried,
       end: this.#end,
@@ -208,7 +208,7 @@ export class ArchiveWriter {
     const good = torn.good.filter(({ mediumId }) =>
       ended.good.some((copy) => copy.mediumId === mediumId),
     );
-    this.#tools.run.commitCompleted(
+    this.#tools.run.archives.commitCompleted(
       { archiveId: this.archiveId, ...finishedOf(torn, good) },
       { archiveId, ...finishedOf(ended, ended.good) },
     );

@@ -299,7 +299,7 @@ class BackupJob {
    */
   async #tellEnd(writer: Writer, signal: AbortSignal): Promise<JournaledEnd | undefined> {
     if (writer.archives === 0 || writer.journaledEnd) return writer.journaledEnd;
-    const told = this.#run.journaledEnd();
+    const told = this.#run.archives.journaledEnd();
     if (told?.state === this.#state) return told;
     await writer.writeEnd(this.#end(), signal);
     return writer.journaledEnd;

@@ -109,16 +109,16 @@ function settle(
   const { inode } = row;
   if (!inode) return;
   onHashed({ bytes: sizeBytes });
-  const found = run.findContent(sizeBytes, hash, policy);
+  const found = run.candidates.findContent(sizeBytes, hash, policy);
   if (!found || found.goodCopies < policy.copies) {
-    if (run.hasHash(hash)) onFound({ bytes: sizeBytes, change: 'duplicate' });
-    run.setHash(inode.inodeId, hash);
+    if (run.candidates.hasHash(hash)) onFound({ bytes: sizeBytes, change: 'duplicate' });
+    run.candidates.setHash(inode.inodeId, hash);
     return;
   }
   const movedFrom = moves.from(inode.sourceInode, found.contentId);
   const change = movedFrom === undefined ? 'duplicate' : 'moved';
-  run.setContent(inode.inodeId, found.contentId);
-  run.settle(row, { change, movedFrom });
+  run.candidates.setContent(inode.inodeId, found.contentId);
+  run.candidates.settle(row, { change, movedFrom });
   onFound({ bytes: sizeBytes, change });
 }
 
@@ -127,7 +127,7 @@ function* candidates(tools: DeduplicationTools): Generator<Candidate> {
   const seen = new Set<number>();
   // Small files are read whole when they are stored, and left out then where they are duplicates: hashing them first
   // would read them twice.
-  for (const row of tools.run.sizeCandidates(SMALL_BYTES_MAX + 1)) {
+  for (const row of tools.run.candidates.bySize(SMALL_BYTES_MAX + 1)) {
     const { inode } = row;
     const place = tools.placeOf(row);
     if (!inode || !place) continue;

@@ -74,7 +74,7 @@ export function closeRun(
   tellExpiries(sink, catalog);
   const archives = new Archives(catalog).countGood(own.number, sink.archiveId);
   sink.addLine(endLine(own, { ...end, counts: { ...end.counts, archives } }));
-  run.takeForJournal(sink.archiveId);
+  run.archives.takeForJournal(sink.archiveId);
   return carried;
 }
 

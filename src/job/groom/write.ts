@@ -326,12 +326,14 @@ export class MovedWriter {
     const tools: MovedArchiveTools = {
       ...this.#tools,
       run: {
-        beginArchive: (archive, ends = []) =>
-          this.#tools.catalog.write(() => {
-            archives.moveEnds(ends);
-            return archives.begin(job.number, archive);
-          }),
-        tearArchive: (archiveId, ends) => archives.tear(archiveId, ends),
+        archives: {
+          begin: (archive, ends = []) =>
+            this.#tools.catalog.write(() => {
+              archives.moveEnds(ends);
+              return archives.begin(job.number, archive);
+            }),
+          tear: (archiveId, ends) => archives.tear(archiveId, ends),
+        },
       },
       staging: this.#staging,
       onCopyFailure: (mediumId, error) => this.#setbacks.note(mediumId, error),

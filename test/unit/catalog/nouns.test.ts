@@ -211,13 +211,13 @@ test('what no journal carries is carried by the next archive, also after a torn 
 
   const second = begin();
   const torn = beginArchive(second, media);
-  second.takeForJournal(torn);
-  second.tearArchive(torn);
+  second.archives.takeForJournal(torn);
+  second.archives.tear(torn);
   expect(unjournaled(catalog)).toEqual([snapshot]);
   const good = beginArchive(second, media);
-  second.takeForJournal(good);
+  second.archives.takeForJournal(good);
   const hash = Buffer.alloc(32);
-  second.commitArchive(good, {
+  second.archives.commit(good, {
     lengthBytes: 1,
     lengthBlocks: 1,
     blake3: hash,

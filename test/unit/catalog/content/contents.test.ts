@@ -48,11 +48,11 @@ function splitFile({ begin, hostId, media }: World, secondMedia = media.slice(1)
   const inodeId = [...run.waiting()][0]?.inode?.inodeId ?? 0;
   const key = { directoryId, name: rawOf('big'), inodeId };
   const first = beginArchive(run, media.slice(0, 1));
-  run.store(first, [{ ...key, extents: [part(0, 6)] }]);
+  run.archives.store(first, [{ ...key, extents: [part(0, 6)] }]);
   commit(run, first, media.slice(0, 1));
   expect(run.hasWaiting()).toBe(true);
   const second = beginArchive(run, secondMedia);
-  run.store(second, [{ ...key, content: content('0123456789'), extents: [part(6, 4)] }]);
+  run.archives.store(second, [{ ...key, content: content('0123456789'), extents: [part(6, 4)] }]);
   return { run, first, second, key };
 }
 
@@ -75,14 +75,14 @@ test('a split file is complete with its last part, and each part counts', () => 
 test('a torn last part makes the file wait again; written once more, it is whole', () => {
   const here = world();
   const { run, second, key } = splitFile(here);
-  run.tearArchive(second, [{ mediumId: here.media[1] ?? 0, nextFile: 7, nextBlock: 70 }]);
+  run.archives.tear(second, [{ mediumId: here.media[1] ?? 0, nextFile: 7, nextBlock: 70 }]);
   expect(new Media(here.catalog).get(here.media[1] ?? 0)).toMatchObject({
     nextFile: 7,
     nextBlock: 70,
   });
   expect([...run.waiting()].map(({ path }) => path)).toEqual(['/big']);
   const third = beginArchive(run, here.media.slice(1));
-  run.store(third, [{ ...key, content: content('0123456789'), extents: [part(6, 4)] }]);
+  run.archives.store(third, [{ ...key, content: content('0123456789'), extents: [part(6, 4)] }]);
   commit(run, third, here.media.slice(1));
   expect(run.hasWaiting()).toBe(false);
   const id = [...run.entries('all')][0]?.inode?.contentId ?? 0;
@@ -96,7 +96,7 @@ test('a file whose parts are given up waits, although archives carry its row', (
   const ids = [...run.waiting()].map(({ inode }) => inode?.inodeId ?? 0);
   const archive = beginArchive(run, here.media.slice(0, 1));
   const [big = 0, small = 0] = ids;
-  run.store(archive, [
+  run.archives.store(archive, [
     { directoryId, name: rawOf('big'), inodeId: big, extents: [part(0, 6)] },
     {
       directoryId,
@@ -106,7 +106,7 @@ test('a file whose parts are given up waits, although archives carry its row', (
       extents: [part(0, 3)],
     },
   ]);
-  expect([...run.carriedBy(archive)].map(({ name }) => name)).toEqual(['big', 'small']);
+  expect([...run.archives.carriedBy(archive)].map(({ name }) => name)).toEqual(['big', 'small']);
   expect(run.hasWaiting()).toBe(true);
   run.forgetParts(big);
   expect(run.hasWaiting()).toBe(true);
@@ -130,7 +130,7 @@ describe('after a crash between the parts', () => {
     const first = beginArchive(run, here.media.slice(0, 1));
     const key = { directoryId, name: rawOf('big'), inodeId };
     const hashSoFar = content('012345').hash;
-    run.store(first, [{ ...key, extents: [part(0, 6)], hashSoFar }]);
+    run.archives.store(first, [{ ...key, extents: [part(0, 6)], hashSoFar }]);
     commit(run, first, here.media.slice(0, 1));
     run.resume();
     run.resume();
@@ -230,7 +230,8 @@ test('of several files with one hash the first is written, the others follow it'
   const run = begin();
   addFiles(run, hostId, { a: 5, b: 5, c: 5, d: 7 });
   const { hash } = content('12345');
-  for (const { inode } of [...run.sizeCandidates()]) run.setHash(inode?.inodeId ?? 0, hash);
+  for (const { inode } of [...run.candidates.bySize()])
+    run.candidates.setHash(inode?.inodeId ?? 0, hash);
   const facts = [...run.waiting()].map(({ name, isCandidate, isFollower }) => [
     name,
     isCandidate,
@@ -244,7 +245,7 @@ test('of several files with one hash the first is written, the others follow it'
   ]);
   const [a] = [...run.waiting()];
   const archive = beginArchive(run, media);
-  run.store(archive, [
+  run.archives.store(archive, [
     {
       directoryId: a?.directoryId ?? 0,
       name: rawOf('a'),

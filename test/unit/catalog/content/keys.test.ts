@@ -35,7 +35,7 @@ function add(run: Run, hostId: number, contents: readonly Content[]): void {
 }
 
 function store(run: Run, archiveId: number, contents: readonly Content[]): void {
-  run.store(
+  run.archives.store(
     archiveId,
     storedEntries(run, (path) => {
       const found = contents[Number(path.slice('/home/f'.length))];
@@ -67,7 +67,7 @@ test('stored contents are found before their keys are written, and their keys ar
   const ids = CONTENTS.map(({ sizeBytes, hash }) => contents.find(sizeBytes, hash));
   expect(new Set(ids).size).toBe(CONTENTS.length);
   const policy = { policy: { copies: 1 }, archiveId };
-  expect([...run.areStored(columnsOf([...CONTENTS, content('four')]), policy)]).toEqual([
+  expect([...run.archives.areStored(columnsOf([...CONTENTS, content('four')]), policy)]).toEqual([
     ...CONTENTS.keys(),
   ]);
   commit(run, archiveId, here.media);
@@ -148,7 +148,9 @@ test('what another process stored since it was asked for is not stored as someth
   const run = here.begin();
   add(run, here.hostId, CONTENTS);
   const archiveId = beginArchive(run, here.media);
-  expect(run.areStored(columnsOf(CONTENTS), { policy: { copies: 1 }, archiveId }).size).toBe(0);
+  expect(
+    run.archives.areStored(columnsOf(CONTENTS), { policy: { copies: 1 }, archiveId }).size,
+  ).toBe(0);
   const other = otherProcess(here);
   const theirs = begin(other);
   add(theirs, here.hostId, CONTENTS);
@@ -194,7 +196,7 @@ test('what two processes stored at the same time is one content with the copies 
   add(theirs, here.hostId, CONTENTS);
   const theirArchive = beginArchive(theirs, [two ?? 0]);
   const asked = columnsOf([content('four')]);
-  theirs.areStored(asked, { policy: { copies: 1 }, archiveId: theirArchive });
+  theirs.archives.areStored(asked, { policy: { copies: 1 }, archiveId: theirArchive });
   store(mine, myArchive, CONTENTS);
   store(theirs, theirArchive, CONTENTS);
   const ids = [mine, theirs].flatMap((run) =>

@@ -254,7 +254,7 @@ test('while another job writes only versions go; the next sweep takes the rest',
   });
   // What the run finds stored, and names only later, is there still.
   const { hash } = content('bytes 1', 1001);
-  const found = run.findContent(1001, hash, { copies: 1 });
+  const found = run.candidates.findContent(1001, hash, { copies: 1 });
   expect(found?.goodCopies).toBe(1);
   run.add([
     {
@@ -300,7 +300,7 @@ test('a job that goes on after a crash, and ends between any two steps, finds no
 function nameAgain({ catalog, hostId }: World, job: number): void {
   new Jobs(catalog).resume(job, process.pid);
   const run = new Run(catalog, job);
-  const found = run.findContent(1001, content('bytes 1', 1001).hash, { copies: 1 });
+  const found = run.candidates.findContent(1001, content('bytes 1', 1001).hash, { copies: 1 });
   if (found)
     run.add([
       {

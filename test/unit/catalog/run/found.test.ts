@@ -65,8 +65,8 @@ test('rows as they were found', () => {
       const summed = untold(catalog, run.jobNumber, run.untold);
       for (const key of ['rows', 'nameBytes', 'xattrBytes', 'extents'] as const)
         expect(summed[key], key).toBeGreaterThanOrEqual(asked[key]);
-      expect([...run.sizeCandidates(1)].map(({ path }) => path)).toEqual(
-        [...again.sizeCandidates(1)].map(({ path }) => path),
+      expect([...run.candidates.bySize(1)].map(({ path }) => path)).toEqual(
+        [...again.candidates.bySize(1)].map(({ path }) => path),
       );
     }),
     { numRuns: 25 },

@@ -117,14 +117,19 @@ test('a further name between those that were stored is not taken for stored', ()
   expect(run.findDirectory(rawOf('/home'), hostId)).toBeDefined();
   const archiveId = beginArchive(run, media);
   const entries = [...storedEntries(run, (path) => content(path, 10))];
-  run.store(
+  run.archives.store(
     archiveId,
     entries.filter(({ name }) => name !== rawOf('c')),
   );
-  expect([...run.carriedBy(archiveId)].map(({ name }) => name)).toEqual(['a', 'b', 'd', 'e']);
+  expect([...run.archives.carriedBy(archiveId)].map(({ name }) => name)).toEqual([
+    'a',
+    'b',
+    'd',
+    'e',
+  ]);
   expect([...run.entries('unjournaled')].map(({ name }) => name)).toEqual(['c']);
   expect(run.hasWaiting()).toBe(false);
-  run.takeForJournal(archiveId);
+  run.archives.takeForJournal(archiveId);
   expect([...run.entries('unjournaled')]).toEqual([]);
   commit(run, archiveId, media);
 });
@@ -145,7 +150,7 @@ test('what was left out of a row of files waits, and is stored with the next arc
   const first = beginArchive(run, media);
   const entries = [...storedEntries(run, (path) => content(path, 10))];
   const leftOut = ['f00', 'f07', 'f08', 'f20', 'f39'];
-  run.store(
+  run.archives.store(
     first,
     entries.filter(({ name }) => !leftOut.includes(name)),
   );

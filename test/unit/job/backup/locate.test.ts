@@ -51,11 +51,11 @@ function stored(
       const archiveId = beginArchive(run, on);
       const isLast = !isCut && index === parts.length - 1;
       const whole = isLast ? { content: bytes } : {};
-      run.store(archiveId, [{ ...place, inodeId, extents: [extent], ...whole }]);
+      run.archives.store(archiveId, [{ ...place, inodeId, extents: [extent], ...whole }]);
       commit(run, archiveId, on);
     }
   }
-  return locateContent(new Contents(catalog), run.contentOf(inodeId));
+  return locateContent(new Contents(catalog), run.candidates.contentOf(inodeId));
 }
 
 /** Without a gap, without an overlap, from the first byte to the last. */
