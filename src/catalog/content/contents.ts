@@ -1,6 +1,6 @@
 /** Contents: bytes by their hash, the extents that hold them, and how many good copies there are. */
 import { strict as assert } from 'node:assert';
-import type { Content, Extent } from '../../domain/content.ts';
+import type { Content } from '../../domain/content.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import type { Catalog } from '../catalog.ts';
 import { EMPTY_CONTENT } from '../schema.ts';
@@ -8,30 +8,8 @@ import { IS_EMPTY } from '../shelf/capacity.ts';
 import { BAD_MEDIUM_STATES } from '../shelf/media.ts';
 import { expiredMeanwhile } from '../tree/snapshots.ts';
 import { type ContentColumns, type ContentKey, ContentKeys } from './keys.ts';
-
-/** One copy of an archive on one medium. */
-export type ArchiveCopy = {
-  readonly mediumId: number;
-  readonly barcode: string;
-  readonly mediumState: string;
-  readonly poolId: number | undefined;
-  readonly fileNumber: number;
-  /** Logical block of the archive's first byte, as READ POSITION counts. */
-  readonly startBlock: number;
-  readonly state: string;
-  /** Archive, copy and medium are good, and no damage touches the extent. */
-  readonly isGood: boolean;
-};
-
-export type LocatedExtent = {
-  readonly archiveId: number;
-  readonly archiveUuid: string;
-  readonly archiveState: string;
-  readonly blockBytes: number;
-  readonly extent: Extent;
-  /** Good ones first, then by medium. */
-  readonly copies: readonly ArchiveCopy[];
-};
+import { type ArchiveCopy, type LocatedExtent, LocatedExtents, leastCopies } from './located.ts';
+import { decodeRanges } from './ranges.ts';
 
 /** `ranges`: where its data lie; undefined where there are no holes. */
 export type KnownContent = Content & { readonly ranges: readonly DataRange[] | undefined };
@@ -53,38 +31,6 @@ export type CopyPolicy = { readonly copies: number; readonly poolId?: number | u
 
 export type FoundContent = { readonly contentId: number; readonly goodCopies: number };
 
-type LocatedRow = [
-  offset: number,
-  length: number,
-  position: number,
-  stored: number,
-  form: number,
-  archive: number,
-  uuid: string,
-  archiveState: string,
-  blockBytes: number,
-  medium: number | null,
-  barcode: string,
-  mediumState: string,
-  pool: number | null,
-  fileNumber: number,
-  startBlock: number,
-  copyState: string,
-  isGood: number,
-];
-
-const LOCATED = `
-SELECT e.content_offset, coalesce(e.length, c.size - e.content_offset) AS span, e.position,
-  coalesce(e.stored, e.length, c.size - e.content_offset) AS bytes, e.form,
-  a.id, a.uuid, a.state, a.block_bytes, m.id, m.barcode, m.state, m.pool, k.file_number, k.start_block, k.state,
-  a.state = 'good' AND k.state = 'good' AND m.state NOT IN ${BAD_MEDIUM_STATES} AND NOT EXISTS(
-    SELECT 1 FROM damages d WHERE d.archive = a.id AND d.medium = m.id
-      AND d.position < e.position + coalesce(e.stored, e.length, c.size - e.content_offset)
-      AND d.position + d.length > e.position) AS good
-FROM extents e JOIN contents c ON c.id = e.content JOIN archives a ON a.id = e.archive
-  LEFT JOIN archive_copies k ON k.archive = a.id LEFT JOIN media m ON m.id = k.medium
-WHERE e.content = ? ORDER BY e.content_offset, a.id, good DESC, m.id`;
-
 export class Contents {
   readonly #keys;
   readonly #get;
@@ -99,7 +45,7 @@ export class Contents {
     this.#get = catalog.prepare<ContentRow>(
       'SELECT size, hash, segments, holes FROM contents WHERE id = ?',
     );
-    this.#located = catalog.prepare<LocatedRow>(LOCATED);
+    this.#located = new LocatedExtents(catalog);
     this.#inArchive = catalog.prepare('SELECT 1 FROM extents WHERE content = ? AND archive = ?');
   }
 
@@ -162,7 +108,7 @@ export class Contents {
   }
 
   #extentsOfEach(contentIds: readonly number[]): LocatedExtent[] {
-    const [first, ...more] = contentIds.map((id) => this.#ownExtentsOf(id));
+    const [first, ...more] = contentIds.map((id) => this.#located.extentsOf(id));
     assert(first);
     if (more.length === 0) return first;
     return [first, ...more]
@@ -187,7 +133,7 @@ export class Contents {
   /** Whether each byte has a good copy, by extents of its own alone: those of its twins may go with them. */
   isWholeAlone(contentId: number): boolean {
     const size = this.#get.get(contentId)?.[0];
-    return size !== undefined && leastCopies(this.#ownExtentsOf(contentId), size) > 0;
+    return size !== undefined && leastCopies(this.#located.extentsOf(contentId), size) > 0;
   }
 
   /** False where it is known that none has the bytes of this one besides: after `rememberTwins`. */
@@ -202,19 +148,6 @@ export class Contents {
     if (!hash) return [contentId];
     const found = this.#keys.find(sizeBytes, hash);
     return found.includes(contentId) ? found : [contentId, ...found];
-  }
-
-  #ownExtentsOf(contentId: number): LocatedExtent[] {
-    const found: (LocatedExtent & { copies: ArchiveCopy[] })[] = [];
-    for (const row of this.#located.all(contentId)) {
-      let last = found.at(-1);
-      if (last?.extent.contentOffset !== row[0] || last.archiveId !== row[5]) {
-        last = locatedExtent(row);
-        found.push(last);
-      }
-      if (row[9] !== null) last.copies.push(archiveCopy(row, row[9]));
-    }
-    return found;
   }
 
   /**
@@ -321,82 +254,4 @@ export function knownContent([sizeBytes, hash, segments, holes]: ContentRow):
     segments: segments ?? undefined,
     ranges: holes ? decodeRanges(holes) : undefined,
   };
-}
-
-/** Sweeps over the content from extent edge to extent edge. */
-function leastCopies(extents: readonly LocatedExtent[], size: number, poolId?: number): number {
-  const spans = extents.map(({ extent, copies }) => ({
-    start: extent.contentOffset,
-    end: extent.contentOffset + extent.lengthBytes,
-    media: copies
-      .filter((copy) => copy.isGood && (poolId === undefined || copy.poolId === poolId))
-      .map((copy) => copy.mediumId),
-  }));
-  // Nearly always: a content in one piece, wherever it lies.
-  if (spans.length > 0 && spans.every(({ start, end }) => start === 0 && end === size))
-    return new Set(spans.flatMap(({ media }) => media)).size;
-  const edges = [...new Set(spans.flatMap(({ start, end }) => [start, end]).concat(0, size))]
-    .filter((edge) => edge <= size)
-    .sort((a, b) => a - b);
-  let least = Number.POSITIVE_INFINITY;
-  for (const edge of edges.slice(0, -1)) {
-    const here = spans.filter(({ start, end }) => start <= edge && edge < end);
-    least = Math.min(least, new Set(here.flatMap(({ media }) => media)).size);
-  }
-  return least;
-}
-
-/** Of the columns in which all queries have it. */
-export function toExtent(
-  row: readonly [offset: number, length: number, position: number, stored: number, form: number],
-): Extent {
-  return {
-    contentOffset: row[0],
-    lengthBytes: row[1],
-    archiveOffset: row[2],
-    storedBytes: row[3],
-    form: row[4] === 1 ? 'sparse' : 'plain',
-  };
-}
-
-function locatedExtent(row: LocatedRow): LocatedExtent & { copies: ArchiveCopy[] } {
-  return {
-    archiveId: row[5],
-    archiveUuid: row[6],
-    archiveState: row[7],
-    blockBytes: row[8],
-    extent: toExtent([row[0], row[1], row[2], row[3], row[4]]),
-    copies: [],
-  };
-}
-
-function archiveCopy(row: LocatedRow, mediumId: number): ArchiveCopy {
-  return {
-    mediumId,
-    barcode: row[10],
-    mediumState: row[11],
-    poolId: row[12] ?? undefined,
-    fileNumber: row[13],
-    startBlock: row[14],
-    state: row[15],
-    isGood: row[16] === 1,
-  };
-}
-
-const RANGE_BYTES = 16;
-
-export function encodeRanges(ranges: readonly DataRange[]): Buffer {
-  const bytes = Buffer.alloc(ranges.length * RANGE_BYTES);
-  for (const [index, { offset, lengthBytes }] of ranges.entries()) {
-    bytes.writeBigUInt64BE(BigInt(offset), index * RANGE_BYTES);
-    bytes.writeBigUInt64BE(BigInt(lengthBytes), index * RANGE_BYTES + 8);
-  }
-  return bytes;
-}
-
-export function decodeRanges(bytes: Buffer): DataRange[] {
-  return Array.from({ length: bytes.length / RANGE_BYTES }, (_, index) => ({
-    offset: Number(bytes.readBigUInt64BE(index * RANGE_BYTES)),
-    lengthBytes: Number(bytes.readBigUInt64BE(index * RANGE_BYTES + 8)),
-  }));
 }

@@ -5,14 +5,12 @@
 import type { Catalog } from '../catalog.ts';
 import { BAD_MEDIUM_STATES } from '../shelf/media.ts';
 import {
-  type ArchiveCopy,
   type ContentLocator,
   type Contents,
   knownContent,
   type LocatedContent,
-  type LocatedExtent,
-  toExtent,
 } from './contents.ts';
+import { type ArchiveCopy, type LocatedExtent, toExtent } from './located.ts';
 
 type ExtentRow = [
   size: number,

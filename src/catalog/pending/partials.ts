@@ -5,7 +5,8 @@
  */
 import type { Extent } from '../../domain/content.ts';
 import type { Catalog } from '../catalog.ts';
-import { Contents, type CopyPolicy, type LocatedExtent } from '../content/contents.ts';
+import { Contents, type CopyPolicy } from '../content/contents.ts';
+import type { LocatedExtent } from '../content/located.ts';
 import { CHANGES } from './change.ts';
 
 /** The first parts of a file, without a gap, each with as many good copies as the policy asks. */

@@ -12,6 +12,7 @@ import { HASH_BYTES, SEGMENT_BYTES, segmentCount } from '../../domain/content.ts
 import type { Catalog } from '../catalog.ts';
 import { type ContentKey, ContentKeys } from '../content/keys.ts';
 import { NULL_NUMBER, Packed } from '../row/packed.ts';
+import { UnseenArchives } from './unseen.ts';
 
 /** One extent as a journal says it; the archive's block size makes a place in its stream of it. */
 export type ToldPlace = {
@@ -57,8 +58,6 @@ type Doubt = [
 ];
 
 const PAGE = 4096;
-/** Names of cartridges that nobody has seen; more are somebody's game. */
-const NAMED_MAX = 10_000;
 
 export class RebuiltExtents {
   readonly #catalog: Catalog;
@@ -247,12 +246,12 @@ export class RebuiltExtents {
       else if (doubt[9] !== null && !this.#isVoid(doubt)) refused += 1;
     });
     // Only now is it known of which contents nothing else is left.
-    const missing = new Set<string>();
-    eachPage((doubt) => this.#remember(doubt, missing));
+    const unseen = new UnseenArchives(this.#catalog);
+    eachPage((doubt) => this.#remember(doubt, unseen));
     this.#catalog.prepare('DROP TABLE temp.doubts').run();
     this.#catalog.prepare('DROP TABLE temp.rebuilt_parts').run();
     this.#dropUnfinishedSegments();
-    return { refused, missing: [...missing].toSorted() };
+    return { refused, missing: unseen.missing };
   }
 
   #insert(content: number, archive: number, position: number, place: ToldPlace): void {
@@ -317,65 +316,19 @@ export class RebuiltExtents {
   }
 
   /** Bytes that lie nowhere else get a place all the same: on a cartridge that is lost until somebody brings it. */
-  #remember(doubt: Doubt, missing: Set<string>): void {
+  #remember(doubt: Doubt, unseen: UnseenArchives): void {
     const [content, contentOffset, lengthBytes, barcode, file, block, skip, stored, form] = doubt;
     const isElsewhere = this.#catalog
       .prepare('SELECT 1 FROM extents WHERE content = ? AND content_offset = ?')
       .get(content, contentOffset);
     if (isElsewhere) return;
     const blockBytes = doubt[11];
-    const archive = this.#nowhere({ barcode, file, blockBytes, createdMs: doubt[12] }, missing);
+    const archive = unseen.at({ barcode, file, blockBytes, createdMs: doubt[12] });
     this.#insert(content, archive, block * blockBytes + skip, {
       ...{ barcode, file, block, skipBytes: skip, storedBytes: stored, contentOffset, lengthBytes },
       isSparse: form === 1,
     });
     this.#newExtents.flush();
-  }
-
-  /** An archive that nobody has seen, on a cartridge that is known by name alone, or holds something else by now. */
-  #nowhere(
-    at: {
-      readonly barcode: string;
-      readonly file: number;
-      readonly blockBytes: number;
-      readonly createdMs: number;
-    },
-    missing: Set<string>,
-  ): number {
-    const { barcode, file, blockBytes, createdMs } = at;
-    const isNamed = missing.has(barcode) || missing.size < NAMED_MAX;
-    const name = isNamed ? `lost:${file}:${barcode}` : 'lost:0:';
-    const known = this.#catalog
-      .prepare<[number]>('SELECT id FROM archives WHERE uuid = ?')
-      .get(name)?.[0];
-    if (known !== undefined) return known;
-    const id = this.#catalog
-      .prepare<[number]>(
-        `INSERT INTO archives(uuid, sequence, state, block_bytes, created_ms)
-         VALUES(?, 1, 'good', ?, ?) RETURNING id`,
-      )
-      .get(name, blockBytes, createdMs)?.[0];
-    assert(id !== undefined);
-    if (!isNamed) return id;
-    const medium = this.#catalog
-      .prepare<[number, string]>('SELECT id, state FROM media WHERE barcode = ?')
-      .get(barcode);
-    if (medium && medium[1] !== 'lost') return id;
-    missing.add(barcode);
-    const mediumId =
-      medium?.[0] ??
-      this.#catalog
-        .prepare<[number]>(
-          `INSERT INTO media(barcode, kind, state, capacity_bytes, written_bytes, block_bytes, next_file, next_block,
-             write_generation, created_ms) VALUES(?, 'tape', 'lost', 0, 0, ?, 0, 0, 0, ?) RETURNING id`,
-        )
-        .get(barcode, blockBytes, createdMs)?.[0];
-    assert(mediumId !== undefined);
-    // Block numbers count from the start of the tape: so they mean the same, whatever archive it is.
-    this.#catalog
-      .prepare("INSERT INTO archive_copies VALUES(?, ?, ?, 0, 'good', ?, NULL)")
-      .run(id, mediumId, file, createdMs);
-    return id;
   }
 
   /** Some of the hashes are none: the hash of the whole does it then. */

@@ -4,7 +4,7 @@
  */
 import type { DataRange } from '../../domain/entry.ts';
 import type { Catalog } from '../catalog.ts';
-import { encodeRanges } from '../content/contents.ts';
+import { encodeRanges } from '../content/ranges.ts';
 import { BAD_MEDIUM_STATES } from '../shelf/media.ts';
 
 /** A stored map of a content, or of a part of it. */

@@ -5,7 +5,7 @@
 import type { Raw } from '../../base/raw.ts';
 import type { Extent } from '../../domain/content.ts';
 import type { Catalog } from '../catalog.ts';
-import { toExtent } from '../content/contents.ts';
+import { toExtent } from '../content/located.ts';
 import { TemporaryTable } from '../row/temporary.ts';
 import { BAD_MEDIUM_STATES } from '../shelf/media.ts';
 import { Directories } from '../tree/directories.ts';

@@ -3,7 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { CodedError } from '../../base/errors.ts';
 import type { DamagedRange } from '../../catalog/care/damages.ts';
 import type { CopyToRead, ExtentToRead } from '../../catalog/care/read-back.ts';
-import type { LocatedExtent } from '../../catalog/content/contents.ts';
+import type { LocatedExtent } from '../../catalog/content/located.ts';
 import { ContentHasher } from '../../hash/content-hasher.ts';
 import { unfolding } from '../../recall/unfold.ts';
 import { type ReadableTape, TapeReader, type WantedPiece } from '../../storage/tape-reader.ts';

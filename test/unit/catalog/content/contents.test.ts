@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { rawOf } from '../../../../src/base/raw.ts';
-import { Contents, decodeRanges, encodeRanges } from '../../../../src/catalog/content/contents.ts';
+import { Contents } from '../../../../src/catalog/content/contents.ts';
+import { decodeRanges, encodeRanges } from '../../../../src/catalog/content/ranges.ts';
 import type { Run } from '../../../../src/catalog/run/run.ts';
 import { EMPTY_CONTENT } from '../../../../src/catalog/schema.ts';
 import { Archives } from '../../../../src/catalog/shelf/archives.ts';
