@@ -2,18 +2,28 @@
  * The compiled program, dist/: few files in place of hundreds, for a command spends half its time on finding and loading
  * modules. Packages with native parts or threads of their own stay packages; the others become part of it.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { defineConfig, type Plugin } from 'rolldown';
 import manifest from './package.json' with { type: 'json' };
 
-/** Each runs in a thread of its own, from the file that base/worker-file.ts finds beside its caller's. */
+/** Each runs in a thread of its own, from the file that base/program-files.ts finds beside its caller's. */
 const WORKERS = [
-  'catalog/copy-worker',
+  'catalog/file/copy-worker',
   'hash/worker',
   'job/backup/digest-worker',
   'job/backup/reader-worker',
 ];
+
+/** What becomes part of the program, or is loaded by it. */
+const SOURCES = ['src', 'package.json', 'package-lock.json', 'rolldown.config.ts'];
+
+/**
+ * Of this program alone (base/program-files.ts): what another version puts in its place lies in another folder, so that a module
+ * or a thread that a long job begins later is what belongs to it, or is not there.
+ */
+const MODULES = `modules-${digestOf(SOURCES)}`;
 
 const FIRST = /\/src\/(base\/(errors|young-generation)|cli\/compile-cache)\.ts$/;
 
@@ -22,7 +32,7 @@ const restoreScript: Plugin = {
   name: 'restore script',
   buildStart() {
     const source = readFileSync('src/archive/restore.sh');
-    this.emitFile({ type: 'asset', fileName: 'modules/restore.sh', source });
+    this.emitFile({ type: 'asset', fileName: `${MODULES}/restore.sh`, source });
   },
 };
 
@@ -57,6 +67,19 @@ function licenceOf(folder: string): string {
   return `${name} ${version}\n\n${text.trimEnd()}\n`;
 }
 
+/** Of names and bytes; the same tree gives the same. */
+function digestOf(paths: readonly string[]): string {
+  const digest = createHash('sha256');
+  for (const path of paths.flatMap(filesOf).sort())
+    digest.update(`${path}\0`).update(createHash('sha256').update(readFileSync(path)).digest());
+  return digest.digest('hex').slice(0, 16);
+}
+
+function filesOf(path: string): string[] {
+  if (!statSync(path).isDirectory()) return [path];
+  return readdirSync(path).flatMap((name) => filesOf(join(path, name)));
+}
+
 export default defineConfig({
   input: Object.fromEntries(['main', ...WORKERS].map((name) => [name, `src/${name}.ts`])),
   platform: 'node',
@@ -66,9 +89,8 @@ export default defineConfig({
     dir: 'dist',
     cleanDir: true,
     entryFileNames: ({ name }) =>
-      name === 'main' ? 'main.js' : `modules/${name.split('/').at(-1)}.js`,
-    // A mount runs for months: what it loads after another version was installed is not there, rather than another thing.
-    chunkFileNames: 'modules/[name]-[hash].js',
+      name === 'main' ? 'main.js' : `${MODULES}/${name.split('/').at(-1)}.js`,
+    chunkFileNames: `${MODULES}/[name]-[hash].js`,
     minifyInternalExports: false,
     codeSplitting: {
       groups: [

@@ -5,8 +5,8 @@
 import { resolve } from 'node:path';
 import { CodedError } from './base/errors.ts';
 import { systemMachine } from './base/machine.ts';
-import type { Medium } from './catalog/media.ts';
-import type { Questions } from './catalog/questions.ts';
+import type { Questions } from './catalog/run-db/questions.ts';
+import type { Medium } from './catalog/shelf/media.ts';
 import type { Answer, Question } from './domain/question.ts';
 import type { DryRunReport } from './job/backup/dry-run.ts';
 import type { BackupReport, Listen } from './job/backup/report.ts';
@@ -28,6 +28,7 @@ import type { ScrubRequest } from './job/scrub/begin.ts';
 import type { ScrubEvent, ScrubReport } from './job/scrub/report.ts';
 import type { WantedMedium } from './job/wanted.ts';
 import type { Cleaned } from './storage/health-watch.ts';
+import { keepWhole } from './wire/ahead.ts';
 import type { GroomOrder } from './wire/groom.ts';
 import { expectKind, virtualCapacity } from './wire/library.ts';
 import type { MountOrder } from './wire/mount.ts';
@@ -154,6 +155,8 @@ type Commands = {
   /** Cleans a drive with a cleaning cartridge of the library, and counts it. @param drive default: the only one */
   cleanDrive(drive: number | undefined, signal: AbortSignal): Promise<Cleaned>;
   doctor(): Promise<Finding[]>;
+  /** From now on the program may be replaced while the command runs. As `keepWhole` in wire/ahead.ts. */
+  keepWhole(ended: AbortSignal): Promise<void>;
 };
 
 export function wire(options: WireOptions): App {
@@ -251,6 +254,7 @@ export function wire(options: WireOptions): App {
       const { wireImport } = await import('./wire/import.ts');
       return exported(() => wireImport(around, request, listen, signal));
     },
+    keepWhole: (ended) => keepWhole(around, options.trace, ended),
     exportCatalog: async (path) => (await import('./wire/export.ts')).wireExport(around, path),
     doctor: async () => {
       const { checkMachine } = await import('./job/doctor.ts');

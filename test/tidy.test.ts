@@ -1,6 +1,6 @@
 /** The architecture as a test: which folder may import which, and no cycles. It judges nothing else. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, normalize } from 'node:path';
+import { dirname, join, normalize, relative } from 'node:path';
 import { expect, test } from 'vitest';
 
 const PURE = ['base', 'domain'];
@@ -38,6 +38,7 @@ const FLOORS: Record<string, readonly string[]> = {
   wire: [
     ...PURE,
     'config.ts',
+    'source',
     'device',
     'hash',
     'catalog',
@@ -48,6 +49,27 @@ const FLOORS: Record<string, readonly string[]> = {
     'job',
   ],
   'main.ts': ['base', 'cli'],
+};
+
+const TREE = ['.', 'row', 'tree'];
+const STORED = [...TREE, 'shelf', 'content'];
+
+/** The same within catalog/, of its rooms; '.' are the files at its top. ARCHITECTURE.md says what each is about. */
+const CATALOG_FLOORS: Record<string, readonly string[]> = {
+  '.': [],
+  row: ['.'],
+  job: ['.'],
+  'run-db': ['.'],
+  file: ['.'],
+  tree: ['.', 'row'],
+  shelf: ['.'],
+  content: [...TREE, 'shelf'],
+  restore: STORED,
+  expiry: [...STORED, 'job'],
+  care: [...STORED, 'job', 'restore', 'expiry'],
+  pending: STORED,
+  run: [...STORED, 'expiry', 'pending'],
+  rebuild: [...STORED, 'pending', 'run'],
 };
 
 /** Type-only imports count too: they bind a folder to another's words just the same. */
@@ -71,18 +93,29 @@ function importsOf(file: string, text: string): string[] {
     .map((path) => normalize(join(dirname(file), path)));
 }
 
-const roomOf = (file: string) => file.split('/')[0] ?? file;
+type Floors = {
+  readonly floors: Readonly<Record<string, readonly string[]>>;
+  /** Undefined where the file is of another part of src. */
+  readonly roomOf: (file: string) => string | undefined;
+};
 
-function violations(sources: Sources): string[] {
+const WHOLE: Floors = { floors: FLOORS, roomOf: (file) => file.split('/')[0] };
+const CATALOG: Floors = {
+  floors: CATALOG_FLOORS,
+  roomOf: (file) => (file.startsWith('catalog/') ? dirname(relative('catalog', file)) : undefined),
+};
+
+function violations(sources: Sources, { floors, roomOf }: Floors = WHOLE): string[] {
   const found: string[] = [];
   for (const [file, text] of sources) {
     const room = roomOf(file);
-    const allowed = FLOORS[room];
+    if (room === undefined) continue;
+    const allowed = floors[room];
     if (!allowed) found.push(`${file}: ${room} has no floor`);
     for (const target of importsOf(file, text)) {
       if (!sources.has(target)) found.push(`${file}: imports ${target}, which is not there`);
       const to = roomOf(target);
-      if (to !== room && !allowed?.includes(to))
+      if (to !== undefined && to !== room && !allowed?.includes(to))
         found.push(`${file}: ${room} may not import ${to} (${target})`);
     }
   }
@@ -116,6 +149,9 @@ const planted = (file: string, line: string) =>
 test('every folder imports only from the floors below', () =>
   expect(violations(sources)).toEqual([]));
 
+test('every room of the catalog imports only from the rooms below', () =>
+  expect(violations(sources, CATALOG)).toEqual([]));
+
 test('there are no cycles', () => expect(cycle(sources)).toEqual([]));
 
 test.each([
@@ -128,6 +164,15 @@ test.each([
   ['base/text.ts', "import '../main.ts';"],
 ])('a planted violation in %s is found', (file, line) => {
   expect(violations(planted(file, line))).not.toEqual([]);
+});
+
+test.each([
+  ['catalog/catalog.ts', "import { Packed } from './row/packed.ts';"],
+  ['catalog/tree/tree.ts', "import type { Run } from '../run/run.ts';"],
+  ['catalog/novelty/new.ts', 'export {};'],
+  ['catalog/run/within/new.ts', 'export {};'],
+])('a planted violation in %s is found among the rooms of the catalog', (file, line) => {
+  expect(violations(planted(file, line), CATALOG)).not.toEqual([]);
 });
 
 test.each([

@@ -17,6 +17,9 @@ export const BLOCK_BYTES_MAX = 8 * 2 ** 20;
 /** Every adapter reads it; LTFS uses it too. */
 export const BLOCK_BYTES_DEFAULT = 512 * 1024;
 
+/** Read with the program: the file may be another version's, or gone, when a long job begins its next cartridge. */
+const RESTORE_SCRIPT = readFileSync(join(import.meta.dirname, 'restore.sh'));
+
 const text = z.string().min(1).max(1024);
 
 const SHAPE = z.object({
@@ -49,7 +52,7 @@ export function buildLabel(label: Label): Buffer {
   const members = [
     ownMember('label.json', Buffer.from(`${JSON.stringify(json, null, 1)}\n`), createdMs),
     ownMember('README.txt', Buffer.from(readmeText(label)), createdMs),
-    ownMember('restore.sh', restoreScript(), createdMs),
+    ownMember('restore.sh', RESTORE_SCRIPT, createdMs),
   ];
   const lengthBytes = members.reduce((sum, { length }) => sum + length, 0);
   const tail = Buffer.alloc(archiveTail(lengthBytes, label.blockBytes));
@@ -87,8 +90,4 @@ function readMember(bytes: Buffer) {
       cause,
     });
   }
-}
-
-function restoreScript(): Buffer {
-  return readFileSync(join(import.meta.dirname, 'restore.sh'));
 }

@@ -25,6 +25,7 @@ export const FAILURES = {
   SOURCE_ABSENT: { exit: 1, errno: 'ENOENT', retry: 'never' }, // the source as a whole: nothing is backed up
   SOURCE_EMPTY: { exit: 1, errno: 'ENOENT', retry: 'never' }, // and was not before: its disk may not be mounted
   SOURCE_UNREADABLE: { exit: 3, errno: 'EACCES', retry: 'never' },
+  PROGRAM_REPLACED: { exit: 1, errno: 'EIO', retry: 'never' }, // by another version, while a job of this one ran
   STATE_MISSING: { exit: 10, errno: 'ENOENT', retry: 'never' },
   PATH_UNKNOWN: { exit: 1, errno: 'ENOENT', retry: 'never' }, // the catalog shows no such path at that time
   SNAPSHOT_EXPIRED: { exit: 1, errno: 'ESTALE', retry: 'never' }, // while somebody was reading what it showed

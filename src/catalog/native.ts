@@ -1,5 +1,5 @@
-/** native/sqlite: what SQLite itself does not have, loaded into a connection. Its functions are told of in packed.ts and records.ts. */
-import type Database from 'better-sqlite3';
+/** native/sqlite: what SQLite itself does not have, loaded into a connection. Its functions are told of in row/packed.ts and tree/records.ts. */
+import Database from 'better-sqlite3';
 import { checkRevision, doorFile, notBuilt } from '../base/native-door.ts';
 
 /** kRevision of native/sqlite/src/extension.c. */
@@ -19,4 +19,16 @@ export function loadPacked(db: Database.Database): void {
 function revisionOf(db: Database.Database): unknown {
   const has = db.prepare("SELECT 1 FROM pragma_function_list WHERE name = 'shelfs_revision'");
   return has.get() && db.prepare('SELECT shelfs_revision()').pluck().get();
+}
+
+/** A connection to nothing: while it is open, the extension that was loaded is the one of all that are opened later. */
+export function holdPacked(): { close(): void } {
+  const db = new Database(':memory:');
+  try {
+    loadPacked(db);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+  return db;
 }

@@ -1,5 +1,6 @@
 /** One command line from argv to exit status, with everything of the process passed in. */
 import { CodedError, errnoOf } from '../base/errors.ts';
+import { isOfProgram, replacedFailure } from '../base/program-files.ts';
 import { printable } from '../base/text.ts';
 import type { App, WireOptions } from '../wire.ts';
 import { type Background, NO_BACKGROUND } from './background.ts';
@@ -29,6 +30,8 @@ export async function run(argv: readonly string[], around: Surroundings): Promis
   const { environment, isRoot, streams, signal, background = NO_BACKGROUND, version } = around;
   let status = 0;
   const apps: App[] = [];
+  const ended = new AbortController();
+  const ahead: Promise<void>[] = [];
   // Until the options are parsed, a guess decides how a failure to parse them is told.
   let output = makeOutput({ json: argv.includes('--json'), quiet: false }, streams);
   try {
@@ -51,6 +54,7 @@ export async function run(argv: readonly string[], around: Surroundings): Promis
           ...around.replaced,
         });
         apps.push(app);
+        ahead.push(app.keepWhole(ended.signal));
         return {
           app,
           output,
@@ -73,6 +77,8 @@ export async function run(argv: readonly string[], around: Surroundings): Promis
     output.failure(failure);
     status = failure.failure.exit;
   } finally {
+    ended.abort();
+    await Promise.all(ahead);
     for (const app of apps) app.close();
   }
   return status;
@@ -83,12 +89,18 @@ function isUtf8({ LC_ALL, LC_CTYPE, LANG, TERM }: Surroundings['environment']): 
   return TERM !== 'dumb' && /utf-?8/i.test(LC_ALL || LC_CTYPE || LANG || '');
 }
 
-/** What the file system refused somewhere is a failure with a sentence; everything else that is not named is a bug. */
+/**
+ * What the file system refused somewhere is a failure with a sentence, and so is what lacks a part of the program that was
+ * replaced; everything else that is not named is a bug.
+ */
 function asFailure(error: unknown): CodedError {
   if (error instanceof CodedError) return error;
   const isSystem = error instanceof Error && 'syscall' in error && errnoOf(error) !== undefined;
+  const path =
+    isSystem && 'path' in error && typeof error.path === 'string' ? error.path : undefined;
+  const replaced = !isSystem || isOfProgram(path ?? '') ? replacedFailure(error) : undefined;
+  if (replaced) return replaced;
   if (!isSystem) throw error;
-  const path = 'path' in error && typeof error.path === 'string' ? error.path : undefined;
   const sentence = `${path ?? 'the system'}: ${String(error.syscall)} failed (${errnoOf(error)})`;
   return new CodedError('FAILED', sentence, { cause: error, ...(path !== undefined && { path }) });
 }

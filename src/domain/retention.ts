@@ -51,7 +51,7 @@ export type Candidate = Dated & {
   readonly isHeld: boolean;
 };
 
-/** `complete`: the newest complete one of its series. `last good copy`: what it shows can be read nowhere else (catalog/last-good.ts). */
+/** `complete`: the newest complete one of its series. `last good copy`: what it shows can be read nowhere else (catalog/expiry/last-good.ts). */
 export const REASONS = [
   'newest',
   'held',

@@ -7,7 +7,7 @@
 import { strict as assert } from 'node:assert';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Piscina } from 'piscina';
-import { workerFile } from '../base/worker-file.ts';
+import { workerFile } from '../base/program-files.ts';
 import { type BatchReply, type BatchTask, hashBatch, unpackResults } from './batch.ts';
 import { type FileHash, FileHasher, type HashRequest } from './file.ts';
 
@@ -111,7 +111,8 @@ export class HashPool {
   }
 
   async #run(batch: readonly HashRequest[], stop: SharedArrayBuffer): Promise<FileHash[]> {
-    if (this.#workers === 0 || this.#takesHere(batch)) {
+    const threads = this.#threadsFor(batch);
+    if (!threads) {
       const hasher = this.#idle.pop() ?? new FileHasher();
       const results = await hashHere(hasher, batch, stop);
       this.#idle.push(hasher);
@@ -124,14 +125,22 @@ export class HashPool {
       ...(sampleBytes === undefined ? {} : { sampleBytes }),
       ...(span === undefined ? {} : { span }),
     }));
+    return unpackResults(await threads.run({ requests, stop }));
+  }
+
+  /** Undefined: it is hashed in the caller's. */
+  #threadsFor(batch: readonly HashRequest[]): Piscina<BatchTask, BatchReply> | undefined {
+    if (this.#workers === 0 || this.#takesHere(batch)) return undefined;
     this.#threads ??= startThreads(this.#workers);
-    return unpackResults(await this.#threads.run({ requests, stop }));
+    return this.#threads;
   }
 }
 
-function startThreads(workers: number): Piscina<BatchTask, BatchReply> {
+function startThreads(workers: number): Piscina<BatchTask, BatchReply> | undefined {
+  const file = workerFile(import.meta.url, 'worker');
+  if (!file) return undefined;
   return new Piscina<BatchTask, BatchReply>({
-    filename: workerFile(import.meta.url, 'worker').href,
+    filename: file.href,
     minThreads: workers,
     maxThreads: workers,
     // The queue holds what is in flight; nothing else is ever queued.

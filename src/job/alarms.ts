@@ -1,10 +1,10 @@
 /** Alarms as a person sees and settles them. */
 import { CodedError } from '../base/errors.ts';
-import { type Alarm, Alarms } from '../catalog/alarms.ts';
 import type { Catalog } from '../catalog/catalog.ts';
+import { type Alarm, Alarms } from '../catalog/job/alarms.ts';
 import type { Warning } from '../domain/question.ts';
 
-export type { Alarm } from '../catalog/alarms.ts';
+export type { Alarm } from '../catalog/job/alarms.ts';
 
 /** Oldest first. */
 export function listAlarms(catalog: Catalog): Alarm[] {

@@ -3,12 +3,13 @@ import { CodedError } from '../base/errors.ts';
 import { type Raw, rawText } from '../base/raw.ts';
 import { printable } from '../base/text.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import { Contents, type LocatedExtent } from '../catalog/contents.ts';
-import type { PoolPolicy } from '../catalog/copies-policy.ts';
-import { Directories, type Host } from '../catalog/directories.ts';
-import { Media } from '../catalog/media.ts';
-import { type Snapshot, snapshotName } from '../catalog/snapshots.ts';
-import { Tree, type TreeEntry } from '../catalog/tree.ts';
+import { Contents } from '../catalog/content/contents.ts';
+import type { PoolPolicy } from '../catalog/content/copies-policy.ts';
+import type { LocatedExtent } from '../catalog/content/located.ts';
+import { Media } from '../catalog/shelf/media.ts';
+import { Directories, type Host } from '../catalog/tree/directories.ts';
+import { type Snapshot, snapshotName } from '../catalog/tree/snapshots.ts';
+import { Tree, type TreeEntry } from '../catalog/tree/tree.ts';
 import { copiesInPools, type PoolCopiesOf } from './groom/policies.ts';
 
 export type Where = {

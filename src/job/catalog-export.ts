@@ -6,7 +6,7 @@ import { syncDirectory } from '../base/durable.ts';
 import { CodedError, errnoOf } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { printable } from '../base/text.ts';
-import { CatalogCopy } from '../catalog/copy.ts';
+import { CatalogCopy } from '../catalog/file/copy.ts';
 
 export type ExportedCatalog = {
   readonly path: string;

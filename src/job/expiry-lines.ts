@@ -2,7 +2,7 @@
 import { formatExpired } from '../archive/journal.ts';
 import { rawOf } from '../base/raw.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import { Expiries } from '../catalog/expiries.ts';
+import { Expiries } from '../catalog/expiry/expiries.ts';
 
 /** They count as told once the archive is good. */
 export function tellExpiries(

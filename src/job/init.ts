@@ -10,7 +10,7 @@ import { replaceFile, syncDirectory } from '../base/durable.ts';
 import { CodedError, errnoOf } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { Catalog } from '../catalog/catalog.ts';
-import { Media } from '../catalog/media.ts';
+import { Media } from '../catalog/shelf/media.ts';
 import {
   CATALOG_FILE,
   CONFIG_FILE,

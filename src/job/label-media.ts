@@ -1,6 +1,6 @@
 /** Labels for registered cartridges: of a job that needs one, and of a person who names some. */
 import { usage } from '../base/errors.ts';
-import type { Medium } from '../catalog/media.ts';
+import type { Medium } from '../catalog/shelf/media.ts';
 import { type LabelTools, writeLabel } from './label.ts';
 import { findMedium } from './media.ts';
 import { relabel } from './relabel.ts';

@@ -8,7 +8,7 @@ import {
   type LogQuery,
   lastLines,
   queryLogs,
-} from '../catalog/log-query.ts';
+} from '../catalog/job/log-query.ts';
 
 const LINES_A_PAGE = 1000;
 

@@ -1,8 +1,8 @@
 /** What is to be carried where: the config's rotation, applied to what the catalog knows. */
 import { CodedError } from '../base/errors.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import { Media } from '../catalog/media.ts';
-import { holdsAlone, lastTripMs, rotatedMedia } from '../catalog/rotation.ts';
+import { Media } from '../catalog/shelf/media.ts';
+import { holdsAlone, lastTripMs, rotatedMedia } from '../catalog/shelf/rotation.ts';
 import { planRotation, type RotationPlan, type RotationRule } from '../domain/rotation.ts';
 
 /**

@@ -1,7 +1,7 @@
 /** What is known of the health of media, drives and cleaning cartridges, and what of it a person should act on. */
 import type { Catalog } from '../catalog/catalog.ts';
-import { HealthBook, type KnownDrive } from '../catalog/health.ts';
-import { Media, type Medium } from '../catalog/media.ts';
+import { HealthBook, type KnownDrive } from '../catalog/shelf/health.ts';
+import { Media, type Medium } from '../catalog/shelf/media.ts';
 import { parseGeneration, streamingBytes } from '../domain/generation.ts';
 import {
   asksForCleaning,

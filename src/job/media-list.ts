@@ -1,8 +1,13 @@
 /** The inventory as a person looks at it: what each medium is full of, what grooming would free, how long the room lasts. */
 
-import { fillOfMedia, type Intake, intakeOfPools, type MediumFill } from '../catalog/capacity.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import { Media, type Medium, type Pool } from '../catalog/media.ts';
+import {
+  fillOfMedia,
+  type Intake,
+  intakeOfPools,
+  type MediumFill,
+} from '../catalog/shelf/capacity.ts';
+import { Media, type Medium, type Pool } from '../catalog/shelf/media.ts';
 import { chooseMedia } from './groom/choose.ts';
 import { mediaWarnings } from './media-health.ts';
 

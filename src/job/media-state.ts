@@ -6,9 +6,9 @@
  */
 import { CodedError } from '../base/errors.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import { type Location, Locations } from '../catalog/locations.ts';
-import { Media, type Medium } from '../catalog/media.ts';
-import { takeBack } from '../catalog/medium-state.ts';
+import { type Location, Locations } from '../catalog/shelf/locations.ts';
+import { Media, type Medium } from '../catalog/shelf/media.ts';
+import { takeBack } from '../catalog/shelf/medium-state.ts';
 import { findMedium } from './media.ts';
 
 export type AsideState = 'hold' | 'lost';

@@ -2,13 +2,13 @@
 import { strict as assert } from 'node:assert';
 import { usage } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
-import { Archives } from '../catalog/archives.ts';
-import { fillOfMedia, type MediumFill } from '../catalog/capacity.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import { CatalogCopies, type LocatedCopy } from '../catalog/catalog-copies.ts';
-import { holdsArchives } from '../catalog/label-plan.ts';
-import { Media, type Medium, type Move } from '../catalog/media.ts';
-import { setForGood } from '../catalog/medium-state.ts';
+import { Archives } from '../catalog/shelf/archives.ts';
+import { fillOfMedia, type MediumFill } from '../catalog/shelf/capacity.ts';
+import { CatalogCopies, type LocatedCopy } from '../catalog/shelf/catalog-copies.ts';
+import { holdsArchives } from '../catalog/shelf/label-plan.ts';
+import { Media, type Medium, type Move } from '../catalog/shelf/media.ts';
+import { setForGood } from '../catalog/shelf/medium-state.ts';
 import { type Barcode, type BarcodeFacts, barcodeSeries, parseBarcode } from '../domain/barcode.ts';
 import { healthOfMedium, type MediumHealth } from './media-health.ts';
 

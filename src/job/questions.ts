@@ -1,6 +1,6 @@
 /** Questions to the operator, listed and answered by any process. */
 import { CodedError } from '../base/errors.ts';
-import type { Questions } from '../catalog/questions.ts';
+import type { Questions } from '../catalog/run-db/questions.ts';
 import { type Answer, parseAnswer, type Question } from '../domain/question.ts';
 
 /** @throws CodedError USAGE where it is no answer, was answered before, or nobody asks it any more */

@@ -3,8 +3,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { CodedError } from '../base/errors.ts';
 import { type Raw, rawText } from '../base/raw.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import type { Snapshot } from '../catalog/snapshots.ts';
-import { type PathEntry, Tree } from '../catalog/tree.ts';
+import type { Snapshot } from '../catalog/tree/snapshots.ts';
+import { type PathEntry, Tree } from '../catalog/tree/tree.ts';
 import type { Caller } from '../recall/entry.ts';
 import type { Recall } from '../recall/recall.ts';
 

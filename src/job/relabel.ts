@@ -7,8 +7,8 @@
  */
 import { z } from 'zod';
 import { CodedError } from '../base/errors.ts';
-import { holdsArchives, isGivenUp, planLabel } from '../catalog/label-plan.ts';
-import { Media, type Medium } from '../catalog/media.ts';
+import { holdsArchives, isGivenUp, planLabel } from '../catalog/shelf/label-plan.ts';
+import { Media, type Medium } from '../catalog/shelf/media.ts';
 import { Tape } from '../storage/tape.ts';
 import { proveEnd } from './erase.ts';
 import { type LabelTools, writeLabel } from './label.ts';

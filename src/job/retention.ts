@@ -1,6 +1,6 @@
 /** What the config's retention makes of the snapshots there are: which are kept, and as what. */
 import type { Catalog } from '../catalog/catalog.ts';
-import { type KeptSnapshot, Retention } from '../catalog/retention.ts';
+import { type KeptSnapshot, Retention } from '../catalog/expiry/retention.ts';
 import type { RetentionConfig } from '../config.ts';
 import { chosenOf, decide, type Reason } from '../domain/retention.ts';
 import { sourcesOf } from './backup/begin.ts';

@@ -2,8 +2,8 @@
 import { usage } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import { Retention } from '../catalog/retention.ts';
-import { Snapshots } from '../catalog/snapshots.ts';
+import { Retention } from '../catalog/expiry/retention.ts';
+import { Snapshots } from '../catalog/tree/snapshots.ts';
 import type { RetentionConfig } from '../config.ts';
 import { type Retained, retainedSnapshots } from './retention.ts';
 

@@ -1,10 +1,10 @@
 /** Snapshots, and what differs between two of them. */
 import type { Raw } from '../base/raw.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import { type Difference, diff } from '../catalog/diff.ts';
-import type { Inode } from '../catalog/inodes.ts';
-import { type Snapshot, Snapshots, snapshotName } from '../catalog/snapshots.ts';
-import { type SnapshotTotals, snapshotTotals } from '../catalog/totals.ts';
+import { type Difference, diff } from '../catalog/tree/diff.ts';
+import type { Inode } from '../catalog/tree/inodes.ts';
+import { type Snapshot, Snapshots, snapshotName } from '../catalog/tree/snapshots.ts';
+import { type SnapshotTotals, snapshotTotals } from '../catalog/tree/totals.ts';
 import type { RetentionConfig } from '../config.ts';
 import { type Retained, retainedSnapshots } from './retention.ts';
 

@@ -2,7 +2,7 @@
 import { CodedError } from '../base/errors.ts';
 import { joinRaw, type Raw, rawText } from '../base/raw.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import type { Source } from '../catalog/sources.ts';
+import type { Source } from '../catalog/job/sources.ts';
 import { type ScannedEntry, statEntry } from '../source/directory.ts';
 import { AT_FDCWD, type FsDoor } from '../source/door.ts';
 import type { Decision, Reason } from '../source/filter.ts';

@@ -9,7 +9,7 @@ import { CodedError } from '../base/errors.ts';
 import type { Raw } from '../base/raw.ts';
 import { printable } from '../base/text.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import { type Source, type Rule as SourceRule, Sources } from '../catalog/sources.ts';
+import { type Source, type Rule as SourceRule, Sources } from '../catalog/job/sources.ts';
 import { CHANGE_CRITERIA, type ChangePolicy } from '../pack/change.ts';
 import { Filter, type Mark } from '../source/filter.ts';
 import { relativePath } from '../source/original.ts';

@@ -2,7 +2,7 @@
 import { usage } from '../base/errors.ts';
 import { type Raw, rawOf, rawText } from '../base/raw.ts';
 import { printable } from '../base/text.ts';
-import type { Rule } from '../catalog/sources.ts';
+import type { Rule } from '../catalog/job/sources.ts';
 import { isPresetName, PRESET_NAMES } from '../source/presets.ts';
 
 export type RuleWords = {

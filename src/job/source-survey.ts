@@ -7,7 +7,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { CodedError } from '../base/errors.ts';
 import { joinRaw, type Raw, rawText } from '../base/raw.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import type { Source } from '../catalog/sources.ts';
+import type { Source } from '../catalog/job/sources.ts';
 import type { ScannedEntry } from '../source/directory.ts';
 import type { Reason } from '../source/filter.ts';
 import { type Exclusion, type ScannedDirectory, scanSource } from '../source/scan.ts';

@@ -7,9 +7,9 @@
  */
 import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
+import { LiveContents, type Proof } from '../catalog/care/live.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import { LiveContents, type Proof } from '../catalog/live.ts';
-import { Media, type Medium } from '../catalog/media.ts';
+import { Media, type Medium } from '../catalog/shelf/media.ts';
 import { attachAsking } from '../storage/attach.ts';
 import type { Library } from '../storage/library.ts';
 import { absentOperator, type Operator } from '../storage/operator.ts';

@@ -2,9 +2,9 @@
 import { formatSize } from '../base/bytes.ts';
 import { printable } from '../base/text.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import { Contents } from '../catalog/contents.ts';
-import { Media } from '../catalog/media.ts';
-import type { RunWants, WaitingReader } from '../catalog/run-wants.ts';
+import { Contents } from '../catalog/content/contents.ts';
+import type { RunWants, WaitingReader } from '../catalog/run-db/wants.ts';
+import { Media } from '../catalog/shelf/media.ts';
 import { CopyChooser } from '../recall/copies.ts';
 import { Item } from '../recall/item.ts';
 

@@ -1,9 +1,9 @@
 /** Directories and files of the catalog as the kernel sees them, in any view. Never waits on media. */
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
-import { LISTED, type ListedRow, type ListedRows, plainOf } from '../catalog/listed-rows.ts';
-import { isDirectoryRow, NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
-import type { ListedRecords } from '../catalog/records.ts';
+import { LISTED, type ListedRow, type ListedRows, plainOf } from '../catalog/tree/listed-rows.ts';
+import { isDirectoryRow, NODE, type NodeRow, type Nodes } from '../catalog/tree/nodes.ts';
+import type { ListedRecords } from '../catalog/tree/records.ts';
 import { highOfDirectory, highOfFile, lowOfDirectory, lowOfFile } from './inode-number.ts';
 import { catalogListing, type Listing, type PackedListing } from './listing.ts';
 import { NextDirectory } from './next-directory.ts';

@@ -1,6 +1,6 @@
 /** All the mount knows of tapes: somebody can produce a content's bytes, perhaps after minutes. recall/ implements it. */
 
-import type { TreePlace } from '../catalog/below.ts';
+import type { TreePlace } from '../catalog/restore/below.ts';
 
 /** Who reads, for the storm guard, the log and the operator. */
 export type Caller = { readonly pid: number; readonly uid: number };

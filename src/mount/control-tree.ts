@@ -4,8 +4,8 @@
  */
 import { strict as assert } from 'node:assert';
 import { type Raw, rawOf } from '../base/raw.ts';
-import type { Host } from '../catalog/directories.ts';
-import { type Snapshot, snapshotName } from '../catalog/snapshots.ts';
+import type { Host } from '../catalog/tree/directories.ts';
+import { type Snapshot, snapshotName } from '../catalog/tree/snapshots.ts';
 import type { CatalogTree } from './catalog-tree.ts';
 import { FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
 import { numberOfName } from './inode-number.ts';

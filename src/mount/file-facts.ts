@@ -1,8 +1,8 @@
 /** What `user.shelfs.*` and `user.ltfs.*` say of a file. Values are text, one line or several. */
 import type { Raw } from '../base/raw.ts';
-import type { ContentFacts, CopyFact, Facts } from '../catalog/facts.ts';
-import { NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
-import { type Snapshots, snapshotName } from '../catalog/snapshots.ts';
+import type { ContentFacts, CopyFact, Facts } from '../catalog/content/facts.ts';
+import { NODE, type NodeRow, type Nodes } from '../catalog/tree/nodes.ts';
+import { type Snapshots, snapshotName } from '../catalog/tree/snapshots.ts';
 import type { CatalogTree } from './catalog-tree.ts';
 
 /** Where a content's bytes are now. */

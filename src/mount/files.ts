@@ -9,7 +9,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../base/errors.ts';
-import type { TreePlace } from '../catalog/below.ts';
+import type { TreePlace } from '../catalog/restore/below.ts';
 import type { Caller, ContentReader, OpenContent } from './content.ts';
 import type { FusePort } from './port.ts';
 import { OPEN_FLAGS } from './protocol/opcodes.ts';

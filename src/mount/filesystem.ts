@@ -3,12 +3,12 @@
  * waits, neither for media nor for anybody else.
  */
 import type { Raw } from '../base/raw.ts';
-import type { TreePlace } from '../catalog/below.ts';
-import { PLACE_OF_HOSTS } from '../catalog/directories.ts';
-import type { ListedRows } from '../catalog/listed-rows.ts';
-import { NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
-import type { ListedRecords } from '../catalog/records.ts';
-import { expiredMeanwhile, type Snapshots } from '../catalog/snapshots.ts';
+import type { TreePlace } from '../catalog/restore/below.ts';
+import { PLACE_OF_HOSTS } from '../catalog/tree/directories.ts';
+import type { ListedRows } from '../catalog/tree/listed-rows.ts';
+import { NODE, type NodeRow, type Nodes } from '../catalog/tree/nodes.ts';
+import type { ListedRecords } from '../catalog/tree/records.ts';
+import { expiredMeanwhile, type Snapshots } from '../catalog/tree/snapshots.ts';
 import { CatalogTree, emptyAttributesOf, FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
 import { type ControlFacts, ControlTree } from './control-tree.ts';
 import { type Listing, listOf, type PackedListing } from './listing.ts';

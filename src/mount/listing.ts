@@ -1,7 +1,7 @@
 /** What OPENDIR opens: entries by their place, which stays the same however the catalog changes meanwhile. */
 import type { Raw } from '../base/raw.ts';
-import { LISTED, type ListedRow, type ListedRows } from '../catalog/listed-rows.ts';
-import type { TreeView } from '../catalog/nodes.ts';
+import { LISTED, type ListedRow, type ListedRows } from '../catalog/tree/listed-rows.ts';
+import type { TreeView } from '../catalog/tree/nodes.ts';
 import type { EntryReply } from './protocol/entry.ts';
 
 export type Listed = {

@@ -9,8 +9,8 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
 import { type Raw, rawBytes } from '../base/raw.ts';
-import type { Nodes } from '../catalog/nodes.ts';
-import type { Snapshots } from '../catalog/snapshots.ts';
+import type { Nodes } from '../catalog/tree/nodes.ts';
+import type { Snapshots } from '../catalog/tree/snapshots.ts';
 import type { FusePort } from './port.ts';
 
 const POLL_MS = 1000;

@@ -2,7 +2,7 @@
  * Reads one directory ahead of a walk: while the kernel is busy with the entries of one, the next sibling is read, so that
  * whoever walks the tree hardly waits for the catalog.
  */
-import type { Nodes } from '../catalog/nodes.ts';
+import type { Nodes } from '../catalog/tree/nodes.ts';
 
 export class NextDirectory<Read> {
   readonly #nodes: Nodes;

@@ -1,10 +1,10 @@
 /**
- * A directory of the catalog as READDIRPLUS shows it, all of it in one piece: SQLite writes the entries out (catalog/records.ts),
+ * A directory of the catalog as READDIRPLUS shows it, all of it in one piece: SQLite writes the entries out (catalog/tree/records.ts),
  * here is filled in what it cannot know: owners, and whole entries of what is more than a plain file.
  */
 import { strict as assert } from 'node:assert';
 import { type Raw, toRaw } from '../base/raw.ts';
-import { type ListedRecords, type RecordField, recordLayout } from '../catalog/records.ts';
+import { type ListedRecords, type RecordField, recordLayout } from '../catalog/tree/records.ts';
 import { CONTENTS_END } from './inode-number.ts';
 import { FIRST_FILE, XATTRS_BIT } from './node-id.ts';
 import { BLOCK_BYTES } from './protocol/attributes.ts';

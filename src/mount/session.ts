@@ -6,7 +6,7 @@
  */
 import { CodedError } from '../base/errors.ts';
 import { type Raw, rawBytes } from '../base/raw.ts';
-import { NODE } from '../catalog/nodes.ts';
+import { NODE } from '../catalog/tree/nodes.ts';
 import type { Caller, ContentReader } from './content.ts';
 import { OpenDirectories } from './directories.ts';
 import { Files } from './files.ts';

@@ -1,6 +1,6 @@
 /** `.snapshots`: a directory a snapshot; `latest`, and by the hour, day and month, as links to them. */
 import type { Raw } from '../base/raw.ts';
-import { type Snapshot, type Snapshots, snapshotName } from '../catalog/snapshots.ts';
+import { type Snapshot, type Snapshots, snapshotName } from '../catalog/tree/snapshots.ts';
 
 export const PERIODS = ['hourly', 'daily', 'monthly'] as const;
 export type Period = (typeof PERIODS)[number];

@@ -1,9 +1,9 @@
 /** `.shelfs/versions`: the tree of all names that ever were, where each file is a directory of its versions by snapshot. */
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
-import { LISTED, type ListedRows } from '../catalog/listed-rows.ts';
-import { isDirectoryRow, NODE, type NodeRow, type Nodes } from '../catalog/nodes.ts';
-import { type Snapshots, snapshotName } from '../catalog/snapshots.ts';
+import { LISTED, type ListedRows } from '../catalog/tree/listed-rows.ts';
+import { isDirectoryRow, NODE, type NodeRow, type Nodes } from '../catalog/tree/nodes.ts';
+import { type Snapshots, snapshotName } from '../catalog/tree/snapshots.ts';
 import { attributesOf, FOREVER_SECONDS, LIVE_SECONDS } from './catalog-tree.ts';
 import { numberOfName } from './inode-number.ts';
 import { ListedLately } from './listed-lately.ts';

@@ -3,7 +3,7 @@
  * snapshot, on a medium, ...), each with a view of its own, numbered in its node id.
  */
 import { CodedError } from '../base/errors.ts';
-import type { TreeView } from '../catalog/nodes.ts';
+import type { TreeView } from '../catalog/tree/nodes.ts';
 import { VIEWS_MAX } from './node-id.ts';
 
 /** How a directory of the view is shown, and whether that can change. */

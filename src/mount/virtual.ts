@@ -1,7 +1,7 @@
 /** Files and directories that are in no catalog: `.snapshots`, `.shelfs`, their links and texts. */
 import { strict as assert } from 'node:assert';
 import type { Raw } from '../base/raw.ts';
-import { NODE, type NodeRow } from '../catalog/nodes.ts';
+import { NODE, type NodeRow } from '../catalog/tree/nodes.ts';
 import { type InodeNumber, numberOfNode } from './inode-number.ts';
 import type { Listing } from './listing.ts';
 import { ROOT_NODE, virtualNode } from './node-id.ts';

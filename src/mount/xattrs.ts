@@ -5,7 +5,7 @@
  * what is listed, and a restored file should be what it was.
  */
 import { type Raw, rawBytes, rawOf } from '../base/raw.ts';
-import type { Nodes } from '../catalog/nodes.ts';
+import type { Nodes } from '../catalog/tree/nodes.ts';
 import type { Caller } from './content.ts';
 import type { FileFacts } from './file-facts.ts';
 import type { Filesystem } from './filesystem.ts';

@@ -5,8 +5,8 @@
  * the reading; until that has ended only what is waited for is read.
  */
 import type { Clock } from '../base/clock.ts';
-import type { Below, PlacedContent } from '../catalog/below.ts';
-import type { RunWants, Walk } from '../catalog/run-wants.ts';
+import type { Below, PlacedContent } from '../catalog/restore/below.ts';
+import type { RunWants, Walk } from '../catalog/run-db/wants.ts';
 import type { Bell } from './bell.ts';
 import type { Stage } from './stage.ts';
 import { WALK_KEPT_MS } from './walkers.ts';

@@ -1,5 +1,5 @@
 /** Which copies are read, from which media: of a recall as of a restore. Pure. */
-import type { ExtentCopy } from '../catalog/wanted.ts';
+import type { ExtentCopy } from '../catalog/restore/wanted.ts';
 
 /** A copy that failed may have failed by chance: it is read once more where there is no other. */
 const TRIES_MAX = 2;

@@ -1,6 +1,6 @@
 /** One content that somebody of this process has open: how much of it can be read, and who waits for more. */
 import { closeSync, fstatSync } from 'node:fs';
-import type { WaitingReader } from '../catalog/run-wants.ts';
+import type { WaitingReader } from '../catalog/run-db/wants.ts';
 import type { DataRange } from '../domain/entry.ts';
 import { proofLength, type RecallContent } from './content.ts';
 

@@ -1,6 +1,6 @@
 /** What tells whether a file of the stage was touched since its bytes were proven. */
 import { fstatSync } from 'node:fs';
-import type { FileFacts } from '../catalog/run-stage.ts';
+import type { FileFacts } from '../catalog/run-db/stage.ts';
 
 const NS_PER_SECOND = 1_000_000_000n;
 

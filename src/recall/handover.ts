@@ -6,7 +6,7 @@
  * for its end, unless they were told to go first.
  */
 import type { Clock } from '../base/clock.ts';
-import type { Handover, RunRoles } from '../catalog/run-roles.ts';
+import type { Handover, RunRoles } from '../catalog/run-db/roles.ts';
 
 /** What a backup knows of it. */
 export interface DriveHandover {

@@ -1,6 +1,7 @@
 /** A content that is wanted: its copies, what has failed by now, and the runs of bytes to be read for it. */
-import type { Contents, LocatedExtent } from '../catalog/contents.ts';
-import type { ExtentCopy } from '../catalog/wanted.ts';
+import type { Contents } from '../catalog/content/contents.ts';
+import type { LocatedExtent } from '../catalog/content/located.ts';
+import type { ExtentCopy } from '../catalog/restore/wanted.ts';
 import { SEGMENT_BYTES } from '../domain/content.ts';
 import type { DataRange } from '../domain/entry.ts';
 import { overlap, type RecallContent } from './content.ts';

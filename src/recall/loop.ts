@@ -7,8 +7,8 @@
  */
 import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
-import type { Media, Medium } from '../catalog/media.ts';
-import type { RunRoles } from '../catalog/run-roles.ts';
+import type { RunRoles } from '../catalog/run-db/roles.ts';
+import type { Media, Medium } from '../catalog/shelf/media.ts';
 import type { Library } from '../storage/library.ts';
 import { LostPlaces } from '../storage/lost-places.ts';
 import { isHard } from '../storage/operator-failure.ts';

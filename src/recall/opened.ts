@@ -1,7 +1,7 @@
 /** One open of a content, as readers hold it. */
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../base/errors.ts';
-import type { TreePlace } from '../catalog/below.ts';
+import type { TreePlace } from '../catalog/restore/below.ts';
 import type { DataRange } from '../domain/entry.ts';
 import type { Caller, Entry } from './entry.ts';
 

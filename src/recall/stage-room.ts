@@ -1,7 +1,7 @@
 /** How much the stage may hold, and what goes to make room: what was read longest ago, and what nobody uses. */
 import type { Clock } from '../base/clock.ts';
 import { CodedError, errnoOf } from '../base/errors.ts';
-import type { RunStage } from '../catalog/run-stage.ts';
+import type { RunStage } from '../catalog/run-db/stage.ts';
 import type { StageUsers } from './stage-users.ts';
 
 export type RoomTools = {

@@ -1,6 +1,6 @@
 /** Who uses which files of the stage in this process, and what run.db is told of it: once a second is enough. */
 import { strict as assert } from 'node:assert';
-import type { RunStage } from '../catalog/run-stage.ts';
+import type { RunStage } from '../catalog/run-db/stage.ts';
 
 export class StageUsers {
   readonly #users = new Map<string, { readonly hash: Buffer; count: number; isTold: boolean }>();

@@ -1,6 +1,6 @@
 /** What is known of a content without moving anything: whether it can be read now, later or never, and how soon. */
-import type { Contents } from '../catalog/contents.ts';
-import type { Media } from '../catalog/media.ts';
+import type { Contents } from '../catalog/content/contents.ts';
+import type { Media } from '../catalog/shelf/media.ts';
 import { type GenerationName, parseGeneration } from '../domain/generation.ts';
 import { CopyChooser } from './copies.ts';
 import { Item, type RecallRun } from './item.ts';

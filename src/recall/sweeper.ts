@@ -1,7 +1,7 @@
 /** One cartridge read forward, for all who want something of it: bytes go into the stage, what cannot be read marks its copy. */
 import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
-import type { Medium } from '../catalog/media.ts';
+import type { Medium } from '../catalog/shelf/media.ts';
 import { type GenerationName, parseGeneration } from '../domain/generation.ts';
 import type { Tape } from '../storage/tape.ts';
 import { type PieceBytes, TapeReader, type WantedPiece } from '../storage/tape-reader.ts';

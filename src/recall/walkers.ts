@@ -6,8 +6,8 @@
  * children. Of file managers that means nothing: they list what a person looks at.
  */
 import type { Clock } from '../base/clock.ts';
-import type { Below, TreePlace } from '../catalog/below.ts';
-import type { RunWants } from '../catalog/run-wants.ts';
+import type { Below, TreePlace } from '../catalog/restore/below.ts';
+import type { RunWants } from '../catalog/run-db/wants.ts';
 import type { Programs } from './guard.ts';
 
 export type WalkerTools = {

@@ -1,7 +1,7 @@
 /** Builds what a backup works with, and what writes labels. */
 import { hasSha256Instructions } from '../base/machine.ts';
-import type { Alarm } from '../catalog/alarms.ts';
-import type { Medium } from '../catalog/media.ts';
+import type { Alarm } from '../catalog/job/alarms.ts';
+import type { Medium } from '../catalog/shelf/media.ts';
 import type { DryRunReport } from '../job/backup/dry-run.ts';
 import type { BackupReport, Listen } from '../job/backup/report.ts';
 import type { StartRequest, StartTools } from '../job/backup/start.ts';

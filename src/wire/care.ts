@@ -1,9 +1,9 @@
 /** What the care of media takes of the application: the book of their health. */
 import { CodedError } from '../base/errors.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import { HealthBook } from '../catalog/health.ts';
-import { Jobs } from '../catalog/jobs.ts';
-import { Media } from '../catalog/media.ts';
+import { Jobs } from '../catalog/job/jobs.ts';
+import { HealthBook } from '../catalog/shelf/health.ts';
+import { Media } from '../catalog/shelf/media.ts';
 import { drivesAsking, healthOfCleaners } from '../job/media-health.ts';
 import type { HealthKeeper } from '../storage/health-watch.ts';
 import type { OpenCatalogs } from './open-catalogs.ts';

@@ -2,9 +2,9 @@
 import { resolve } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { CodedError } from '../base/errors.ts';
-import { Media } from '../catalog/media.ts';
-import { Questions } from '../catalog/questions.ts';
-import { RunDb, systemProcesses } from '../catalog/run-db.ts';
+import { Questions } from '../catalog/run-db/questions.ts';
+import { RunDb, systemProcesses } from '../catalog/run-db/run-db.ts';
+import { Media } from '../catalog/shelf/media.ts';
 import { type Config, type NotifyConfig, RUN_DB_FILE } from '../config.ts';
 import type { Warning } from '../domain/question.ts';
 import { answerQuestion } from '../job/questions.ts';

@@ -63,7 +63,7 @@ async function restoreOrder(
   { paths, host: hostName = app.host.name, at, to, overwrite }: RestoreOrder,
 ): Promise<[RestoreRequest, RestoreTools]> {
   const catalog = await app.catalog('write');
-  const { Tree } = await import('../catalog/tree.ts');
+  const { Tree } = await import('../catalog/tree/tree.ts');
   const tree = new Tree(catalog);
   const host = tree.directories.hosts().find(({ name }) => name === hostName);
   if (!host) {

@@ -22,7 +22,7 @@ export type WireOptions = {
   readonly configPath?: string | undefined;
   /** Name and version, for labels and archives. */
   readonly program: string;
-  /** Receives one line for each SCSI command (`-vv`). */
+  /** Receives one line for each SCSI command, and what else only who looks for a mistake wants to know (`-vv`). */
   readonly trace?: ((line: string) => void) | undefined;
   /** Where questions are shown and answers typed. */
   readonly terminal?: Terminal | undefined;

@@ -9,14 +9,14 @@ import Database from 'better-sqlite3';
 import { systemClock } from '../../src/base/clock.ts';
 import { type Raw, rawOf } from '../../src/base/raw.ts';
 import { Catalog } from '../../src/catalog/catalog.ts';
-import { columnsOf } from '../../src/catalog/content-keys.ts';
-import { Directories } from '../../src/catalog/directories.ts';
-import type { AddedEntry } from '../../src/catalog/findings.ts';
-import { Jobs } from '../../src/catalog/jobs.ts';
-import { Media } from '../../src/catalog/media.ts';
-import { Run } from '../../src/catalog/run.ts';
-import type { StoredEntry } from '../../src/catalog/stored-rows.ts';
-import { Tree } from '../../src/catalog/tree.ts';
+import { columnsOf } from '../../src/catalog/content/keys.ts';
+import { Jobs } from '../../src/catalog/job/jobs.ts';
+import type { AddedEntry } from '../../src/catalog/run/findings.ts';
+import { Run } from '../../src/catalog/run/run.ts';
+import type { StoredEntry } from '../../src/catalog/run/stored-rows.ts';
+import { Media } from '../../src/catalog/shelf/media.ts';
+import { Directories } from '../../src/catalog/tree/directories.ts';
+import { Tree } from '../../src/catalog/tree/tree.ts';
 import type { Attributes } from '../../src/domain/entry.ts';
 
 const FILES_PER_DIRECTORY = 10;
@@ -60,7 +60,7 @@ function fill(opened: Catalog, files: number): void {
   const host = new Directories(opened).ensureHost('bench');
   const run = new Run(opened, newJob(opened, 'one'));
   const found = cpuSeconds(() => addAll(run, host.id, files));
-  const archive = run.beginArchive({
+  const archive = run.archives.begin({
     uuid: 'archive',
     sequence: 1,
     blockBytes: 524_288,
@@ -69,7 +69,7 @@ function fill(opened: Catalog, files: number): void {
   const stored = cpuSeconds(() => storeAll(run, archive));
   const hash = Buffer.alloc(32);
   const committed = cpuSeconds(() =>
-    run.commitArchive(archive, {
+    run.archives.commit(archive, {
       lengthBytes: 1e9,
       lengthBlocks: 2000,
       blake3: hash,
@@ -141,7 +141,7 @@ function storeAll(run: Run, archiveId: number): void {
   let stored: StoredEntry[] = [];
   const ask = () => {
     const contents = asked.flatMap(({ content }) => content ?? []);
-    const known = run.areStored(columnsOf(contents), { policy, archiveId });
+    const known = run.archives.areStored(columnsOf(contents), { policy, archiveId });
     stored.push(...asked.filter((_, index) => !known.has(index)));
     asked = [];
   };
@@ -149,11 +149,11 @@ function storeAll(run: Run, archiveId: number): void {
     asked.push(entry);
     if (asked.length === ASKED_BATCH) ask();
     if (stored.length < STORED_BATCH) continue;
-    run.store(archiveId, stored);
+    run.archives.store(archiveId, stored);
     stored = [];
   }
   ask();
-  run.store(archiveId, stored);
+  run.archives.store(archiveId, stored);
 }
 
 function* storedEntries(run: Run): Generator<StoredEntry> {

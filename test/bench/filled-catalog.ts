@@ -3,12 +3,12 @@
 import { systemClock } from '../../src/base/clock.ts';
 import { type Raw, rawOf } from '../../src/base/raw.ts';
 import type { Catalog } from '../../src/catalog/catalog.ts';
-import { Directories } from '../../src/catalog/directories.ts';
-import type { AddedEntry, NewDirectory } from '../../src/catalog/findings.ts';
-import { Jobs } from '../../src/catalog/jobs.ts';
-import { Media } from '../../src/catalog/media.ts';
-import { Run } from '../../src/catalog/run.ts';
-import type { StoredEntry } from '../../src/catalog/stored-rows.ts';
+import { Jobs } from '../../src/catalog/job/jobs.ts';
+import type { AddedEntry, NewDirectory } from '../../src/catalog/run/findings.ts';
+import { Run } from '../../src/catalog/run/run.ts';
+import type { StoredEntry } from '../../src/catalog/run/stored-rows.ts';
+import { Media } from '../../src/catalog/shelf/media.ts';
+import { Directories } from '../../src/catalog/tree/directories.ts';
 import type { Attributes } from '../../src/domain/entry.ts';
 
 export type FilledShape = {
@@ -50,7 +50,7 @@ export function fillCatalog(catalog: Catalog, shape: FilledShape): void {
       );
     run.add(entries);
   }
-  const archiveId = run.beginArchive({
+  const archiveId = run.archives.begin({
     uuid: prefix,
     sequence: 1,
     blockBytes: 524_288,
@@ -60,12 +60,12 @@ export function fillCatalog(catalog: Catalog, shape: FilledShape): void {
   for (const entry of storedEntries(run, prefix)) {
     stored.push(entry);
     if (stored.length < STORED_BATCH) continue;
-    run.store(archiveId, stored);
+    run.archives.store(archiveId, stored);
     stored = [];
   }
-  run.store(archiveId, stored);
+  run.archives.store(archiveId, stored);
   const hash = Buffer.alloc(32);
-  run.commitArchive(archiveId, {
+  run.archives.commit(archiveId, {
     lengthBytes: 1e9,
     lengthBlocks: 2000,
     blake3: hash,

@@ -10,7 +10,7 @@ import { buildLabel, type Label, parseLabel } from '../../src/archive/label.ts';
 import { CodedError } from '../../src/base/errors.ts';
 import type { Random } from '../../src/base/random.ts';
 import type { Catalog } from '../../src/catalog/catalog.ts';
-import { Media } from '../../src/catalog/media.ts';
+import { Media } from '../../src/catalog/shelf/media.ts';
 import { readJson, writeJson } from '../../src/device/virtual/json-file.ts';
 import { TapImage } from './check-archives.ts';
 

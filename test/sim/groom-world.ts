@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Media, type Medium } from '../../src/catalog/media.ts';
+import { Media, type Medium } from '../../src/catalog/shelf/media.ts';
 import { parseConfig } from '../../src/config.ts';
 import { type GroomRequest, type GroomTools, groom } from '../../src/job/groom/groom.ts';
 import type { GroomEvent, GroomReport } from '../../src/job/groom/report.ts';

@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
-import { Questions } from '../../src/catalog/questions.ts';
-import { type Processes, RunDb } from '../../src/catalog/run-db.ts';
+import { Questions } from '../../src/catalog/run-db/questions.ts';
+import { type Processes, RunDb } from '../../src/catalog/run-db/run-db.ts';
 import type { Question } from '../../src/domain/question.ts';
 import { subjectOf } from '../../src/domain/question-words.ts';
 import type { Channel } from '../../src/notify/channel.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { seededRandom, systemRandom } from '../../src/base/random.ts';
 import { Catalog } from '../../src/catalog/catalog.ts';
-import { checkCatalog } from '../../src/catalog/check.ts';
+import { checkCatalog } from '../../src/catalog/file/check.ts';
 import { CATALOG_FILE } from '../../src/config.ts';
 import { mergeMedia, recover } from '../../src/job/recover/recover.ts';
 import type { RecoverEvent, RecoverReport } from '../../src/job/recover/report.ts';

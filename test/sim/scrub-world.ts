@@ -1,7 +1,8 @@
 /** A backup's world with a scrub in it. */
-import { Contents } from '../../src/catalog/contents.ts';
-import { Media } from '../../src/catalog/media.ts';
-import { type CopyToRead, type ExtentToRead, ReadBack } from '../../src/catalog/read-back.ts';
+
+import { type CopyToRead, type ExtentToRead, ReadBack } from '../../src/catalog/care/read-back.ts';
+import { Contents } from '../../src/catalog/content/contents.ts';
+import { Media } from '../../src/catalog/shelf/media.ts';
 import type { ScrubRequest } from '../../src/job/scrub/begin.ts';
 import type { ScrubEvent, ScrubReport } from '../../src/job/scrub/report.ts';
 import { type ScrubTools, scrub } from '../../src/job/scrub/scrub.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { findDigest } from '../../src/archive/digest.ts';
 import type { Catalog } from '../../src/catalog/catalog.ts';
-import { heldSql } from '../../src/catalog/held.ts';
+import { heldSql } from '../../src/catalog/tree/held.ts';
 import { TapImage } from './check-archives.ts';
 
 /** The bytes of every cartridge, by the name of its files. */

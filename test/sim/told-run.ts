@@ -3,10 +3,10 @@ import { createHash } from 'node:crypto';
 import type { Raw } from '../../src/base/raw.ts';
 import { rawOf } from '../../src/base/raw.ts';
 import type { Catalog } from '../../src/catalog/catalog.ts';
-import { Directories, PLACE_OF_HOSTS } from '../../src/catalog/directories.ts';
-import { Media } from '../../src/catalog/media.ts';
-import type { Run } from '../../src/catalog/run.ts';
-import type { Snapshot } from '../../src/catalog/snapshots.ts';
+import type { Run } from '../../src/catalog/run/run.ts';
+import { Media } from '../../src/catalog/shelf/media.ts';
+import { Directories, PLACE_OF_HOSTS } from '../../src/catalog/tree/directories.ts';
+import type { Snapshot } from '../../src/catalog/tree/snapshots.ts';
 import type { Attributes } from '../../src/domain/entry.ts';
 import { attributes, begin, DIRECTORY, source, storeAll } from '../unit/catalog/scratch.ts';
 

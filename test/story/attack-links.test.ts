@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { rawOf } from '../../src/base/raw.ts';
-import { Sources } from '../../src/catalog/sources.ts';
+import { Sources } from '../../src/catalog/job/sources.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { differences } from '../sim/rich-tree.ts';
 

@@ -3,7 +3,7 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
-import { Media } from '../../src/catalog/media.ts';
+import { Media } from '../../src/catalog/shelf/media.ts';
 import type { BackupEvent } from '../../src/job/backup/report.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { differences, makeRichTree, randomBytes } from '../sim/rich-tree.ts';

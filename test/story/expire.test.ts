@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { systemRandom } from '../../src/base/random.ts';
 import { rawOf } from '../../src/base/raw.ts';
-import { Media } from '../../src/catalog/media.ts';
+import { Media } from '../../src/catalog/shelf/media.ts';
 import { parseConfig } from '../../src/config.ts';
 import { versionsOf } from '../../src/job/browse.ts';
 import { expire } from '../../src/job/expire.ts';

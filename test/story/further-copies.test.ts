@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
-import { Media } from '../../src/catalog/media.ts';
+import { Media } from '../../src/catalog/shelf/media.ts';
 import type { BackupEvent } from '../../src/job/backup/report.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { checkArchives } from '../sim/check-archives.ts';

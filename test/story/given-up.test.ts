@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { Contents } from '../../src/catalog/contents.ts';
+import { Contents } from '../../src/catalog/content/contents.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { spoilCopies } from '../sim/broken-tape.ts';
 import { expireWorld } from '../sim/expire-world.ts';

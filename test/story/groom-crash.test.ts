@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { CodedError } from '../../src/base/errors.ts';
 import { seededRandom } from '../../src/base/random.ts';
-import { Jobs } from '../../src/catalog/jobs.ts';
+import { Jobs } from '../../src/catalog/job/jobs.ts';
 import { Drive } from '../../src/device/drive.ts';
 import type { GroomEvent } from '../../src/job/groom/report.ts';
 import { BackupWorld } from '../sim/backup-world.ts';

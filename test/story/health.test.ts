@@ -4,9 +4,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { CodedError } from '../../src/base/errors.ts';
-import { HealthBook } from '../../src/catalog/health.ts';
-import { Jobs } from '../../src/catalog/jobs.ts';
-import { Media } from '../../src/catalog/media.ts';
+import { Jobs } from '../../src/catalog/job/jobs.ts';
+import { HealthBook } from '../../src/catalog/shelf/health.ts';
+import { Media } from '../../src/catalog/shelf/media.ts';
 import type { BackupEvent } from '../../src/job/backup/report.ts';
 import {
   careWarnings,

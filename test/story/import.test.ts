@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { seededRandom, systemRandom } from '../../src/base/random.ts';
-import { Media } from '../../src/catalog/media.ts';
+import { Media } from '../../src/catalog/shelf/media.ts';
 import { type ImportEvent, importMedium } from '../../src/job/import/import.ts';
 import { labelMedium } from '../../src/job/label-media.ts';
 import { takeMediaBack } from '../../src/job/media-state.ts';

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { findDigest } from '../../src/archive/digest.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { rawOf } from '../../src/base/raw.ts';
-import { Media } from '../../src/catalog/media.ts';
+import { Media } from '../../src/catalog/shelf/media.ts';
 import type { Fault } from '../../src/device/virtual/faults.ts';
 import type { BackupEvent } from '../../src/job/backup/report.ts';
 import { BackupWorld } from '../sim/backup-world.ts';

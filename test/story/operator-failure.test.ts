@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { CodedError } from '../../src/base/errors.ts';
 import type { Catalog } from '../../src/catalog/catalog.ts';
-import { Media } from '../../src/catalog/media.ts';
+import { Media } from '../../src/catalog/shelf/media.ts';
 import type { Choice } from '../../src/domain/question.ts';
 import { healthOfLibrary } from '../../src/job/media-health.ts';
 import { decideFailure } from '../../src/storage/operator-failure.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { CodedError } from '../../src/base/errors.ts';
 import { seededRandom } from '../../src/base/random.ts';
-import { Media } from '../../src/catalog/media.ts';
+import { Media } from '../../src/catalog/shelf/media.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { restoreByScript } from '../sim/by-script.ts';
 import { checkArchives } from '../sim/check-archives.ts';

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
-import { RunDb } from '../../src/catalog/run-db.ts';
+import { RunDb } from '../../src/catalog/run-db/run-db.ts';
 import { buildPowerSwitch, type Loss } from '../sim/power/process.ts';
 import { CrashWorld, chooseCut, makeTree } from '../sim/power/world.ts';
 import { seedCount } from '../sim/seeds.ts';

@@ -3,7 +3,7 @@ import { readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
-import { RunDb } from '../../src/catalog/run-db.ts';
+import { RunDb } from '../../src/catalog/run-db/run-db.ts';
 import { SEGMENT_BYTES } from '../../src/domain/content.ts';
 import { RecallWorld, readAll, type SimProcess } from '../sim/recall-world.ts';
 import { randomBytes } from '../sim/rich-tree.ts';

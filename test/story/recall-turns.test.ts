@@ -2,9 +2,9 @@
 import { chmodSync, readdirSync, readlinkSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { RunDb } from '../../src/catalog/run-db.ts';
-import { RunRoles } from '../../src/catalog/run-roles.ts';
-import { RunWants } from '../../src/catalog/run-wants.ts';
+import { RunRoles } from '../../src/catalog/run-db/roles.ts';
+import { RunDb } from '../../src/catalog/run-db/run-db.ts';
+import { RunWants } from '../../src/catalog/run-db/wants.ts';
 import { CALLER, RecallWorld, readAll } from '../sim/recall-world.ts';
 
 const go = new AbortController().signal;

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
-import { Contents } from '../../src/catalog/contents.ts';
+import { Contents } from '../../src/catalog/content/contents.ts';
 import type { ContentReader } from '../../src/mount/content.ts';
 import { CALLER, RecallWorld, readAll, type SimProcess } from '../sim/recall-world.ts';
 import { randomBytes } from '../sim/rich-tree.ts';

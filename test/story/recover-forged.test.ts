@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { CodedError } from '../../src/base/errors.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { Catalog } from '../../src/catalog/catalog.ts';
-import { proveCopy } from '../../src/catalog/check.ts';
+import { proveCopy } from '../../src/catalog/file/check.ts';
 import { adoptCartridges } from '../../src/device/virtual/adopt.ts';
 import { VirtualLibrary } from '../../src/device/virtual/library.ts';
 import { journalFacts } from '../../src/job/recover/spool.ts';

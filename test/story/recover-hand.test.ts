@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { Media } from '../../src/catalog/media.ts';
+import { Media } from '../../src/catalog/shelf/media.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { desk, insert, libraryByHand } from '../sim/operator-world.ts';
 import { findings, recoverWorld, restorable } from '../sim/recover-world.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
 import { Catalog } from '../../src/catalog/catalog.ts';
-import { Media } from '../../src/catalog/media.ts';
+import { Media } from '../../src/catalog/shelf/media.ts';
 import { CATALOG_FILE } from '../../src/config.ts';
 import type { RecoverEvent } from '../../src/job/recover/report.ts';
 import { BackupWorld } from '../sim/backup-world.ts';

@@ -2,9 +2,9 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { Archives } from '../../src/catalog/archives.ts';
-import { unjournaled } from '../../src/catalog/journal.ts';
-import { Snapshots } from '../../src/catalog/snapshots.ts';
+import { unjournaled } from '../../src/catalog/run/journal.ts';
+import { Archives } from '../../src/catalog/shelf/archives.ts';
+import { Snapshots } from '../../src/catalog/tree/snapshots.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 
 /** Between its last archive and its end a run may verify, and copy, for hours. */

@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
 import { rawOf } from '../../src/base/raw.ts';
 import { Catalog } from '../../src/catalog/catalog.ts';
-import { Tree } from '../../src/catalog/tree.ts';
+import { Tree } from '../../src/catalog/tree/tree.ts';
 import { listPath, statPath, versionsOf } from '../../src/job/browse.ts';
 import { listSnapshots } from '../../src/job/snapshots.ts';
 import { BackupWorld, HOST } from '../sim/backup-world.ts';

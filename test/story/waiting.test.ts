@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { Jobs } from '../../src/catalog/jobs.ts';
+import { Jobs } from '../../src/catalog/job/jobs.ts';
 import type { BackupEvent } from '../../src/job/backup/report.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 

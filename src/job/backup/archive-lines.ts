@@ -2,7 +2,7 @@
 import { escapeMedium } from '../../archive/journal-field.ts';
 import { blockOf, type Place } from '../../archive/place.ts';
 import { type Raw, rawOf } from '../../base/raw.ts';
-import type { PendingEntry } from '../../catalog/pending.ts';
+import type { PendingEntry } from '../../catalog/pending/rows.ts';
 import { type Extent, HASH_BYTES } from '../../domain/content.ts';
 import type { TapeArchive } from '../../storage/tape-archive.ts';
 import type { JournalSpool } from './journal-spool.ts';

@@ -9,9 +9,9 @@ import { strict as assert } from 'node:assert';
 import type { JournalEntry } from '../../archive/journal.ts';
 import type { Place } from '../../archive/place.ts';
 import { CodedError } from '../../base/errors.ts';
-import type { FinishedArchive, JournaledEnd } from '../../catalog/archives.ts';
-import type { CopyOfCatalog } from '../../catalog/catalog-copies.ts';
-import type { CopiedFile } from '../../catalog/copy.ts';
+import type { CopiedFile } from '../../catalog/file/copy.ts';
+import type { FinishedArchive, JournaledEnd } from '../../catalog/shelf/archives.ts';
+import type { CopyOfCatalog } from '../../catalog/shelf/catalog-copies.ts';
 import type { Feed } from './feed.ts';
 import { JournalSpool } from './journal-spool.ts';
 import { type MemberTools, MemberWriter } from './member-writer.ts';
@@ -167,7 +167,7 @@ export class ArchiveWriter {
     const ended = await this.#archive.finish(this.#journal);
     this.#members.record();
     const finished = finishedOf(ended, ended.good);
-    this.#tools.run.commitArchive(this.archiveId, {
+    this.#tools.run.archives.commit(this.archiveId, {
       ...finished,
       carriedSnapshots: this.#carried,
       end: this.#end,
@@ -208,7 +208,7 @@ export class ArchiveWriter {
     const good = torn.good.filter(({ mediumId }) =>
       ended.good.some((copy) => copy.mediumId === mediumId),
     );
-    this.#tools.run.commitCompleted(
+    this.#tools.run.archives.commitCompleted(
       { archiveId: this.archiveId, ...finishedOf(torn, good) },
       { archiveId, ...finishedOf(ended, ended.good) },
     );

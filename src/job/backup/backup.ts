@@ -6,16 +6,16 @@ import { resolve } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
 import type { Raw } from '../../base/raw.ts';
-import type { Alarm } from '../../catalog/alarms.ts';
-import { Archives, type JournaledEnd } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import type { CopyPolicy } from '../../catalog/contents.ts';
-import { databaseBytes, sweepCopies } from '../../catalog/copy.ts';
-import { type Job, Jobs } from '../../catalog/jobs.ts';
-import { Media, type Medium } from '../../catalog/media.ts';
-import { Run } from '../../catalog/run.ts';
-import { snapshotName } from '../../catalog/snapshots.ts';
-import type { Source } from '../../catalog/sources.ts';
+import type { CopyPolicy } from '../../catalog/content/contents.ts';
+import { databaseBytes, sweepCopies } from '../../catalog/file/copy.ts';
+import type { Alarm } from '../../catalog/job/alarms.ts';
+import { type Job, Jobs } from '../../catalog/job/jobs.ts';
+import type { Source } from '../../catalog/job/sources.ts';
+import { Run } from '../../catalog/run/run.ts';
+import { Archives, type JournaledEnd } from '../../catalog/shelf/archives.ts';
+import { Media, type Medium } from '../../catalog/shelf/media.ts';
+import { snapshotName } from '../../catalog/tree/snapshots.ts';
 import type { ArchiveConfig, BackupConfig, GroomConfig } from '../../config.ts';
 import type { PlanLimits } from '../../pack/limits.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
@@ -299,7 +299,7 @@ class BackupJob {
    */
   async #tellEnd(writer: Writer, signal: AbortSignal): Promise<JournaledEnd | undefined> {
     if (writer.archives === 0 || writer.journaledEnd) return writer.journaledEnd;
-    const told = this.#run.journaledEnd();
+    const told = this.#run.archives.journaledEnd();
     if (told?.state === this.#state) return told;
     await writer.writeEnd(this.#end(), signal);
     return writer.journaledEnd;

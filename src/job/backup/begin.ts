@@ -5,8 +5,8 @@ import type { Random } from '../../base/random.ts';
 import { rawText } from '../../base/raw.ts';
 import { printable } from '../../base/text.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { type Job, Jobs } from '../../catalog/jobs.ts';
-import type { Source } from '../../catalog/sources.ts';
+import { type Job, Jobs } from '../../catalog/job/jobs.ts';
+import type { Source } from '../../catalog/job/sources.ts';
 import { mountsOf } from '../../source/mounts.ts';
 import { findOverlap } from '../../source/overlap.ts';
 

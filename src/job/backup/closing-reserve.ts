@@ -1,8 +1,8 @@
 /** Room that a plan keeps free on each medium for what closes it: the copy of the catalog, and lines of the plan's rest. */
 import type { Catalog } from '../../catalog/catalog.ts';
-import { databaseBytes, exportBytes } from '../../catalog/copy.ts';
-import { Directories } from '../../catalog/directories.ts';
-import { type Untold, untold } from '../../catalog/untold.ts';
+import { databaseBytes, exportBytes } from '../../catalog/file/copy.ts';
+import { type Untold, untold } from '../../catalog/run/untold.ts';
+import { Directories } from '../../catalog/tree/directories.ts';
 import type { Reserve } from '../../pack/limits.ts';
 import { hostBytes, untoldLinesMax } from './items.ts';
 

@@ -5,12 +5,12 @@
  */
 import { joinRaw, type Raw } from '../../base/raw.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
-import type { Inode } from '../../catalog/inodes.ts';
-import { Moves } from '../../catalog/moves.ts';
-import type { PendingEntry } from '../../catalog/pending.ts';
-import type { Run } from '../../catalog/run.ts';
-import { Samples } from '../../catalog/samples.ts';
+import { Contents, type CopyPolicy } from '../../catalog/content/contents.ts';
+import { Moves } from '../../catalog/pending/moves.ts';
+import type { PendingEntry } from '../../catalog/pending/rows.ts';
+import { Samples } from '../../catalog/pending/samples.ts';
+import type { Run } from '../../catalog/run/run.ts';
+import type { Inode } from '../../catalog/tree/inodes.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import type { HashRequest } from '../../hash/file.ts';
 import type { HashPool } from '../../hash/pool.ts';
@@ -109,16 +109,16 @@ function settle(
   const { inode } = row;
   if (!inode) return;
   onHashed({ bytes: sizeBytes });
-  const found = run.findContent(sizeBytes, hash, policy);
+  const found = run.candidates.findContent(sizeBytes, hash, policy);
   if (!found || found.goodCopies < policy.copies) {
-    if (run.hasHash(hash)) onFound({ bytes: sizeBytes, change: 'duplicate' });
-    run.setHash(inode.inodeId, hash);
+    if (run.candidates.hasHash(hash)) onFound({ bytes: sizeBytes, change: 'duplicate' });
+    run.candidates.setHash(inode.inodeId, hash);
     return;
   }
   const movedFrom = moves.from(inode.sourceInode, found.contentId);
   const change = movedFrom === undefined ? 'duplicate' : 'moved';
-  run.setContent(inode.inodeId, found.contentId);
-  run.settle(row, { change, movedFrom });
+  run.candidates.setContent(inode.inodeId, found.contentId);
+  run.candidates.settle(row, { change, movedFrom });
   onFound({ bytes: sizeBytes, change });
 }
 
@@ -127,7 +127,7 @@ function* candidates(tools: DeduplicationTools): Generator<Candidate> {
   const seen = new Set<number>();
   // Small files are read whole when they are stored, and left out then where they are duplicates: hashing them first
   // would read them twice.
-  for (const row of tools.run.sizeCandidates(SMALL_BYTES_MAX + 1)) {
+  for (const row of tools.run.candidates.bySize(SMALL_BYTES_MAX + 1)) {
     const { inode } = row;
     const place = tools.placeOf(row);
     if (!inode || !place) continue;

@@ -4,7 +4,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { Worker } from 'node:worker_threads';
-import { workerFile } from '../../base/worker-file.ts';
+import { workerFile } from '../../base/program-files.ts';
 import { type Digests, StreamDigest } from './digest.ts';
 import type { DigestReply, DigestRequest } from './digest-worker.ts';
 
@@ -67,8 +67,10 @@ export class Digester {
     thread.postMessage(request);
   }
 
-  #startThread(): Worker {
-    const worker = new Worker(workerFile(import.meta.url, 'digest-worker'), {
+  #startThread(): Worker | undefined {
+    const file = workerFile(import.meta.url, 'digest-worker');
+    if (!file) return undefined;
+    const worker = new Worker(file, {
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
     worker.on('message', (reply: DigestReply) => this.#take(reply));

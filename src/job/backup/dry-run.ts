@@ -1,5 +1,5 @@
 /** `backup --dry-run`: the same plan as the run would make, counted instead of written. */
-import type { Run } from '../../catalog/run.ts';
+import type { Run } from '../../catalog/run/run.ts';
 import type { GenerationName } from '../../domain/generation.ts';
 import { type Forecast, Forecaster, tapeTimes } from '../../pack/forecast.ts';
 import type { PlanLimits } from '../../pack/limits.ts';

@@ -10,11 +10,11 @@
  */
 import { resolve } from 'node:path';
 import { CodedError } from '../../base/errors.ts';
-import { Archives } from '../../catalog/archives.ts';
-import { shortageOf } from '../../catalog/copies-policy.ts';
-import { type LackingArchive, lackingArchives } from '../../catalog/lacking-copies.ts';
-import { Media } from '../../catalog/media.ts';
-import type { Run } from '../../catalog/run.ts';
+import { shortageOf } from '../../catalog/content/copies-policy.ts';
+import { type LackingArchive, lackingArchives } from '../../catalog/content/lacking-copies.ts';
+import type { Run } from '../../catalog/run/run.ts';
+import { Archives } from '../../catalog/shelf/archives.ts';
+import { Media } from '../../catalog/shelf/media.ts';
 import type { GroomConfig } from '../../config.ts';
 import { usableDrives } from '../../storage/library-status.ts';
 import { absentOperator } from '../../storage/operator.ts';

@@ -6,7 +6,7 @@
  */
 import { CodedError } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
-import type { Media, Medium } from '../../catalog/media.ts';
+import type { Media, Medium } from '../../catalog/shelf/media.ts';
 import { type Barcode, barcodeSeries, parseBarcode } from '../../domain/barcode.ts';
 import { isDriveGeneration } from '../../domain/generation.ts';
 import type { Answer } from '../../domain/question.ts';

@@ -1,9 +1,9 @@
 /** Rows of the run as items of a plan: what form each takes in an archive, and upper bounds of what it needs there. */
 import { memberLengthMax } from '../../archive/member.ts';
 import { rawOf } from '../../base/raw.ts';
-import type { Inode } from '../../catalog/inodes.ts';
-import type { PendingEntry } from '../../catalog/pending.ts';
-import type { Untold } from '../../catalog/untold.ts';
+import type { PendingEntry } from '../../catalog/pending/rows.ts';
+import type { Untold } from '../../catalog/run/untold.ts';
+import type { Inode } from '../../catalog/tree/inodes.ts';
 import { SEGMENT_BYTES, segmentCount } from '../../domain/content.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import type { PlanItem } from '../../pack/item.ts';

@@ -1,7 +1,8 @@
 /** Where the bytes of an inode lie, as the journal tells it. */
 import { blockOf, type Place } from '../../archive/place.ts';
 import { rawOf } from '../../base/raw.ts';
-import type { Contents, LocatedExtent } from '../../catalog/contents.ts';
+import type { Contents } from '../../catalog/content/contents.ts';
+import type { LocatedExtent } from '../../catalog/content/located.ts';
 
 /** Hash and places of what an inode holds. */
 export type Located = {

@@ -1,5 +1,5 @@
 /** How much of a medium a plan may use. */
-import type { Media, Medium } from '../../catalog/media.ts';
+import type { Media, Medium } from '../../catalog/shelf/media.ts';
 import { type GenerationName, parseGeneration } from '../../domain/generation.ts';
 import { defaultMarginBytes, roomBytes } from '../../pack/limits.ts';
 

@@ -1,5 +1,5 @@
 /** Which media of the pool a run may write, and how much room each of them has: by the catalog, and by what their chips say. */
-import type { Media, Medium } from '../../catalog/media.ts';
+import type { Media, Medium } from '../../catalog/shelf/media.ts';
 import { GENERATIONS, type GenerationName } from '../../domain/generation.ts';
 import type { MediumRoom } from '../../pack/place.ts';
 import type { Library } from '../../storage/library.ts';

@@ -7,9 +7,9 @@
 import { strict as assert } from 'node:assert';
 import type { Clock } from '../../base/clock.ts';
 import { CodedError, type FailureCode } from '../../base/errors.ts';
-import type { Archives } from '../../catalog/archives.ts';
-import { isGivenUp } from '../../catalog/label-plan.ts';
-import type { Medium } from '../../catalog/media.ts';
+import type { Archives } from '../../catalog/shelf/archives.ts';
+import { isGivenUp } from '../../catalog/shelf/label-plan.ts';
+import type { Medium } from '../../catalog/shelf/media.ts';
 import type { MediumRoom } from '../../pack/place.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import { cleanAsked } from '../../storage/clean.ts';

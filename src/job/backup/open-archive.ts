@@ -11,10 +11,10 @@ import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 import { rawOf } from '../../base/raw.ts';
-import type { MediumEnd } from '../../catalog/archives.ts';
-import type { CopiedFile } from '../../catalog/copy.ts';
-import type { Job } from '../../catalog/jobs.ts';
-import type { Run } from '../../catalog/run.ts';
+import type { CopiedFile } from '../../catalog/file/copy.ts';
+import type { Job } from '../../catalog/job/jobs.ts';
+import type { ArchivesOfRun } from '../../catalog/run/archives.ts';
+import type { MediumEnd } from '../../catalog/shelf/archives.ts';
 import type { Tape } from '../../storage/tape.ts';
 import type { TapeArchive, Written } from '../../storage/tape-archive.ts';
 import { ArchiveStream } from './archive-stream.ts';
@@ -64,7 +64,7 @@ export type IdentityTools = {
 
 export type OpeningTools = {
   /** Where archives are announced. */
-  readonly run: Pick<Run, 'beginArchive' | 'tearArchive'>;
+  readonly run: { readonly archives: Pick<ArchivesOfRun, 'begin' | 'tear'> };
   readonly digester: Digester;
   readonly sha256: boolean;
   readonly staging: StagingArea;
@@ -173,7 +173,7 @@ export class OpenArchive {
     }
     if (copies.length === 0 && failure) throw failure;
     const announced = announcementOf(identity, copies, blockBytes);
-    const archiveId = tools.run.beginArchive(announced, torn?.ends);
+    const archiveId = tools.run.archives.begin(announced, torn?.ends);
     const way = tools.staging.wayOf({
       bytesMax: copies.every((copy) => copy.archive.warnsEarlier) ? warnBytes : 0,
       blockBytes,
@@ -263,7 +263,7 @@ export class OpenArchive {
       throw error;
     });
     const closed = this.copies.filter(({ archive }) => written?.has(archive));
-    this.#run.tearArchive(this.archiveId, endsOf([...this.#closed, ...closed]));
+    this.#run.archives.tear(this.archiveId, endsOf([...this.#closed, ...closed]));
   }
 
   #ended(

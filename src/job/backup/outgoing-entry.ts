@@ -1,7 +1,7 @@
 /** A row of the run on its way into an archive: what it is there, and what is asked of it on the way. */
 import { type Member, type MemberLengths, memberPath } from '../../archive/member.ts';
-import type { Inode } from '../../catalog/inodes.ts';
-import type { PendingEntry } from '../../catalog/pending.ts';
+import type { PendingEntry } from '../../catalog/pending/rows.ts';
+import type { Inode } from '../../catalog/tree/inodes.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import type { Part, Piece } from '../../pack/item.ts';
 import { SMALL_BYTES_MAX, type SourcePlace, type Stamp } from './fragment.ts';

@@ -6,7 +6,7 @@ import { strict as assert } from 'node:assert';
 import { isPlainField } from '../../archive/journal-field.ts';
 import { isAscii, memberLengthMax } from '../../archive/member.ts';
 import type { Raw } from '../../base/raw.ts';
-import type { PendingEntry, UsualRows } from '../../catalog/pending.ts';
+import type { PendingEntry, UsualRows } from '../../catalog/pending/rows.ts';
 import type { PlanGroup, PlanItem } from '../../pack/item.ts';
 import { FRAME_BYTES } from '../../source/door.ts';
 import type { ReadSource, SourcePlace } from './fragment.ts';

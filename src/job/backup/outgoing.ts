@@ -2,10 +2,10 @@
 import { CodedError } from '../../base/errors.ts';
 import type { Raw } from '../../base/raw.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { Directories } from '../../catalog/directories.ts';
-import type { Inode } from '../../catalog/inodes.ts';
-import type { PendingEntry, UsualRows } from '../../catalog/pending.ts';
-import type { Source } from '../../catalog/sources.ts';
+import type { Source } from '../../catalog/job/sources.ts';
+import type { PendingEntry, UsualRows } from '../../catalog/pending/rows.ts';
+import { Directories } from '../../catalog/tree/directories.ts';
+import type { Inode } from '../../catalog/tree/inodes.ts';
 import {
   type Attributes,
   compareMoments,

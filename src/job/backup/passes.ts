@@ -2,8 +2,8 @@
  * How often a row is tried: what changed while it was read, or could not be read, is looked at once more, and then given up.
  */
 import { rawText } from '../../base/raw.ts';
-import type { PendingEntry, UsualRows } from '../../catalog/pending.ts';
-import type { Outstanding, Run } from '../../catalog/run.ts';
+import type { PendingEntry, UsualRows } from '../../catalog/pending/rows.ts';
+import type { Outstanding, Run } from '../../catalog/run/run.ts';
 import type { EntryOutcome } from './member-writer.ts';
 import type { Outgoing } from './outgoing.ts';
 import type { OutgoingEntry } from './outgoing-entry.ts';
@@ -85,7 +85,7 @@ export class Passes {
     const { directoryId, name, inode } = row;
     const found = this.#outgoing.lookAgain(row);
     if (found === 'same') return;
-    if (inode) this.#tools.run.forgetHash(inode.inodeId);
+    if (inode) this.#tools.run.candidates.forgetHash(inode.inodeId);
     if (found === 'gone') {
       this.#giveUp(row, 'it vanished while it was being backed up');
       return;
@@ -106,7 +106,7 @@ export class Passes {
   onEntry(told: EntryOutcome): void {
     const { entry, outcome } = told;
     this.#tools.tally.stored(told);
-    if (outcome !== 'stored') this.#tools.run.forgetHash(entry.inode.inodeId);
+    if (outcome !== 'stored') this.#tools.run.candidates.forgetHash(entry.inode.inodeId);
     if (this.#isLastPass && told.isLast) this.#settleLast(told);
   }
 

@@ -1,7 +1,7 @@
 /** Before a medium is written: what stands on it is what the catalog knows. */
 import { CodedError } from '../../base/errors.ts';
-import type { Archives } from '../../catalog/archives.ts';
-import type { Medium } from '../../catalog/media.ts';
+import type { Archives } from '../../catalog/shelf/archives.ts';
+import type { Medium } from '../../catalog/shelf/media.ts';
 import type { Tape } from '../../storage/tape.ts';
 
 /** The end of the data is what the catalog knows, but for what a cut run of ours left behind it. */

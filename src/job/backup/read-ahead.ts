@@ -4,7 +4,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { Worker } from 'node:worker_threads';
-import { workerFile } from '../../base/worker-file.ts';
+import { workerFile } from '../../base/program-files.ts';
 import { type FragmentResult, type ReadTask, SLAB_BYTES } from './fragment.ts';
 import { receivedResult, transferList, unpackResult } from './fragment-codec.ts';
 import { Reader } from './reader.ts';
@@ -151,7 +151,8 @@ export class ReadAhead {
   }
 
   #addReader(): TaskReader {
-    const reader = this.#workers === 0 ? new ReaderHere() : new ReaderThread();
+    const file = this.#workers === 0 ? undefined : workerFile(import.meta.url, 'reader-worker');
+    const reader = file ? new ReaderThread(file) : new ReaderHere();
     this.#readers.push(reader);
     return reader;
   }
@@ -177,14 +178,15 @@ class ReaderHere implements TaskReader {
 }
 
 class ReaderThread implements TaskReader {
-  readonly #worker = new Worker(workerFile(import.meta.url, 'reader-worker'), {
-    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-  });
+  readonly #worker: Worker;
   readonly #waiting: PromiseWithResolvers<FragmentResult>[] = [];
   /** A mistake of ours ended the thread: nobody answers any more. */
   #failure: { readonly error: unknown } | undefined;
 
-  constructor() {
+  constructor(file: URL) {
+    this.#worker = new Worker(file, {
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
     this.#worker.on('message', (reply: WorkerReply) => {
       this.#waiting
         .shift()

@@ -1,6 +1,6 @@
 /** What a run has written to each medium and is to be read back before the medium leaves its drive. */
-import type { Archives } from '../../catalog/archives.ts';
-import type { Media } from '../../catalog/media.ts';
+import type { Archives } from '../../catalog/shelf/archives.ts';
+import type { Media } from '../../catalog/shelf/media.ts';
 import type { CopyTarget } from './open-archive.ts';
 import { type ArchiveProof, verifyArchive } from './verify.ts';
 

@@ -4,15 +4,15 @@
  */
 import { strict as assert } from 'node:assert';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { type ContentColumns, keyAt } from '../../catalog/content-keys.ts';
-import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
-import type { Run } from '../../catalog/run.ts';
+import { Contents, type CopyPolicy } from '../../catalog/content/contents.ts';
+import { type ContentColumns, keyAt } from '../../catalog/content/keys.ts';
+import type { Run } from '../../catalog/run/run.ts';
 import {
   type HashPlace,
   type PlainRow,
   type StoredEntry,
   StoredRows,
-} from '../../catalog/stored-rows.ts';
+} from '../../catalog/run/stored-rows.ts';
 import { HASH_BYTES } from '../../domain/content.ts';
 import { type Located, locateContent } from './locate.ts';
 import type { OutgoingEntry } from './outgoing-entry.ts';
@@ -80,7 +80,7 @@ export class Recorder {
     const { run, policy } = this.#tools;
     const { count, hashes } = contents;
     if (count === 0) return [];
-    const stored = run.areStored(contents, { policy, archiveId: this.#archiveId });
+    const stored = run.archives.areStored(contents, { policy, archiveId: this.#archiveId });
     const found: number[] = [];
     for (let index = 0; index < count; index += 1)
       if (stored.has(index) || !this.#fresh.add(hashes, index)) found.push(index);
@@ -94,7 +94,7 @@ export class Recorder {
 
   /** Hash and places of what an inode holds, in this archive or before; undefined where it is not stored. */
   located(inodeId: number): Located | undefined {
-    return locateContent(this.#contents, this.#tools.run.contentOf(inodeId));
+    return locateContent(this.#contents, this.#tools.run.candidates.contentOf(inodeId));
   }
 
   /** Records what has come by now. @returns the duplicates among it: the catalog knows by now what they are duplicates of */
@@ -108,7 +108,7 @@ export class Recorder {
   }
 
   #recordStored(): void {
-    this.#tools.run.store(this.#archiveId, this.#stored);
+    this.#tools.run.archives.store(this.#archiveId, this.#stored);
     this.#stored.clear();
     this.#fresh.clear();
   }
@@ -120,11 +120,11 @@ export class Recorder {
         const { row, inode } = entry;
         const contentId = this.#contents.find(inode.sizeBytes, hash);
         assert(contentId !== undefined, 'what a duplicate is of has been recorded');
-        run.setContent(inode.inodeId, contentId);
-        run.settle(row, { change: 'duplicate' });
+        run.candidates.setContent(inode.inodeId, contentId);
+        run.candidates.settle(row, { change: 'duplicate' });
       }
     });
-    run.store(
+    run.archives.store(
       this.#archiveId,
       duplicates.map(({ entry: { row, inode } }) => ({
         directoryId: row.directoryId,

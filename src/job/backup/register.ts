@@ -1,5 +1,5 @@
 /** Cartridges that nobody knew, and that can be written: they become media of the pool. */
-import type { Media } from '../../catalog/media.ts';
+import type { Media } from '../../catalog/shelf/media.ts';
 import { parseBarcode } from '../../domain/barcode.ts';
 import { isDriveGeneration } from '../../domain/generation.ts';
 

@@ -1,16 +1,16 @@
 /** What closes a run's last archive: entries that no member tells of, runs before that stored nothing, and the end. */
 import { formatEnd, formatMedia, formatRun, type JournalEntry } from '../../archive/journal.ts';
 import { type Raw, rawOf } from '../../base/raw.ts';
-import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { Contents } from '../../catalog/contents.ts';
-import { Directories } from '../../catalog/directories.ts';
-import { type Job, Jobs } from '../../catalog/jobs.ts';
-import { unjournaled } from '../../catalog/journal.ts';
-import { Media } from '../../catalog/media.ts';
-import { type PendingEntry, PendingRows } from '../../catalog/pending.ts';
-import type { Run } from '../../catalog/run.ts';
-import type { Snapshot } from '../../catalog/snapshots.ts';
+import { Contents } from '../../catalog/content/contents.ts';
+import { type Job, Jobs } from '../../catalog/job/jobs.ts';
+import { type PendingEntry, PendingRows } from '../../catalog/pending/rows.ts';
+import { unjournaled } from '../../catalog/run/journal.ts';
+import type { Run } from '../../catalog/run/run.ts';
+import { Archives } from '../../catalog/shelf/archives.ts';
+import { Media } from '../../catalog/shelf/media.ts';
+import { Directories } from '../../catalog/tree/directories.ts';
+import type { Snapshot } from '../../catalog/tree/snapshots.ts';
 import type { Attributes } from '../../domain/entry.ts';
 import { tellExpiries } from '../expiry-lines.ts';
 import { locateContent } from './locate.ts';
@@ -74,7 +74,7 @@ export function closeRun(
   tellExpiries(sink, catalog);
   const archives = new Archives(catalog).countGood(own.number, sink.archiveId);
   sink.addLine(endLine(own, { ...end, counts: { ...end.counts, archives } }));
-  run.takeForJournal(sink.archiveId);
+  run.archives.takeForJournal(sink.archiveId);
   return carried;
 }
 

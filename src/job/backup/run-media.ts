@@ -1,10 +1,10 @@
 /** The media of one run by the config: which it may write, and the sizes that its plan keeps to on them. */
 import type { Clock } from '../../base/clock.ts';
-import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { Media, type Medium } from '../../catalog/media.ts';
-import type { Run } from '../../catalog/run.ts';
-import type { Untold } from '../../catalog/untold.ts';
+import type { Run } from '../../catalog/run/run.ts';
+import type { Untold } from '../../catalog/run/untold.ts';
+import { Archives } from '../../catalog/shelf/archives.ts';
+import { Media, type Medium } from '../../catalog/shelf/media.ts';
 import type { ArchiveConfig, BackupConfig } from '../../config.ts';
 import { FORMAT_BOUNDS, type PlanLimits, planLimits, roundUp } from '../../pack/limits.ts';
 import type { DriveHandover } from '../../recall/handover.ts';

@@ -2,12 +2,13 @@
  * What the anomaly guard (domain/anomaly.ts) goes by, gathered beside a run: how much each source has, and of some changed and new
  * files whether their bytes are what their names say. The rest is in the run's rows by the time it ends.
  */
-import { type Alarm, Alarms } from '../../catalog/alarms.ts';
+
 import type { Catalog } from '../../catalog/catalog.ts';
-import { Directories } from '../../catalog/directories.ts';
-import type { Run } from '../../catalog/run.ts';
-import { type RowFacts, RunFacts, type RunFactsOf, rowFacts } from '../../catalog/run-facts.ts';
-import type { Source } from '../../catalog/sources.ts';
+import { type Alarm, Alarms } from '../../catalog/job/alarms.ts';
+import type { Source } from '../../catalog/job/sources.ts';
+import { type RowFacts, RunFacts, type RunFactsOf, rowFacts } from '../../catalog/run/facts.ts';
+import type { Run } from '../../catalog/run/run.ts';
+import { Directories } from '../../catalog/tree/directories.ts';
 import { SIGNS_MIN, type SourceFacts, signsOf } from '../../domain/anomaly.ts';
 import { contradicts, expectationOf, SAMPLE_BYTES } from '../../domain/plausible.ts';
 import type { Feed } from './feed.ts';

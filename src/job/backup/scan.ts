@@ -7,10 +7,10 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { NAME_BYTES_MAX } from '../../archive/reader.ts';
 import { CodedError } from '../../base/errors.ts';
 import { type Raw, rawText } from '../../base/raw.ts';
-import type { AddedEntry, NewDirectory } from '../../catalog/findings.ts';
-import type { KnownEntry } from '../../catalog/known.ts';
-import type { Run } from '../../catalog/run.ts';
-import type { Source } from '../../catalog/sources.ts';
+import type { Source } from '../../catalog/job/sources.ts';
+import type { KnownEntry } from '../../catalog/pending/known.ts';
+import type { AddedEntry, NewDirectory } from '../../catalog/run/findings.ts';
+import type { Run } from '../../catalog/run/run.ts';
 import { type Attributes, compareMoments } from '../../domain/entry.ts';
 import type { Change, ChangePolicy } from '../../pack/change.ts';
 import { OwnerNames } from '../../source/attributes.ts';
@@ -108,7 +108,7 @@ function openWhole({ path }: Source, { followSymlinks }: SourceOptions): SourceT
   try {
     return SourceTree.open(path, { followLinks: followSymlinks });
   } catch (cause) {
-    if (!(cause instanceof CodedError)) throw cause;
+    if (!(cause instanceof CodedError) || cause.code === 'PROGRAM_REPLACED') throw cause;
     const message = `${cause.message}: nothing is backed up; is its disk mounted?`;
     throw new CodedError('SOURCE_ABSENT', message, { cause, path: rawText(path) });
   }

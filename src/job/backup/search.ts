@@ -1,9 +1,9 @@
 /** What a run has to store: its sources scanned, then duplicates among what was found. */
 import type { Raw } from '../../base/raw.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { Contents, type CopyPolicy } from '../../catalog/contents.ts';
-import type { Outstanding, Run } from '../../catalog/run.ts';
-import type { Source } from '../../catalog/sources.ts';
+import { Contents, type CopyPolicy } from '../../catalog/content/contents.ts';
+import type { Source } from '../../catalog/job/sources.ts';
+import type { Outstanding, Run } from '../../catalog/run/run.ts';
 import { HashPool } from '../../hash/pool.ts';
 import { changePolicyOf, filterOf, parseSourceOptions } from '../source-options.ts';
 import { deduplicate } from './deduplicate.ts';

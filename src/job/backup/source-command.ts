@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { CodedError } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
-import type { Source } from '../../catalog/sources.ts';
+import type { Source } from '../../catalog/job/sources.ts';
 import { parseSourceOptions } from '../source-options.ts';
 
 /** Without a shell; what it prints goes where our messages go. */

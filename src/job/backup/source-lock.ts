@@ -1,6 +1,6 @@
 /** One run of a source at a time, whichever process runs it. */
 import { printable } from '../../base/text.ts';
-import type { Source } from '../../catalog/sources.ts';
+import type { Source } from '../../catalog/job/sources.ts';
 import { type LockTools, takeLock } from '../state-lock.ts';
 
 /**

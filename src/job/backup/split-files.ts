@@ -3,7 +3,7 @@
  * by a process that came to an end.
  */
 import type { Place } from '../../archive/place.ts';
-import type { StoredParts } from '../../catalog/partials.ts';
+import type { StoredParts } from '../../catalog/pending/partials.ts';
 import type { PlanItem } from '../../pack/item.ts';
 import type { Feed } from './feed.ts';
 import { copiesApart } from './locate.ts';

@@ -2,8 +2,8 @@
 import { strict as assert } from 'node:assert';
 import { usage } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
-import { Jobs } from '../../catalog/jobs.ts';
-import { type Source, Sources } from '../../catalog/sources.ts';
+import { Jobs } from '../../catalog/job/jobs.ts';
+import { type Source, Sources } from '../../catalog/job/sources.ts';
 import { usableDrives } from '../../storage/library-status.ts';
 import type { LockTools } from '../state-lock.ts';
 import { type BackupRequest, type BackupTools, backup, dryRun } from './backup.ts';

@@ -6,7 +6,7 @@ import { strict as assert } from 'node:assert';
 import { formatOwner } from '../../archive/journal.ts';
 import { isPlainField } from '../../archive/journal-field.ts';
 import type { Raw } from '../../base/raw.ts';
-import type { HashPlace } from '../../catalog/stored-rows.ts';
+import type { HashPlace } from '../../catalog/run/stored-rows.ts';
 import { HASH_BYTES } from '../../domain/content.ts';
 import { type Attributes, hasUsualTimes, type SourceInode } from '../../domain/entry.ts';
 import {

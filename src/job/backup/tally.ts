@@ -1,8 +1,8 @@
 /** What a run has done so far: counted for its report, told while it goes on, its troubles written to the job's log. */
 import type { Clock } from '../../base/clock.ts';
 import { rawText } from '../../base/raw.ts';
-import type { Jobs, LogLine } from '../../catalog/jobs.ts';
-import type { Outstanding } from '../../catalog/run.ts';
+import type { Jobs, LogLine } from '../../catalog/job/jobs.ts';
+import type { Outstanding } from '../../catalog/run/run.ts';
 import type { ScannedEntry } from '../../source/directory.ts';
 import type { Reason } from '../../source/filter.ts';
 import { describeReason } from '../source-survey.ts';

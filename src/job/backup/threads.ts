@@ -3,7 +3,7 @@
  * is done before a thread has started (a tenth of a second each, measured).
  */
 import { strict as assert } from 'node:assert';
-import type { Outstanding } from '../../catalog/run.ts';
+import type { Outstanding } from '../../catalog/run/run.ts';
 import { Digester } from './digester.ts';
 import { SLAB_BYTES } from './fragment.ts';
 import { ReadAhead } from './read-ahead.ts';

@@ -4,8 +4,8 @@
  */
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../../base/errors.ts';
-import type { PendingEntry, UsualRows } from '../../catalog/pending.ts';
-import { PendingSpan } from '../../catalog/pending-span.ts';
+import type { PendingEntry, UsualRows } from '../../catalog/pending/rows.ts';
+import { PendingSpan } from '../../catalog/pending/span.ts';
 import type { PlanItem } from '../../pack/item.ts';
 import { FORMAT_BOUNDS, type PlanLimits } from '../../pack/limits.ts';
 import { Planner } from '../../pack/plan.ts';

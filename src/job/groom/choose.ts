@@ -1,8 +1,8 @@
 /** Which media are groomed, and what that brings and takes. */
 import { CodedError } from '../../base/errors.ts';
-import { fillOfMedia } from '../../catalog/capacity.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { Media, type Medium } from '../../catalog/media.ts';
+import { fillOfMedia } from '../../catalog/shelf/capacity.ts';
+import { Media, type Medium } from '../../catalog/shelf/media.ts';
 import { parseGeneration } from '../../domain/generation.ts';
 import { tapeTimes } from '../../pack/forecast.ts';
 import type { GroomPlan, PlannedMedium } from './report.ts';

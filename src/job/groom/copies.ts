@@ -8,7 +8,6 @@ import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { findDigest } from '../../archive/digest.ts';
 import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
-import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import {
   type CopiesPolicy,
@@ -16,8 +15,9 @@ import {
   type Shortage,
   scarceArchives,
   shortageOf,
-} from '../../catalog/copies-policy.ts';
-import { Media, type Medium } from '../../catalog/media.ts';
+} from '../../catalog/content/copies-policy.ts';
+import { Archives } from '../../catalog/shelf/archives.ts';
+import { Media, type Medium } from '../../catalog/shelf/media.ts';
 import { attachAsking } from '../../storage/attach.ts';
 import type { Library } from '../../storage/library.ts';
 import { LostPlaces } from '../../storage/lost-places.ts';

@@ -2,7 +2,7 @@
  * Groom: what is still needed of cartridges that hold little else is moved to others, so that they may be written anew.
  *
  * A cartridge is given up last of all: when its contents are committed and read back elsewhere, its journals are told there,
- * and a copy of the catalog that knows all of it is (catalog/scratch.ts proves it once more). Until then nothing is taken
+ * and a copy of the catalog that knows all of it is (catalog/care/scratch.ts proves it once more). Until then nothing is taken
  * from it, so a groom that is cut anywhere has lost nothing, and the next one moves only what is not there yet.
  */
 import { strict as assert } from 'node:assert';
@@ -10,14 +10,14 @@ import { resolve } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
-import { Alarms } from '../../catalog/alarms.ts';
-import { Archives } from '../../catalog/archives.ts';
+import { Spooled } from '../../catalog/care/spooled.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import type { PoolPolicy } from '../../catalog/copies-policy.ts';
-import { sweepCopies } from '../../catalog/copy.ts';
-import { type Job, Jobs } from '../../catalog/jobs.ts';
-import { Media, type Medium } from '../../catalog/media.ts';
-import { Spooled } from '../../catalog/spooled.ts';
+import type { PoolPolicy } from '../../catalog/content/copies-policy.ts';
+import { sweepCopies } from '../../catalog/file/copy.ts';
+import { Alarms } from '../../catalog/job/alarms.ts';
+import { type Job, Jobs } from '../../catalog/job/jobs.ts';
+import { Archives } from '../../catalog/shelf/archives.ts';
+import { Media, type Medium } from '../../catalog/shelf/media.ts';
 import type { ArchiveConfig, BackupConfig, GroomConfig } from '../../config.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';

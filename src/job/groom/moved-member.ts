@@ -1,8 +1,8 @@
 /** A content that was read from one medium and is written to another, as a plan sees it and as a member of an archive. */
 import { strict as assert } from 'node:assert';
 import { type Member, memberPath } from '../../archive/member.ts';
-import type { Contents } from '../../catalog/contents.ts';
-import type { SpooledContent } from '../../catalog/spooled.ts';
+import type { SpooledContent } from '../../catalog/care/spooled.ts';
+import type { Contents } from '../../catalog/content/contents.ts';
 import type { Content } from '../../domain/content.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import type { Part, PlanItem } from '../../pack/item.ts';

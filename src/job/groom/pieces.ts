@@ -5,8 +5,8 @@
 import { strict as assert } from 'node:assert';
 import { CodedError } from '../../base/errors.ts';
 import { rawText } from '../../base/raw.ts';
-import { Contents, type KnownContent } from '../../catalog/contents.ts';
-import type { SpooledContent } from '../../catalog/spooled.ts';
+import type { SpooledContent } from '../../catalog/care/spooled.ts';
+import { Contents, type KnownContent } from '../../catalog/content/contents.ts';
 import { HASH_BYTES, SEGMENT_BYTES } from '../../domain/content.ts';
 import { ContentHasher } from '../../hash/content-hasher.ts';
 import type { Part } from '../../pack/item.ts';

@@ -5,8 +5,8 @@ import {
   type PoolPolicy,
   type Shortage,
   shortageOf,
-} from '../../catalog/copies-policy.ts';
-import { Media } from '../../catalog/media.ts';
+} from '../../catalog/content/copies-policy.ts';
+import { Media } from '../../catalog/shelf/media.ts';
 import type { Config } from '../../config.ts';
 
 /** Of each pool that the config names, and of the one that backups write to. */

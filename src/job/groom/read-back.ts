@@ -1,8 +1,8 @@
 /** Reads back what a groom that was cut has written: nothing is given up for what nobody has read since. */
 import { findDigest } from '../../archive/digest.ts';
+import { type UnreadCopy, unreadCopies } from '../../catalog/care/unread.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { Media } from '../../catalog/media.ts';
-import { type UnreadCopy, unreadCopies } from '../../catalog/unread.ts';
+import { Media } from '../../catalog/shelf/media.ts';
 import type { MediaSet } from '../backup/media-set.ts';
 import type { CopyTarget } from '../backup/open-archive.ts';
 

@@ -4,9 +4,13 @@
  */
 import { CodedError } from '../../base/errors.ts';
 import { rawText } from '../../base/raw.ts';
-import { type CopiesPolicy, type Shortage, shortageOf } from '../../catalog/copies-policy.ts';
-import { LiveContents } from '../../catalog/live.ts';
-import type { Spooled } from '../../catalog/spooled.ts';
+import { LiveContents } from '../../catalog/care/live.ts';
+import type { Spooled } from '../../catalog/care/spooled.ts';
+import {
+  type CopiesPolicy,
+  type Shortage,
+  shortageOf,
+} from '../../catalog/content/copies-policy.ts';
 import { type MoveTools, moveAll } from './move.ts';
 import type { MovedWriter } from './write.ts';
 

@@ -1,8 +1,8 @@
 /** The media that groom writes to. */
 import type { Clock } from '../../base/clock.ts';
-import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { Media, type Medium } from '../../catalog/media.ts';
+import { Archives } from '../../catalog/shelf/archives.ts';
+import { Media, type Medium } from '../../catalog/shelf/media.ts';
 import type { ArchiveConfig, BackupConfig } from '../../config.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import type { Library } from '../../storage/library.ts';

@@ -7,12 +7,12 @@ import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 import { type Raw, rawText } from '../../base/raw.ts';
-import type { Archives } from '../../catalog/archives.ts';
+import type { MovedExtents } from '../../catalog/care/moved.ts';
+import type { Spooled } from '../../catalog/care/spooled.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import type { Contents } from '../../catalog/contents.ts';
-import type { Job } from '../../catalog/jobs.ts';
-import type { MovedExtents } from '../../catalog/moved.ts';
-import type { Spooled } from '../../catalog/spooled.ts';
+import type { Contents } from '../../catalog/content/contents.ts';
+import type { Job } from '../../catalog/job/jobs.ts';
+import type { Archives } from '../../catalog/shelf/archives.ts';
 import { ContentHasher } from '../../hash/content-hasher.ts';
 import type { Part } from '../../pack/item.ts';
 import type { PlanLimits } from '../../pack/limits.ts';
@@ -326,12 +326,14 @@ export class MovedWriter {
     const tools: MovedArchiveTools = {
       ...this.#tools,
       run: {
-        beginArchive: (archive, ends = []) =>
-          this.#tools.catalog.write(() => {
-            archives.moveEnds(ends);
-            return archives.begin(job.number, archive);
-          }),
-        tearArchive: (archiveId, ends) => archives.tear(archiveId, ends),
+        archives: {
+          begin: (archive, ends = []) =>
+            this.#tools.catalog.write(() => {
+              archives.moveEnds(ends);
+              return archives.begin(job.number, archive);
+            }),
+          tear: (archiveId, ends) => archives.tear(archiveId, ends),
+        },
       },
       staging: this.#staging,
       onCopyFailure: (mediumId, error) => this.#setbacks.note(mediumId, error),

@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises';
 import { createZstdDecompress } from 'node:zlib';
 import { CodedError, errnoOf } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
-import { proveCopy } from '../../catalog/check.ts';
+import { proveCopy } from '../../catalog/file/check.ts';
 import { readBeginning } from '../../storage/beginning.ts';
 import type { HeldDrive } from '../../storage/drives.ts';
 import { Blocks } from './blocks.ts';

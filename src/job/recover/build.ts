@@ -3,17 +3,17 @@ import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Host } from '../../base/machine.ts';
 import { printable } from '../../base/text.ts';
-import { sumDeadBytes } from '../../catalog/capacity.ts';
 import { Catalog } from '../../catalog/catalog.ts';
-import { Jobs, type LogLine } from '../../catalog/jobs.ts';
-import { Rebuild } from '../../catalog/rebuild.ts';
-import { lostContents, touchClock } from '../../catalog/rebuild-facts.ts';
+import { Jobs, type LogLine } from '../../catalog/job/jobs.ts';
+import { lostContents, touchClock } from '../../catalog/rebuild/facts.ts';
+import { Rebuild } from '../../catalog/rebuild/rebuild.ts';
 import {
   type NumberedArchive,
   Shelf,
   type ShelfArchive,
   type ShelfMedium,
-} from '../../catalog/rebuild-shelf.ts';
+} from '../../catalog/rebuild/shelf.ts';
+import { sumDeadBytes } from '../../catalog/shelf/capacity.ts';
 import { GENERATIONS, isDriveGeneration, parseGeneration } from '../../domain/generation.ts';
 import type { HeldDrive } from '../../storage/drives.ts';
 import { findHoles } from './holes.ts';

@@ -2,7 +2,7 @@
 import { SparseMapReader } from '../../archive/sparse.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { RebuiltHoles, type SparseExtent } from '../../catalog/rebuild-holes.ts';
+import { RebuiltHoles, type SparseExtent } from '../../catalog/rebuild/holes.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import { readBeginning } from '../../storage/beginning.ts';
 import type { HeldDrive } from '../../storage/drives.ts';

@@ -5,9 +5,9 @@
 import { SparseMapReader } from '../../archive/sparse.ts';
 import { CodedError } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
-import type { Rebuild, ToldEntry } from '../../catalog/rebuild.ts';
-import type { ToldPlace } from '../../catalog/rebuild-extents.ts';
-import type { ToldRun } from '../../catalog/rebuild-runs.ts';
+import type { ToldPlace } from '../../catalog/rebuild/extents.ts';
+import type { Rebuild, ToldEntry } from '../../catalog/rebuild/rebuild.ts';
+import type { ToldRun } from '../../catalog/rebuild/runs.ts';
 import { ContentHasher } from '../../hash/content-hasher.ts';
 import type { HeldDrive } from '../../storage/drives.ts';
 import { Blocks } from './blocks.ts';

@@ -10,7 +10,7 @@ import type { Clock } from '../../base/clock.ts';
 import { CodedError, errnoOf } from '../../base/errors.ts';
 import type { Host } from '../../base/machine.ts';
 import type { Random } from '../../base/random.ts';
-import { TakenOut } from '../../catalog/put-back.ts';
+import { TakenOut } from '../../catalog/file/put-back.ts';
 import { CATALOG_FILE, formatConfig, type LibraryConfig } from '../../config.ts';
 import type { Library } from '../../storage/library.ts';
 import type { Operator } from '../../storage/operator.ts';

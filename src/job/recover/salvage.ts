@@ -11,7 +11,7 @@ import { type ByteSource, type ReadMember, readMembers } from '../../archive/rea
 import { sourcePath } from '../../archive/source-path.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Raw } from '../../base/raw.ts';
-import type { ToldEntry } from '../../catalog/rebuild.ts';
+import type { ToldEntry } from '../../catalog/rebuild/rebuild.ts';
 import type { DataRange, SourceInode } from '../../domain/entry.ts';
 import { ContentHasher } from '../../hash/content-hasher.ts';
 import type { Blocks } from './blocks.ts';

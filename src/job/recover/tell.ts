@@ -4,10 +4,10 @@ import type { Place } from '../../archive/place.ts';
 import { CodedError } from '../../base/errors.ts';
 import { type Raw, rawBytes } from '../../base/raw.ts';
 import { printable } from '../../base/text.ts';
-import type { Rebuild, ToldEntry } from '../../catalog/rebuild.ts';
-import type { Teller, ToldPlace } from '../../catalog/rebuild-extents.ts';
-import type { ToldRun } from '../../catalog/rebuild-runs.ts';
-import type { Shelf } from '../../catalog/rebuild-shelf.ts';
+import type { Teller, ToldPlace } from '../../catalog/rebuild/extents.ts';
+import type { Rebuild, ToldEntry } from '../../catalog/rebuild/rebuild.ts';
+import type { ToldRun } from '../../catalog/rebuild/runs.ts';
+import type { Shelf } from '../../catalog/rebuild/shelf.ts';
 import type { EndedRuns } from './whole-runs.ts';
 
 export type Telling = {

@@ -2,7 +2,7 @@
  * Which runs are known whole: all archives of theirs were read, or one that tells them anew. Of a run whose first cartridges are
  * missing the last one tells the end, and not what it did until then.
  */
-import type { NumberedArchive } from '../../catalog/rebuild-shelf.ts';
+import type { NumberedArchive } from '../../catalog/rebuild/shelf.ts';
 import type { Standing } from './standing.ts';
 
 /** Runs whose end a journal tells, by UUID of the job, with the archives that it says they have; undefined where it does not say. */

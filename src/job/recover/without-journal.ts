@@ -3,8 +3,8 @@
  * belongs to whichever run names it, by a groom, whose members are the state of no time (archive/FORMAT.md section 5.6).
  */
 import { printable } from '../../base/text.ts';
-import type { Rebuild, ToldEntry } from '../../catalog/rebuild.ts';
-import type { Shelf } from '../../catalog/rebuild-shelf.ts';
+import type { Rebuild, ToldEntry } from '../../catalog/rebuild/rebuild.ts';
+import type { Shelf } from '../../catalog/rebuild/shelf.ts';
 import { Blocks } from './blocks.ts';
 import { isOfMedium } from './inventory.ts';
 import { PartsFound, type PartTools } from './parts.ts';

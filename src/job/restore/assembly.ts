@@ -6,7 +6,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { SparseMapReader } from '../../archive/sparse.ts';
-import type { WantedName } from '../../catalog/wanted.ts';
+import type { WantedName } from '../../catalog/restore/wanted.ts';
 import { type Content, type Extent, HASH_BYTES, SEGMENT_BYTES } from '../../domain/content.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import type { ContentHasher } from '../../hash/content-hasher.ts';

@@ -9,10 +9,15 @@ import { strict as assert } from 'node:assert';
 import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import { type Raw, rawText } from '../../base/raw.ts';
-import type { Archives } from '../../catalog/archives.ts';
-import type { Contents } from '../../catalog/contents.ts';
-import type { Media, Medium } from '../../catalog/media.ts';
-import type { ChosenExtent, NamedInode, Wanted, WantedExtent } from '../../catalog/wanted.ts';
+import type { Contents } from '../../catalog/content/contents.ts';
+import type {
+  ChosenExtent,
+  NamedInode,
+  Wanted,
+  WantedExtent,
+} from '../../catalog/restore/wanted.ts';
+import type { Archives } from '../../catalog/shelf/archives.ts';
+import type { Media, Medium } from '../../catalog/shelf/media.ts';
 import type { DataRange } from '../../domain/entry.ts';
 import { ContentHasher } from '../../hash/content-hasher.ts';
 import { attachAsking, barcodesInDrives } from '../../storage/attach.ts';

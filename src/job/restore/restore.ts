@@ -11,15 +11,19 @@ import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 import { type Raw, rawText } from '../../base/raw.ts';
-import { Archives } from '../../catalog/archives.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { Contents } from '../../catalog/contents.ts';
-import type { Inode } from '../../catalog/inodes.ts';
-import { Media } from '../../catalog/media.ts';
-import { type FirstName, RestoredDirectories, RestoredLinks } from '../../catalog/restored.ts';
-import { expiredMeanwhile, type Snapshot } from '../../catalog/snapshots.ts';
-import { Tree } from '../../catalog/tree.ts';
-import { type NamedInode, Wanted } from '../../catalog/wanted.ts';
+import { Contents } from '../../catalog/content/contents.ts';
+import {
+  type FirstName,
+  RestoredDirectories,
+  RestoredLinks,
+} from '../../catalog/restore/restored.ts';
+import { type NamedInode, Wanted } from '../../catalog/restore/wanted.ts';
+import { Archives } from '../../catalog/shelf/archives.ts';
+import { Media } from '../../catalog/shelf/media.ts';
+import type { Inode } from '../../catalog/tree/inodes.ts';
+import { expiredMeanwhile, type Snapshot } from '../../catalog/tree/snapshots.ts';
+import { Tree } from '../../catalog/tree/tree.ts';
 import type { ScannedEntry } from '../../source/directory.ts';
 import { TargetTree } from '../../source/target.ts';
 import type { SpecialPlacement, TargetFile } from '../../source/target-file.ts';

@@ -2,7 +2,7 @@
 import { strict as assert } from 'node:assert';
 import { setImmediate as turn } from 'node:timers/promises';
 import { rawText } from '../../base/raw.ts';
-import type { ExtentCopy, Wanted, WantedContent } from '../../catalog/wanted.ts';
+import type { ExtentCopy, Wanted, WantedContent } from '../../catalog/restore/wanted.ts';
 import { CopyChooser, type MediaAtHand } from '../../recall/copies.ts';
 
 /** What is read from one medium. */

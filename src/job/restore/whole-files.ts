@@ -5,7 +5,7 @@
  * reached the disk: else a power cut could leave a name with an empty or torn file behind it. One sync of the file system
  * serves them all.
  */
-import type { NamedInode } from '../../catalog/wanted.ts';
+import type { NamedInode } from '../../catalog/restore/wanted.ts';
 import type { TargetFile } from '../../source/target-file.ts';
 
 type WholeFile = { readonly entry: NamedInode; readonly file: TargetFile };

@@ -2,10 +2,10 @@
 import { z } from 'zod';
 import { CodedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
+import type { CopyToRead } from '../../catalog/care/read-back.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { type Job, Jobs } from '../../catalog/jobs.ts';
-import type { CopyToRead } from '../../catalog/read-back.ts';
-import { isWriting } from '../../catalog/writing.ts';
+import { type Job, Jobs } from '../../catalog/job/jobs.ts';
+import { isWriting } from '../../catalog/job/writing.ts';
 
 export type ScrubRequest = {
   /** Barcodes or VOLSERs; none: all that are at hand. */

@@ -1,9 +1,9 @@
 /** One cartridge in a drive: its label, the archives that were chosen, and the end of its data. Nothing is written to it. */
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { CodedError } from '../../base/errors.ts';
-import type { Contents } from '../../catalog/contents.ts';
-import type { Medium } from '../../catalog/media.ts';
-import type { CopyToRead, ReadBack } from '../../catalog/read-back.ts';
+import type { CopyToRead, ReadBack } from '../../catalog/care/read-back.ts';
+import type { Contents } from '../../catalog/content/contents.ts';
+import type { Medium } from '../../catalog/shelf/media.ts';
 import type { Tape } from '../../storage/tape.ts';
 import { proven } from '../../storage/tape-position.ts';
 import { readPieces } from '../../storage/tape-reader.ts';

@@ -5,9 +5,9 @@
  * so that the damaged files are known, and from header to header for the rest.
  */
 import { CodedError } from '../../base/errors.ts';
-import type { Contents } from '../../catalog/contents.ts';
-import type { DamagedRange } from '../../catalog/damages.ts';
-import type { CopyToRead, ExtentToRead } from '../../catalog/read-back.ts';
+import type { DamagedRange } from '../../catalog/care/damages.ts';
+import type { CopyToRead, ExtentToRead } from '../../catalog/care/read-back.ts';
+import type { Contents } from '../../catalog/content/contents.ts';
 import type { ReadableTape } from '../../storage/tape-reader.ts';
 import { type Between, lookBetween } from './between.ts';
 import { isWholeHere, joined, type Proofs, proveContents, touchesAny } from './contents.ts';

@@ -1,5 +1,5 @@
 /** Which copies are read, of which media and in which order: longest unread first, on each cartridge in the tape's order. Pure. */
-import type { CopyToRead } from '../../catalog/read-back.ts';
+import type { CopyToRead } from '../../catalog/care/read-back.ts';
 
 export type MediumToRead = {
   readonly barcode: string;

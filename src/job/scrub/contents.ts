@@ -1,9 +1,9 @@
 /** The contents of one tape file whose stream is not what was written: each is proven by itself, so that the damaged are named. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { CodedError } from '../../base/errors.ts';
-import type { LocatedExtent } from '../../catalog/contents.ts';
-import type { DamagedRange } from '../../catalog/damages.ts';
-import type { CopyToRead, ExtentToRead } from '../../catalog/read-back.ts';
+import type { DamagedRange } from '../../catalog/care/damages.ts';
+import type { CopyToRead, ExtentToRead } from '../../catalog/care/read-back.ts';
+import type { LocatedExtent } from '../../catalog/content/located.ts';
 import { ContentHasher } from '../../hash/content-hasher.ts';
 import { unfolding } from '../../recall/unfold.ts';
 import { type ReadableTape, TapeReader, type WantedPiece } from '../../storage/tape-reader.ts';

@@ -1,7 +1,7 @@
 /** Journals by themselves: found from the end of their tape file, and each line looked at. */
 import { parseLine } from '../../archive/journal-parse.ts';
 import { CodedError } from '../../base/errors.ts';
-import type { CopyToRead } from '../../catalog/read-back.ts';
+import type { CopyToRead } from '../../catalog/care/read-back.ts';
 import { type ReadableTape, readPieces } from '../../storage/tape-reader.ts';
 import { type Tail, tailOf } from './tail.ts';
 

@@ -2,7 +2,7 @@
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { LABEL_BYTES_MAX, parseLabel } from '../../archive/label.ts';
 import { CodedError } from '../../base/errors.ts';
-import type { KnownLabel } from '../../catalog/read-back.ts';
+import type { KnownLabel } from '../../catalog/care/read-back.ts';
 import type { ReadableTape } from '../../storage/tape-reader.ts';
 import type { Finding } from './report.ts';
 import { readTapeFile } from './tape-file.ts';

@@ -1,12 +1,12 @@
 /** What is read of one medium, over as many stays in a drive as it takes; and what the catalog is told of it. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { rawText } from '../../base/raw.ts';
-import { Archives } from '../../catalog/archives.ts';
+import { Damages } from '../../catalog/care/damages.ts';
+import { type CopyToRead, ReadBack } from '../../catalog/care/read-back.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { Contents } from '../../catalog/contents.ts';
-import { Damages } from '../../catalog/damages.ts';
-import { Media, type Medium } from '../../catalog/media.ts';
-import { type CopyToRead, ReadBack } from '../../catalog/read-back.ts';
+import { Contents } from '../../catalog/content/contents.ts';
+import { Archives } from '../../catalog/shelf/archives.ts';
+import { Media, type Medium } from '../../catalog/shelf/media.ts';
 import type { Tape } from '../../storage/tape.ts';
 import type { ScrubJob } from './begin.ts';
 import { CartridgeScrub } from './cartridge.ts';

@@ -1,7 +1,7 @@
 /** What of an extent can be proven by itself: the whole content where all of it is there, else its segments; and the proof. */
 import { Blake3Hasher } from '@napi-rs/blake-hash';
-import type { DamagedRange } from '../../catalog/damages.ts';
-import type { ExtentToRead } from '../../catalog/read-back.ts';
+import type { DamagedRange } from '../../catalog/care/damages.ts';
+import type { ExtentToRead } from '../../catalog/care/read-back.ts';
 import { HASH_BYTES, SEGMENT_BYTES } from '../../domain/content.ts';
 import { unfolding } from '../../recall/unfold.ts';
 

@@ -3,7 +3,7 @@
  * while the drive fills the next. The last blocks are held back until it is known how much of them the hash covers.
  */
 import { strict as assert } from 'node:assert';
-import type { CopyToRead } from '../../catalog/read-back.ts';
+import type { CopyToRead } from '../../catalog/care/read-back.ts';
 import type { ReadableTape } from '../../storage/tape-reader.ts';
 import { type Tail, tailOf } from './tail.ts';
 import { type BlockSink, type FileRead, readTapeFile } from './tape-file.ts';

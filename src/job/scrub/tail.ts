@@ -5,7 +5,7 @@
 import { strict as assert } from 'node:assert';
 import { DIGEST_MEMBER_BYTES, encodeDigest, findDigest } from '../../archive/digest.ts';
 import { padTo512 } from '../../archive/ustar.ts';
-import type { CopyToRead } from '../../catalog/read-back.ts';
+import type { CopyToRead } from '../../catalog/care/read-back.ts';
 
 /** Two blocks of 512 zeros end a tar (FORMAT.md section 3). */
 const END_BYTES = 1024;

@@ -1,6 +1,6 @@
 /** What a scrub has done and found so far: counted for its report, told while it goes on, written to the job's log. */
 import type { Clock } from '../../base/clock.ts';
-import type { Jobs, LogLevel, LogLine } from '../../catalog/jobs.ts';
+import type { Jobs, LogLevel, LogLine } from '../../catalog/job/jobs.ts';
 import {
   type DamagedName,
   type FoundOn,

@@ -2,7 +2,7 @@
 import { writeSync } from 'node:fs';
 import { systemClock } from '../../../src/base/clock.ts';
 import { Catalog } from '../../../src/catalog/catalog.ts';
-import { Jobs } from '../../../src/catalog/jobs.ts';
+import { Jobs } from '../../../src/catalog/job/jobs.ts';
 
 const [path = '', what, ms = '0'] = process.argv.slice(2);
 const catalog = Catalog.open(path, { mode: 'write', clock: systemClock });

@@ -15,9 +15,9 @@ import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../../src/base/clock.ts';
 import { CodedError } from '../../../src/base/errors.ts';
 import { Catalog } from '../../../src/catalog/catalog.ts';
-import { Jobs } from '../../../src/catalog/jobs.ts';
-import { Media } from '../../../src/catalog/media.ts';
+import { Jobs } from '../../../src/catalog/job/jobs.ts';
 import { MIGRATIONS } from '../../../src/catalog/schema.ts';
+import { Media } from '../../../src/catalog/shelf/media.ts';
 import { JOB, scratchDirectory, world } from './scratch.ts';
 
 const open = (path: string, mode: 'read' | 'write' = 'write') =>

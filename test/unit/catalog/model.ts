@@ -3,11 +3,11 @@ import { createHash } from 'node:crypto';
 import type { Random } from '../../../src/base/random.ts';
 import { joinRaw, type Raw, rawOf } from '../../../src/base/raw.ts';
 import type { Catalog } from '../../../src/catalog/catalog.ts';
-import { columnsOf } from '../../../src/catalog/content-keys.ts';
-import type { AddedEntry } from '../../../src/catalog/findings.ts';
-import type { KnownEntry } from '../../../src/catalog/known.ts';
-import type { Run } from '../../../src/catalog/run.ts';
-import type { StoredEntry } from '../../../src/catalog/stored-rows.ts';
+import { columnsOf } from '../../../src/catalog/content/keys.ts';
+import type { KnownEntry } from '../../../src/catalog/pending/known.ts';
+import type { AddedEntry } from '../../../src/catalog/run/findings.ts';
+import type { Run } from '../../../src/catalog/run/run.ts';
+import type { StoredEntry } from '../../../src/catalog/run/stored-rows.ts';
 import type { Attributes } from '../../../src/domain/entry.ts';
 import { attributes, beginArchive, commit, storedEntries } from './scratch.ts';
 
@@ -160,22 +160,23 @@ type Backup = {
 /** Scan, hash, dedup, write in one or more archives, some of them torn. */
 export function backUp({ run, model, hostId, media, random }: Backup): void {
   scan(run, model, hostId);
-  for (const { inode } of [...run.sizeCandidates()]) {
+  for (const { inode } of [...run.candidates.bySize()]) {
     if (!inode) continue;
     const hash = hashOf(textOf(model, inode.sourceInode.inode));
-    const found = run.findContent(inode.sizeBytes, hash, { copies: 1 });
-    if (found && found.goodCopies >= 1) run.setContent(inode.inodeId, found.contentId);
-    else run.setHash(inode.inodeId, hash);
+    const found = run.candidates.findContent(inode.sizeBytes, hash, { copies: 1 });
+    if (found && found.goodCopies >= 1) run.candidates.setContent(inode.inodeId, found.contentId);
+    else run.candidates.setHash(inode.inodeId, hash);
   }
   for (let tries = 0; tries < 10; tries += 1) {
     const isTorn = tries < 3 && random.below(3) === 0;
     const archiveId = beginArchive(run, media);
     const entries = someEntries(run, model, random);
     const asked = entries.flatMap(({ content }) => content ?? []);
-    if (random.below(2)) run.areStored(columnsOf(asked), { policy: { copies: 1 }, archiveId });
-    run.store(archiveId, entries);
-    run.takeForJournal(archiveId);
-    if (isTorn) run.tearArchive(archiveId);
+    if (random.below(2))
+      run.archives.areStored(columnsOf(asked), { policy: { copies: 1 }, archiveId });
+    run.archives.store(archiveId, entries);
+    run.archives.takeForJournal(archiveId);
+    if (isTorn) run.archives.tear(archiveId);
     else commit(run, archiveId, media.slice(0, 1 + random.below(media.length)));
     if (!run.hasWaiting()) break;
   }

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
 import { SimClock } from '../../../src/base/clock.ts';
 import { type Raw, rawOf } from '../../../src/base/raw.ts';
-import { Directories } from '../../../src/catalog/directories.ts';
-import { Inodes } from '../../../src/catalog/inodes.ts';
-import { Jobs } from '../../../src/catalog/jobs.ts';
-import { unjournaled } from '../../../src/catalog/journal.ts';
-import { Media } from '../../../src/catalog/media.ts';
-import { parseTime, Snapshots, snapshotName } from '../../../src/catalog/snapshots.ts';
-import { Sources } from '../../../src/catalog/sources.ts';
-import { Tree } from '../../../src/catalog/tree.ts';
+import { Jobs } from '../../../src/catalog/job/jobs.ts';
+import { Sources } from '../../../src/catalog/job/sources.ts';
+import { unjournaled } from '../../../src/catalog/run/journal.ts';
+import { Media } from '../../../src/catalog/shelf/media.ts';
+import { Directories } from '../../../src/catalog/tree/directories.ts';
+import { Inodes } from '../../../src/catalog/tree/inodes.ts';
+import { parseTime, Snapshots, snapshotName } from '../../../src/catalog/tree/snapshots.ts';
+import { Tree } from '../../../src/catalog/tree/tree.ts';
 import {
   attributes,
   beginArchive,
@@ -211,13 +211,13 @@ test('what no journal carries is carried by the next archive, also after a torn 
 
   const second = begin();
   const torn = beginArchive(second, media);
-  second.takeForJournal(torn);
-  second.tearArchive(torn);
+  second.archives.takeForJournal(torn);
+  second.archives.tear(torn);
   expect(unjournaled(catalog)).toEqual([snapshot]);
   const good = beginArchive(second, media);
-  second.takeForJournal(good);
+  second.archives.takeForJournal(good);
   const hash = Buffer.alloc(32);
-  second.commitArchive(good, {
+  second.archives.commit(good, {
     lengthBytes: 1,
     lengthBlocks: 1,
     blake3: hash,

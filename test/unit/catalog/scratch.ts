@@ -7,10 +7,10 @@ import { onTestFinished } from 'vitest';
 import { type Clock, systemClock } from '../../../src/base/clock.ts';
 import { type Raw, rawOf } from '../../../src/base/raw.ts';
 import { Catalog } from '../../../src/catalog/catalog.ts';
-import { Directories } from '../../../src/catalog/directories.ts';
-import { Jobs } from '../../../src/catalog/jobs.ts';
-import { Media } from '../../../src/catalog/media.ts';
-import { Run } from '../../../src/catalog/run.ts';
+import { Jobs } from '../../../src/catalog/job/jobs.ts';
+import { Run } from '../../../src/catalog/run/run.ts';
+import { Media } from '../../../src/catalog/shelf/media.ts';
+import { Directories } from '../../../src/catalog/tree/directories.ts';
 import type { Content } from '../../../src/domain/content.ts';
 import type { Attributes, SourceInode } from '../../../src/domain/entry.ts';
 
@@ -105,8 +105,8 @@ export function storeAll(
   bytesOf: (path: Raw) => Content,
 ): number {
   const archiveId = beginArchive(run, media);
-  run.store(archiveId, storedEntries(run, bytesOf));
-  run.takeForJournal(archiveId);
+  run.archives.store(archiveId, storedEntries(run, bytesOf));
+  run.archives.takeForJournal(archiveId);
   commit(run, archiveId, media);
   return archiveId;
 }
@@ -135,7 +135,7 @@ export function* storedEntries(run: Run, bytesOf: (path: Raw) => Content) {
 
 export function beginArchive(run: Run, media: readonly number[]): number {
   const sequence = nextSequence(run);
-  return run.beginArchive({
+  return run.archives.begin({
     uuid: `archive-${run.jobNumber}-${sequence}-${systemClock.monotonicMs()}`,
     sequence,
     blockBytes: 4096,
@@ -148,5 +148,5 @@ const nextSequence = (run: Run) => run.jobNumber;
 export function commit(run: Run, archiveId: number, copiesGood: readonly number[]): void {
   const hash = Buffer.alloc(32, 1);
   const sizes = { lengthBytes: 40_960, lengthBlocks: 10 };
-  run.commitArchive(archiveId, { ...sizes, blake3: hash, sha256: hash, copiesGood });
+  run.archives.commit(archiveId, { ...sizes, blake3: hash, sha256: hash, copiesGood });
 }

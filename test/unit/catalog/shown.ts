@@ -2,8 +2,8 @@
 import { expect } from 'vitest';
 import type { Raw } from '../../../src/base/raw.ts';
 import type { Catalog } from '../../../src/catalog/catalog.ts';
-import { Contents } from '../../../src/catalog/contents.ts';
-import { Tree } from '../../../src/catalog/tree.ts';
+import { Contents } from '../../../src/catalog/content/contents.ts';
+import { Tree } from '../../../src/catalog/tree/tree.ts';
 import { hashOf, type ModelTree, type Shown } from './model.ts';
 
 export class Crash extends Error {}

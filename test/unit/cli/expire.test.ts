@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { SimClock } from '../../../src/base/clock.ts';
-import { Alarms } from '../../../src/catalog/alarms.ts';
+import { Alarms } from '../../../src/catalog/job/alarms.ts';
 import { CommandLine, HOST } from '../../sim/command-line.ts';
 import { tellSnapshot } from '../../sim/told-run.ts';
 

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { SimClock } from '../../../src/base/clock.ts';
-import { Jobs, type LogLine } from '../../../src/catalog/jobs.ts';
+import { Jobs, type LogLine } from '../../../src/catalog/job/jobs.ts';
 import { cancelJob, watchJob } from '../../../src/job/jobs.ts';
 import { levelArgument, timeArgument } from '../../../src/job/logs.ts';
 import { CommandLine, HOST } from '../../sim/command-line.ts';

@@ -2,9 +2,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { fillOfMedia, sumDeadBytes } from '../../../src/catalog/capacity.ts';
 import type { Catalog } from '../../../src/catalog/catalog.ts';
-import { Jobs } from '../../../src/catalog/jobs.ts';
+import { Jobs } from '../../../src/catalog/job/jobs.ts';
+import { fillOfMedia, sumDeadBytes } from '../../../src/catalog/shelf/capacity.ts';
 import { ASCII, BLOCKS, bar } from '../../../src/cli/media-list.ts';
 import { forecast } from '../../../src/job/media-list.ts';
 import { CommandLine } from '../../sim/command-line.ts';

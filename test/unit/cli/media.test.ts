@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { Media } from '../../../src/catalog/media.ts';
+import { Media } from '../../../src/catalog/shelf/media.ts';
 import { CommandLine } from '../../sim/command-line.ts';
 import { begin, content, storeAll } from '../catalog/scratch.ts';
 

@@ -39,6 +39,7 @@ async function run(argv: readonly string[], change: Partial<App> = {}) {
     eraseMedium: notAsked,
     expireMedium: notAsked,
     cleanDrive: notAsked,
+    keepWhole: notAsked,
     cancelJob: notAsked,
     backup: notAsked,
     expire: notAsked,

@@ -10,7 +10,7 @@ import { contradicts, expectationOf, isOrdinarySuffix } from '../../../src/domai
 import { Life, type LifeTree } from '../../sim/ordinary-life.ts';
 import { seedCount } from '../../sim/seeds.ts';
 
-/** What a run would find between two trees: as catalog/run-facts.ts and job/backup/run-watch.ts say it. */
+/** What a run would find between two trees: as catalog/run/facts.ts and job/backup/run-watch.ts say it. */
 function factsOf(before: LifeTree, now: LifeTree): SourceFacts {
   const sum = (paths: readonly string[], tree: LifeTree) =>
     paths.reduce((bytes, path) => bytes + (tree.get(path)?.length ?? 0), 0);

@@ -6,7 +6,7 @@ import { systemClock } from '../../../src/base/clock.ts';
 import { CodedError } from '../../../src/base/errors.ts';
 import { seededRandom } from '../../../src/base/random.ts';
 import { Catalog } from '../../../src/catalog/catalog.ts';
-import { Media } from '../../../src/catalog/media.ts';
+import { Media } from '../../../src/catalog/shelf/media.ts';
 import { loadConfig } from '../../../src/config.ts';
 import { parseBarcode } from '../../../src/domain/barcode.ts';
 import { GENERATIONS } from '../../../src/domain/generation.ts';

@@ -3,8 +3,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../../src/base/clock.ts';
 import { type Raw, rawOf } from '../../../src/base/raw.ts';
 import { Catalog } from '../../../src/catalog/catalog.ts';
-import { Directories } from '../../../src/catalog/directories.ts';
-import { type Rule, type Source, Sources } from '../../../src/catalog/sources.ts';
+import { type Rule, type Source, Sources } from '../../../src/catalog/job/sources.ts';
+import { Directories } from '../../../src/catalog/tree/directories.ts';
 import { changePolicyOf, filterOf, parseSourceOptions } from '../../../src/job/source-options.ts';
 import { scratchDirectory } from '../../sim/scratch.ts';
 

@@ -1,7 +1,7 @@
 /** Listings keep their places: sorted as on tape where that fits in memory, by pages where it does not. */
 import { expect, test } from 'vitest';
 import type { Raw } from '../../../src/base/raw.ts';
-import { LISTED, type ListedRow } from '../../../src/catalog/listed-rows.ts';
+import { LISTED, type ListedRow } from '../../../src/catalog/tree/listed-rows.ts';
 import { catalogListing } from '../../../src/mount/listing.ts';
 import { virtualAttributes } from '../../../src/mount/virtual.ts';
 

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { Directories } from '../../../src/catalog/directories.ts';
+import { Directories } from '../../../src/catalog/tree/directories.ts';
 import { BackupWorld, HOST } from '../../sim/backup-world.ts';
 import { mountInMemory } from '../../sim/mount-world.ts';
 

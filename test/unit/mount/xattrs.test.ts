@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { snapshotName } from '../../../src/catalog/snapshots.ts';
-import { Tree } from '../../../src/catalog/tree.ts';
+import { snapshotName } from '../../../src/catalog/tree/snapshots.ts';
+import { Tree } from '../../../src/catalog/tree/tree.ts';
 import { BackupWorld } from '../../sim/backup-world.ts';
 import { mountInMemory } from '../../sim/mount-world.ts';
 

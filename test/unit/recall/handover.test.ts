@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Clock } from '../../../src/base/clock.ts';
-import { RunDb } from '../../../src/catalog/run-db.ts';
-import { RunRoles } from '../../../src/catalog/run-roles.ts';
+import { RunRoles } from '../../../src/catalog/run-db/roles.ts';
+import { RunDb } from '../../../src/catalog/run-db/run-db.ts';
 import { BackupHandover } from '../../../src/recall/handover.ts';
 import { scratchDirectory } from '../../sim/scratch.ts';
 

@@ -13,8 +13,8 @@ import {
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { SimClock } from '../../../src/base/clock.ts';
-import { RunDb } from '../../../src/catalog/run-db.ts';
-import { RunStage } from '../../../src/catalog/run-stage.ts';
+import { RunDb } from '../../../src/catalog/run-db/run-db.ts';
+import { RunStage } from '../../../src/catalog/run-db/stage.ts';
 import type { RecallContent } from '../../../src/recall/content.ts';
 import { Stage } from '../../../src/recall/stage.ts';
 import { scratchDirectory } from '../../sim/scratch.ts';

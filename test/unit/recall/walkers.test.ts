@@ -2,10 +2,10 @@
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { SimClock } from '../../../src/base/clock.ts';
-import { Below } from '../../../src/catalog/below.ts';
-import { Directories } from '../../../src/catalog/directories.ts';
-import { RunDb } from '../../../src/catalog/run-db.ts';
-import { RunWants } from '../../../src/catalog/run-wants.ts';
+import { Below } from '../../../src/catalog/restore/below.ts';
+import { RunDb } from '../../../src/catalog/run-db/run-db.ts';
+import { RunWants } from '../../../src/catalog/run-db/wants.ts';
+import { Directories } from '../../../src/catalog/tree/directories.ts';
 import { WALK_KEPT_MS, Walkers } from '../../../src/recall/walkers.ts';
 import { BackupWorld, HOST } from '../../sim/backup-world.ts';
 

@@ -5,10 +5,10 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { formatEntry } from '../../../../src/archive/journal.ts';
 import type { Raw } from '../../../../src/base/raw.ts';
-import { CatalogCopy, databaseBytes } from '../../../../src/catalog/copy.ts';
-import { Jobs } from '../../../../src/catalog/jobs.ts';
-import type { PendingEntry } from '../../../../src/catalog/pending.ts';
-import type { Run } from '../../../../src/catalog/run.ts';
+import { CatalogCopy, databaseBytes } from '../../../../src/catalog/file/copy.ts';
+import { Jobs } from '../../../../src/catalog/job/jobs.ts';
+import type { PendingEntry } from '../../../../src/catalog/pending/rows.ts';
+import type { Run } from '../../../../src/catalog/run/run.ts';
 import { SEGMENT_BYTES, segmentCount } from '../../../../src/domain/content.ts';
 import type { DataRange, Xattr } from '../../../../src/domain/entry.ts';
 import {
@@ -132,8 +132,8 @@ function storeTree({ media }: World, run: Run, entries: readonly OutgoingEntry[]
     const bytes = { ...content(`content ${index}`, sizeBytes), segments };
     return { ...key, content: bytes, extents: [extent], ranges };
   });
-  run.store(archiveId, stored);
-  run.takeForJournal(archiveId);
+  run.archives.store(archiveId, stored);
+  run.archives.takeForJournal(archiveId);
   commit(run, archiveId, media.slice(0, 1));
   run.finish({ state: 'finished', timeMs: 5000 });
 }
@@ -224,14 +224,14 @@ test('the copy and the list of what is left are never larger than what was reser
         reserved -= items[index]?.untoldBytesMax ?? 0;
         if (index % 7 !== 0 && index !== entries.length - 1) continue;
         const done = entries.slice(0, index + 1);
-        run.store(
+        run.archives.store(
           archiveId,
           done.map((one) => ({ ...one.row, inodeId: one.inode.inodeId })),
         );
         expect(row.inode).toBe(inode);
         expect(total(untoldLines(at, run))).toBeLessThanOrEqual(reserved);
       }
-      run.tearArchive(archiveId);
+      run.archives.tear(archiveId);
 
       const options = { jobNumber, copies, freshRoomBytes: 1e13, fixedBytes: 0 };
       const { fixedBytes, perRunJournalByte } = closingReserve(at.catalog, options);

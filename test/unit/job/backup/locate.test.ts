@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { formatEntry } from '../../../../src/archive/journal.ts';
 import { parseLine } from '../../../../src/archive/journal-parse.ts';
 import type { Raw } from '../../../../src/base/raw.ts';
-import { Contents } from '../../../../src/catalog/contents.ts';
+import { Contents } from '../../../../src/catalog/content/contents.ts';
 import type { Extent } from '../../../../src/domain/content.ts';
 import { locateContent } from '../../../../src/job/backup/locate.ts';
 import { attributes, beginArchive, commit, content, source, world } from '../../catalog/scratch.ts';
@@ -51,11 +51,11 @@ function stored(
       const archiveId = beginArchive(run, on);
       const isLast = !isCut && index === parts.length - 1;
       const whole = isLast ? { content: bytes } : {};
-      run.store(archiveId, [{ ...place, inodeId, extents: [extent], ...whole }]);
+      run.archives.store(archiveId, [{ ...place, inodeId, extents: [extent], ...whole }]);
       commit(run, archiveId, on);
     }
   }
-  return locateContent(new Contents(catalog), run.contentOf(inodeId));
+  return locateContent(new Contents(catalog), run.candidates.contentOf(inodeId));
 }
 
 /** Without a gap, without an overlap, from the first byte to the last. */

@@ -4,8 +4,8 @@ import { appendFileSync, chmodSync, rmSync, symlinkSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Raw } from '../../../../src/base/raw.ts';
-import type { Run } from '../../../../src/catalog/run.ts';
-import type { Source } from '../../../../src/catalog/sources.ts';
+import type { Source } from '../../../../src/catalog/job/sources.ts';
+import type { Run } from '../../../../src/catalog/run/run.ts';
 import { scan } from '../../../../src/job/backup/scan.ts';
 import { parseSourceOptions } from '../../../../src/job/source-options.ts';
 import { CHANGED_BY_ALL } from '../../../../src/pack/change.ts';

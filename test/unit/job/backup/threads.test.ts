@@ -1,6 +1,6 @@
 /** When threads start: with what the scan finds, before all is found; in a small run never. */
 import { expect, onTestFinished, test } from 'vitest';
-import type { Outstanding } from '../../../../src/catalog/run.ts';
+import type { Outstanding } from '../../../../src/catalog/run/run.ts';
 import { Threads } from '../../../../src/job/backup/threads.ts';
 
 const MANY: Outstanding = { rows: 1000, waitingBytes: 1e6, needsMedium: true };

@@ -1,6 +1,6 @@
 /** Which copies a scrub reads, and in which order. */
 import { expect, test } from 'vitest';
-import type { CopyToRead } from '../../../../src/catalog/read-back.ts';
+import type { CopyToRead } from '../../../../src/catalog/care/read-back.ts';
 import { chooseCopies } from '../../../../src/job/scrub/choose.ts';
 
 const MIB = 2 ** 20;

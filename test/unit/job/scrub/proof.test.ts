@@ -2,7 +2,7 @@
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { describe, expect, test } from 'vitest';
 import { encodeSparseMap } from '../../../../src/archive/sparse.ts';
-import type { ExtentToRead } from '../../../../src/catalog/read-back.ts';
+import type { ExtentToRead } from '../../../../src/catalog/care/read-back.ts';
 import { type Extent, SEGMENT_BYTES } from '../../../../src/domain/content.ts';
 import { PortionProof, portionsOf } from '../../../../src/job/scrub/proof.ts';
 
