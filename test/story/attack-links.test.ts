@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { rawOf } from '../../src/base/raw.ts';
 import { Sources } from '../../src/catalog/job/sources.ts';
+import { setMediaAside } from '../../src/job/media-state.ts';
 import { BackupWorld } from '../sim/backup-world.ts';
 import { differences } from '../sim/rich-tree.ts';
 
@@ -68,6 +69,20 @@ test('names whose files a run took for two are one after the next', async () => 
   await world.backup();
   exclude(world);
   await world.backup();
+  await expectWhole(world);
+});
+
+test('a name that joins a file whose only copy is lost is stored', async () => {
+  const world = await BackupWorld.make();
+  const at = (...names: string[]) => join(world.source, ...names);
+  for (const name of ['a', 'z']) mkdirSync(at(name));
+  writeFileSync(at('a', 'file'), 'bytes');
+  linkSync(at('a', 'file'), at('z', 'file'));
+  exclude(world, '/z/');
+  const { media } = await world.backup();
+  setMediaAside(world.catalog, media, 'lost');
+  exclude(world);
+  expect((await world.backup()).bytes.written).toBe(5);
   await expectWhole(world);
 });
 

@@ -209,7 +209,8 @@ class Scanner {
       found: (entry, kind, known) => {
         count(entry);
         const contentId = kind === 'attributes' ? known?.contentId : undefined;
-        add({ kind, entry, known, joined: this.#linked.found(entry, contentId) });
+        const joined = this.#linked.found(entry, contentId);
+        add({ kind, entry, known, joined: joined.twin ? this.#withGoodCopies(joined) : joined });
       },
       gone: (known) => {
         const isRefused = refused.size > 0 && refused.has(inside(directory.path, known.name));
@@ -293,7 +294,15 @@ class Scanner {
     directoryId: number | NewDirectory,
   ): Joined | undefined {
     assert(typeof directoryId === 'number', 'nothing was known of a new directory');
-    return this.#linked.same(entry, { directoryId, name, inodeId, contentId });
+    const joined = this.#linked.same(entry, { directoryId, name, inodeId, contentId });
+    return joined && this.#withGoodCopies(joined);
+  }
+
+  /** A name that is joined is not read; where too few good copies are left it is. */
+  #withGoodCopies(joined: Joined): Joined {
+    const { contentId, twin } = joined;
+    const isWeak = contentId !== undefined && this.#order.isWeak(contentId);
+    return isWeak ? { contentId: undefined, twin } : joined;
   }
 
   #add(entry: AddedEntry): void {
