@@ -280,6 +280,8 @@ export class Catalog {
   /** The first write: whoever ended badly before was checked at open, and this process is now among the writers. */
   #mark(): void {
     try {
+      // A later program may have come since it was opened, and then the schema is not the one that is known here.
+      checkMark(this.#db, this.path);
       const names = this.prepare<string[]>('SELECT process FROM writers').all().flat();
       const remove = this.prepare('DELETE FROM writers WHERE process = ?');
       for (const name of names) if (!isAlive(name)) remove.run(name);

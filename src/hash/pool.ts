@@ -38,6 +38,8 @@ export class HashPool {
   readonly #workers: number;
   /** Started when there is enough to hash: most runs find nothing or little, and a thread costs 100 ms and 10 MiB. */
   #threads: Piscina<BatchTask, BatchReply> | undefined;
+  /** Of a thread that had no work yet: it could not begin. */
+  #failure: { readonly error: Error } | undefined;
   /** Hashed, or being hashed, in the caller's thread in their stead. */
   #filesHere = 0;
   #bytesHere = 0;
@@ -125,14 +127,25 @@ export class HashPool {
       ...(sampleBytes === undefined ? {} : { sampleBytes }),
       ...(span === undefined ? {} : { span }),
     }));
-    return unpackResults(await threads.run({ requests, stop }));
+    try {
+      return unpackResults(await threads.run({ requests, stop }));
+    } catch (error) {
+      throw this.#failure?.error ?? error;
+    }
   }
 
   /** Undefined: it is hashed in the caller's. */
   #threadsFor(batch: readonly HashRequest[]): Piscina<BatchTask, BatchReply> | undefined {
     if (this.#workers === 0 || this.#takesHere(batch)) return undefined;
-    this.#threads ??= startThreads(this.#workers);
-    return this.#threads;
+    if (this.#threads) return this.#threads;
+    const threads = startThreads(this.#workers);
+    threads?.on('error', (error: Error) => {
+      this.#failure ??= { error };
+      // Whoever waits for one of them would wait for ever.
+      void threads.destroy();
+    });
+    this.#threads = threads;
+    return threads;
   }
 }
 

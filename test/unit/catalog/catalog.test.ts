@@ -33,6 +33,13 @@ function codeOf(work: () => unknown): string | undefined {
   return undefined;
 }
 
+/** As the catalog knows a process: boot, pid and start time. */
+function nameOf(pid: number): string {
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  return `${boot}:${pid}:${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`;
+}
+
 async function second(path: string, what: string, ms = 0) {
   const program = join(import.meta.dirname, 'busy-writer.ts');
   const child = spawn(process.execPath, [program, path, what, String(ms)], {
@@ -71,6 +78,38 @@ describe('opening', () => {
     db.close();
     expect(codeOf(() => open(path))).toBe('CATALOG_NEWER');
     expect(codeOf(() => open(path, 'read'))).toBe('CATALOG_NEWER');
+  });
+
+  test('a schema is not changed under a living writer that knows the older one', () => {
+    const path = join(scratchDirectory(), 'c.sqlite');
+    Catalog.create(path, systemClock).close();
+    const db = new Database(path);
+    const application = Number(db.pragma('application_id', { simple: true }));
+    db.close();
+    const older = join(scratchDirectory(), 'older.sqlite');
+    const made = new Database(older);
+    for (const sql of MIGRATIONS.slice(0, -1)) made.exec(sql);
+    made.pragma(`application_id = ${application}`);
+    made.pragma(`user_version = ${MIGRATIONS.length - 1}`);
+    made.prepare('INSERT INTO writers VALUES(?, 0)').run(nameOf(process.ppid));
+    for (const mode of ['read', 'write'] as const)
+      expect(codeOf(() => open(older, mode))).toBe('CATALOG_BUSY');
+    expect(made.pragma('user_version', { simple: true })).toBe(MIGRATIONS.length - 1);
+    made.prepare('DELETE FROM writers').run();
+    made.close();
+    open(older, 'read').close();
+  });
+
+  test('who has it open when a later program changes the schema does not write', () => {
+    const path = join(scratchDirectory(), 'c.sqlite');
+    Catalog.create(path, systemClock).close();
+    const catalog = open(path);
+    const db = new Database(path);
+    db.pragma(`user_version = ${MIGRATIONS.length + 1}`);
+    db.close();
+    expect(codeOf(() => catalog.write(() => new Jobs(catalog)))).toBe('CATALOG_NEWER');
+    expect(catalog.prepare('SELECT count(*) FROM writers').raw().get()).toEqual([0]);
+    catalog.close();
   });
 
   test('a file of another program is refused', () => {
