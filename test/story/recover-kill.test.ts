@@ -39,6 +39,16 @@ async function makeWorld(): Promise<{ world: CrashWorld; expected: readonly stri
   return { world, expected };
 }
 
+/** How many calls it takes depends on how fast the machine is: one that ended before its cut is cut nearer to its own end. */
+async function expectCut(world: CrashWorld, at: number): Promise<void> {
+  const { status, calls } = await world.runUntil(at, 'recover', world.tapes);
+  if (status === null) return;
+  expect(status).toBe(0);
+  expect(calls.length).toBeLessThan(at);
+  world.backTo('lost');
+  await expectCut(world, calls.length - 1);
+}
+
 test('killed anywhere, begun again, it is the same', { timeout: 300_000 }, async () => {
   const { world, expected } = await makeWorld();
   world.keepAs('lost');
@@ -50,8 +60,7 @@ test('killed anywhere, begun again, it is the same', { timeout: 300_000 }, async
     world.backTo('lost');
     // The last ones put the catalog and the config in their places.
     const at = cut < 2 ? calls.length - 1 - 3 * cut : 1 + random.below(calls.length);
-    const { status } = await world.runUntil(at, 'recover', world.tapes);
-    expect(status).toBeNull();
+    await expectCut(world, at);
     const { exit, stderr } = await world.say('recover', world.tapes);
     // With its config in its place it was done.
     if (exit === 2) expect(stderr).toContain('holds a shelfs state already');
