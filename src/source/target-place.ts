@@ -6,6 +6,7 @@ import { PLACE } from './beneath.ts';
 import { type ScannedEntry, statEntry } from './directory.ts';
 import { AT_FDCWD, errnoName, type FsDoor } from './door.ts';
 import { isNeverEntered, type Mounts } from './mounts.ts';
+import { targetFailure } from './target-file.ts';
 
 const SELF = '' as Raw;
 const UP = Buffer.from('..');
@@ -77,4 +78,16 @@ function unreadable(path: Raw, answer: number): CodedError {
 
 function keyOf({ device, inode }: ScannedEntry): string {
   return `${device}:${inode}`;
+}
+
+/** The directory itself cannot be opened. */
+export function noTarget(path: Raw, errno: string): CodedError {
+  const name = rawText(path);
+  const sentence: Record<string, string> = {
+    ENOENT: `there is no directory ${name} to restore into; make it first`,
+    ENOTDIR: `${name} is no directory; name one to restore into`,
+  };
+  const message = sentence[errno];
+  if (message === undefined) return targetFailure(path, errno);
+  return new CodedError('TARGET_FAILED', message, { path: name });
 }

@@ -31,7 +31,7 @@ import {
   targetFailure,
   unlessRefused,
 } from './target-file.ts';
-import { refuseTarget } from './target-place.ts';
+import { noTarget, refuseTarget } from './target-place.ts';
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_DIRECTORY, O_NONBLOCK } = constants;
 const { S_IFIFO, S_IFCHR, S_IFBLK, S_IFSOCK } = constants;
@@ -70,7 +70,7 @@ export class TargetTree {
   static open(path: Raw, options: TargetOptions = {}): TargetTree {
     const door = options.door ?? loadFsDoor();
     const directory = door.open(AT_FDCWD, rawBytes(path), O_RDONLY | O_DIRECTORY, 0, 0);
-    if (directory < 0) throw targetFailure(path, errnoName(directory));
+    if (directory < 0) throw noTarget(path, errnoName(directory));
     const root = statEntry(door, directory, SELF);
     assert(typeof root !== 'number', 'just opened');
     try {

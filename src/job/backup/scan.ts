@@ -23,6 +23,7 @@ import { type ScannedDirectory, scanSource } from '../../source/scan.ts';
 import { SourceTree } from '../../source/tree.ts';
 import type { SourceOptions } from '../source-options.ts';
 import { compareDirectory } from './compare.ts';
+import { type Joined, LinkedNames } from './linked-names.ts';
 import type { Damage, FileCounts } from './report.ts';
 
 export type ScanOrder = {
@@ -67,6 +68,7 @@ type FoundDifference = {
   readonly kind: Exclude<Change, 'same'>;
   readonly entry: ScannedEntry;
   readonly known: KnownEntry | undefined;
+  readonly joined: Joined;
 };
 
 /** What of a directory is recorded; `again`: unchanged, but its content has too few copies. */
@@ -117,6 +119,7 @@ class Scanner {
   readonly #tools: ScanTools;
   readonly #tree: SourceTree;
   readonly #names: OwnerNames;
+  readonly #linked = new LinkedNames();
   #batch: AddedEntry[] = [];
 
   constructor(order: ScanOrder, tools: ScanTools, tree: SourceTree) {
@@ -191,7 +194,12 @@ class Scanner {
         // A run was cut before it stored it, and the catalog was recovered since.
         const isUnstored = entry.type === 'file' && entry.sizeBytes > 0;
         if (isUnstored && known.contentId === undefined) {
-          add({ kind: 'changed', entry, known });
+          add({ kind: 'changed', entry, known, joined: this.#linked.found(entry, undefined) });
+          return;
+        }
+        const joined = this.#joined(entry, known, directoryId);
+        if (joined) {
+          add({ kind: 'attributes', entry, known, joined });
           return;
         }
         counts[known.found ?? 'same'] += 1;
@@ -200,7 +208,9 @@ class Scanner {
       },
       found: (entry, kind, known) => {
         count(entry);
-        add({ kind, entry, known });
+        const contentId = kind === 'attributes' ? known?.contentId : undefined;
+        const joined = this.#linked.found(entry, contentId);
+        add({ kind, entry, known, joined: joined.twin ? this.#withGoodCopies(joined) : joined });
       },
       gone: (known) => {
         const isRefused = refused.size > 0 && refused.has(inside(directory.path, known.name));
@@ -246,7 +256,7 @@ class Scanner {
 
   #recordFound(
     { path, directoryId, originalBytes }: Here,
-    { kind, entry, known }: FoundDifference,
+    { kind, entry, joined }: FoundDifference,
     attributes: Attributes | CodedError | undefined,
   ): void {
     assert(attributes, 'as many as were asked for');
@@ -263,9 +273,36 @@ class Scanner {
       return;
     }
     this.#tools.counts[kind === 'new' ? 'new' : 'changed'] += 1;
-    const contentId = kind === 'attributes' ? known?.contentId : undefined;
-    const sourceInode = inodeOf(entry);
-    this.#add({ directoryId, name, change: kind, attributes, sourceInode, contentId });
+    const { contentId, twin } = joined;
+    const more = { attributes, sourceInode: inodeOf(entry), contentId };
+    const isRead = contentId === undefined && attributes.type === 'file';
+    this.#add({
+      directoryId,
+      name,
+      change: kind === 'attributes' && isRead ? 'changed' : kind,
+      ...more,
+    });
+    if (twin === undefined) return;
+    const change = isRead ? 'changed' : 'attributes';
+    this.#add({ directoryId: twin.directoryId, name: twin.name, change, ...more });
+  }
+
+  /** Of an unchanged name, where the catalog takes its file for two. */
+  #joined(
+    entry: ScannedEntry,
+    { name, inodeId, contentId }: KnownEntry,
+    directoryId: number | NewDirectory,
+  ): Joined | undefined {
+    assert(typeof directoryId === 'number', 'nothing was known of a new directory');
+    const joined = this.#linked.same(entry, { directoryId, name, inodeId, contentId });
+    return joined && this.#withGoodCopies(joined);
+  }
+
+  /** A name that is joined is not read; where too few good copies are left it is. */
+  #withGoodCopies(joined: Joined): Joined {
+    const { contentId, twin } = joined;
+    const isWeak = contentId !== undefined && this.#order.isWeak(contentId);
+    return isWeak ? { contentId: undefined, twin } : joined;
   }
 
   #add(entry: AddedEntry): void {

@@ -26,7 +26,7 @@ import { expiredMeanwhile, type Snapshot } from '../../catalog/tree/snapshots.ts
 import { Tree } from '../../catalog/tree/tree.ts';
 import type { ScannedEntry } from '../../source/directory.ts';
 import { TargetTree } from '../../source/target.ts';
-import type { TargetFile } from '../../source/target-file.ts';
+import type { SpecialPlacement, TargetFile } from '../../source/target-file.ts';
 import type { Library } from '../../storage/library.ts';
 import { absentOperator, type Operator } from '../../storage/operator.ts';
 import { below, Fetcher, noCopy } from './fetch.ts';
@@ -254,7 +254,7 @@ class RestoreJob {
     }
     if (inode.type === 'file' && inode.sizeBytes > 0) this.#want(entry);
     else if (mode === 'make' && inode.type === 'file') this.#makeEmpty(entry);
-    else if (mode === 'make') this.#makeSpecial(path, inode);
+    else if (mode === 'make') this.#makeNamed(entry, path);
   }
 
   #makeDirectory(entry: NamedInode, path: Raw): void {
@@ -337,7 +337,24 @@ class RestoreJob {
       this.#listen({ event: 'file', path: rawText(path), bytes: inode.sizeBytes });
   }
 
-  #makeSpecial(path: Raw, inode: Inode): void {
+  /** Links, too, have several names: a tree copied by `cp -al` is full of them. None waits, for none has bytes. */
+  #makeNamed(entry: NamedInode, path: Raw): void {
+    const { inode } = entry;
+    const first = inode.sourceInode.links > 1 ? this.#links.first(inode.inodeId) : undefined;
+    if (first?.isLinkable) {
+      const link = { existing: below(first.path), path };
+      const placed = this.#target.makeLink(link, { overwrite: this.#request.overwrite });
+      if (placed !== 'refused') {
+        this.#tally.placed(placed, 0);
+        return;
+      }
+    }
+    if (this.#makeSpecial(path, inode) !== 'made' || inode.sourceInode.links <= 1) return;
+    this.#links.setFirst(entry, { isKept: false, pass: this.#pass });
+    this.#links.markLinkable(inode.inodeId);
+  }
+
+  #makeSpecial(path: Raw, inode: Inode): SpecialPlacement {
     const replace = { overwrite: this.#request.overwrite };
     const placed =
       inode.type === 'symlink'
@@ -346,6 +363,7 @@ class RestoreJob {
     if (placed === 'refused') this.#tally.note([`${inode.type} (not permitted)`]);
     else this.#tally.placed(placed, 0);
     if (placed === 'made') this.#tally.note(this.#target.apply(path, inode));
+    return placed;
   }
 
   /** Those stay that are to be made when what they are to link to has been brought. */
