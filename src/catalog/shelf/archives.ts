@@ -88,8 +88,10 @@ export class Archives {
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
+    // One with an archive behind its label is not given up, though the archive counts for nothing: it is not labelled anew.
     this.#move = catalog.prepare(
       `UPDATE media SET next_file = @nextFile, next_block = @nextBlock,
+         state = CASE state WHEN 'scratch' THEN 'filling' ELSE state END,
          written_bytes = written_bytes + (@nextBlock - next_block - 1) * coalesce(block_bytes, 0)
        WHERE id = @mediumId AND next_file < @nextFile`,
     );

@@ -76,8 +76,10 @@ test('a split file is complete with its last part, and each part counts', () => 
 test('a torn last part makes the file wait again; written once more, it is whole', () => {
   const here = world();
   const { run, second, key } = splitFile(here);
+  new Media(here.catalog).setState(here.media[1] ?? 0, 'scratch');
   run.archives.tear(second, [{ mediumId: here.media[1] ?? 0, nextFile: 7, nextBlock: 70 }]);
   expect(new Media(here.catalog).get(here.media[1] ?? 0)).toMatchObject({
+    state: 'filling',
     nextFile: 7,
     nextBlock: 70,
   });
