@@ -154,6 +154,9 @@ function startThreads(workers: number): Piscina<BatchTask, BatchReply> | undefin
   if (!file) return undefined;
   return new Piscina<BatchTask, BatchReply>({
     filename: file.href,
+    // By a name of its own: Node wraps a module that has a default where it is required, as piscina does, and ends the whole process
+    // where the thread is ended at that moment (24.21, an assertion in CreateRequiredModuleFacade; seen where a thread was not needed).
+    name: 'run',
     minThreads: workers,
     maxThreads: workers,
     // The queue holds what is in flight; nothing else is ever queued.

@@ -5,7 +5,7 @@ import { FileHasher } from './file.ts';
 // One a thread, for as long as it lives: buffers and hashers are dear to make.
 const hasher = new FileHasher();
 
-export default function run({ requests, stop }: BatchTask): BatchReply {
+export function run({ requests, stop }: BatchTask): BatchReply {
   const flag = new Int32Array(stop);
   const files = hashBatch(hasher, requests);
   for (;;) {
