@@ -11,6 +11,7 @@ import type { RunRoles } from '../catalog/run-db/roles.ts';
 import type { Media, Medium } from '../catalog/shelf/media.ts';
 import type { Library } from '../storage/library.ts';
 import { LostPlaces } from '../storage/lost-places.ts';
+import { ofMedium } from '../storage/of-medium.ts';
 import { isHard } from '../storage/operator-failure.ts';
 import { Tape } from '../storage/tape.ts';
 import type { Ahead } from './ahead.ts';
@@ -221,7 +222,7 @@ export class Loop {
       this.#hasAsked = roles.ask(clock.nowMs(), { isFirst }) > 0 || this.#hasAsked;
       return false;
     }
-    warn(error.message);
+    warn(ofMedium(medium.barcode, error));
     if (this.#lostPlaces.mayTryAgain(medium.id, error)) return true;
     if (isHard(error) && asker.decide) this.#decide(medium, error, signal);
     else if (retry === 'operator') this.#ask(medium, error, signal);

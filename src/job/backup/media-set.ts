@@ -14,6 +14,7 @@ import type { MediumRoom } from '../../pack/place.ts';
 import type { DriveHandover } from '../../recall/handover.ts';
 import { cleanAsked } from '../../storage/clean.ts';
 import { LostPlaces } from '../../storage/lost-places.ts';
+import { ofMedium } from '../../storage/of-medium.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { decideFailure } from '../../storage/operator-failure.ts';
 import { Tape } from '../../storage/tape.ts';
@@ -245,7 +246,7 @@ export class MediaSet {
     const { media, warn } = this.#tools;
     const { barcode } = media.get(mediumId);
     this.room.drop(barcode);
-    warn(`${barcode}: ${error.message}`);
+    warn(ofMedium(barcode, error));
     const { retry } = error.failure;
     if (error.code === 'MEDIUM_FULL') media.worsen(mediumId, 'full');
     else if (error.code === 'MEDIUM_UNWRITABLE') media.worsen(mediumId, 'suspect');
@@ -339,7 +340,7 @@ export class MediaSet {
         return await this.#readBack.of(attached, signal);
       } catch (error) {
         if (!(error instanceof CodedError) || !lostPlaces.mayTryAgain(barcode, error)) throw error;
-        this.#tools.warn(error.message);
+        this.#tools.warn(ofMedium(barcode, error));
         await this.#detach(barcode);
         attached = await this.#attach(barcode, signal).catch((failure: unknown) => {
           throw failure instanceof AttachFailure ? failure.failure : failure;

@@ -1,6 +1,7 @@
 /** Drives and media that fail a run, and what helps: another medium, another try, or fewer copies. */
 import { CodedError } from '../../base/errors.ts';
 import { LostPlaces } from '../../storage/lost-places.ts';
+import { ofMedium } from '../../storage/of-medium.ts';
 import { AttachFailure } from './attach-failure.ts';
 import type { MediaSet } from './media-set.ts';
 
@@ -89,7 +90,7 @@ export class Setbacks {
       if (decision === 'bad') return media.drop(mediumId, reason);
       this.#lostPlaces.forget(mediumId);
     }
-    warn(reason.message);
+    warn(ofMedium(media.barcodeOf(mediumId), reason));
     await media.detach(mediumId);
   }
 }

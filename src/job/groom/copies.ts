@@ -21,6 +21,7 @@ import { Media, type Medium } from '../../catalog/shelf/media.ts';
 import { attachAsking } from '../../storage/attach.ts';
 import type { Library } from '../../storage/library.ts';
 import { LostPlaces } from '../../storage/lost-places.ts';
+import { ofMedium } from '../../storage/of-medium.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { AttachFailure } from '../backup/attach-failure.ts';
 import type { MediaSet } from '../backup/media-set.ts';
@@ -205,7 +206,7 @@ export class CopyMaker {
 
   #isAskedAgain(mediumId: number, error: CodedError): boolean {
     const isAsked = this.#lostPlaces.mayTryAgain(mediumId, error);
-    if (isAsked) this.#tools.warn(error.message);
+    if (isAsked) this.#tools.warn(ofMedium(this.#media.get(mediumId).barcode, error));
     return isAsked;
   }
 

@@ -17,6 +17,7 @@ import { CopyChooser } from '../../recall/copies.ts';
 import { attachAsking } from '../../storage/attach.ts';
 import type { Library } from '../../storage/library.ts';
 import { LostPlaces } from '../../storage/lost-places.ts';
+import { ofMedium } from '../../storage/of-medium.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { patiently } from '../../storage/patience.ts';
 import { inTapeOrder, readPieces, type WantedPiece } from '../../storage/tape-reader.ts';
@@ -174,7 +175,7 @@ export class PieceReader {
     const { retry } = error.failure;
     if (retry === 'later' || retry === 'never') throw error;
     if (!this.#lostPlaces.mayTryAgain(barcode, error)) this.#offline.set(barcode, error);
-    this.#tools.warn(error.message);
+    this.#tools.warn(ofMedium(barcode, error));
   }
 
   /** Where data of a share lie in the archive's stream; holes are nowhere. */

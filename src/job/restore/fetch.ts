@@ -24,6 +24,7 @@ import { attachAsking, barcodesInDrives } from '../../storage/attach.ts';
 import type { MeantMedium } from '../../storage/identity.ts';
 import type { Library } from '../../storage/library.ts';
 import { LostPlaces } from '../../storage/lost-places.ts';
+import { ofMedium } from '../../storage/of-medium.ts';
 import type { Operator } from '../../storage/operator.ts';
 import { decideFailure, isHard } from '../../storage/operator-failure.ts';
 import { patiently } from '../../storage/patience.ts';
@@ -173,7 +174,7 @@ export class Fetcher<File extends Gathering> {
     if (retry === 'later' || retry === 'never') throw error;
     if (!this.#lostPlaces.mayTryAgain(barcode, error)) this.#offline.set(barcode, error);
     this.#progress += 1;
-    warn(error.message);
+    warn(ofMedium(barcode, error));
   }
 
   /**

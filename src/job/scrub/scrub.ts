@@ -17,6 +17,7 @@ import type { DriveHandover } from '../../recall/handover.ts';
 import { attachAsking, barcodesInDrives } from '../../storage/attach.ts';
 import type { Library } from '../../storage/library.ts';
 import { LostPlaces } from '../../storage/lost-places.ts';
+import { ofMedium } from '../../storage/of-medium.ts';
 import { absentOperator, type Operator } from '../../storage/operator.ts';
 import { decideFailure } from '../../storage/operator-failure.ts';
 import { patiently } from '../../storage/patience.ts';
@@ -209,7 +210,7 @@ class Scrub {
   ): Promise<'retry' | 'pass'> {
     const { retry } = error.failure;
     if (lostPlaces.mayTryAgain(barcode, error)) {
-      this.#tally.warn(error.message);
+      this.#tally.warn(ofMedium(barcode, error));
       return 'retry';
     }
     if (retry === 'later' || error.code === 'INTERRUPTED') throw error;
