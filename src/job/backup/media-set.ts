@@ -246,7 +246,7 @@ export class MediaSet {
     const { media, warn } = this.#tools;
     const { barcode } = media.get(mediumId);
     this.room.drop(barcode);
-    warn(ofMedium(barcode, error));
+    warn(`${barcode}: ${error.message}`);
     const { retry } = error.failure;
     if (error.code === 'MEDIUM_FULL') media.worsen(mediumId, 'full');
     else if (error.code === 'MEDIUM_UNWRITABLE') media.worsen(mediumId, 'suspect');
