@@ -35,6 +35,17 @@ function exclude(world: BackupWorld, pattern?: string): void {
   );
 }
 
+/** A file with a name in each of two directories, of which the rules leave out `z`. */
+async function makeHalfSeen() {
+  const world = await BackupWorld.make();
+  const at = (...names: string[]) => join(world.source, ...names);
+  for (const name of ['a', 'z']) mkdirSync(at(name));
+  writeFileSync(at('a', 'file'), 'bytes');
+  linkSync(at('a', 'file'), at('z', 'file'));
+  exclude(world, '/z/');
+  return { world, at };
+}
+
 test.each(['b', 'z'])(
   'a name that was left out in %s joins the file it belongs to',
   async (out) => {
@@ -56,12 +67,7 @@ test.each(['b', 'z'])(
 );
 
 test('names whose files a run took for two are one after the next', async () => {
-  const world = await BackupWorld.make();
-  const at = (...names: string[]) => join(world.source, ...names);
-  for (const name of ['a', 'z']) mkdirSync(at(name));
-  writeFileSync(at('a', 'file'), 'bytes');
-  linkSync(at('a', 'file'), at('z', 'file'));
-  exclude(world, '/z/');
+  const { world, at } = await makeHalfSeen();
   await world.backup();
   // The first name is known as it is now; then the second alone is, and the first as it was before.
   exclude(world, '/a/');
@@ -73,12 +79,7 @@ test('names whose files a run took for two are one after the next', async () => 
 });
 
 test('a name that joins a file whose only copy is lost is stored', async () => {
-  const world = await BackupWorld.make();
-  const at = (...names: string[]) => join(world.source, ...names);
-  for (const name of ['a', 'z']) mkdirSync(at(name));
-  writeFileSync(at('a', 'file'), 'bytes');
-  linkSync(at('a', 'file'), at('z', 'file'));
-  exclude(world, '/z/');
+  const { world } = await makeHalfSeen();
   const { media } = await world.backup();
   setMediaAside(world.catalog, media, 'lost');
   exclude(world);
@@ -87,12 +88,7 @@ test('a name that joins a file whose only copy is lost is stored', async () => {
 });
 
 test('a file written anew under one of its names is another', async () => {
-  const world = await BackupWorld.make();
-  const at = (...names: string[]) => join(world.source, ...names);
-  for (const name of ['a', 'z']) mkdirSync(at(name));
-  writeFileSync(at('a', 'file'), 'bytes');
-  linkSync(at('a', 'file'), at('z', 'file'));
-  exclude(world, '/z/');
+  const { world, at } = await makeHalfSeen();
   await world.backup();
   exclude(world);
   unlinkSync(at('a', 'file'));
