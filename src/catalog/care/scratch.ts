@@ -5,7 +5,6 @@
  * Proving takes longer than a transaction may. So it is done before, and the transaction proves that nobody has written to
  * the catalog since; else it is done again.
  */
-
 import type { Catalog } from '../catalog.ts';
 import { Alarms } from '../job/alarms.ts';
 import { Jobs } from '../job/jobs.ts';

@@ -1,5 +1,4 @@
 /** Temporary tables on disk, of one connection: what a job must remember of each file does not stay in memory. */
-
 import type { Catalog } from '../catalog.ts';
 import { Bulk } from './bulk.ts';
 

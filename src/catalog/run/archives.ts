@@ -43,12 +43,9 @@ export class ArchivesOfRun {
     this.#store = new Store(catalog, of.job);
   }
 
-  /** @param ends where media end behind a torn archive that this one is to complete: both are told at once */
+  /** As `Archives.begin`. */
   begin(archive: NewArchive, ends: readonly MediumEnd[] = []): number {
-    return this.#catalog.write(() => {
-      this.#archives.moveEnds(ends);
-      return this.#archives.begin(this.#job, archive);
-    });
+    return this.#archives.begin(this.#job, archive, ends);
   }
 
   /**

@@ -101,9 +101,17 @@ export class Archives {
     );
   }
 
-  /** Announces an archive before its first block is written. */
-  begin(jobNumber: number | undefined, archive: NewArchive): number {
+  /**
+   * Announces an archive before its first block is written.
+   * @param ends where media end behind a torn archive that this one is to complete: both are told at once
+   */
+  begin(
+    jobNumber: number | undefined,
+    archive: NewArchive,
+    ends: readonly MediumEnd[] = [],
+  ): number {
     return this.#catalog.write(() => {
+      this.moveEnds(ends);
       const id = this.#catalog
         .prepare<[number]>(
           `INSERT INTO archives(uuid, job, sequence, state, block_bytes, created_ms)

@@ -2,7 +2,6 @@
  * What the anomaly guard (domain/anomaly.ts) goes by, gathered beside a run: how much each source has, and of some changed and new
  * files whether their bytes are what their names say. The rest is in the run's rows by the time it ends.
  */
-
 import type { Catalog } from '../../catalog/catalog.ts';
 import { type Alarm, Alarms } from '../../catalog/job/alarms.ts';
 import type { Source } from '../../catalog/job/sources.ts';

@@ -327,11 +327,7 @@ export class MovedWriter {
       ...this.#tools,
       run: {
         archives: {
-          begin: (archive, ends = []) =>
-            this.#tools.catalog.write(() => {
-              archives.moveEnds(ends);
-              return archives.begin(job.number, archive);
-            }),
+          begin: (archive, ends) => archives.begin(job.number, archive, ends),
           tear: (archiveId, ends) => archives.tear(archiveId, ends),
         },
       },

@@ -341,14 +341,7 @@ class RestoreJob {
   #makeNamed(entry: NamedInode, path: Raw): void {
     const { inode } = entry;
     const first = inode.sourceInode.links > 1 ? this.#links.first(inode.inodeId) : undefined;
-    if (first?.isLinkable) {
-      const link = { existing: below(first.path), path };
-      const placed = this.#target.makeLink(link, { overwrite: this.#request.overwrite });
-      if (placed !== 'refused') {
-        this.#tally.placed(placed, 0);
-        return;
-      }
-    }
+    if (first?.isLinkable && this.#linkTo(first, path)) return;
     if (this.#makeSpecial(path, inode) !== 'made' || inode.sourceInode.links <= 1) return;
     this.#links.setFirst(entry, { isKept: false, pass: this.#pass });
     this.#links.markLinkable(inode.inodeId);
@@ -388,12 +381,18 @@ class RestoreJob {
         this.#makeAnew(entry);
         return;
       }
-      const link = { existing: below(first.path), path: below(entry.path) };
-      const placed = this.#target.makeLink(link, { overwrite: this.#request.overwrite });
-      if (placed === 'refused') this.#makeAnew(entry);
-      else this.#tally.placed(placed, 0);
+      if (!this.#linkTo(first, below(entry.path))) this.#makeAnew(entry);
     });
     return false;
+  }
+
+  /** @returns false where the file system refuses a further name: it is to be made as an inode of its own */
+  #linkTo(first: FirstName, path: Raw): boolean {
+    const link = { existing: below(first.path), path };
+    const placed = this.#target.makeLink(link, { overwrite: this.#request.overwrite });
+    if (placed === 'refused') return false;
+    this.#tally.placed(placed, 0);
+    return true;
   }
 
   #makeAnew(entry: NamedInode): void {
